@@ -1,0 +1,66 @@
+"""Ghost modules for any convolutional network: analyze, plan, convert, compare, save, load.
+
+Names are loaded when first used, so that ``import ghostify`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ghostify.spec import ConvSite, Decision, Geometry, GhostifyError, GhostSpec, ModelSource, Plan
+
+if TYPE_CHECKING:
+    from ghostify.analysis import analyze
+    from ghostify.artifact import load, save
+    from ghostify.conversion import convert
+    from ghostify.layers import GhostModule
+    from ghostify.planning import plan
+    from ghostify.reporting.comparison import compare
+    from ghostify.reporting.listing import list_sites
+    from ghostify.reporting.report import Report
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvSite",
+    "Decision",
+    "Geometry",
+    "GhostModule",
+    "GhostSpec",
+    "GhostifyError",
+    "ModelSource",
+    "Plan",
+    "Report",
+    "analyze",
+    "compare",
+    "convert",
+    "list_sites",
+    "load",
+    "plan",
+    "save",
+]
+
+_HOMES = {
+    "GhostModule": "layers",
+    "Report": "reporting.report",
+    "analyze": "analysis",
+    "compare": "reporting.comparison",
+    "convert": "conversion",
+    "list_sites": "reporting.listing",
+    "load": "artifact",
+    "plan": "planning",
+    "save": "artifact",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

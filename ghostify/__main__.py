@@ -1,0 +1,3 @@
+from ghostify.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""A converted model on disk: a readable recipe and its weights, never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from ghostify import __version__
+from ghostify.conversion import convert
+from ghostify.files import RECIPE, check_target, new_folder
+from ghostify.spec import GhostifyError, ModelSource, Plan
+from ghostify.spec.errors import first_line
+from ghostify.spec.readable import readable_json
+from ghostify.zoo.naming import build, is_named
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_WEIGHTS = "model.safetensors"
+_FORMAT = "ghostify/1"
+
+
+def save(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    source: ModelSource | None = None,
+    force: bool = False,
+) -> Path:
+    """Write a converted model to a folder: ``ghostify.json`` and ``model.safetensors``.
+
+    The folder appears whole or not at all.
+
+    Args:
+        model: what `convert` returned, perhaps trained since.
+        path: the folder to make.
+        source: where the unconverted model comes from, so that `load` can build it by itself.
+        force: replace an artefact that stands there already.
+
+    Raises:
+        GhostifyError: if the model was not converted, or the folder exists.
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    plan = Plan.of(model)
+    check_target(path, force=force)
+    with new_folder(path) as folder:
+        try:
+            save_model(model, str(folder / _WEIGHTS))
+        except SafetensorError as error:
+            raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
+        recipe = {
+            "format": _FORMAT,
+            "versions": {"ghostify": __version__, "torch": torch.__version__},
+            "model": type(model).__name__,
+            "source": None if source is None else asdict(source),
+            "plan": plan.to_dict(),
+            "weights": {"file": _WEIGHTS, "sha256": _file_digest(folder / _WEIGHTS)},
+        }
+        recipe["digest"] = _recipe_digest(recipe)
+        (folder / RECIPE).write_text(readable_json(recipe, depth=3) + "\n", encoding="utf-8")
+    return path
+
+
+@overload
+def load(path: str | Path, model: Model) -> Model: ...
+@overload
+def load(path: str | Path, model: None = None) -> nn.Module: ...
+def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+    """Read a converted model back.
+
+    Args:
+        path: a folder that `save` made.
+        model: the unconverted network, whose weights do not matter; it is not changed. Not needed
+            where the artefact was made from a named network of torchvision or timm.
+
+    Returns:
+        The converted model with the saved weights. No code of the artefact is run.
+
+    Raises:
+        GhostifyError: if the artefact is damaged, or made from another network.
+        OSError: if it cannot be read.
+    """
+    path = Path(path)
+    recipe = _read_recipe(path)
+    try:
+        plan = Plan.from_dict(recipe["plan"])
+        source = recipe["source"] and ModelSource(**recipe["source"])
+        expected = recipe["weights"]["sha256"]
+    except (KeyError, TypeError) as error:
+        raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
+    weights = path / _WEIGHTS
+    if _file_digest(weights) != expected:
+        raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
+    converted = convert(_base(path, source) if model is None else model, plan=plan)
+    try:
+        load_model(converted, weights)
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise GhostifyError(f"{path} was made from another network: {reason}") from error
+    return converted
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    file = path / RECIPE
+    if not file.is_file():
+        raise GhostifyError(f"{path} is no ghostify artefact: it has no {RECIPE}")
+    try:
+        recipe = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
+    if not isinstance(recipe, dict) or recipe.get("format") != _FORMAT:
+        raise GhostifyError(f'{file} is not a recipe: "format" must be "{_FORMAT}"')
+    if recipe.pop("digest", None) != _recipe_digest(recipe):
+        raise GhostifyError(f"{file} is damaged: its checksum does not fit what it says")
+    return recipe
+
+
+def _base(path: Path, source: ModelSource | None) -> nn.Module:
+    if source is None:
+        raise GhostifyError(f"{path} does not say what it was made from: pass the model")
+    if not is_named(source):
+        raise GhostifyError(
+            f"{path} was made from your own code ({source.name}), which is not run on an "
+            "artefact's word: pass the model"
+        )
+    return build(source)[0]
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _recipe_digest(recipe: dict[str, Any]) -> str:
+    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

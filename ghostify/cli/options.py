@@ -1,0 +1,121 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ghostify import GhostifyError, ModelSource
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="resnet50 (torchvision), torchvision:NAME, timm:NAME, package.module:factory "
+        "or path/to/file.py:factory.",
+    ),
+]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        metavar="CxHxW",
+        help="Shape of one input, such as 3x224x224. Default: what the model says of itself.",
+    ),
+]
+ModelArgs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-arg",
+        metavar="KEY=VALUE",
+        help="An argument for the model's factory, such as num_classes=10. May be repeated.",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE", help="Load safetensors or a tensors-only checkpoint."
+    ),
+]
+Pretrained = Annotated[
+    bool, typer.Option("--pretrained", help="Download the library's weights for the model.")
+]
+Ratio = Annotated[
+    float, typer.Option("--ratio", "-s", help="s, outputs for each intrinsic map; above 1.")
+]
+Kernel = Annotated[
+    int, typer.Option("--kernel", "-d", help="d, the cheap operation's kernel; odd.")
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="GLOB",
+        help="Replace only what matches by qualified name or module type, its own or one around "
+        "it: 'layer1.*', Bottleneck. May be repeated.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="Keep what matches. May be repeated."),
+]
+Stem = Annotated[
+    bool,
+    typer.Option("--stem", help="Also replace the first convolution, kept dense by default."),
+]
+AllEligible = Annotated[
+    bool,
+    typer.Option(
+        "--all-eligible",
+        help="Also replace where a Ghost module costs more, and on 1x1 maps.",
+    ),
+]
+
+
+class Format(str, Enum):
+    """How a document is printed on stdout."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print on stdout.")]
+
+
+def source_of(model: str, input: str | None, arguments: list[str] | None) -> ModelSource:
+    """What the user said of the model, read and checked.
+
+    Raises:
+        GhostifyError: if a shape or an argument is not of its form.
+    """
+    return ModelSource(
+        name=model,
+        arguments=dict(map(_parse_argument, arguments or [])),
+        input_size=None if input is None else _parse_shape(input),
+    )
+
+
+def _parse_shape(text: str) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise GhostifyError(f"input {text!r}: a shape looks like 3x224x224")
+    return shape
+
+
+def _parse_argument(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise GhostifyError(f"model argument {text!r}: it looks like num_classes=10")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, {"True": True, "False": False, "None": None}.get(value, value)

@@ -1,0 +1,69 @@
+"""What the person at the keyboard sees."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+if TYPE_CHECKING:
+    from ghostify.reporting.document import Document, Table
+
+
+@contextmanager
+def stage(doing: str) -> Iterator[None]:
+    """Show what is being done, on stderr, while it lasts; nothing where that is no terminal."""
+    with Console(stderr=True).status(f"{escape(doing)} ..."):
+        yield
+
+
+def note(text: str) -> None:
+    """A remark beside the output, on stderr."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text))
+
+
+def fail(text: str) -> NoReturn:
+    """End with one line of explanation on stderr and exit code 1."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[bold red]error:[/] {escape(text)}")
+    sys.exit(1)
+
+
+def show(document: Document) -> None:
+    """Print a document's tables on stdout, as wide as the terminal is."""
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(document.title)}[/]")
+    for table in document.tables:
+        console.print()
+        console.print(_rich(table.fitted(console.width)))
+    if document.notes:
+        console.print()
+    for line in document.notes:
+        console.print(f"[dim]{escape(line)}[/]")
+
+
+def _rich(table: Table) -> RichTable:
+    rich = RichTable(
+        title=escape(table.title),
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for column in table.columns:
+        rich.add_column(
+            column.heading,
+            justify="right" if column.numeric else "left",
+            no_wrap=not column.wrap,
+        )
+    for row in table.rows:
+        rich.add_row(*map(escape, row))
+    return rich

@@ -1,0 +1,88 @@
+"""Files that are whole or not there: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ghostify.spec import GhostifyError
+
+RECIPE = "ghostify.json"
+"""The file that makes a folder a ghostify artefact."""
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Replace the file at ``path``, or leave it as it was if anything goes wrong.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill, which takes its place at ``path`` when the block ends well.
+
+    What stood at ``path`` is removed only after the new folder is complete.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        beside.chmod(0o777 & ~_umask())
+        yield beside
+        _take_place(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_target(path: str | Path, *, force: bool) -> None:
+    """See that an artefact may be saved to ``path``; cheap, so it can be asked before the work.
+
+    Raises:
+        GhostifyError: if something is there that ``force`` does not allow to replace.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if not force:
+        raise GhostifyError(f"{path} exists: save elsewhere, or replace it with --force")
+    if not path.is_dir() or (any(path.iterdir()) and not (path / RECIPE).is_file()):
+        raise GhostifyError(f"{path} exists and is no ghostify artefact: it is not replaced")
+
+
+def _take_place(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

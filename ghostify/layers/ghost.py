@@ -1,0 +1,112 @@
+"""The Ghost module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ghostify.layers.cheap import CheapOperation
+from ghostify.spec import GhostifyError, GhostSpec
+
+
+class GhostModule(nn.Module):
+    """A convolution that makes few maps itself and the rest from them (arXiv 1911.11907).
+
+    The primary convolution makes m = ceil(n / s) intrinsic maps, the cheap operation n - m
+    ghosts of them (Eq. 2 and 3); the output is their concatenation. Without ``norm`` and
+    ``activation`` this is the paper's definition, a linear layer that stands wherever a
+    ``Conv2d`` stood; with them it is the authors' code, where both halves have their own.
+    Parameter names are those of the authors' code, whose state dicts load at s = 2 for even n.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation, bias, padding_mode:
+            as in ``torch.nn.Conv2d``; stride, dilation and padding belong to the primary
+            convolution. With ``bias`` the ghosts have one too.
+        ratio: s, outputs for each intrinsic map; any number above 1.
+        dw_size: d, the side of the cheap operation's kernel; odd.
+        norm: makes a normalisation from a number of channels, such as ``nn.BatchNorm2d``.
+        activation: makes an activation, such as ``nn.ReLU``.
+
+    Shape:
+        as ``torch.nn.Conv2d``: ``(N, C, H, W) -> (N, out_channels, H', W')``.
+
+    Raises:
+        GhostifyError: if ``ratio`` or ``dw_size`` is out of range, or leaves no ghost to make.
+    """
+
+    groups = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        ratio: float = GhostSpec.ratio,
+        dw_size: int = GhostSpec.dw_size,
+        norm: Callable[[int], nn.Module] | None = None,
+        activation: Callable[[], nn.Module] | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        intrinsic = GhostSpec(ratio, dw_size).intrinsic(out_channels)
+        if intrinsic == out_channels:
+            raise GhostifyError(
+                f"ratio (={ratio}) leaves no ghost to make of out_channels (={out_channels})"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.ratio = ratio
+        self.dw_size = dw_size
+        primary = nn.Conv2d(
+            in_channels,
+            intrinsic,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            bias=bias,
+            padding_mode=padding_mode,
+            device=device,
+            dtype=dtype,
+        )
+        ghosts = out_channels - intrinsic
+        cheap = CheapOperation(intrinsic, ghosts, dw_size, bias=bias, device=device, dtype=dtype)
+        self.kernel_size = primary.kernel_size
+        self.stride = primary.stride
+        self.padding = primary.padding
+        self.dilation = primary.dilation
+        self.padding_mode = padding_mode
+        self.primary_conv = _with_norm(primary, intrinsic, norm, activation)
+        self.cheap_operation = _with_norm(cheap, ghosts, norm, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        intrinsic = self.primary_conv(x)
+        return torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, ratio={self.ratio}, dw_size={self.dw_size}"
+        )
+
+
+def _with_norm(
+    operation: nn.Module,
+    channels: int,
+    norm: Callable[[int], nn.Module] | None,
+    activation: Callable[[], nn.Module] | None,
+) -> nn.Sequential:
+    layers = [operation]
+    if norm is not None:
+        layers.append(norm(channels))
+    if activation is not None:
+        layers.append(activation())
+    return nn.Sequential(*layers)

@@ -1,0 +1,51 @@
+"""Copies of a model's structure, with tensors or modules of it exchanged on the way."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from ghostify.spec import GhostifyError
+from ghostify.spec.errors import first_line
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
+    """A deep copy of ``model`` in which each key of ``exchange`` appears as its value.
+
+    What is exchanged is never copied, so a replica that exchanges all parameters costs no memory
+    for weights, and one that exchanges modules holds the new ones under every name of the old.
+
+    Args:
+        model: left as it is.
+        exchange: parameters, buffers or modules of ``model``, and what takes their place.
+
+    Raises:
+        GhostifyError: if ``model`` holds something that cannot be copied.
+    """
+    memo = {id(old): new for old, new in exchange.items()}
+    try:
+        return copy.deepcopy(model, memo)
+    except (RuntimeError, TypeError) as error:
+        raise GhostifyError(
+            f"{type(model).__name__} cannot be copied: {first_line(error)}"
+        ) from error
+
+
+def meta_replica(model: Model) -> Model:
+    """A replica on the meta device: shapes without values, so that running it costs nothing."""
+    exchange: dict[Tensor, Tensor] = {
+        parameter: nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+        for parameter in model.parameters()
+    }
+    exchange |= {buffer: buffer.to("meta") for buffer in model.buffers()}
+    return replica(model, exchange)
+
+
+def shared_replica(model: Model) -> Model:
+    """A replica that shares its parameters with ``model``, but neither flags nor hooks."""
+    return replica(model, {parameter: parameter for parameter in model.parameters()})

@@ -1,0 +1,1 @@
+"""Tell: reports as data, and the forms they are printed in."""

@@ -1,0 +1,108 @@
+"""What a report says, before it is given a form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        heading: what stands above it.
+        numeric: aligned to the right.
+        wrap: its text may run over several lines where space is short.
+    """
+
+    heading: str
+    numeric: bool = False
+    wrap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as they are printed. The first column holds names, which may be cut at the front."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def fitted(self, width: int, gap: int = 2) -> Table:
+        """The table with its names cut so that a line is at most ``width`` wide.
+
+        ``gap`` is the space between two columns. A table with a column that wraps is left alone.
+        """
+        if any(column.wrap for column in self.columns) or not self.rows:
+            return self
+        taken = sum(self._natural_width(index) + gap for index in range(1, len(self.columns)))
+        room = max(width - taken, 8)
+        return replace(self, rows=tuple((_cut(row[0], room), *row[1:]) for row in self.rows))
+
+    def wrap_widths(self, width: int, gap: int = 2) -> list[int | None]:
+        """For each column how wide it may be: equal shares of what is left, for those that wrap."""
+        wrapping = [column.wrap for column in self.columns]
+        fixed = sum(self._natural_width(i) for i, wrap in enumerate(wrapping) if not wrap)
+        left = width - fixed - gap * (len(self.columns) - 1)
+        share = max(left // max(sum(wrapping), 1), 12)
+        return [share if wrap else None for wrap in wrapping]
+
+    def _natural_width(self, index: int) -> int:
+        return max(
+            len(cell) for cell in [self.columns[index].heading, *(r[index] for r in self.rows)]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything one command has to say.
+
+    Attributes:
+        title: one line.
+        tables: for people.
+        notes: sentences under the tables.
+        records: one flat mapping a convolution, for CSV; raw numbers.
+        data: the whole, for JSON; raw numbers.
+    """
+
+    title: str
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+    records: tuple[dict[str, Any], ...]
+    data: dict[str, Any]
+
+
+def si(number: float, digits: int = 3) -> str:
+    """``25557032`` as ``25.6M``: ``digits`` significant digits and an SI prefix."""
+    for prefix in ("", "K", "M", "G"):
+        if abs(number) < 999.5 or prefix == "G":
+            break
+        number /= 1000
+    if not prefix:
+        return f"{number:g}"
+    return f"{number:.{max(digits - len(str(int(number))), 0)}f}{prefix}"
+
+
+def summarize_names(names: Iterable[str]) -> str:
+    """Names in little space: three at most are listed, more become globs with their numbers."""
+    names = list(names)
+    if len(names) <= 3:
+        return ", ".join(names)
+    groups: dict[tuple[str, ...], list[list[str]]] = {}
+    for name in names:
+        steps = name.split(".")
+        shape = tuple("#" if step.isdigit() else step for step in steps)
+        groups.setdefault(shape, []).append(steps)
+    return ", ".join(_glob(group) for group in groups.values())
+
+
+def _glob(group: Sequence[list[str]]) -> str:
+    steps = (same[0] if len(set(same)) == 1 else "*" for same in zip(*group, strict=True))
+    name = ".".join(steps)
+    return f"{name} ({len(group)})" if len(group) > 1 else name
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]

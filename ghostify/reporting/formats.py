@@ -1,0 +1,85 @@
+"""The forms a document can be given, by name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+
+from tabulate import tabulate
+
+from ghostify.reporting.document import Document, Table
+from ghostify.spec import GhostifyError
+
+WIDTH = 80
+
+
+def to_text(document: Document) -> str:
+    """Plain text for a terminal of 80 columns."""
+    parts = [document.title, *map(_text_table, document.tables)]
+    if document.notes:
+        parts.append("\n".join(document.notes))
+    return "\n\n".join(parts)
+
+
+def to_markdown(document: Document) -> str:
+    """Markdown, with tables as GitHub and Jupyter know them."""
+    parts = [f"## {document.title}"]
+    for table in document.tables:
+        parts += [f"### {table.title}", _tabulate(table, "pipe")]
+    parts += document.notes
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(document: Document) -> str:
+    """One line a convolution, raw numbers."""
+    stream = io.StringIO()
+    columns = list(document.records[0]) if document.records else []
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(document.records)
+    return stream.getvalue()
+
+
+def to_json(document: Document) -> str:
+    """Everything, raw numbers."""
+    return json.dumps(document.data, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Document], str]] = {
+    "table": to_text,
+    "json": to_json,
+    "csv": to_csv,
+    "markdown": to_markdown,
+}
+
+_ENDINGS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
+
+
+def format_of(ending: str) -> Callable[[Document], str]:
+    """The form that a file's ending asks for.
+
+    Raises:
+        GhostifyError: if no form has this ending.
+    """
+    if ending not in _ENDINGS:
+        raise GhostifyError(
+            f"report file ending {ending or '(none)'!r}: known are {', '.join(_ENDINGS)}"
+        )
+    return FORMATS[_ENDINGS[ending]]
+
+
+def _text_table(table: Table) -> str:
+    return f"{table.title}\n{_tabulate(table.fitted(WIDTH), 'simple', wrap=True)}"
+
+
+def _tabulate(table: Table, style: str, *, wrap: bool = False) -> str:
+    return tabulate(
+        table.rows,
+        headers=[column.heading for column in table.columns],
+        tablefmt=style,
+        colalign=["right" if column.numeric else "left" for column in table.columns],
+        maxcolwidths=table.wrap_widths(WIDTH) if wrap else None,
+        disable_numparse=True,
+    )

@@ -1,0 +1,245 @@
+"""The compression report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ghostify.costs import conv_macs, conv_params, eq4_speedup, ghost_macs, ghost_params
+from ghostify.costs.counting import Count
+from ghostify.reporting.document import Column, Document, Table, si, summarize_names
+from ghostify.reporting.formats import to_csv, to_json, to_markdown, to_text
+from ghostify.spec import ConvSite, GhostSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedSite:
+    """A convolution that became a Ghost module, with the costs of both on the example."""
+
+    site: ConvSite
+    ghost: GhostSpec
+    params_before: int
+    params_after: int
+    macs_before: int
+    macs_after: int
+
+    @classmethod
+    def priced(cls, site: ConvSite, ghost: GhostSpec) -> ReplacedSite:
+        """The costs by formula, which tests hold equal to fvcore's counts."""
+        return cls(
+            site=site,
+            ghost=ghost,
+            params_before=conv_params(site.geometry),
+            params_after=ghost_params(site.geometry, ghost),
+            macs_before=conv_macs(site),
+            macs_after=ghost_macs(site, ghost),
+        )
+
+    @property
+    def factor(self) -> float:
+        """How many times fewer weights, and so MACs a position, the Ghost module has."""
+        return self.macs_before / self.macs_after if self.macs_after else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSite:
+    """A convolution that stayed, and why."""
+
+    site: ConvSite
+    reason: str
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a conversion saved. ``print(report)`` fits 80 columns; notebooks show it as tables.
+
+    Attributes:
+        model: the model's name.
+        input: shapes of the example, such as ``1x3x224x224``.
+        replaced: every Ghost module beside the convolution it stands for.
+        kept: every convolution that stayed.
+        before, after: costs of the original and of the converted model, counted by fvcore.
+    """
+
+    model: str
+    input: str
+    replaced: tuple[ReplacedSite, ...]
+    kept: tuple[KeptSite, ...]
+    before: Count
+    after: Count
+
+    @property
+    def params_ratio(self) -> float:
+        """Parameters before / after."""
+        return self.before.params / self.after.params
+
+    @property
+    def macs_ratio(self) -> float:
+        """fvcore's total before / after."""
+        return self.before.total_macs / self.after.total_macs
+
+    @property
+    def replaced_macs(self) -> tuple[int, int]:
+        """MACs of the replaced sites before and after."""
+        before = sum(row.macs_before for row in self.replaced)
+        return before, sum(row.macs_after for row in self.replaced)
+
+    @property
+    def eq4_speedup(self) -> float:
+        """Theoretical speed-up of the replaced sites: the MACs if each were r_s times fewer.
+
+        r_s is that of arXiv 1911.11907, Eq. 4, for the site's own s and d.
+        """
+        ideal = sum(r.macs_before / eq4_speedup(r.site.geometry, r.ghost) for r in self.replaced)
+        return self.replaced_macs[0] / ideal
+
+    def document(self) -> Document:
+        """The report's content in the shape that all formats and the terminal print."""
+        return Document(
+            title=f"{self.model}, input {self.input}, {_describe(r.ghost for r in self.replaced)}",
+            tables=tuple(filter(None, [self._replaced(), self._kept(), self._totals()])),
+            notes=self._notes(),
+            records=tuple(self._records()),
+            data=self._data(),
+        )
+
+    def to_json(self) -> str:
+        """Everything, raw numbers."""
+        return to_json(self.document())
+
+    def to_csv(self) -> str:
+        """One line a convolution, replaced or kept; raw numbers."""
+        return to_csv(self.document())
+
+    def to_markdown(self) -> str:
+        """Tables for GitHub, notebooks and documentation."""
+        return to_markdown(self.document())
+
+    def __str__(self) -> str:
+        return to_text(self.document())
+
+    _repr_markdown_ = to_markdown
+
+    def _replaced(self) -> Table:
+        mixed = len({row.ghost for row in self.replaced}) > 1
+        columns = [Column("layer"), Column("geometry"), Column("output")]
+        columns += [Column("s, d")] if mixed else []
+        columns += [Column(word, numeric=True) for word in ("parameters", "MACs", "factor")]
+        rows = []
+        for row in self.replaced:
+            spec = [f"{row.ghost.ratio:g}, {row.ghost.dw_size}"] if mixed else []
+            rows.append(
+                (
+                    row.site.name,
+                    str(row.site.geometry),
+                    row.site.output_map,
+                    *spec,
+                    f"{si(row.params_before)}→{si(row.params_after)}",
+                    f"{si(row.macs_before)}→{si(row.macs_after)}",
+                    f"{row.factor:.2f}",
+                )
+            )
+        return Table(f"{len(rows)} convolutions replaced", tuple(columns), tuple(rows))
+
+    def _kept(self) -> Table | None:
+        if not self.kept:
+            return None
+        groups: dict[str, list[KeptSite]] = {}
+        for kept in self.kept:
+            groups.setdefault(kept.reason, []).append(kept)
+        rows = []
+        for reason, group in groups.items():
+            share = sum(kept.macs for kept in group) / self.before.total_macs
+            names = summarize_names(kept.site.name for kept in group)
+            rows.append((reason, names, str(len(group)), f"{share:.1%}"))
+        return Table(
+            f"{len(self.kept)} kept",
+            (
+                Column("reason", wrap=True),
+                Column("layers", wrap=True),
+                Column("count", numeric=True),
+                Column("of all MACs", numeric=True),
+            ),
+            tuple(rows),
+        )
+
+    def _totals(self) -> Table:
+        before, after = self.before, self.after
+        quantities = [
+            ("parameters", before.params, after.params, "", ""),
+            ("weights", before.weight_bytes, after.weight_bytes, "B", ""),
+            ("MACs, replaced layers", *self.replaced_macs, "", f"{self.eq4_speedup:.2f}x"),
+            ("MACs, convolutions + linear", *_conv_and_linear(before, after), "", ""),
+            ("MACs, all that fvcore counts", before.total_macs, after.total_macs, "", ""),
+        ]
+        rows = tuple(
+            (name, si(old, 4) + unit, si(new, 4) + unit, f"{old / new:.2f}x", theory)
+            for name, old, new, unit, theory in quantities
+        )
+        headings = ("before", "after", "ratio", "Eq. 4")
+        return Table("Totals", (Column(""), *(Column(h, numeric=True) for h in headings)), rows)
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = [
+            "MACs are multiply-accumulates as fvcore counts them; papers call them FLOPs.",
+            "Eq. 4 is the GhostNet paper's theoretical speed-up for these s and d.",
+        ]
+        if uncounted := self.before.uncounted | self.after.uncounted:
+            listed = ", ".join(name.removeprefix("aten::") for name in sorted(uncounted))
+            notes.append(f"Not counted by fvcore: {listed}.")
+        return tuple(notes)
+
+    def _records(self) -> Iterable[dict[str, Any]]:
+        for row in self.replaced:
+            yield _record(row.site, row.ghost, "", row.params_after, row.macs_after)
+        for kept in self.kept:
+            params = conv_params(kept.site.geometry)
+            yield _record(kept.site, None, kept.reason, params, kept.macs)
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "input": self.input,
+            "before": asdict(self.before) | {"total_macs": self.before.total_macs},
+            "after": asdict(self.after) | {"total_macs": self.after.total_macs},
+            "params_ratio": self.params_ratio,
+            "macs_ratio": self.macs_ratio,
+            "replaced_macs": list(self.replaced_macs),
+            "eq4_speedup": self.eq4_speedup,
+            "layers": list(self._records()),
+        }
+
+
+def _conv_and_linear(before: Count, after: Count) -> tuple[int, int]:
+    return before.conv_and_linear_macs, after.conv_and_linear_macs
+
+
+def _describe(specs: Iterable[GhostSpec]) -> str:
+    specs = list(specs)
+    ratios = sorted({spec.ratio for spec in specs})
+    sizes = sorted({spec.dw_size for spec in specs})
+    return f"s={_span(ratios)}, d={_span(sizes)}"
+
+
+def _span(numbers: list[Any]) -> str:
+    return "-".join(f"{number:g}" for number in dict.fromkeys((numbers[0], numbers[-1])))
+
+
+def _record(
+    site: ConvSite, ghost: GhostSpec | None, keep: str, params: int, macs: int
+) -> dict[str, Any]:
+    return {
+        "layer": site.name,
+        "geometry": str(site.geometry),
+        "output": site.output_map,
+        "calls": site.calls,
+        "ratio": ghost and ghost.ratio,
+        "dw_size": ghost and ghost.dw_size,
+        "keep": keep,
+        "params_before": conv_params(site.geometry),
+        "params_after": params,
+        "macs_before": conv_macs(site),
+        "macs_after": macs,
+    }

@@ -1,0 +1,20 @@
+"""The one exception whose message is written for the user."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GhostifyError(ValueError):
+    """Something the user can put right: one line that says what was wrong and what to do."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean layer1.0.conv1?``, or nothing when no name is close."""
+    matches = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {', '.join(matches)}?" if matches else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

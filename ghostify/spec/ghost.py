@@ -1,0 +1,45 @@
+"""What a convolution becomes."""
+
+from dataclasses import dataclass
+from math import ceil, isfinite
+
+from ghostify.spec.errors import GhostifyError
+
+
+@dataclass(frozen=True)
+class GhostSpec:
+    """The two numbers of a Ghost module (GhostNet, CVPR 2020, arXiv 1911.11907, section 3.1).
+
+    Defaults and range checks of both live here alone.
+
+    Args:
+        ratio: s, the outputs made for each intrinsic map; any number above 1.
+        dw_size: d, the side of the cheap operation's kernel; odd.
+
+    Raises:
+        GhostifyError: if a number is out of range.
+    """
+
+    ratio: float = 2
+    dw_size: int = 3
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.ratio) or not isfinite(self.ratio) or self.ratio <= 1:
+            raise GhostifyError(f"ratio (={self.ratio!r}) must be a finite number above 1")
+        if not isinstance(self.dw_size, int) or isinstance(self.dw_size, bool):
+            raise GhostifyError(f"dw_size (={self.dw_size!r}) must be a whole number")
+        if self.dw_size < 1 or self.dw_size % 2 == 0:
+            raise GhostifyError(
+                f"dw_size (={self.dw_size}), the kernel of the cheap operation, must be odd"
+            )
+
+    def intrinsic(self, out_channels: int) -> int:
+        """m = ceil(n / s), how many of ``out_channels`` the primary convolution makes."""
+        return ceil(out_channels / self.ratio)
+
+    def __str__(self) -> str:
+        return f"s={self.ratio:g}, d={self.dw_size}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

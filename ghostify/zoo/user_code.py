@@ -1,0 +1,65 @@
+"""Networks of the user's own code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from ghostify.spec import GhostifyError
+from ghostify.spec.errors import first_line, near
+
+
+def make_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Module:
+    """Call ``factory`` of a module (``package.module``) or a file (``path/to/file.py``).
+
+    Raises:
+        GhostifyError: if the code cannot be imported, lacks the factory, or does not make an
+            ``nn.Module``.
+    """
+    module = _import(place)
+    make = getattr(module, factory, None)
+    if not callable(make):
+        raise GhostifyError(f"{place} has no {factory!r} to call{near(factory, vars(module))}")
+    try:
+        model = make(**arguments)
+    except Exception as error:
+        raise GhostifyError(f"{place}:{factory} failed: {_named(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise GhostifyError(f"{place}:{factory} made a {type(model).__name__}, not an nn.Module")
+    return model
+
+
+def _import(place: str) -> ModuleType:
+    try:
+        return _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+    except GhostifyError:
+        raise
+    except Exception as error:
+        raise GhostifyError(f"cannot import {place}: {_named(error)}") from error
+
+
+def _import_module(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    return import_module(name)
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise GhostifyError(f"no file {path}")
+    sys.path.insert(0, str(path.parent.resolve()))
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
