@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +22,10 @@ from ghostify.spec.errors import first_line
 
 @dataclass
 class Convolution:
-    """What one forward pass shows of a convolution: its maps, and how it was called."""
+    """What one forward pass shows of a convolution: its maps, and how often it ran."""
 
     type: str
     geometry: Geometry
-    called_as_module: bool
     output: tuple[int, ...] = ()
     calls: int = 0
     positions: int = 0
@@ -81,7 +81,7 @@ def observe(model: nn.Module, example: Example) -> Observation:
     except Exception as error:
         raise GhostifyError(
             f"{name} does not run on an input of {describe_example(example)}: "
-            f"{run.place}: {first_line(error)}"
+            f"at {run.place()}: {first_line(error)}"
         ) from error
     return run.seen
 
@@ -123,10 +123,17 @@ class _ShapeRun(fx.Interpreter):
     def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
         super().__init__(model, graph=graph)
         self.seen = Observation()
-        self.place = "at its input"
+        self.node: fx.Node | None = None
+
+    def place(self) -> str:
+        """Where the run is, for people: the layer or function in work."""
+        if self.node is None:
+            return "its input"
+        target = str(self.node.target)
+        return f"{target}, {self.fetch_attr(target)}" if self.node.op == "call_module" else target
 
     def run_node(self, node: fx.Node) -> Any:
-        self.place = f"at {node.target}"
+        self.node = node
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         result = getattr(self, node.op)(node.target, args, kwargs)
         if node.op == "get_attr":
@@ -136,16 +143,15 @@ class _ShapeRun(fx.Interpreter):
             module = self.fetch_attr(str(node.target))
             if isinstance(module, _ConvNd):
                 source = (*args, *kwargs.values())[0]
-                self._saw_module(str(node.target), module, True, source, result)
-        elif node.target in FUNCTIONS:
-            self._saw_function(node, args, kwargs, result)
+                self._saw_module(str(node.target), module, source, result)
+        elif callable(node.target) and node.target in FUNCTIONS:
+            arguments = dict(zip(FUNCTIONS[node.target], args, strict=False)) | kwargs
+            self._saw_function(node, node.target, arguments, result)
         return result
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # Batch norm keeps the shape, and its meta kernel is the slowest of all by far.
-        module = self.fetch_attr(target)
-        self.place = f"at {target}, {module}"
-        if isinstance(module, _BatchNorm) and args:
+        if isinstance(self.fetch_attr(target), _BatchNorm) and args:
             return args[0]
         return super().call_module(target, args, kwargs)
 
@@ -153,22 +159,19 @@ class _ShapeRun(fx.Interpreter):
         value = super().get_attr(target, args, kwargs)
         return value.to("meta") if isinstance(value, Tensor) else value
 
-    def _saw_module(
-        self, name: str, module: _ConvNd, as_module: bool, source: Tensor, result: Tensor
-    ) -> None:
-        fresh = Convolution(type(module).__name__, Geometry.of(module), as_module)
+    def _saw_module(self, name: str, module: _ConvNd, source: Tensor, result: Tensor) -> None:
+        fresh = Convolution(type(module).__name__, Geometry.of(module))
         self.seen.convolutions.setdefault(name, fresh).add_call(source, result)
 
     def _saw_function(
-        self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor
+        self, node: fx.Node, function: Callable[..., Any], arguments: dict[str, Any], result: Tensor
     ) -> None:
-        arguments = dict(zip(FUNCTIONS[node.target], args, strict=False)) | kwargs
-        owner = next(reversed(node.meta.get("nn_module_stack", {"": None})))
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        owner = stack[-1][0] if stack else ""
         module = self.fetch_attr(owner) if owner else self.module
         if isinstance(module, _ConvNd):
-            self._saw_module(owner, module, False, arguments["input"], result)
+            self._saw_module(owner, module, arguments["input"], result)
             return
         name = f"{owner}.{node.name}" if owner else node.name
-        geometry = functional_geometry(node.target, arguments)
-        fresh = Convolution(node.target.__name__, geometry, False)
+        fresh = Convolution(function.__name__, functional_geometry(function, arguments))
         self.seen.convolutions.setdefault(name, fresh).add_call(arguments["input"], result)

@@ -78,10 +78,8 @@ def _calls(candidate: Candidate) -> str | None:
 
 
 def _readers(candidate: Candidate) -> str | None:
-    called = candidate.seen.convolutions[candidate.name].called_as_module
-    if candidate.name in candidate.seen.readers or not called:
-        return "its weight is read outside its own call"
-    return None
+    read = candidate.name in candidate.seen.readers
+    return "its weight is read outside its own call" if read else None
 
 
 def _sharing(candidate: Candidate) -> str | None:

@@ -54,7 +54,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
 
 
 def _never_called(module: _ConvNd) -> Convolution:
-    return Convolution(type(module).__name__, Geometry.of(module), called_as_module=False)
+    return Convolution(type(module).__name__, Geometry.of(module))
 
 
 def _site(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from click.core import ParameterSource
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
@@ -92,10 +91,11 @@ def convert(
 def _given_plan(context: typer.Context, file: Path | None) -> Plan | None:
     if file is None:
         return None
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if name in _PLANNING and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise GhostifyError(f"--plan already decides what {parameter.opts[0]} would: drop one")
+    for name in _PLANNING:
+        given = context.get_parameter_source(name)
+        if given is not None and given.name == "COMMANDLINE":
+            option = name.replace("_", "-")
+            raise GhostifyError(f"--plan already decides what --{option} would: drop one")
     return read_plan(file)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +76,7 @@ AllEligible = Annotated[
 ]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How a document is printed on stdout."""
 
     table = "table"

@@ -40,7 +40,7 @@ class Count:
 
     @property
     def total_macs(self) -> int:
-        """fvcore's total over all operators it counts."""
+        """The total over all operators that fvcore counts."""
         return sum(self.macs.values())
 
     @property

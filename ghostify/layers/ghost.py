@@ -74,7 +74,7 @@ class GhostModule(nn.Module):
             padding,
             dilation,
             bias=bias,
-            padding_mode=padding_mode,
+            padding_mode=padding_mode,  # type: ignore[arg-type]
             device=device,
             dtype=dtype,
         )

@@ -77,7 +77,7 @@ class Report:
 
     @property
     def macs_ratio(self) -> float:
-        """fvcore's total before / after."""
+        """All MACs that fvcore counts, before / after."""
         return self.before.total_macs / self.after.total_macs
 
     @property

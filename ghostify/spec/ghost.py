@@ -34,7 +34,7 @@ class GhostSpec:
             )
 
     def intrinsic(self, out_channels: int) -> int:
-        """m = ceil(n / s), how many of ``out_channels`` the primary convolution makes."""
+        """How many of n ``out_channels`` the primary convolution makes: m = ceil(n / s)."""
         return ceil(out_channels / self.ratio)
 
     def __str__(self) -> str:

@@ -141,7 +141,9 @@ def _decision_from_dict(name: str, entry: Any) -> Decision:
 def _site_from_dict(name: str, entry: dict[str, Any]) -> ConvSite:
     numbers = {key: _frozen(value) for key, value in entry.pop("geometry").items()}
     plain = {key: _frozen(value) for key, value in entry.items()}
-    return _construct(ConvSite, {"name": name, "geometry": _construct(Geometry, numbers)} | plain)
+    geometry = _construct(Geometry, numbers)
+    site: ConvSite = _construct(ConvSite, {"name": name, "geometry": geometry} | plain)
+    return site
 
 
 def _construct(cls: type, fields: Mapping[str, Any]) -> Any:

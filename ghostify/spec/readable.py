@@ -5,7 +5,7 @@ from typing import Any
 
 
 def readable_json(data: Any, depth: int, indent: str = "") -> str:
-    """JSON whose outer ``depth`` levels of objects have a line for each entry, the rest one line."""
+    """JSON with a line for each entry of its outer ``depth`` levels; what is deeper is one line."""
     if depth == 0 or not isinstance(data, dict) or not data:
         return json.dumps(data, ensure_ascii=False)
     inner = indent + "  "

@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from ghostify.spec import GhostifyError
-
 
 def names() -> list[str]:
     """Architectures and, behind a dot, their named weights; empty where timm is missing."""

@@ -11,7 +11,8 @@ from torchvision import models
 
 
 def names() -> list[str]:
-    return models.list_models()
+    found: list[str] = models.list_models()
+    return found
 
 
 def make(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:

@@ -106,7 +106,11 @@ def example(source: ModelSource) -> Tensor:
 
 
 def _make_named(library: Library, source: ModelSource, name: str, pretrained: bool) -> nn.Module:
-    if name not in library.names():
+    known = library.names()
+    if not known:
+        library_name = source.name.partition(":")[0]
+        raise GhostifyError(f"{library_name} is not installed: pip install {library_name}")
+    if name not in known:
         raise GhostifyError(f"unknown model {source.name!r}{near(source.name, names())}")
     try:
         return library.make(name, pretrained, source.arguments)

@@ -54,7 +54,8 @@ def _import_file(path: Path) -> ModuleType:
         raise GhostifyError(f"no file {path}")
     sys.path.insert(0, str(path.parent.resolve()))
     spec = spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)

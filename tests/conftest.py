@@ -1,0 +1,45 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import nn
+
+settings.register_profile("ghostify", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("ghostify")
+os.environ.setdefault("COLUMNS", "80")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+class SmallNet(nn.Module):
+    """A stem, a residual block with a depthwise convolution, and a head; 3x16x16 inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.wide = nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(32)
+        self.depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
+        self.project = nn.Conv2d(32, 32, 1)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.norm(self.wide(self.stem(x).relu())).relu()
+        x = x + self.project(self.depthwise(x))
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.fixture
+def small_net() -> SmallNet:
+    return SmallNet()
+
+
+@pytest.fixture
+def image() -> torch.Tensor:
+    return torch.randn(1, 3, 16, 16)
