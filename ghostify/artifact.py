@@ -10,8 +10,8 @@ from typing import Any, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from ghostify import __version__
 from ghostify.conversion import convert
@@ -53,7 +53,7 @@ def save(
     check_target(path, force=force)
     with new_folder(path) as folder:
         try:
-            save_model(model, str(folder / _WEIGHTS))
+            save_file(_separate_tensors(model), folder / _WEIGHTS)
         except SafetensorError as error:
             raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
         recipe = {
@@ -101,11 +101,22 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
     converted = convert(_base(path, source) if model is None else model, plan=plan)
     try:
-        load_model(converted, weights)
+        converted.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
     return converted
+
+
+def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict with each tensor in memory of its own, as safetensors wants it."""
+    state, taken = {}, set()
+    for name, tensor in model.state_dict().items():
+        plain = tensor.contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        state[name] = plain.clone() if memory in taken else plain
+        taken.add(memory)
+    return state
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:

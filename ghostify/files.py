@@ -36,7 +36,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """A folder to fill, which takes its place at ``path`` when the block ends well.
+    """A folder to fill with files, which takes its place at ``path`` when the block ends well.
 
     What stood at ``path`` is removed only after the new folder is complete.
 
@@ -47,8 +47,10 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        beside.chmod(0o777 & ~_umask())
         yield beside
+        for file in beside.rglob("*"):
+            file.chmod(0o666 & ~_umask())
+        beside.chmod(0o777 & ~_umask())
         _take_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

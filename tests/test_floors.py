@@ -26,12 +26,7 @@ FLOORS = [
 OUTSIDE = {"__init__", "__main__"}  # the root re-exports every floor, and the top one is run
 
 
-def _level(part: str) -> int:
-    return next(i for i, floor in enumerate(FLOORS) if part in [name.rstrip("*") for name in floor])
-
-
-def _is_base(part: str) -> bool:
-    return f"{part}*" in FLOORS[_level(part)]
+PARTS = {name.rstrip("*"): level for level, floor in enumerate(FLOORS) for name in floor}
 
 
 def _part(file: Path) -> str:
@@ -46,7 +41,9 @@ def _imported_modules(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} has a relative import"
             module = node.module or ""
-            found |= {f"{module}.{a.name}" for a in node.names} if module == "ghostify" else {module}
+            found |= (
+                {f"{module}.{a.name}" for a in node.names} if module == "ghostify" else {module}
+            )
     return found
 
 
@@ -55,7 +52,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 def test_every_part_has_its_floor():
     parts = {_part(file) for file in FILES} - OUTSIDE
-    assert parts == {name.rstrip("*") for floor in FLOORS for name in floor}
+    assert parts == set(PARTS)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -64,20 +61,12 @@ def test_imports_point_down(file):
     if part in OUTSIDE:
         return
     for module in _imported_modules(file):
-        root, _, rest = module.partition(".")
-        target = rest.split(".")[0]
-        if root != "ghostify" or not (PACKAGE / target).exists() and not _is_file(target):
-            continue  # another package, or a name that the root re-exports
-        if target == part:
-            continue
-        lower = _level(target) < _level(part)
-        assert lower or (_level(target) == _level(part) and _is_base(target)), (
-            f"{part} imports {target}"
-        )
-
-
-def _is_file(target: str) -> bool:
-    return (PACKAGE / f"{target}.py").is_file()
+        root, *path = module.split(".")
+        if root != "ghostify" or not path or path[0] not in PARTS or path[0] == part:
+            continue  # another package, a name that the root re-exports, or a neighbour
+        lower = PARTS[path[0]] < PARTS[part]
+        base = PARTS[path[0]] == PARTS[part] and f"{path[0]}*" in FLOORS[PARTS[part]]
+        assert lower or base, f"{part} imports {path[0]}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

@@ -65,6 +65,11 @@ def _hooks(candidate: Candidate) -> str | None:
     return "carries hooks (such as weight norm, pruning or your own)" if hooked else None
 
 
+def _readers(candidate: Candidate) -> str | None:
+    read = candidate.name in candidate.seen.readers
+    return "its weight is read outside its own call" if read else None
+
+
 def _calls(candidate: Candidate) -> str | None:
     if candidate.name in candidate.seen.convolutions:
         return None
@@ -75,11 +80,6 @@ def _calls(candidate: Candidate) -> str | None:
             around = type(candidate.model.get_submodule(path)).__name__
             return f"inside {around}, which is not looked into"
     return "not called in evaluation mode"
-
-
-def _readers(candidate: Candidate) -> str | None:
-    read = candidate.name in candidate.seen.readers
-    return "its weight is read outside its own call" if read else None
 
 
 def _sharing(candidate: Candidate) -> str | None:
@@ -98,8 +98,8 @@ RULES: tuple[Callable[[Candidate], str | None], ...] = (
     _kind,
     _groups,
     _hooks,
-    _calls,
     _readers,
+    _calls,
     _sharing,
     _single_output,
 )

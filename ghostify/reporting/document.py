@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 
+_GAP = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table.
@@ -30,29 +33,35 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def fitted(self, width: int, gap: int = 2) -> Table:
+    def fitted(self, width: int, *, heading_pad: int = 0) -> Table:
         """The table with its names cut so that a line is at most ``width`` wide.
 
-        ``gap`` is the space between two columns. A table with a column that wraps is left alone.
+        Columns stand two blanks apart; ``heading_pad`` is what a printer adds to its headings. A
+        table with a column that wraps is left alone.
         """
         if any(column.wrap for column in self.columns) or not self.rows:
             return self
-        taken = sum(self._natural_width(index) + gap for index in range(1, len(self.columns)))
+        taken = sum(
+            self._natural_width(index, heading_pad) + _GAP for index in range(1, len(self.columns))
+        )
         room = max(width - taken, 8)
         return replace(self, rows=tuple((_cut(row[0], room), *row[1:]) for row in self.rows))
 
-    def wrap_widths(self, width: int, gap: int = 2) -> list[int | None]:
-        """For each column how wide it may be: equal shares of what is left, for those that wrap."""
+    def wrap_widths(self, width: int, *, heading_pad: int = 0) -> list[int | None]:
+        """How wide each column that wraps may be: equal shares of what the others leave."""
         wrapping = [column.wrap for column in self.columns]
-        fixed = sum(self._natural_width(i) for i, wrap in enumerate(wrapping) if not wrap)
-        left = width - fixed - gap * (len(self.columns) - 1)
-        share = max(left // max(sum(wrapping), 1), 12)
-        return [share if wrap else None for wrap in wrapping]
-
-    def _natural_width(self, index: int) -> int:
-        return max(
-            len(cell) for cell in [self.columns[index].heading, *(r[index] for r in self.rows)]
+        fixed = sum(
+            self._natural_width(index, heading_pad)
+            for index, wraps in enumerate(wrapping)
+            if not wraps
         )
+        left = width - fixed - _GAP * (len(self.columns) - 1)
+        share = max(left // max(sum(wrapping), 1), 12)
+        return [share if wraps else None for wraps in wrapping]
+
+    def _natural_width(self, index: int, heading_pad: int) -> int:
+        heading = len(self.columns[index].heading) + heading_pad
+        return max([heading, *(len(row[index]) for row in self.rows)])
 
 
 @dataclass(frozen=True, slots=True)

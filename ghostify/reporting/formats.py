@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable
 
-from tabulate import tabulate
+from tabulate import MIN_PADDING, tabulate
 
 from ghostify.reporting.document import Document, Table
 from ghostify.spec import GhostifyError
@@ -71,15 +71,17 @@ def format_of(ending: str) -> Callable[[Document], str]:
 
 
 def _text_table(table: Table) -> str:
-    return f"{table.title}\n{_tabulate(table.fitted(WIDTH), 'simple', wrap=True)}"
+    fitted = table.fitted(WIDTH, heading_pad=MIN_PADDING)
+    widths = fitted.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
+    return f"{table.title}\n{_tabulate(fitted, 'simple', widths)}"
 
 
-def _tabulate(table: Table, style: str, *, wrap: bool = False) -> str:
+def _tabulate(table: Table, style: str, widths: list[int | None] | None = None) -> str:
     return tabulate(
         table.rows,
         headers=[column.heading for column in table.columns],
         tablefmt=style,
         colalign=["right" if column.numeric else "left" for column in table.columns],
-        maxcolwidths=table.wrap_widths(WIDTH) if wrap else None,
+        maxcolwidths=widths,
         disable_numparse=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,9 @@ def _read(path: Path) -> Any:
         except SafetensorError as error:
             raise GhostifyError(f"{path} is damaged: {first_line(error)}") from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise GhostifyError(
             f"{path} holds pickled objects besides tensors and is refused, since loading it could "

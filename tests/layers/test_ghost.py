@@ -75,9 +75,12 @@ def test_equals_the_reference(geometry, activated):
     x = torch.randn(2, geometry["in_channels"], 17, 19, dtype=torch.double)
     out = module(x)
     torch.testing.assert_close(out, reference(module, x), rtol=1e-10, atol=1e-10)
-    assert out.shape == nn.Conv2d(
-        **{k: v for k, v in geometry.items() if k not in ("ratio", "dw_size")}
-    )(x.float()).shape
+    assert (
+        out.shape
+        == nn.Conv2d(**{k: v for k, v in geometry.items() if k not in ("ratio", "dw_size")})(
+            x.float()
+        ).shape
+    )
 
 
 def test_takes_an_input_without_a_batch():

@@ -1,0 +1,243 @@
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError, GhostModule
+
+
+def analyze(forward, example=None, **modules):
+    """The sites of a model that has these modules and this forward, by name."""
+    model = nn.Module()
+    for name, module in modules.items():
+        model.add_module(name, module)
+    kind = type("Model", (nn.Module,), {"forward": forward})
+    model.__class__ = kind
+    x = torch.zeros(1, 4, 12, 12) if example is None else example
+    return {site.name: site for site in ghostify.analyze(model, x)}
+
+
+def conv(inputs=4, outputs=4, kernel=3, **options):
+    return nn.Conv2d(inputs, outputs, kernel, **options)
+
+
+def test_sites_in_the_order_of_execution(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    assert [site.name for site in sites] == ["stem", "wide", "depthwise", "project"]
+    assert [site.stem for site in sites] == [True, False, False, False]
+
+
+def test_maps_calls_and_positions(small_net):
+    sites = ghostify.analyze(small_net, torch.zeros(2, 3, 16, 18))
+    assert [site.output for site in sites] == [(16, 18), (8, 9), (8, 9), (8, 9)]
+    assert [site.positions for site in sites] == [2 * 16 * 18, 2 * 72, 2 * 72, 2 * 72]
+    assert {site.calls for site in sites} == {1}
+
+
+def test_a_convolution_called_twice_counts_twice():
+    site = analyze(lambda self, x: self.c(self.c(x)), c=conv())["c"]
+    assert (site.calls, site.positions, site.output) == (2, 100 + 64, (10, 10))
+    assert site.obstacle is None
+
+
+def test_one_module_under_two_names_is_one_site():
+    shared = conv()
+    sites = analyze(lambda self, x: self.b(self.a(x)), a=shared, b=shared)
+    assert list(sites) == ["a"]
+    assert (sites["a"].calls, sites["a"].obstacle) == (2, None)
+
+
+def test_what_is_around_a_site_is_known():
+    block = nn.Sequential(nn.Sequential(conv()))
+    sites = analyze(lambda self, x: self.block(x), block=block)
+    assert sites["block.0.0"].within == ("Model", "Sequential", "Sequential")
+
+
+class Twin(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x)
+
+
+class Padded(nn.Conv2d):
+    def forward(self, x):
+        return nn.functional.conv2d(nn.functional.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
+
+
+@pytest.mark.parametrize(
+    ("module", "obstacle"),
+    [
+        (conv(), None),
+        (conv(kernel=(1, 5), padding="same", padding_mode="reflect", dilation=2), None),
+        (conv(groups=4), "depthwise"),
+        (conv(groups=2), "grouped convolution"),
+        (nn.ConvTranspose2d(4, 4, 2), "transposed convolution"),
+        (conv(outputs=1), "one output map"),
+        (Twin(4, 4, 3), "Twin, a subclass of Conv2d"),
+        (Padded(4, 4, 3), "Padded, a subclass of Conv2d"),
+        (nn.utils.parametrizations.weight_norm(conv()), "ParametrizedConv2d, a subclass"),
+        (nn.utils.parametrizations.spectral_norm(conv()), "ParametrizedConv2d, a subclass"),
+    ],
+)
+def test_kinds_of_convolutions(module, obstacle):
+    found = analyze(lambda self, x: self.c(x), c=module)["c"]
+    assert (found.obstacle or "").startswith(obstacle or "")
+    assert (found.obstacle is None) == (obstacle is None)
+    assert found.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "dimensions"), [(nn.Conv1d(4, 4, 3), 1), (nn.Conv3d(4, 4, 1), 3)]
+)
+def test_other_dimensions(module, dimensions):
+    example = torch.zeros(1, 4, *[8] * dimensions)
+    site = analyze(lambda self, x: self.c(x), example, c=module)["c"]
+    assert site.obstacle == f"{dimensions}-D convolution"
+    assert len(site.output) == dimensions
+
+
+def test_subclasses_are_seen_with_their_map():
+    site = analyze(lambda self, x: self.c(x), c=Padded(4, 8, 3))["c"]
+    assert (site.type, site.output, site.positions) == ("Padded", (12, 12), 144)
+
+
+def test_a_weight_that_is_read_elsewhere():
+    sites = analyze(lambda self, x: self.c(x) * self.c.weight.sum(), c=conv())
+    assert sites["c"].obstacle == "its weight is read outside its own call"
+
+
+def test_a_forward_that_is_called_by_hand():
+    sites = analyze(lambda self, x: self.c.forward(x), c=conv())
+    assert sites["c"].obstacle == "its weight is read outside its own call"
+    assert sites["conv2d"].output == (10, 10)
+
+
+def test_a_weight_that_is_used_by_a_function():
+    sites = analyze(lambda self, x: nn.functional.conv2d(self.c(x), self.c.weight), c=conv())
+    assert sites["c"].obstacle == "its weight is read outside its own call"
+    assert sites["conv2d"].obstacle == "called as a function, not as a module"
+    assert sites["conv2d"].geometry.kernel_size == (3, 3)
+    assert sites["conv2d"].output == (8, 8)
+
+
+def test_geometry_numbers_may_be_read():
+    sites = analyze(lambda self, x: self.c(x) * self.c.kernel_size[0], c=conv())
+    assert sites["c"].obstacle is None
+
+
+def test_tied_weights():
+    first, second = conv(), conv()
+    second.weight = first.weight
+    sites = analyze(lambda self, x: self.b(self.a(x)), a=first, b=second)
+    assert {site.obstacle for site in sites.values()} == {"shares its weight with another module"}
+
+
+def test_hooks():
+    module = conv()
+    module.register_forward_hook(lambda *_: None)
+    assert "hooks" in analyze(lambda self, x: self.c(x), c=module)["c"].obstacle
+
+
+def test_a_convolution_that_never_runs():
+    site = analyze(lambda self, x: self.a(x), a=conv(), unused=conv())["unused"]
+    assert (site.obstacle, site.output) == ("not called in evaluation mode", None)
+    assert (site.calls, site.positions) == (0, 0)
+
+
+def test_a_branch_for_training_only():
+    def forward(self, x):
+        return self.a(x) if not self.training else self.b(x)
+
+    assert analyze(forward, a=conv(), b=conv())["b"].obstacle == "not called in evaluation mode"
+
+
+def test_the_inside_of_a_ghost_module_is_left_alone():
+    sites = analyze(lambda self, x: self.g(x), g=GhostModule(4, 8, 3))
+    assert sites["g.primary_conv.0"].obstacle == "inside GhostModule, which is not looked into"
+
+
+def test_functions_with_weights_of_their_own():
+    def forward(self, x):
+        return nn.functional.conv_transpose2d(x, self.p, stride=2, groups=2)
+
+    class Holder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.p = nn.Parameter(torch.zeros(4, 3, 2, 2))
+
+    Holder.forward = forward
+    (site,) = ghostify.analyze(Holder(), torch.zeros(1, 4, 5, 5))
+    assert (site.type, site.functional) == ("conv_transpose2d", True)
+    assert (site.geometry.in_channels, site.geometry.out_channels) == (4, 6)
+    assert (site.output, site.positions) == ((10, 10), 25)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = conv(), conv()
+
+    def forward(self, x, y, scale=None, *, twice=False):
+        out = self.a(x) + self.b(y)
+        if scale is not None:
+            out = out * scale
+        return self.b(out) if twice else out
+
+
+@pytest.mark.parametrize(
+    ("example", "calls_of_b"),
+    [
+        ((torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8)), 1),
+        ({"y": torch.zeros(1, 4, 8, 8), "x": torch.zeros(1, 4, 8, 8)}, 1),
+        ({"x": torch.zeros(1, 4, 8, 8), "y": torch.zeros(1, 4, 8, 8), "twice": True}, 2),
+        ((torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8), torch.ones(1)), 1),
+    ],
+)
+def test_inputs_of_all_kinds(example, calls_of_b):
+    sites = {site.name: site for site in ghostify.analyze(TwoInputs(), example)}
+    assert (sites["a"].calls, sites["b"].calls) == (1, calls_of_b)
+
+
+def test_tensors_made_in_the_forward():
+    def forward(self, x):
+        grid = torch.arange(x.shape[-1], dtype=x.dtype) + torch.ones(1)
+        return self.c(x + grid)
+
+    assert analyze(forward, c=conv())["c"].output == (10, 10)
+
+
+def test_the_model_is_only_looked_at(small_net, image):
+    small_net.train()
+    small_net.norm.eval()
+    before = {name: value.clone() for name, value in small_net.state_dict().items()}
+    flags = [module.training for module in small_net.modules()]
+    attributes = set(vars(small_net))
+    random = torch.get_rng_state()
+    ghostify.analyze(small_net, image)
+    assert all(torch.equal(before[name], value) for name, value in small_net.state_dict().items())
+    assert [module.training for module in small_net.modules()] == flags
+    assert set(vars(small_net)) == attributes
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_the_wrong_input_names_the_layer(small_net):
+    with pytest.raises(GhostifyError, match=r"SmallNet does not run on .* 1x4x16x16: at stem"):
+        ghostify.analyze(small_net, torch.zeros(1, 4, 16, 16))
+
+
+def test_the_wrong_number_of_inputs(small_net, image):
+    with pytest.raises(GhostifyError, match="SmallNet.forward does not take this input"):
+        ghostify.analyze(small_net, (image, image))
+
+
+def test_what_fx_cannot_trace_is_a_clear_message():
+    def forward(self, x):
+        return self.c(x) if x.sum() > 0 else x
+
+    with pytest.raises(GhostifyError, match=r"torch\.fx cannot trace Model: "):
+        analyze(forward, c=conv())
+
+
+def test_what_cannot_be_copied_is_a_clear_message(small_net, image):
+    small_net.generator = (i for i in range(3))
+    with pytest.raises(GhostifyError, match="SmallNet cannot be copied"):
+        ghostify.analyze(small_net, image)

@@ -1,0 +1,65 @@
+"""The command line as a user has it: arguments in, exit code and two streams out."""
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from ghostify.cli import main
+
+NET = """
+from torch import nn
+
+def build(width=16):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, width, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(width, width, 3, groups=width), nn.Conv2d(width, 32, 1),
+    )
+"""
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs ``ghostify`` in an empty folder that holds ``net.py`` with a small network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "net.py").write_text(NET)
+
+    def invoke(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ghostify", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        streams = capsys.readouterr()
+        return Result(stop.value.code or 0, streams.out, streams.err)
+
+    return invoke
+
+
+@pytest.fixture
+def net():
+    """The small network's MODEL and input, which it does not say itself."""
+    return ["net.py:build", "--input", "3x16x16"]
+
+
+@pytest.fixture
+def fails(run):
+    """Runs ``ghostify`` and sees that it ends with one line of explanation, which is returned."""
+
+    def invoke(*arguments):
+        result = run(*arguments)
+        assert result.code != 0
+        assert "Traceback" not in result.err
+        assert result.out == ""
+        lines = result.err.strip().splitlines()
+        assert len(lines) == 1
+        return lines[0]
+
+    return invoke

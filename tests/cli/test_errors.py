@@ -1,0 +1,106 @@
+"""What the user can put right is one line on stderr, nothing on stdout, and exit code 1."""
+
+import pytest
+import torch
+
+DRY = ("--dry-run",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resnet51"], "unknown model 'resnet51'; did you mean resnet"),
+        (["raft_small"], "raft_small does not say its input size: give --input 3x224x224"),
+        (["missing.py:build"], "no file missing.py"),
+        (["net.py:biuld"], "did you mean build?"),
+        (["net.py:build"], "net.py:build does not say its input size: give --input"),
+        (
+            ["net.py:build", "--input", "4x16x16"],
+            "does not run on an input of 1x4x16x16: at 0, Conv",
+        ),
+        (["net.py:build", "--input", "16x16"], "does not run on an input of 1x16x16"),
+        (["net.py:build", "--input", "3x0x3"], "input '3x0x3': a shape looks like 3x224x224"),
+        (["net.py:build", "--input", "rgb"], "a shape looks like 3x224x224"),
+        (["resnet18", "--ratio", "1"], "ratio (=1.0) must be a finite number above 1"),
+        (["resnet18", "--ratio", "nan"], "ratio (=nan) must be a finite number above 1"),
+        (["resnet18", "--kernel", "4"], "dw_size (=4), the kernel of the cheap operation, must be"),
+        (["resnet18", "--include", "layer5.*"], "pattern 'layer5.*' matches no convolution; did"),
+        (["resnet18", "--exclude", "BasicBlok"], "did you mean BasicBlock"),
+        (["resnet18", "--model-arg", "classes"], "it looks like num_classes=10"),
+        (["resnet18", "--model-arg", "klasses=3"], "resnet18 cannot be built"),
+        (["resnet18", "--model-arg", "weights=DEFAULT"], "use --weights instead"),
+        (["resnet18", "--plan", "missing.json"], "No such file or directory: 'missing.json'"),
+        (["resnet18", "--weights", "missing.pt"], "No such file or directory: 'missing.pt'"),
+        (["resnet18", "--report", "report.pdf"], "known are .txt, .json, .csv, .md"),
+        (["resnet18", "--weights", "net.py", "--pretrained"], "exclude each other"),
+        (["resnet18", "--weights", "net.py"], "net.py"),
+        (["alexnet", "--include", "features.0"], "nothing to replace in AlexNet"),
+    ],
+)
+def test_convert(fails, arguments, message):
+    assert message in fails("convert", *arguments, *DRY)
+
+
+def test_a_plan_for_another_network(fails, run, net):
+    run("plan", *net, "-o", "plan.json")
+    said = fails("convert", "resnet18", "--plan", "plan.json", *DRY)
+    assert "the plan names 0, which the model lacks" in said
+
+
+def test_a_plan_for_other_geometry(fails, run, net):
+    run("plan", *net, "-o", "plan.json")
+    said = fails("convert", *net, "--model-arg", "width=24", "--plan", "plan.json", *DRY)
+    assert "the plan was made for another 2: 3x3, 8→16 there, 3x3, 8→24 here" in said
+
+
+def test_a_broken_plan(fails, run, net, tmp_path):
+    run("plan", *net, "-o", "plan.json")
+    text = (tmp_path / "plan.json").read_text(encoding="utf-8")
+    (tmp_path / "plan.json").write_text(text[:-9], "utf-8")
+    assert "plan.json: not JSON" in fails("convert", *net, "--plan", "plan.json", *DRY)
+    (tmp_path / "plan.json").write_text(text.replace('"ratio": 2', '"ratio": 1'), "utf-8")
+    said = fails("convert", *net, "--plan", "plan.json", *DRY)
+    assert "plan.json: 2: ratio (=1.0) must be a finite number above 1" in said
+
+
+@pytest.mark.parametrize(
+    "option", [("--ratio", "3"), ("-s", "3"), ("--kernel", "3"), ("--stem",), ("--include", "2")]
+)
+def test_a_plan_and_planning_options(fails, run, net, option):
+    run("plan", *net, "-o", "plan.json")
+    assert "--plan already decides what" in fails("convert", *net, "--plan", "plan.json", *option)
+
+
+def test_the_folder_exists(fails, run, net, tmp_path):
+    run("convert", *net, "--out", "out")
+    assert "out exists: save elsewhere, or replace it with --force" in fails(
+        "convert", *net, "--out", "out"
+    )
+    assert run("convert", *net, "--out", "out", "--force").code == 0
+    assert "no ghostify artefact" in fails("convert", *net, "--out", tmp_path, "--force")
+
+
+def test_a_checkpoint_with_code(fails, net):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("code of the checkpoint ran",))
+
+    torch.save({"state_dict": Bomb()}, "bomb.pt")
+    said = fails("convert", *net, "--weights", "bomb.pt", *DRY)
+    assert "refused, since loading it could run code" in said
+
+
+def test_a_folder_that_cannot_be_written(fails, net, tmp_path):
+    (tmp_path / "file").touch()
+    assert "file" in fails("convert", *net, "--out", "file/out")
+    assert "nowhere" in fails("plan", *net, "-o", "nowhere/plan.json")
+
+
+def test_markup_in_names_is_text(fails):
+    assert "[bold]" in fails("convert", "[bold]x", *DRY)
+
+
+def test_a_wrong_option_shows_usage(run):
+    result = run("convert", "resnet18", "--ratoi", "2")
+    assert result.code == 2
+    assert "--ratio" in result.err

@@ -1,0 +1,69 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ghostify
+from ghostify import Plan
+
+
+def test_inspect(run, net):
+    result = run("inspect", *net)
+    assert result.code == 0
+    assert "4 convolutions, 3 replaceable" in result.out
+    assert "3x3, 8→16" in result.out
+    assert "depthwise" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("form", "start"), [("json", "{"), ("csv", "layer,"), ("markdown", "##")])
+def test_inspect_for_programs(run, net, form, start):
+    assert run("inspect", *net, "--format", form).out.startswith(start)
+
+
+def test_plan_on_stdout(run, net):
+    plan = Plan.from_json(run("plan", *net, "--ratio", "3").out)
+    assert {spec.ratio for spec in plan.replaced.values()} == {3}
+
+
+def test_plan_to_a_file(run, net, tmp_path):
+    result = run("plan", *net, "--stem", "-o", "plan.json")
+    assert "plan.json: 3 of 4 convolutions to be replaced" in result.err
+    assert len(json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["layers"]) == 4
+
+
+def test_models(run):
+    names = run("models").out.split()
+    assert {"resnet50", "vgg16", "densenet121"} <= set(names)
+
+
+def test_models_by_part_or_glob(run):
+    assert run("models", "resnet5*").out.split() == ["resnet50"]
+    assert "wide_resnet50_2" in run("models", "resnet50").out.split()
+    result = run("models", "resnet5000")
+    assert (result.code, "no model matches" in result.err) == (1, True)
+
+
+def test_version(run):
+    assert run("--version").out.strip() == ghostify.__version__
+
+
+@pytest.mark.parametrize("command", [[], ["convert"], ["inspect"], ["plan"], ["models"]])
+def test_help(run, command):
+    result = run(*command, "--help")
+    assert result.code == 0
+    assert "Usage: " in result.out
+
+
+def test_help_names_the_defaults(run):
+    text = " ".join(run("convert", "--help").out.split())
+    assert "[default: 2" in text
+    assert "[default: 3" in text
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "ghostify", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ghostify.__version__

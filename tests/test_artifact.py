@@ -1,0 +1,182 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError, ModelSource, Plan
+
+
+@pytest.fixture
+def ghost(small_net, image):
+    ghost = ghostify.convert(small_net, image)
+    ghost(image)  # moves the running statistics
+    return ghost.eval()
+
+
+def test_round_trip(ghost, small_net, image, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    assert sorted(file.name for file in path.iterdir()) == ["ghostify.json", "model.safetensors"]
+    again = ghostify.load(path, small_net.eval())
+    assert torch.equal(again(image), ghost(image))
+    assert Plan.of(again) == Plan.of(ghost)
+    ghostify.save(again, tmp_path / "again")
+
+
+def test_rights_are_the_usual_ones(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    (tmp_path / "plain").touch()
+    for file in path.iterdir():
+        assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_the_recipe_is_readable(ghost, tmp_path):
+    source = ModelSource("net.py:build", {"classes": 10}, (3, 16, 16))
+    path = ghostify.save(ghost, tmp_path / "out", source=source)
+    text = (path / "ghostify.json").read_text(encoding="utf-8")
+    recipe = json.loads(text)
+    assert recipe["model"] == "SmallNet"
+    assert recipe["source"]["name"] == "net.py:build"
+    assert recipe["versions"] == {"ghostify": ghostify.__version__, "torch": torch.__version__}
+    assert recipe["plan"] == Plan.of(ghost).to_dict()
+    assert '      "wide": {"ghost": {"ratio": 2, "dw_size": 3}' in text
+
+
+def test_a_new_process_computes_the_same(tmp_path, image):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 9, 3))\n"
+    )
+    script = tmp_path / "first.py"
+    common = "import torch, ghostify, net\nx = torch.linspace(-1, 1, 300).view(1, 3, 10, 10)\n"
+    script.write_text(
+        common + "g = ghostify.convert(net.build(), x).eval()\n"
+        "ghostify.save(g, 'out')\ntorch.save(g(x), 'y.pt')\n"
+    )
+    second = tmp_path / "second.py"
+    second.write_text(
+        common + "y = torch.load('y.pt', weights_only=True)\n"
+        "assert torch.equal(ghostify.load('out', net.build().eval())(x), y)\n"
+    )
+    for file in (script, second):
+        subprocess.run([sys.executable, file], cwd=tmp_path, check=True)
+
+
+def test_tied_weights_and_strides_survive(image, tmp_path):
+    def build():
+        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.ReLU())
+        model[2].weight = model[1].weight
+        model.append(nn.Conv2d(8, 8, 3))
+        return model.to(memory_format=torch.channels_last).eval()
+
+    ghost = ghostify.convert(build(), image)
+    path = ghostify.save(ghost, tmp_path / "out")
+    again = ghostify.load(path, build())
+    assert torch.equal(again(image), ghost(image))
+    assert again[1].weight is again[2].weight
+
+
+def test_named_networks_are_built_by_themselves(tmp_path):
+    source = ModelSource("resnet18", {"num_classes": 7}, (3, 64, 64))
+    model, source = ghostify.zoo.build(source)
+    x = ghostify.zoo.example(source)
+    ghost = ghostify.convert(model, x).eval()
+    path = ghostify.save(ghost, tmp_path / "out", source=source)
+    assert torch.equal(ghostify.load(path).eval()(x), ghost(x))
+
+
+def test_user_code_is_not_run_on_an_artefacts_word(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out", source=ModelSource("evil.py:build"))
+    with pytest.raises(GhostifyError, match=r"your own code \(evil.py:build\).*pass the model"):
+        ghostify.load(path)
+
+
+def test_no_source_no_model(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    with pytest.raises(GhostifyError, match="pass the model"):
+        ghostify.load(path)
+
+
+def test_an_existing_folder_needs_force(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    with pytest.raises(GhostifyError, match="exists"):
+        ghostify.save(ghost, path)
+    ghostify.save(ghost, path, force=True)
+
+
+def test_only_converted_models_are_saved(small_net, tmp_path):
+    with pytest.raises(GhostifyError, match="not made by ghostify.convert"):
+        ghostify.save(small_net, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(ghost, tmp_path):
+    code = (
+        "import resource, sys, ghostify, torch\n"
+        "from torch import nn\n"
+        "x = torch.zeros(1, 3, 8, 8)\n"
+        "g = ghostify.convert(nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3)), x)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n    ghostify.save(g, 'out')\n"
+        "except OSError as error:\n    print('told:', error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "told:" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def damage(path, change):
+    data = bytearray(path.read_bytes())
+    path.write_bytes(change(data))
+
+
+def flipped(position):
+    def flip(data):
+        data[position % len(data)] ^= 1
+        return data
+
+    return flip
+
+
+@pytest.mark.parametrize("file", ["ghostify.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-9],
+        lambda data: data[:0],
+        *(flipped(7**k) for k in range(7)),
+        flipped(-2),
+    ],
+)
+def test_a_damaged_artefact_is_refused(ghost, small_net, tmp_path, file, change):
+    path = ghostify.save(ghost, tmp_path / "out")
+    damage(path / file, change)
+    with pytest.raises(GhostifyError, match="damaged|not a recipe"):
+        ghostify.load(path, small_net)
+
+
+def test_no_artefact(small_net, tmp_path):
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        ghostify.load(tmp_path, small_net)
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        ghostify.load(tmp_path / "missing", small_net)
+
+
+def test_a_missing_weights_file(ghost, small_net, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    (path / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        ghostify.load(path, small_net)
+
+
+def test_the_wrong_base_model(ghost, small_net, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    small_net.head = nn.Linear(32, 11)
+    with pytest.raises(GhostifyError, match=r"made from another network: .*head"):
+        ghostify.load(path, small_net)

@@ -1,0 +1,88 @@
+import os
+
+import pytest
+
+from ghostify import GhostifyError
+from ghostify.files import RECIPE, check_target, new_folder, write_text
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_text_appears_with_usual_rights(tmp_path):
+    write_text(tmp_path / "a.txt", "→")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "→"
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert (tmp_path / "a.txt").stat().st_mode == plain.stat().st_mode
+    assert listing(tmp_path) == ["a.txt", "plain"]
+
+
+def test_a_failed_write_leaves_the_old_text(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "\ud800")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert listing(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    with new_folder(tmp_path / "deep" / "out") as folder:
+        (folder / "a").write_text("a")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert listing(tmp_path / "deep") == ["out"]
+    assert listing(tmp_path / "deep" / "out") == ["a"]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_a_failure_leaves_the_old_folder(tmp_path, failure):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").touch()
+    with pytest.raises(failure), new_folder(out) as folder:
+        (folder / "half").touch()
+        raise failure
+    assert listing(tmp_path) == ["out"]
+    assert listing(out) == ["old"]
+
+
+def test_the_old_folder_makes_room_for_the_new(tmp_path):
+    for name in ("old", "new"):
+        with new_folder(tmp_path / "out") as folder:
+            (folder / name).touch()
+    assert listing(tmp_path) == ["out"]
+    assert listing(tmp_path / "out") == ["new"]
+
+
+def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").touch()
+    rename = os.rename
+
+    def fail(self, target):
+        if (self / "new").exists():
+            raise OSError("no")
+        rename(self, target)
+        return target
+
+    monkeypatch.setattr("pathlib.Path.rename", fail)
+    with pytest.raises(OSError, match="no"), new_folder(out) as folder:
+        (folder / "new").touch()
+    assert listing(tmp_path) == ["out"]
+    assert listing(out) == ["old"]
+
+
+def test_targets(tmp_path):
+    check_target(tmp_path / "free", force=False)
+    with pytest.raises(GhostifyError, match="exists: .*--force"):
+        check_target(tmp_path, force=False)
+    check_target(tmp_path, force=True)  # empty
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        check_target(tmp_path, force=True)
+    (tmp_path / RECIPE).touch()
+    check_target(tmp_path, force=True)
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        check_target(tmp_path / "thesis.tex", force=True)
