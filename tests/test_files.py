@@ -40,9 +40,14 @@ def test_a_failure_leaves_the_old_folder(tmp_path, failure):
     out = tmp_path / "out"
     out.mkdir()
     (out / "old").touch()
-    with pytest.raises(failure), new_folder(out) as folder:
-        (folder / "half").touch()
-        raise failure
+
+    def fill_half():
+        with new_folder(out) as folder:
+            (folder / "half").touch()
+            raise failure
+
+    with pytest.raises(failure):
+        fill_half()
     assert listing(tmp_path) == ["out"]
     assert listing(out) == ["old"]
 

@@ -67,6 +67,7 @@ def _noisy_norm(channels):
     return norm
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @settings(max_examples=300)
 @given(geometries(), st.booleans())
 def test_equals_the_reference(geometry, activated):
