@@ -107,6 +107,7 @@ def _other_difference(planned: Geometry, found: Geometry) -> str:
 
 
 def _ghost_module(conv: nn.Conv2d, ghost: GhostSpec) -> GhostModule:
+    """A Ghost module for the place of ``conv``, with the first m of its filters."""
     module = GhostModule(
         conv.in_channels,
         conv.out_channels,
@@ -118,7 +119,12 @@ def _ghost_module(conv: nn.Conv2d, ghost: GhostSpec) -> GhostModule:
         conv.padding_mode,
         ratio=ghost.ratio,
         dw_size=ghost.dw_size,
-        device=conv.weight.device,
+        device="meta",
         dtype=conv.weight.dtype,
     )
+    primary, cheap = module.primary_conv[0], module.cheap_operation[0]
+    for name, values in conv.named_parameters():
+        kept = values.detach()[: primary.out_channels].clone()
+        setattr(primary, name, nn.Parameter(kept))
+    cheap.to_empty(device=conv.weight.device).reset_parameters()
     return module.train(conv.training)

@@ -123,6 +123,7 @@ class _ShapeRun(fx.Interpreter):
     def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
         super().__init__(model, graph=graph)
         self.seen = Observation()
+        self.modules = dict(model.named_modules())
         self.node: fx.Node | None = None
 
     def place(self) -> str:
@@ -130,7 +131,7 @@ class _ShapeRun(fx.Interpreter):
         if self.node is None:
             return "its input"
         target = str(self.node.target)
-        return f"{target}, {self.fetch_attr(target)}" if self.node.op == "call_module" else target
+        return f"{target}, {self.modules[target]}" if self.node.op == "call_module" else target
 
     def run_node(self, node: fx.Node) -> Any:
         self.node = node
@@ -140,7 +141,7 @@ class _ShapeRun(fx.Interpreter):
             self.seen.readers.add(str(node.target).rpartition(".")[0])
         elif node.op == "call_module":
             self.seen.leaves.add(str(node.target))
-            module = self.fetch_attr(str(node.target))
+            module = self.modules[str(node.target)]
             if isinstance(module, _ConvNd):
                 source = (*args, *kwargs.values())[0]
                 self._saw_module(str(node.target), module, source, result)
@@ -151,9 +152,8 @@ class _ShapeRun(fx.Interpreter):
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # Batch norm keeps the shape, and its meta kernel is the slowest of all by far.
-        if isinstance(self.fetch_attr(target), _BatchNorm) and args:
-            return args[0]
-        return super().call_module(target, args, kwargs)
+        module = self.modules[target]
+        return args[0] if isinstance(module, _BatchNorm) and args else module(*args, **kwargs)
 
     def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = super().get_attr(target, args, kwargs)
@@ -168,7 +168,7 @@ class _ShapeRun(fx.Interpreter):
     ) -> None:
         stack = list(node.meta.get("nn_module_stack", {}).values())
         owner = stack[-1][0] if stack else ""
-        module = self.fetch_attr(owner) if owner else self.module
+        module = self.modules[owner]
         if isinstance(module, _ConvNd):
             self._saw_module(owner, module, arguments["input"], result)
             return

@@ -57,7 +57,8 @@ def test_the_printed_report(report):
     assert lines[0] == "small, input 1x3x16x16, s=2, d=3"
     assert "2 convolutions replaced" in lines
     row = next(line for line in lines if line.startswith("wide"))
-    assert row.split() == ["wide", "3x3,", "16→32,", "/2", "8x8", "4.61K→2.45K", "295K→157K", "1.88"]
+    costs = ["4.61K→2.45K", "295K→157K", "1.88"]
+    assert row.split() == ["wide", "3x3,", "16→32,", "/2", "8x8", *costs]
     assert "2 kept" in lines
     text = " ".join(str(report).split())
     assert "papers call them FLOPs" in text
