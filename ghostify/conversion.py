@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from torch import nn
 
 from ghostify import planning
 from ghostify.analysis import analyze
-from ghostify.layers import GhostModule
+from ghostify.layers import CheapOperation, GhostModule
 from ghostify.replica import replica
 from ghostify.spec import ConvSite, Example, Geometry, GhostifyError, GhostSpec, Plan
 from ghostify.spec.errors import near
@@ -26,9 +26,10 @@ def convert(
 ) -> Model:
     """Copy ``model`` and put Ghost modules in place of its convolutions.
 
-    The result is of the model's own class. What is not replaced keeps its name and its weights;
-    the new weights are random, drawn from torch's default generator as ``nn.Conv2d`` draws its
-    own, so the network has to be trained before use. ``model`` itself is never changed.
+    The result is of the model's own class. What is not replaced keeps its name and its weights. A
+    Ghost module keeps the first m filters of its convolution; its cheap kernels are random, drawn
+    from torch's default generator as ``nn.Conv2d`` draws its own, so the network has to be trained
+    before use. ``model`` itself is never changed.
 
     Args:
         model: the network to convert.
@@ -122,7 +123,8 @@ def _ghost_module(conv: nn.Conv2d, ghost: GhostSpec) -> GhostModule:
         device="meta",
         dtype=conv.weight.dtype,
     )
-    primary, cheap = module.primary_conv[0], module.cheap_operation[0]
+    primary = cast(nn.Conv2d, module.primary_conv[0])
+    cheap = cast(CheapOperation, module.cheap_operation[0])
     for name, values in conv.named_parameters():
         kept = values.detach()[: primary.out_channels].clone()
         setattr(primary, name, nn.Parameter(kept))

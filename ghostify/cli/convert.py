@@ -85,7 +85,7 @@ def convert(
         write_text(report_file, write_form(document))
     print_document(document, format)
     if not dry_run:
-        note(f"Saved to {target}. The new weights are random: train the network before use.")
+        note(f"Saved to {target}. Its cheap kernels are random: train it before use.")
 
 
 def _given_plan(context: typer.Context, file: Path | None) -> Plan | None:

@@ -20,10 +20,10 @@ class GhostModule(nn.Module):
     ``Conv2d`` stood; with them it is the authors' code, where both halves have their own.
     Parameter names are those of the authors' code, whose state dicts load at s = 2 for even n.
 
+    Positional arguments are those of ``torch.nn.Conv2d``; stride, dilation and padding belong to
+    the primary convolution, and with ``bias`` the ghosts have one too.
+
     Args:
-        in_channels, out_channels, kernel_size, stride, padding, dilation, bias, padding_mode:
-            as in ``torch.nn.Conv2d``; stride, dilation and padding belong to the primary
-            convolution. With ``bias`` the ghosts have one too.
         ratio: s, outputs for each intrinsic map; any number above 1.
         dw_size: d, the side of the cheap operation's kernel; odd.
         norm: makes a normalisation from a number of channels, such as ``nn.BatchNorm2d``.

@@ -41,14 +41,18 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
     columns = (
         Column("layer"),
         Column("geometry"),
-        Column("output"),
-        Column("parameters", numeric=True),
+        Column("map"),
+        Column("params", numeric=True),
         Column("MACs", numeric=True),
         Column("replaceable"),
     )
     return Document(
         title=f"{model}, input {input}",
-        tables=(Table(f"{len(sites)} convolutions, {replaceable} replaceable", columns, rows),),
+        tables=(
+            Table(
+                f"Convolutions: {len(sites)}, of which replaceable: {replaceable}", columns, rows
+            ),
+        ),
         notes=("MACs are multiply-accumulates; papers call them FLOPs.",),
         records=records,
         data={"model": model, "input": input, "convolutions": [asdict(site) for site in sites]},

@@ -124,7 +124,7 @@ class Report:
 
     def _replaced(self) -> Table:
         mixed = len({row.ghost for row in self.replaced}) > 1
-        columns = [Column("layer"), Column("geometry"), Column("output")]
+        columns = [Column("layer"), Column("geometry"), Column("map")]
         columns += [Column("s, d")] if mixed else []
         columns += [Column(word, numeric=True) for word in ("parameters", "MACs", "factor")]
         rows = []
@@ -141,7 +141,7 @@ class Report:
                     f"{row.factor:.2f}",
                 )
             )
-        return Table(f"{len(rows)} convolutions replaced", tuple(columns), tuple(rows))
+        return Table(f"Replaced: {len(rows)}", tuple(columns), tuple(rows))
 
     def _kept(self) -> Table | None:
         if not self.kept:
@@ -155,7 +155,7 @@ class Report:
             names = summarize_names(kept.site.name for kept in group)
             rows.append((reason, names, str(len(group)), f"{share:.1%}"))
         return Table(
-            f"{len(self.kept)} kept",
+            f"Kept: {len(self.kept)}",
             (
                 Column("reason", wrap=True),
                 Column("layers", wrap=True),

@@ -57,7 +57,7 @@ class Geometry:
         if any(step != 1 for step in self.dilation):
             parts.append("dilation " + _uniform(self.dilation))
         if self.groups != 1:
-            parts.append(f"{self.groups} groups")
+            parts.append(f"g={self.groups}")
         return ", ".join(parts)
 
 

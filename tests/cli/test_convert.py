@@ -17,8 +17,8 @@ def test_the_main_job(run, net, tmp_path):
     result = run("convert", *net, "--out", "out")
     assert result.code == 0
     assert "net.py:build, input 1x3x16x16, s=2, d=3" in result.out
-    assert "2 convolutions replaced" in result.out
-    assert "Saved to out. The new weights are random" in result.err
+    assert "Replaced: 2" in result.out
+    assert "Saved to out. Its cheap kernels are random" in result.err
     assert max(map(len, result.out.splitlines())) <= 80
     sys.path.insert(0, str(tmp_path))
     from net import build
@@ -104,7 +104,7 @@ def test_resnet50(run):
     """The README's first command, which .ci/run runs from a clean clone as well."""
     result = run("convert", "resnet50", "--dry-run")
     text = " ".join(result.out.split())
-    assert "52 convolutions replaced" in text
+    assert "Replaced: 52" in text
     assert "parameters 25.56M 13.95M 1.83x" in text
     assert "MACs, convolutions + linear 4.089G 2.151G 1.90x" in text
 

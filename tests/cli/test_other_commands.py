@@ -11,7 +11,7 @@ from ghostify import Plan
 def test_inspect(run, net):
     result = run("inspect", *net)
     assert result.code == 0
-    assert "4 convolutions, 3 replaceable" in result.out
+    assert "Convolutions: 4, of which replaceable: 3" in result.out
     assert "3x3, 8→16" in result.out
     assert "depthwise" in result.out
     assert max(map(len, result.out.splitlines())) <= 80

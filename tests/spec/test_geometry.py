@@ -10,7 +10,7 @@ from ghostify import Geometry
         (nn.Conv2d(64, 128, 3, stride=2), "3x3, 64→128, /2"),
         (nn.Conv2d(64, 128, 1), "1x1, 64→128"),
         (nn.Conv2d(4, 8, (1, 7), stride=(1, 2)), "1x7, 4→8, /1x2"),
-        (nn.Conv2d(8, 8, 3, groups=8, dilation=2), "3x3, 8→8, dilation 2, 8 groups"),
+        (nn.Conv2d(8, 8, 3, groups=8, dilation=2), "3x3, 8→8, dilation 2, g=8"),
         (nn.Conv1d(4, 8, 5), "5, 4→8"),
     ],
 )
