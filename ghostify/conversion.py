@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 from torch import nn
 
 from ghostify import planning
 from ghostify.analysis import analyze
-from ghostify.layers import CheapOperation, GhostModule
+from ghostify.analysis.obstacles import find_own_obstacle
+from ghostify.dry_run import materialized
+from ghostify.layers import GhostModule
+from ghostify.narrowing import narrowed
 from ghostify.replica import replica
 from ghostify.spec import ConvSite, Example, Geometry, GhostifyError, GhostSpec, Plan
 from ghostify.spec.errors import near
+from ghostify.verification import culprits, expectations
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -23,20 +29,28 @@ def convert(
     plan: Plan | None = None,
     ratio: float | None = None,
     dw_size: int | None = None,
+    verify: bool = True,
 ) -> Model:
     """Copy ``model`` and put Ghost modules in place of its convolutions.
 
     The result is of the model's own class. What is not replaced keeps its name and its weights. A
     Ghost module keeps the first m filters of its convolution; its cheap kernels are random, drawn
-    from torch's default generator as ``nn.Conv2d`` draws its own, so the network has to be trained
-    before use. ``model`` itself is never changed.
+    from torch's default generator as ``nn.Conv2d`` draws its own, and trainable even where the
+    convolution was frozen. The network has to be trained before use. ``model`` itself is never
+    changed, and may have been converted in part before.
+
+    Given an example, what is handed over has run: in evaluation and in training mode (where the
+    original does), with the original's output structure and shapes. A site that breaks this is put
+    back, and the plan of the result says why.
 
     Args:
         model: the network to convert.
-        example: an input to find shapes with, as in `analyze`; not needed with ``plan``.
+        example: an input to find shapes and to verify with, as in `analyze`; with ``plan`` it may
+            be left out, and nothing is verified then.
         plan: what to do, from `plan`. Without one, the uniform plan for ``ratio`` and ``dw_size``.
         ratio: s of the uniform plan.
         dw_size: d of the uniform plan.
+        verify: whether to run the result on the example before it is handed over.
 
     Raises:
         GhostifyError: if the plan does not fit the model, or replaces nothing; if both a plan and
@@ -53,26 +67,74 @@ def convert(
         plan = planning.plan(analyze(model, example), **numbers)  # type: ignore[arg-type]
     elif numbers:
         raise GhostifyError(f"the plan already says {' and '.join(numbers)}: give one or the other")
+    model = model if example is None else materialized(model, example)
     replaced = _check(model, plan)
-    converted = replica(
-        model, {conv: _ghost_module(conv, ghost) for conv, ghost in replaced.items()}
-    )
-    plan.attach(converted)
+    converted = _swapped(model, replaced)
+    if verify and example is not None:
+        broken = _broken(model, example, converted, replaced)
+        if broken:
+            plan = _put_back(plan, broken)
+            converted = _swapped(model, _check(model, plan))
+    _with_earlier(model, plan).attach(converted)
     return converted
 
 
-def _check(model: nn.Module, plan: Plan) -> dict[nn.Conv2d, GhostSpec]:
+def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:
+    convolutions = {model.get_submodule(name): ghost for name, ghost in replaced.items()}
+    return replica(
+        model, {conv: _ghost_module(conv, ghost) for conv, ghost in convolutions.items()}
+    )
+
+
+def _broken(
+    model: Model, example: Example, converted: Model, replaced: Mapping[str, GhostSpec]
+) -> dict[str, str]:
+    """The sites that break the converted model, with what happens."""
+    expected = expectations(model, example)
+
+    def fault_of(names: Iterable[str]) -> str | None:
+        trial = (
+            converted
+            if len(list(names)) == len(replaced)
+            else _swapped(model, {name: replaced[name] for name in names})
+        )
+        return next(filter(None, (e.fault_of(trial) for e in expected)), None)
+
+    return culprits(list(replaced), fault_of)
+
+
+def _with_earlier(model: nn.Module, plan: Plan) -> Plan:
+    """What was decided in all, if ``model`` is itself the result of a conversion."""
+    earlier = Plan.find(model)
+    if earlier is None:
+        return plan
+    later = {decision.site.name: decision for decision in plan.decisions}
+    return Plan(tuple(d if d.ghost else later.get(d.site.name, d) for d in earlier.decisions))
+
+
+def _put_back(plan: Plan, broken: dict[str, str]) -> Plan:
+    decisions = (
+        replace(d, ghost=None, keep=f"put back: {broken[d.site.name]}")
+        if d.site.name in broken
+        else d
+        for d in plan.decisions
+    )
+    return Plan(tuple(decisions))
+
+
+def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
     """All of the plan against the model, before anything is made."""
     modules = dict(model.named_modules())
     replaced = {}
     for decision in plan.decisions:
         site = decision.site
-        if site.name not in modules and not site.functional:
+        if site.name not in modules and (decision.ghost or not site.functional):
             raise GhostifyError(
                 f"the plan names {site.name}, which the model lacks{near(site.name, modules)}"
             )
         if decision.ghost is not None:
-            replaced[_replaceable(modules[site.name], site)] = decision.ghost
+            _check_replaceable(modules[site.name], site)
+            replaced[site.name] = decision.ghost
     if not replaced:
         reasons = sorted({d.keep for d in plan.decisions if d.keep})
         raise GhostifyError(
@@ -82,17 +144,14 @@ def _check(model: nn.Module, plan: Plan) -> dict[nn.Conv2d, GhostSpec]:
     return replaced
 
 
-def _replaceable(module: nn.Module, site: ConvSite) -> nn.Conv2d:
-    if type(module) is not nn.Conv2d:
-        raise GhostifyError(
-            f"the plan replaces {site.name}, which is a {type(module).__name__}, not a Conv2d"
-        )
+def _check_replaceable(module: nn.Module, site: ConvSite) -> None:
+    if obstacle := find_own_obstacle(module):
+        raise GhostifyError(f"the plan replaces {site.name}, which cannot be: {obstacle}")
     if (geometry := Geometry.of(module)) != site.geometry:
         raise GhostifyError(
             f"the plan was made for another {site.name}: {site.geometry} there, {geometry} here"
             + _other_difference(site.geometry, geometry)
         )
-    return module
 
 
 def _other_difference(planned: Geometry, found: Geometry) -> str:
@@ -107,26 +166,8 @@ def _other_difference(planned: Geometry, found: Geometry) -> str:
     return f" ({field} {getattr(planned, field)!r} there, {getattr(found, field)!r} here)"
 
 
-def _ghost_module(conv: nn.Conv2d, ghost: GhostSpec) -> GhostModule:
+def _ghost_module(conv: nn.Module, ghost: GhostSpec) -> GhostModule:
     """A Ghost module for the place of ``conv``, with the first m of its filters."""
-    module = GhostModule(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        conv.dilation,  # type: ignore[arg-type]
-        conv.bias is not None,
-        conv.padding_mode,
-        ratio=ghost.ratio,
-        dw_size=ghost.dw_size,
-        device="meta",
-        dtype=conv.weight.dtype,
-    )
-    primary = cast(nn.Conv2d, module.primary_conv[0])
-    cheap = cast(CheapOperation, module.cheap_operation[0])
-    for name, values in conv.named_parameters():
-        kept = values.detach()[: primary.out_channels].clone()
-        setattr(primary, name, nn.Parameter(kept))
-    cheap.to_empty(device=conv.weight.device).reset_parameters()
-    return module.train(conv.training)
+    assert isinstance(conv, nn.Conv2d)
+    primary = narrowed(conv, ghost.intrinsic(conv.out_channels))
+    return GhostModule.around(primary, conv.out_channels, ghost).train(conv.training)

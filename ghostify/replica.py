@@ -14,6 +14,11 @@ from ghostify.spec.errors import first_line
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_REFUSED = {
+    "OptimizedModule": "convert it before torch.compile (it is the _orig_mod in there)",
+    "FullyShardedDataParallel": "convert it before it is sharded",
+}
+
 
 def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
     """A deep copy of ``model`` in which each key of ``exchange`` appears as its value.
@@ -28,7 +33,14 @@ def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
     Raises:
         GhostifyError: if ``model`` holds something that cannot be copied.
     """
-    memo = _fresh_hooks(model) | {id(old): new for old, new in exchange.items()}
+    for name, module in model.named_modules():
+        if why := _REFUSED.get(type(module).__name__):
+            raise GhostifyError(f"{name or 'the model'} is a {type(module).__name__}: {why}")
+    memo = (
+        _empty_containers(model)
+        | _computed(model)
+        | {id(old): new for old, new in exchange.items()}
+    )
     try:
         return copy.deepcopy(model, memo)
     except (RuntimeError, TypeError) as error:
@@ -37,13 +49,26 @@ def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
         ) from error
 
 
-def _fresh_hooks(model: nn.Module) -> dict[int, Any]:
+def _empty_containers(model: nn.Module) -> dict[int, Any]:
     """Empty containers by id of the model's: a dozen a module, on which deepcopy is slowest."""
     return {
         id(value): OrderedDict()
         for module in model.modules()
         for value in vars(module).values()
         if type(value) is OrderedDict and not value
+    }
+
+
+def _computed(model: nn.Module) -> dict[int, Tensor]:
+    """Tensors by id that a forward has left on the model, such as the weight of a weight norm.
+
+    They are results, which deepcopy refuses; the next forward computes them anew.
+    """
+    return {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
     }
 
 

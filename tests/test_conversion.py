@@ -147,12 +147,12 @@ def test_a_plan_for_other_geometry(small_net, plan, field, value, said):
 
 def test_a_plan_for_another_kind_of_layer(small_net, plan):
     small_net.wide = nn.ConvTranspose2d(16, 32, 3)
-    with pytest.raises(GhostifyError, match="wide, which is a ConvTranspose2d, not a Conv2d"):
+    with pytest.raises(GhostifyError, match="wide, which cannot be: transposed"):
         ghostify.convert(small_net, plan=plan)
 
 
 def test_the_whole_plan_is_checked_before_anything_is_made(small_net, plan, monkeypatch):
-    monkeypatch.setattr("ghostify.conversion.GhostModule", None)
+    monkeypatch.setattr("ghostify.conversion.narrowed", None)
     with pytest.raises(GhostifyError, match="projec, which the model lacks"):
         ghostify.convert(small_net, plan=with_site(plan, "project", name="projec"))
 
@@ -183,3 +183,59 @@ def test_a_mixed_plan(small_net, plan):
     ghost = ghostify.convert(small_net, plan=Plan(decisions))
     assert ghost.wide.primary_conv[0].out_channels == 22
     assert ghost.project.primary_conv[0].out_channels == 16
+
+
+def test_the_first_filters_are_kept(small_net, plan):
+    ghost = ghostify.convert(small_net, plan=plan)
+    assert torch.equal(ghost.wide.primary_conv[0].weight, small_net.wide.weight[:16])
+    assert torch.equal(ghost.project.primary_conv[0].bias, small_net.project.bias[:16])
+
+
+def test_frozen_filters_stay_frozen_and_new_kernels_train(small_net, plan):
+    small_net.requires_grad_(False)
+    ghost = ghostify.convert(small_net, plan=plan)
+    trainable = {name for name, p in ghost.named_parameters() if p.requires_grad}
+    assert {name.split(".")[1] for name in trainable} == {"cheap_operation"}
+
+
+def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
+    first = ghostify.convert(
+        small_net,
+        plan=ghostify.plan(ghostify.analyze(small_net, image), include="wide", ratio=4),
+    )
+    both = ghostify.convert(first, image)
+    assert {n: g.ratio for n, g in Plan.of(both).replaced.items()} == {"wide": 4, "project": 2}
+    assert [d.site.name for d in Plan.of(both).decisions] == [
+        "stem",
+        "wide",
+        "depthwise",
+        "project",
+    ]
+    loaded = ghostify.load(ghostify.save(both.eval(), tmp_path / "out"), small_net).eval()
+    assert torch.equal(loaded(image), both(image))
+    assert len(ghostify.compare(small_net, both, image).replaced) == 2
+
+
+def test_hooks_that_came_after_the_plan(small_net, plan):
+    small_net.wide.register_forward_hook(lambda *_: None)
+    with pytest.raises(GhostifyError, match="replaces wide, which cannot be: carries hooks"):
+        ghostify.convert(small_net, plan=plan)
+
+
+def test_old_style_weight_norm_is_kept_and_copied():
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        normed = nn.utils.weight_norm(nn.Conv2d(8, 8, 3))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), normed, nn.Conv2d(8, 8, 3)).eval()
+    x = torch.rand(1, 3, 9, 9)
+    ghost = ghostify.convert(model, x)
+    assert set(Plan.of(ghost).replaced) == {"2"}
+    assert torch.equal(ghost[:2](x), model[:2](x))
+
+
+def test_a_subclass_keeps_its_padding(image):
+    layers = pytest.importorskip("timm").layers
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), layers.Conv2dSame(8, 16, 3, stride=2))
+    ghost = ghostify.convert(model, image)
+    assert isinstance(ghost[1].primary_conv[0], layers.Conv2dSame)
+    assert ghost(image).shape == model(image).shape
+    assert torch.equal(ghost(image)[:, :8], model(image)[:, :8])

@@ -3,87 +3,98 @@
 from __future__ import annotations
 
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
-from ghostify.analysis.graph import Convolution, observe
+from ghostify.analysis.graph import Graph, trace
+from ghostify.analysis.kinds import geometry_of, is_convolution
 from ghostify.analysis.obstacles import Candidate, find_obstacle, parameter_owners
-from ghostify.spec import ConvSite, Example, Geometry
+from ghostify.analysis.passage import Convolution, ConvolutionWatch, type_of
+from ghostify.dry_run import dry_run, materialized
+from ghostify.spec import ConvSite, Example, GhostifyError
 
 
 def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     """Find every convolution of ``model``, and whether a Ghost module can take its place.
 
-    The model is traced by torch.fx in evaluation mode and only looked at: no weight is read, no
-    arithmetic done.
+    A copy of the model is run once in evaluation mode, on shapes alone unless the model needs
+    values, and traced by torch.fx in both modes. What tracing cannot follow, the run has seen. The
+    model itself is only looked at; hooks of its modules, if any, run with the copy.
 
     Args:
-        model: any ``nn.Module`` that torch.fx can trace.
+        model: any ``nn.Module``.
         example: what the model is called with: a tensor, a tuple of positional inputs, or a dict
-            of keyword inputs. Only shapes count; maps and MACs are those of this batch.
+            of keyword inputs. Maps and MACs are those of this batch.
 
     Returns:
         One site for each convolution, in the order of execution; those that never run come last.
 
     Raises:
-        GhostifyError: if torch.fx cannot trace the model or it does not run on the example.
+        GhostifyError: if the model does not run on the example, or cannot be copied.
     """
-    seen = observe(model, example)
-    modules = {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd)}
+    model = materialized(model, example)
+    run = dry_run(model, example, watch=ConvolutionWatch)
+    graph = trace(run.replica, example)
+    seen = run.watch.convolutions
+    everything = dict(model.named_modules())
+    modules = {name: module for name, module in everything.items() if is_convolution(module)}
+    unseen = [name for name in modules if name not in seen]
+    training_graph = trace(run.replica.train(), example)
+    in_training = training_graph.called | (_called_in_training(model, example) if unseen else set())
     owners = parameter_owners(model)
-    first = next(iter(seen.convolutions), None)
+    readers = run.watch.readers | graph.readers | training_graph.readers
+    first = next(iter(seen), None)
     sites = []
-    for name in [*seen.convolutions, *(n for n in modules if n not in seen.convolutions)]:
-        module = modules.get(name)
-        if module is None:
+    for name in [*seen, *unseen]:
+        around = tuple(everything[path] for path in _paths_around(name) if path in everything)
+        convolution = seen.get(name)
+        if convolution and convolution.functional:
             obstacle: str | None = "called as a function, not as a module"
-            convolution = seen.convolutions[name]
         else:
-            obstacle = find_obstacle(Candidate(name, module, model, seen, owners))
-            convolution = seen.convolutions.get(name) or _never_called(module)
+            module = modules[name]
+            convolution = convolution or Convolution(type_of(module), geometry_of(module))
+            shared = any(len(owners[id(p)]) > 1 for p in module.parameters(recurse=False))
+            obstacle = find_obstacle(
+                Candidate(
+                    name=name,
+                    module=module,
+                    around=around,
+                    called=(name in seen, name in in_training),
+                    read=name in readers,
+                    shared=shared,
+                )
+            )
         sites.append(
-            _site(
-                model,
-                name,
-                convolution,
-                obstacle,
-                functional=module is None,
+            ConvSite(
+                name=name,
+                type=convolution.type,
+                geometry=convolution.geometry,
+                within=tuple(type(m).__name__ for m in around),
+                output=convolution.output or None,
+                calls=convolution.calls,
+                positions=convolution.positions,
+                functional=convolution.functional,
                 stem=name == first,
+                seen=_seen(name, seen, graph),
+                obstacle=obstacle,
             )
         )
     return tuple(sites)
 
 
-def _never_called(module: _ConvNd) -> Convolution:
-    return Convolution(type(module).__name__, Geometry.of(module))
+def _called_in_training(model: nn.Module, example: Example) -> set[str]:
+    """The convolutions that training mode calls; none if the model does not run in it."""
+    try:
+        run = dry_run(model, example, training=True, watch=ConvolutionWatch)
+    except GhostifyError:
+        return set()
+    return set(run.watch.convolutions)
 
 
-def _site(
-    model: nn.Module,
-    name: str,
-    convolution: Convolution,
-    obstacle: str | None,
-    *,
-    functional: bool,
-    stem: bool,
-) -> ConvSite:
-    return ConvSite(
-        name=name,
-        type=convolution.type,
-        geometry=convolution.geometry,
-        within=_enclosing_types(model, name),
-        output=convolution.output or None,
-        calls=convolution.calls,
-        positions=convolution.positions,
-        functional=functional,
-        stem=stem,
-        obstacle=obstacle,
-    )
+def _seen(name: str, seen: dict[str, Convolution], graph: Graph) -> str | None:
+    if name in graph.called:
+        return "graph"
+    return "run" if name in seen else None
 
 
-def _enclosing_types(model: nn.Module, name: str) -> tuple[str, ...]:
-    types = [type(model).__name__]
-    path = model
-    for step in name.split(".")[:-1]:
-        path = path.get_submodule(step)
-        types.append(type(path).__name__)
-    return tuple(types)
+def _paths_around(name: str) -> list[str]:
+    steps = name.split(".")[:-1]
+    return [".".join(steps[:end]) for end in range(len(steps) + 1)]

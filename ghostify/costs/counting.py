@@ -1,7 +1,8 @@
-"""What a whole model costs, counted by fvcore."""
+"""What a whole model costs, counted by fvcore, or by torch where fvcore cannot trace it."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -9,17 +10,18 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from ghostify.dry_run import Passage, dry_run, materialized
 from ghostify.layers import CheapOperation
 from ghostify.replica import shared_replica
-from ghostify.spec import Example, GhostifyError, describe_example, split_example
-from ghostify.spec.errors import first_line
+from ghostify.spec import Example, split_example
 
 with warnings.catch_warnings():
     # fvcore scripts two losses when it is imported, and torch.jit.script is deprecated.
     warnings.filterwarnings("ignore", message=r"`torch\.jit\.script`", category=Warning)
     from fvcore.nn import FlopCountAnalysis
-    from fvcore.nn.jit_handles import conv_flop_count, elementwise_flop_counter, get_shape
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,18 @@ class Count:
         weight_bytes: bytes of these parameters.
         macs: multiply-accumulates of one forward pass by operator, as fvcore names them.
         uncounted: operators that fvcore has no rule for, and how often they ran.
+        counter: who counted, ``fvcore`` or ``torch``.
     """
 
     params: int
     weight_bytes: int
     macs: dict[str, int]
     uncounted: dict[str, int]
+    counter: str = "fvcore"
 
     @property
     def total_macs(self) -> int:
-        """The total over all operators that fvcore counts."""
+        """The total over all operators that are counted."""
         return sum(self.macs.values())
 
     @property
@@ -49,41 +53,66 @@ class Count:
         return self.macs.get("conv", 0) + self.macs.get("linear", 0)
 
 
-def count(model: nn.Module, example: Example) -> Count:
+def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Count:
     """Count parameters and, with one forward pass in evaluation mode, MACs.
 
     Two rules are added to fvcore's: convolutions with ``padding="same"``, and the channel-wise
-    multiplication that a cheap operation with d = 1 is computed as.
+    multiplication that a cheap operation with d = 1 is computed as. Where fvcore cannot trace the
+    model, torch's ``FlopCounterMode`` counts; it knows convolutions and matrix products only.
+
+    Args:
+        counter: ``fvcore``, or ``torch`` to do without fvcore.
 
     Raises:
-        GhostifyError: if fvcore cannot trace the model on the example.
+        GhostifyError: if the model does not run on the example.
     """
-    positional, entry = _positional(shared_replica(model).eval(), example)
-    analysis = (
-        FlopCountAnalysis(entry, positional)
-        .set_op_handle("aten::_convolution_mode", _count_padding_mode)
-        .set_op_handle("aten::mul", elementwise_flop_counter(0, 1))
-        .unsupported_ops_warnings(False)
-        .uncalled_modules_warnings(False)
-        .tracer_warnings("none")
-    )
-    try:
-        with torch.no_grad():
-            operators = Counter(analysis.by_operator())
-    except Exception as error:
-        raise GhostifyError(
-            f"fvcore cannot count {type(model).__name__} on an input of "
-            f"{describe_example(example)}: {first_line(error)}"
-        ) from error
-    operators["conv"] += _cheap_multiplications(entry, analysis)
-    del operators["mul"]
+    model = materialized(model, example)
+    if counter == "fvcore":
+        try:
+            macs, uncounted = _count_by_fvcore(model, example)
+        except Exception:  # a tracer fails in many ways; a fault of the model, torch's run tells
+            counter = "torch"
+    if counter == "torch":
+        macs, uncounted = _count_by_torch(model, example), {}
     parameters = list(model.parameters())
     return Count(
         params=sum(p.numel() for p in parameters),
         weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
-        macs={name: int(macs) for name, macs in operators.items()},
-        uncounted=dict(analysis.unsupported_ops()),
+        macs=macs,
+        uncounted=uncounted,
+        counter=counter,
     )
+
+
+def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
+    replica = shared_replica(model).eval()
+    positional, entry = _positional(replica, example)
+    scalings = _Scalings(replica)
+    analysis = (
+        FlopCountAnalysis(entry, positional)
+        .set_op_handle("aten::_convolution_mode", _count_padding_mode)
+        .unsupported_ops_warnings(False)
+        .uncalled_modules_warnings(False)
+        .tracer_warnings("none")
+    )
+    with torch.no_grad(), scalings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        operators = Counter(analysis.by_operator())
+    operators["conv"] += scalings.macs
+    uncounted = Counter(analysis.unsupported_ops()) - Counter({"aten::mul": scalings.calls})
+    return {name: int(macs) for name, macs in operators.items()}, dict(uncounted)
+
+
+class _Scalings(Passage):
+    """Counts the channel-wise multiplications of cheap operations with d = 1."""
+
+    macs = 0
+    calls = 0
+
+    def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
+        if isinstance(module, CheapOperation) and module.dw_size == 1:
+            self.macs += math.prod(map(int, result.shape))
+            self.calls += math.ceil(module.out_channels / module.in_channels)
 
 
 def _count_padding_mode(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
@@ -91,13 +120,29 @@ def _count_padding_mode(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter(conv=int(conv_flop_count(*shapes)))
 
 
-def _cheap_multiplications(model: nn.Module, analysis: Any) -> int:
-    by_module = analysis.by_module_and_operator()
-    return sum(
-        int(by_module[name]["mul"])
-        for name, module in model.named_modules()
-        if isinstance(module, CheapOperation) and module.dw_size == 1
-    )
+_FVCORE_NAMES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear", "mm": "linear"}
+
+
+class _TorchCounter(_Scalings):
+    """Counts as torch does while the pass runs."""
+
+    def __init__(self, replica: nn.Module) -> None:
+        super().__init__(replica)
+        self.mode = FlopCounterMode(display=False)
+
+    def __enter__(self) -> _TorchCounter:
+        super().__enter__()
+        self._open.enter_context(self.mode)
+        return self
+
+
+def _count_by_torch(model: nn.Module, example: Example) -> dict[str, int]:
+    counted = dry_run(model, example, watch=_TorchCounter).watch
+    macs: Counter[str] = Counter(conv=counted.macs)
+    for operator, flops in counted.mode.get_flop_counts().get("Global", {}).items():
+        name = str(operator).rpartition(".")[2]
+        macs[_FVCORE_NAMES.get(name, name)] += flops // 2
+    return dict(macs)
 
 
 class _Keywords(nn.Module):

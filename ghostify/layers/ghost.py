@@ -57,18 +57,9 @@ class GhostModule(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        intrinsic = GhostSpec(ratio, dw_size).intrinsic(out_channels)
-        if intrinsic == out_channels:
-            raise GhostifyError(
-                f"ratio (={ratio}) leaves no ghost to make of out_channels (={out_channels})"
-            )
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.ratio = ratio
-        self.dw_size = dw_size
         primary = nn.Conv2d(
             in_channels,
-            intrinsic,
+            GhostSpec(ratio, dw_size).intrinsic(out_channels),
             kernel_size,
             stride,
             padding,
@@ -78,15 +69,59 @@ class GhostModule(nn.Module):
             device=device,
             dtype=dtype,
         )
-        ghosts = out_channels - intrinsic
-        cheap = CheapOperation(intrinsic, ghosts, dw_size, bias=bias, device=device, dtype=dtype)
+        self._assemble(primary, out_channels, GhostSpec(ratio, dw_size), norm, activation)
+
+    @classmethod
+    def around(cls, primary: nn.Conv2d, out_channels: int, ghost: GhostSpec) -> GhostModule:
+        """A linear Ghost module whose primary convolution is there already.
+
+        Args:
+            primary: makes m = ceil(``out_channels`` / s) maps; of any class.
+            out_channels: n, all maps to make.
+            ghost: s and d.
+
+        Raises:
+            GhostifyError: if ``primary`` makes another number of maps, or leaves no ghost to make.
+        """
+        module = cls.__new__(cls)
+        nn.Module.__init__(module)
+        module._assemble(primary, out_channels, ghost)
+        return module
+
+    def _assemble(
+        self,
+        primary: nn.Conv2d,
+        out_channels: int,
+        ghost: GhostSpec,
+        norm: Callable[[int], nn.Module] | None = None,
+        activation: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        intrinsic = primary.out_channels
+        if intrinsic == out_channels or intrinsic != ghost.intrinsic(out_channels):
+            raise GhostifyError(
+                f"ratio (={ghost.ratio}) leaves no ghost to make of out_channels (={out_channels})"
+                if intrinsic == out_channels
+                else f"primary.out_channels (={intrinsic}) must be {ghost.intrinsic(out_channels)}"
+            )
+        cheap = CheapOperation(
+            intrinsic,
+            out_channels - intrinsic,
+            ghost.dw_size,
+            bias=primary.bias is not None,
+            device=primary.weight.device,
+            dtype=primary.weight.dtype,
+        )
+        self.in_channels = primary.in_channels
+        self.out_channels = out_channels
+        self.ratio = ghost.ratio
+        self.dw_size = ghost.dw_size
         self.kernel_size = primary.kernel_size
         self.stride = primary.stride
         self.padding = primary.padding
         self.dilation = primary.dilation
-        self.padding_mode = padding_mode
+        self.padding_mode = primary.padding_mode
         self.primary_conv = _with_norm(primary, intrinsic, norm, activation)
-        self.cheap_operation = _with_norm(cheap, ghosts, norm, activation)
+        self.cheap_operation = _with_norm(cheap, cheap.out_channels, norm, activation)
 
     def forward(self, x: Tensor) -> Tensor:
         intrinsic = self.primary_conv(x)

@@ -19,6 +19,8 @@ class ConvSite:
         positions: kernel applications in one forward pass: batch x output positions, summed
             over the calls (input positions where the convolution is transposed).
         functional: whether it is a call of a function; then no module has this name.
+        seen: how its call was found: ``graph`` if a torch.fx trace shows it, ``run`` if only the
+            forward pass did; None if it is never called.
         stem: whether it is the first convolution of the network.
         obstacle: why no Ghost module can take its place; None where one can.
     """
@@ -32,6 +34,7 @@ class ConvSite:
     positions: int = 0
     functional: bool = False
     stem: bool = False
+    seen: str | None = None
     obstacle: str | None = None
 
     @property

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune, weight_norm
+from torchvision import ops
 
 import ghostify
 from ghostify import GhostifyError, GhostModule
@@ -58,6 +60,10 @@ class Twin(nn.Conv2d):
         return super().forward(x)
 
 
+class Renamed(nn.Conv2d):
+    """Its forward is still that of Conv2d."""
+
+
 class Padded(nn.Conv2d):
     def forward(self, x):
         return nn.functional.conv2d(nn.functional.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
@@ -71,11 +77,12 @@ class Padded(nn.Conv2d):
         (conv(groups=4), "depthwise"),
         (conv(groups=2), "grouped convolution"),
         (nn.ConvTranspose2d(4, 4, 2), "transposed convolution"),
-        (conv(outputs=1), "one output map"),
-        (Twin(4, 4, 3), "Twin, a subclass of Conv2d"),
-        (Padded(4, 4, 3), "Padded, a subclass of Conv2d"),
-        (nn.utils.parametrizations.weight_norm(conv()), "ParametrizedConv2d, a subclass"),
-        (nn.utils.parametrizations.spectral_norm(conv()), "ParametrizedConv2d, a subclass"),
+        (conv(outputs=1), None),
+        (Twin(4, 4, 3), "Twin, a Conv2d with a forward of its own"),
+        (Renamed(4, 4, 3), None),
+        (Padded(4, 4, 3), "Padded, a Conv2d with a forward of its own"),
+        (nn.utils.parametrizations.weight_norm(conv()), "parametrized"),
+        (nn.utils.parametrizations.spectral_norm(conv()), "parametrized"),
     ],
 )
 def test_kinds_of_convolutions(module, obstacle):
@@ -131,15 +138,122 @@ def test_tied_weights():
     assert {site.obstacle for site in sites.values()} == {"shares its weight with another module"}
 
 
-def test_hooks():
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda c: c.register_forward_hook(lambda *_: None),
+        lambda c: c.register_forward_pre_hook(lambda *_: None),
+        lambda c: c.register_full_backward_hook(lambda *_: None),
+        lambda c: c.register_full_backward_pre_hook(lambda *_: None),
+        lambda c: c.weight.register_hook(lambda gradient: None),
+        lambda c: prune.l1_unstructured(c, "weight", 0.5),
+        lambda c: weight_norm(c),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_hooks(hook):
     module = conv()
-    module.register_forward_hook(lambda *_: None)
+    hook(module)
     assert "hooks" in analyze(lambda self, x: self.c(x), c=module)["c"].obstacle
+
+
+@pytest.mark.parametrize("method", ["forward", "_conv_forward"])
+def test_a_patched_forward(method):
+    module = conv()
+    setattr(module, method, getattr(module, method))
+    assert analyze(lambda self, x: self.c(x), c=module)["c"].obstacle == "its forward is patched"
+
+
+def test_a_weight_that_training_reads():
+    def forward(self, x):
+        return (self.c(x), self.c.weight.norm()) if self.training else self.c(x)
+
+    assert "read outside" in analyze(forward, c=conv())["c"].obstacle
+
+
+def test_a_weight_that_is_read_where_fx_cannot_look():
+    def forward(self, x):
+        return self.c(x) + (self.c.weight.sum() if x.sum() >= 0 else 0)
+
+    assert "read outside" in analyze(forward, c=conv())["c"].obstacle
+
+
+def test_a_weights_type_may_be_read():
+    def forward(self, x):
+        return self.c(x.to(next(self.c.parameters()).dtype)) if x.sum() >= 0 else x
+
+    assert analyze(forward, c=conv())["c"].obstacle is None
+
+
+def test_a_convolution_made_in_the_forward():
+    sites = analyze(lambda self, x: nn.Conv2d(4, 6, 3)(self.c(x)), c=conv())
+    assert sites["conv2d"].obstacle == "called as a function, not as a module"
+    assert sites["conv2d"].output == (8, 8)
+
+
+def test_functions_never_take_a_modules_name():
+    def forward(self, x):
+        return nn.functional.conv2d(self.conv2d(x), torch.ones(4, 4, 1, 1))
+
+    sites = analyze(forward, conv2d=conv())
+    assert (sites["conv2d"].calls, sites["conv2d"].obstacle) == (1, None)
+    assert sites["conv2d_1"].functional
+
+
+def test_the_model_is_a_convolution():
+    (site,) = ghostify.analyze(conv(), torch.zeros(1, 4, 8, 8))
+    assert site.obstacle == "the model is this convolution itself"
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_scripted_parts():
+    script = torch.jit.script(nn.Sequential(conv()))
+    sites = analyze(lambda self, x: self.c(self.script(x)), c=conv(), script=script)
+    assert sites["script.0"].obstacle == "scripted by torch.jit"
+    assert (sites["c"].output, sites["c"].obstacle) == ((8, 8), None)
+
+
+def test_other_convolutions_are_listed():
+    deformable = ops.DeformConv2d(4, 6, 3)
+
+    def forward(self, x):
+        return self.d(self.c(x), torch.zeros(1, 18, 8, 8))
+
+    sites = analyze(forward, c=conv(), d=deformable)
+    assert sites["d"].obstacle == "DeformConv2d, which is no Conv2d"
+    assert sites["d"].output == (8, 8)
+
+
+def test_a_shared_part_is_seen_under_its_first_name():
+    shared = nn.Sequential(conv(padding=1))
+
+    def forward(self, x):
+        return self.holder[0](self.first(x)) if x.sum() >= 0 else x
+
+    sites = analyze(forward, first=shared, holder=nn.ModuleList([shared]))
+    assert [(s.name, s.calls, s.seen) for s in sites.values()] == [("first.0", 2, "graph")]
+
+
+def test_parts_inside_what_cannot_be_traced_are():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = nn.Sequential(conv(padding=1), nn.ReLU())
+
+        def forward(self, x):
+            for _ in range(int(x.abs().sum()) + 2):
+                x = self.block(x)
+            return x
+
+    sites = analyze(lambda self, x: self.last(self.loop(x)), loop=Loop(), last=conv())
+    assert {name: (site.calls, site.seen) for name, site in sites.items()} == {
+        "loop.block.0": (2, "graph"), "last": (1, "graph"),
+    }  # fmt: skip
 
 
 def test_a_convolution_that_never_runs():
     site = analyze(lambda self, x: self.a(x), a=conv(), unused=conv())["unused"]
-    assert (site.obstacle, site.output) == ("not called in evaluation mode", None)
+    assert (site.obstacle, site.output) == ("never called on this input", None)
     assert (site.calls, site.positions) == (0, 0)
 
 
@@ -147,12 +261,12 @@ def test_a_branch_for_training_only():
     def forward(self, x):
         return self.a(x) if not self.training else self.b(x)
 
-    assert analyze(forward, a=conv(), b=conv())["b"].obstacle == "not called in evaluation mode"
+    assert analyze(forward, a=conv(), b=conv())["b"].obstacle == "called in training mode only"
 
 
 def test_the_inside_of_a_ghost_module_is_left_alone():
     sites = analyze(lambda self, x: self.g(x), g=GhostModule(4, 8, 3))
-    assert sites["g.primary_conv.0"].obstacle == "inside GhostModule, which is not looked into"
+    assert sites["g.primary_conv.0"].obstacle == "part of a Ghost module"
 
 
 def test_functions_with_weights_of_their_own():
@@ -225,16 +339,21 @@ def test_the_wrong_input_names_the_layer(small_net):
 
 
 def test_the_wrong_number_of_inputs(small_net, image):
-    with pytest.raises(GhostifyError, match="SmallNet.forward does not take this input"):
+    with pytest.raises(GhostifyError, match="at its own forward: .* takes 2 positional arguments"):
         ghostify.analyze(small_net, (image, image))
 
 
-def test_what_fx_cannot_trace_is_a_clear_message():
+def test_control_flow_on_values_is_run():
     def forward(self, x):
-        return self.c(x) if x.sum() > 0 else x
+        return self.inside(self.c(x)) if x.sum() >= 0 else self.other(x)
 
-    with pytest.raises(GhostifyError, match=r"torch\.fx cannot trace Model: "):
-        analyze(forward, c=conv())
+    inside = nn.Sequential(conv(), nn.ReLU())
+    sites = analyze(forward, c=conv(), inside=inside, other=conv())
+    assert {name: site.seen for name, site in sites.items()} == {
+        "c": "run", "inside.0": "graph", "other": None,
+    }  # fmt: skip
+    assert sites["inside.0"].output == (8, 8)
+    assert sites["other"].obstacle == "never called on this input"
 
 
 def test_what_cannot_be_copied_is_a_clear_message(small_net, image):

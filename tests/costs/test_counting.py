@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.models import get_model
 
 import ghostify
 from ghostify import GhostifyError, GhostModule
@@ -79,7 +80,7 @@ def test_the_model_is_as_before(small_net, image):
 
 
 def test_a_failed_count_leaves_no_hooks(small_net):
-    with pytest.raises(GhostifyError, match="fvcore cannot count SmallNet on .* 1x4x9x9"):
+    with pytest.raises(GhostifyError, match="SmallNet does not run on .* 1x4x9x9: at stem"):
         count(small_net, torch.zeros(1, 4, 9, 9))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in small_net.modules())
 
@@ -90,3 +91,31 @@ def test_the_formula_agrees_with_fvcore(small_net, image):
     kept = sum(kept.macs for kept in report.kept)
     assert report.replaced_macs[0] + kept == report.before.macs["conv"]
     assert report.replaced_macs[1] + kept == report.after.macs["conv"]
+
+
+NETWORKS = ["resnet18", "mobilenet_v3_small", "googlenet", "densenet121", "squeezenet1_1"]
+
+
+@pytest.mark.parametrize("dw_size", [1, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_both_counters_agree(name, dw_size):
+    options = {"init_weights": False} if name == "googlenet" else {}
+    model, example = get_model(name, weights=None, **options), torch.zeros(1, 3, 64, 64)
+    ghost = ghostify.convert(model, example, dw_size=dw_size, verify=False)
+    for network in (model, ghost):
+        by_fvcore, by_torch = (count(network, example, counter=c) for c in ("fvcore", "torch"))
+        assert by_fvcore.counter == "fvcore"
+        assert by_fvcore.conv_and_linear_macs == by_torch.conv_and_linear_macs
+
+
+def test_multiplications_of_the_model_stay_uncounted(small_net, image):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
+
+        def forward(self, x):
+            return self.net(x * 2)
+
+    ghost = ghostify.convert(Scaled(), image, dw_size=1)
+    assert count(ghost, image).uncounted["aten::mul"] == 1
