@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -45,22 +46,26 @@ def save(
         force: replace an artefact that stands there already.
 
     Raises:
-        GhostifyError: if the model was not converted, or the folder exists.
+        GhostifyError: if the model was not converted, the folder exists, or there is something to
+            save that is no tensor or, in ``source``, no JSON.
         OSError: if it cannot be written.
     """
     path = Path(path)
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
     plan = Plan.of(model)
+    provenance = _provenance(source)
+    state = _separate_tensors(model)
     check_target(path, force=force)
     with new_folder(path) as folder:
         try:
-            save_file(_separate_tensors(model), folder / _WEIGHTS)
+            save_file(state, folder / _WEIGHTS)
         except SafetensorError as error:
             raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
         recipe = {
             "format": _FORMAT,
             "versions": {"ghostify": __version__, "torch": torch.__version__},
             "model": type(model).__name__,
-            "source": None if source is None else asdict(source),
+            "source": provenance,
             "plan": plan.to_dict(),
             "weights": {"file": _WEIGHTS, "sha256": _file_digest(folder / _WEIGHTS)},
         }
@@ -82,7 +87,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
             where the artefact was made from a named network of torchvision or timm.
 
     Returns:
-        The converted model with the saved weights. No code of the artefact is run.
+        The converted model with the saved weights in their saved types, on the devices of
+        ``model``. No code of the artefact is run.
 
     Raises:
         GhostifyError: if the artefact is damaged, or made from another network.
@@ -101,17 +107,46 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
     converted = convert(_base(path, source) if model is None else model, plan=plan)
     try:
-        converted.load_state_dict(load_file(weights))
+        _fill(converted, load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
     return converted
 
 
+def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:
+    """Load a state dict; tensors of another type take the saved one's."""
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if tensor.is_meta:
+            raise GhostifyError(f"{name} is on the meta device: pass a model with memory")
+        if name in saved and tensor.dtype != saved[name].dtype:
+            tensor.data = tensor.data.to(saved[name].dtype)
+    own = model.state_dict()
+    filled = OrderedDict(saved)
+    filled._metadata = own._metadata  # type: ignore[attr-defined]  # some layers ask for a version
+    model.load_state_dict(filled)
+
+
+def _provenance(source: ModelSource | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    if not isinstance(source, ModelSource):
+        raise GhostifyError(f"source (={source!r}) must be a ModelSource")
+    described = asdict(source)
+    try:
+        json.dumps(described)
+    except TypeError as error:
+        raise GhostifyError(f"the source of the model cannot be written: {error}") from error
+    return described
+
+
 def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The state dict with each tensor in memory of its own, as safetensors wants it."""
     state, taken = {}, set()
     for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, Tensor) or tensor.is_meta:
+            what = "on the meta device" if isinstance(tensor, Tensor) else "no tensor"
+            raise GhostifyError(f"{name} cannot be saved: it is {what}")
         plain = tensor.contiguous()
         memory = plain.untyped_storage().data_ptr()
         state[name] = plain.clone() if memory in taken else plain
@@ -125,7 +160,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
         raise GhostifyError(f"{path} is no ghostify artefact: it has no {RECIPE}")
     try:
         recipe = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
     if not isinstance(recipe, dict) or recipe.get("format") != _FORMAT:
         raise GhostifyError(f'{file} is not a recipe: "format" must be "{_FORMAT}"')

@@ -21,14 +21,16 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    path = Path(path).resolve()
+    with _names_of(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     beside = Path(temporary)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with _names_of(path), os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
+        with _names_of(path):
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -38,22 +40,38 @@ def write_text(path: str | Path, text: str) -> None:
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A folder to fill with files, which takes its place at ``path`` when the block ends well.
 
-    What stood at ``path`` is removed only after the new folder is complete.
+    Files of the same name that stood at ``path`` are removed only after the new folder is
+    complete; other files there stay.
 
     Raises:
         OSError: if it cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    path = Path(path).resolve()
+    with _names_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield beside
         for file in beside.rglob("*"):
             file.chmod(0o666 & ~_umask())
         beside.chmod(0o777 & ~_umask())
-        _take_place(beside, path)
+        with _names_of(path):
+            _take_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_parent(path: str | Path) -> None:
+    """See that there is a folder to write the file ``path`` in, before the work.
+
+    Raises:
+        GhostifyError: if there is none, or ``path`` is itself a folder.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise GhostifyError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise GhostifyError(f"cannot write {path}: it is a folder")
 
 
 def check_target(path: str | Path, *, force: bool) -> None:
@@ -76,13 +94,29 @@ def _take_place(new: Path, path: Path) -> None:
         new.rename(path)
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    path.rename(old)
+    try:
+        path.rename(old)
+    except BaseException:
+        old.rmdir()
+        raise
     try:
         new.rename(path)
     except BaseException:
         old.rename(path)
         raise
+    for other in old.iterdir():
+        if not (path / other.name).exists():
+            other.rename(path / other.name)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _names_of(path: Path) -> Iterator[None]:
+    """Let errors speak of ``path``, not of what was written beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _umask() -> int:

@@ -11,12 +11,12 @@ from ghostify.spec.errors import near
 
 
 def plan(
-    sites: Sequence[ConvSite],
+    sites: Iterable[ConvSite],
     *,
     ratio: float = GhostSpec.ratio,
     dw_size: int = GhostSpec.dw_size,
-    include: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
     stem: bool = False,
     all_eligible: bool = False,
 ) -> Plan:
@@ -29,17 +29,17 @@ def plan(
         sites: what `analyze` found.
         ratio: s, outputs for each intrinsic map; above 1.
         dw_size: d, the side of the cheap operation's kernel; odd.
-        include: replace only what matches one of these patterns.
-        exclude: keep what matches one of these patterns.
+        include: replace only what matches this pattern, or one of these.
+        exclude: keep what matches this pattern, or one of these.
         stem: also replace the first convolution, which the paper's authors advise to keep.
-        all_eligible: also replace where it does not pay: where the Ghost module would have more
-            weights than the convolution, and on 1x1 maps.
+        all_eligible: also replace where it does not pay: where the Ghost module would have no
+            fewer weights than the convolution, and on 1x1 maps.
 
     Raises:
         GhostifyError: if ``ratio`` or ``dw_size`` is out of range or a pattern matches nothing.
     """
     ghost = GhostSpec(ratio, dw_size)
-    include, exclude = tuple(include), tuple(exclude)
+    sites, include, exclude = tuple(sites), _patterns(include), _patterns(exclude)
     for pattern in (*include, *exclude):
         _check_matches(pattern, sites)
 
@@ -70,8 +70,12 @@ def _reason_not_to_pay(site: ConvSite, ghost: GhostSpec, all_eligible: bool) -> 
     if site.output == (1, 1):
         return "1x1 output map: nothing spatial to share"
     if ghost_weights(site.geometry, ghost) >= site.geometry.weights:
-        return "a Ghost module would cost more"
+        return "a Ghost module would not cost less"
     return None
+
+
+def _patterns(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _check_matches(pattern: str, sites: Sequence[ConvSite]) -> None:

@@ -180,3 +180,42 @@ def test_the_wrong_base_model(ghost, small_net, tmp_path):
     small_net.head = nn.Linear(32, 11)
     with pytest.raises(GhostifyError, match=r"made from another network: .*head"):
         ghostify.load(path, small_net)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_types_are_the_saved_ones(ghost, small_net, tmp_path, dtype):
+    path = ghostify.save(ghost.to(dtype), tmp_path / "out")
+    again = ghostify.load(path, small_net)
+    for name, value in ghost.state_dict().items():
+        found = again.state_dict()[name]
+        assert (found.dtype, found.tolist()) == (value.dtype, value.tolist())
+
+
+def test_a_compiled_model_is_saved_as_what_it_is(ghost, small_net, tmp_path):
+    path = ghostify.save(torch.compile(ghost), tmp_path / "out")
+    assert Plan.of(ghostify.load(path, small_net)) == Plan.of(ghost)
+
+
+def test_the_meta_device(ghost, small_net, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    with pytest.raises(GhostifyError, match="is on the meta device: pass a model with memory"):
+        ghostify.load(path, small_net.to("meta"))
+    with pytest.raises(GhostifyError, match="cannot be saved: it is on the meta device"):
+        ghostify.save(ghost.to("meta"), tmp_path / "meta")
+
+
+def test_what_is_no_tensor_is_refused(ghost, tmp_path):
+    class Noted(nn.Linear):
+        def get_extra_state(self):
+            return {"epoch": 3}
+
+    ghost.head.__class__ = Noted
+    with pytest.raises(GhostifyError, match="head._extra_state cannot be saved: it is no tensor"):
+        ghostify.save(ghost, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["resnet18", ModelSource("a:b", {"norm": nn.BatchNorm2d})])
+def test_a_source_that_cannot_be_written(ghost, tmp_path, source):
+    with pytest.raises(GhostifyError, match="source"):
+        ghostify.save(ghost, tmp_path / "out", source=source)

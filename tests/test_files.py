@@ -52,12 +52,31 @@ def test_a_failure_leaves_the_old_folder(tmp_path, failure):
     assert listing(out) == ["old"]
 
 
-def test_the_old_folder_makes_room_for_the_new(tmp_path):
-    for name in ("old", "new"):
+def test_new_files_take_the_place_of_old_ones_and_others_stay(tmp_path):
+    for text in ("old", "new"):
         with new_folder(tmp_path / "out") as folder:
-            (folder / name).touch()
+            (folder / "a").write_text(text)
+        (tmp_path / "out" / "mine").touch()
     assert listing(tmp_path) == ["out"]
-    assert listing(tmp_path / "out") == ["new"]
+    assert listing(tmp_path / "out") == ["a", "mine"]
+    assert (tmp_path / "out" / "a").read_text() == "new"
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with new_folder(tmp_path / "link") as folder:
+        (folder / "a").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert listing(tmp_path / "real") == ["a"]
+
+
+def test_errors_speak_of_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(OSError, match="nowhere/a.txt'$"):
+        write_text(tmp_path / "nowhere" / "a.txt", "")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file/out'$"), new_folder(tmp_path / "file" / "out"):
+        pass
 
 
 def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):

@@ -42,7 +42,17 @@ def test_the_stem_on_request(sites):
 def test_include(sites, patterns, replaced):
     plan = ghostify.plan(sites, include=patterns)
     assert set(plan.replaced) == replaced
-    assert all(kept(plan)[s.name] == "not included" for s in sites[1:2] if "wide" not in replaced)
+    rest = {"wide", "project"} - replaced
+    assert {n for n, reason in kept(plan).items() if reason == "not included"} == rest
+
+
+def test_one_pattern_needs_no_list(sites):
+    assert set(ghostify.plan(sites, include="wide").replaced) == {"wide"}
+    assert set(ghostify.plan(sites, exclude="wide").replaced) == {"project"}
+
+
+def test_sites_may_be_a_generator(sites):
+    assert ghostify.plan((s for s in sites), include="wide") == ghostify.plan(sites, include="wide")
 
 
 def test_exclude(sites):
@@ -74,7 +84,7 @@ def one_site(conv, size=8):
 def test_a_dearer_ghost_module_is_not_taken():
     # 1x1 from 4 maps to 8: 32 weights; Ghost with d=5: 4 x 4 + 4 x 25 = 116.
     sites = one_site(nn.Conv2d(4, 8, 1))
-    assert kept(ghostify.plan(sites, dw_size=5))["1"] == "a Ghost module would cost more"
+    assert kept(ghostify.plan(sites, dw_size=5))["1"] == "a Ghost module would not cost less"
     assert "1" in ghostify.plan(sites, dw_size=5, all_eligible=True).replaced
     assert "1" in ghostify.plan(sites, dw_size=1).replaced
 

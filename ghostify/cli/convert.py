@@ -12,8 +12,8 @@ from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import prepare, print_document, read_plan
-from ghostify.files import check_target, write_text
+from ghostify.cli.workflow import prepare, print_document, read_plan, uniform_plan
+from ghostify.files import check_parent, check_target, write_text
 from ghostify.reporting.formats import format_of
 
 _PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible")
@@ -61,29 +61,25 @@ def convert(
     write_form = format_of(report_file.suffix) if report_file else None
     given = _given_plan(context, plan_file)
     target = out or Path(f"{_short_name(model)}-ghost")
+    if report_file:
+        check_parent(report_file)
     if not dry_run:
         check_target(target, force=force)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage("planning"):
-        plan = given or ghostify.plan(
-            ghostify.analyze(subject.network, subject.example),
-            ratio=spec.ratio,
-            dw_size=spec.dw_size,
-            include=include or (),
-            exclude=exclude or (),
-            stem=stem,
-            all_eligible=all_eligible,
+        plan = given or uniform_plan(
+            subject, spec, include, exclude, stem=stem, all_eligible=all_eligible
         )
     with stage("converting"):
-        ghost = ghostify.convert(subject.network, plan=plan)
+        ghost = ghostify.convert(subject.network, subject.example, plan=plan)
     with stage("counting"):
         document = ghostify.compare(subject.network, ghost, subject.example, name=model).document()
     if not dry_run:
         with stage(f"saving {target}"):
             ghostify.save(ghost, target, source=subject.source, force=force)
+    print_document(document, format)
     if report_file and write_form:
         write_text(report_file, write_form(document))
-    print_document(document, format)
     if not dry_run:
         note(f"Saved to {target}. Its cheap kernels are random: train it before use.")
 

@@ -48,7 +48,8 @@ Ratio = Annotated[
     float, typer.Option("--ratio", "-s", help="s, outputs for each intrinsic map; above 1.")
 ]
 Kernel = Annotated[
-    int, typer.Option("--kernel", "-d", help="d, the cheap operation's kernel; odd.")
+    int,
+    typer.Option("--kernel", "-d", help="d, the cheap operation's kernel, dw_size in a plan; odd."),
 ]
 Include = Annotated[
     list[str] | None,
@@ -71,7 +72,7 @@ AllEligible = Annotated[
     bool,
     typer.Option(
         "--all-eligible",
-        help="Also replace where a Ghost module costs more, and on 1x1 maps.",
+        help="Also replace where a Ghost module costs no less, and on 1x1 maps.",
     ),
 ]
 

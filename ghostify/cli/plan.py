@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-import ghostify
 from ghostify import GhostSpec
 from ghostify.cli import options
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import prepare
-from ghostify.files import write_text
+from ghostify.cli.workflow import prepare, uniform_plan
+from ghostify.files import check_parent, write_text
 
 
 def plan(
@@ -35,17 +34,11 @@ def plan(
     Example: ghostify plan resnet50 --ratio 2 -o plan.json
     """
     spec = GhostSpec(ratio, kernel)
+    if out is not None:
+        check_parent(out)
     subject = prepare(options.source_of(model, input, model_arg))
     with stage("planning"):
-        made = ghostify.plan(
-            ghostify.analyze(subject.network, subject.example),
-            ratio=spec.ratio,
-            dw_size=spec.dw_size,
-            include=include or (),
-            exclude=exclude or (),
-            stem=stem,
-            all_eligible=all_eligible,
-        )
+        made = uniform_plan(subject, spec, include, exclude, stem=stem, all_eligible=all_eligible)
     if out is None:
         print(made.to_json(), end="")
         return

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from ghostify.reporting.document import WIDTH
+
 if TYPE_CHECKING:
     from ghostify.reporting.document import Document, Table
 
@@ -36,8 +38,12 @@ def fail(text: str) -> NoReturn:
 
 
 def show(document: Document) -> None:
-    """Print a document's tables on stdout, as wide as the terminal is."""
+    """Print a document's tables on stdout, as wide as the terminal is, and 80 columns at least.
+
+    A terminal that is narrower breaks the lines, and no number is cut.
+    """
     console = Console(highlight=False)
+    console.width = max(console.width, WIDTH)
     console.print(f"[bold]{escape(document.title)}[/]")
     for table in document.tables:
         console.print()

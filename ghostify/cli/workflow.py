@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostify import GhostifyError, ModelSource, Plan
+import ghostify
+from ghostify import GhostifyError, GhostSpec, ModelSource, Plan
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import note, show, stage
 from ghostify.reporting.formats import FORMATS
@@ -46,6 +47,27 @@ def prepare(
             loaded = zoo.load_weights(network, weights)
         note(f"{weights}: {loaded}")
     return Subject(network, zoo.example(source), source)
+
+
+def uniform_plan(
+    subject: Subject,
+    spec: GhostSpec,
+    include: list[str] | None,
+    exclude: list[str] | None,
+    *,
+    stem: bool,
+    all_eligible: bool,
+) -> Plan:
+    """The plan that the options ask for."""
+    return ghostify.plan(
+        ghostify.analyze(subject.network, subject.example),
+        ratio=spec.ratio,
+        dw_size=spec.dw_size,
+        include=include or (),
+        exclude=exclude or (),
+        stem=stem,
+        all_eligible=all_eligible,
+    )
 
 
 def read_plan(path: Path) -> Plan:

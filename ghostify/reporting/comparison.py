@@ -23,25 +23,33 @@ def compare(
         name: what the report calls the model; its class name by default.
 
     Raises:
-        GhostifyError: if ``converted`` was not made by `convert` from such a model, or fvcore
-            cannot count.
+        GhostifyError: if ``converted`` was not made by `convert` from such a model, or does not run
+            on the example.
     """
     plan = Plan.of(converted)
     sites = {site.name: site for site in analyze(model, example)}
-    if missing := [d.site.name for d in plan.decisions if d.site.name not in sites]:
-        raise GhostifyError(f"{type(model).__name__} is not the original: it has no {missing[0]}")
+    decisions = {decision.site.name: decision for decision in plan.decisions}
+    for planned in (d.site for d in plan.decisions if not d.site.functional):
+        found = sites.get(planned.name)
+        if found is None or found.geometry != planned.geometry:
+            has = f"{planned.name} is {found.geometry}" if found else f"it has no {planned.name}"
+            raise GhostifyError(f"{type(model).__name__} is not the original: {has}")
     replaced, kept = [], []
-    for decision in plan.decisions:
-        site = sites[decision.site.name]
-        if decision.ghost is not None:
+    for site in sites.values():
+        decision = decisions.get(site.name)
+        if decision is not None and decision.ghost is not None:
             replaced.append(ReplacedSite.priced(site, decision.ghost))
         else:
-            kept.append(KeptSite(site, decision.keep or "", conv_macs(site)))
+            reason = decision and decision.keep
+            kept.append(KeptSite(site, reason or "not in the plan", conv_macs(site)))
+    before, after = count(model, example), count(converted, example)
+    if before.counter != after.counter:
+        before, after = (count(m, example, counter="torch") for m in (model, converted))
     return Report(
         model=name or type(model).__name__,
         input=describe_example(example),
         replaced=tuple(replaced),
         kept=tuple(kept),
-        before=count(model, example),
-        after=count(converted, example),
+        before=before,
+        after=after,
     )

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+WIDTH = 80
+"""Columns that every document fits in."""
+
 _GAP = 2
 
 

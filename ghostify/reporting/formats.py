@@ -9,10 +9,8 @@ from collections.abc import Callable
 
 from tabulate import MIN_PADDING, tabulate
 
-from ghostify.reporting.document import Document, Table
+from ghostify.reporting.document import WIDTH, Document, Table
 from ghostify.spec import GhostifyError
-
-WIDTH = 80
 
 
 def to_text(document: Document) -> str:

@@ -30,6 +30,7 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
             "geometry": str(site.geometry),
             "output": site.output_map,
             "calls": site.calls,
+            "seen": site.seen or "",
             "params": conv_params(site.geometry),
             "macs": conv_macs(site),
             "replaceable": site.obstacle is None,

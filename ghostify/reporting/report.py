@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import nan
 from typing import Any
 
 from ghostify.costs import conv_macs, conv_params, eq4_speedup, ghost_macs, ghost_params
@@ -60,7 +61,7 @@ class Report:
         input: shapes of the example, such as ``1x3x224x224``.
         replaced: every Ghost module beside the convolution it stands for.
         kept: every convolution that stayed.
-        before, after: costs of the original and of the converted model, counted by fvcore.
+        before, after: costs of the original and of the converted model, by the same counter.
     """
 
     model: str
@@ -77,8 +78,8 @@ class Report:
 
     @property
     def macs_ratio(self) -> float:
-        """All MACs that fvcore counts, before / after."""
-        return self.before.total_macs / self.after.total_macs
+        """All MACs that are counted, before / after."""
+        return _ratio(self.before.total_macs, self.after.total_macs)
 
     @property
     def replaced_macs(self) -> tuple[int, int]:
@@ -93,7 +94,7 @@ class Report:
         r_s is that of arXiv 1911.11907, Eq. 4, for the site's own s and d.
         """
         ideal = sum(r.macs_before / eq4_speedup(r.site.geometry, r.ghost) for r in self.replaced)
-        return self.replaced_macs[0] / ideal
+        return self.replaced_macs[0] / ideal if ideal else nan
 
     def document(self) -> Document:
         """The report's content in the shape that all formats and the terminal print."""
@@ -151,7 +152,7 @@ class Report:
             groups.setdefault(kept.reason, []).append(kept)
         rows = []
         for reason, group in groups.items():
-            share = sum(kept.macs for kept in group) / self.before.total_macs
+            share = _ratio(sum(kept.macs for kept in group), self.before.total_macs)
             names = summarize_names(kept.site.name for kept in group)
             rows.append((reason, names, str(len(group)), f"{share:.1%}"))
         return Table(
@@ -167,15 +168,22 @@ class Report:
 
     def _totals(self) -> Table:
         before, after = self.before, self.after
+        everything = f"MACs, all that {before.counter} counts"
         quantities = [
             ("parameters", before.params, after.params, "", ""),
             ("weights", before.weight_bytes, after.weight_bytes, "B", ""),
             ("MACs, replaced layers", *self.replaced_macs, "", f"{self.eq4_speedup:.2f}x"),
-            ("MACs, convolutions + linear", *_conv_and_linear(before, after), "", ""),
-            ("MACs, all that fvcore counts", before.total_macs, after.total_macs, "", ""),
+            (
+                "MACs, convolutions + linear",
+                before.conv_and_linear_macs,
+                after.conv_and_linear_macs,
+                "",
+                "",
+            ),
+            (everything, before.total_macs, after.total_macs, "", ""),
         ]
         rows = tuple(
-            (name, si(old, 4) + unit, si(new, 4) + unit, f"{old / new:.2f}x", theory)
+            (name, si(old, 4) + unit, si(new, 4) + unit, f"{_ratio(old, new):.2f}x", theory)
             for name, old, new, unit, theory in quantities
         )
         headings = ("before", "after", "ratio", "Eq. 4")
@@ -183,9 +191,12 @@ class Report:
 
     def _notes(self) -> tuple[str, ...]:
         notes = [
-            "MACs are multiply-accumulates as fvcore counts them; papers call them FLOPs.",
+            f"MACs are multiply-accumulates as {self.before.counter} counts them; papers call them "
+            "FLOPs.",
             "Eq. 4 is the GhostNet paper's theoretical speed-up for these s and d.",
         ]
+        if self.before.counter == "torch":
+            notes.append("fvcore cannot trace this model; torch counts products only.")
         if uncounted := self.before.uncounted | self.after.uncounted:
             listed = ", ".join(name.removeprefix("aten::") for name in sorted(uncounted))
             notes.append(f"Not counted by fvcore: {listed}.")
@@ -212,8 +223,8 @@ class Report:
         }
 
 
-def _conv_and_linear(before: Count, after: Count) -> tuple[int, int]:
-    return before.conv_and_linear_macs, after.conv_and_linear_macs
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else nan
 
 
 def _describe(specs: Iterable[GhostSpec]) -> str:

@@ -1,7 +1,8 @@
 """What a convolution becomes."""
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from fractions import Fraction
+from math import ceil, inf
 
 from ghostify.spec.errors import GhostifyError
 
@@ -24,18 +25,19 @@ class GhostSpec:
     dw_size: int = 3
 
     def __post_init__(self) -> None:
-        if not _is_number(self.ratio) or not isfinite(self.ratio) or self.ratio <= 1:
+        if not _is_number(self.ratio) or not 1 < self.ratio < inf:
             raise GhostifyError(f"ratio (={self.ratio!r}) must be a finite number above 1")
         if not isinstance(self.dw_size, int) or isinstance(self.dw_size, bool):
             raise GhostifyError(f"dw_size (={self.dw_size!r}) must be a whole number")
         if self.dw_size < 1 or self.dw_size % 2 == 0:
             raise GhostifyError(
-                f"dw_size (={self.dw_size}), the kernel of the cheap operation, must be odd"
+                f"dw_size (={self.dw_size}), the kernel of the cheap operation, must be odd and "
+                "positive"
             )
 
     def intrinsic(self, out_channels: int) -> int:
         """How many of n ``out_channels`` the primary convolution makes: m = ceil(n / s)."""
-        return ceil(out_channels / self.ratio)
+        return ceil(out_channels / Fraction(repr(float(self.ratio))))
 
     def __str__(self) -> str:
         return f"s={self.ratio:g}, d={self.dw_size}"

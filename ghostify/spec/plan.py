@@ -59,10 +59,16 @@ class Plan:
         Raises:
             GhostifyError: if `convert` did not make this model.
         """
-        plan = getattr(model, _ATTRIBUTE, None)
-        if not isinstance(plan, cls):
+        plan = cls.find(model)
+        if plan is None:
             raise GhostifyError(f"{type(model).__name__} was not made by ghostify.convert")
         return plan
+
+    @classmethod
+    def find(cls, model: Any) -> Plan | None:
+        """The plan that ``model`` was converted by, if it was."""
+        plan = getattr(model, _ATTRIBUTE, None)
+        return plan if isinstance(plan, cls) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; the decision comes first in each layer's entry."""
@@ -98,7 +104,7 @@ class Plan:
         """
         try:
             data = json.loads(text, object_pairs_hook=_unique_keys)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise GhostifyError(f"not JSON: {error}") from error
         return cls.from_dict(data)
 
@@ -139,14 +145,19 @@ def _decision_from_dict(name: str, entry: Any) -> Decision:
 
 
 def _site_from_dict(name: str, entry: dict[str, Any]) -> ConvSite:
-    numbers = {key: _frozen(value) for key, value in entry.pop("geometry").items()}
+    geometry = entry.pop("geometry")
+    if not isinstance(geometry, Mapping):
+        raise GhostifyError("'geometry' must hold the convolution's numbers by name")
+    numbers = {key: _frozen(value) for key, value in geometry.items()}
     plain = {key: _frozen(value) for key, value in entry.items()}
-    geometry = _construct(Geometry, numbers)
-    site: ConvSite = _construct(ConvSite, {"name": name, "geometry": geometry} | plain)
+    named = {"name": name, "geometry": _construct(Geometry, numbers)}
+    site: ConvSite = _construct(ConvSite, named | plain)
     return site
 
 
-def _construct(cls: type, fields: Mapping[str, Any]) -> Any:
+def _construct(cls: type, fields: Any) -> Any:
+    if not isinstance(fields, Mapping):
+        raise GhostifyError(f"{fields!r} should be values by name")
     known = cls.__dataclass_fields__  # type: ignore[attr-defined]
     for key in fields:
         if key not in known:

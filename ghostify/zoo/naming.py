@@ -42,6 +42,7 @@ _OWN_OPTIONS = {
     "pretrained": "--pretrained",
     "weights": "--weights",
     "checkpoint_path": "--weights",
+    "weights_backbone": "--weights",
 }
 
 
@@ -102,7 +103,11 @@ def example(source: ModelSource) -> Tensor:
     """
     if source.input_size is None:
         raise GhostifyError(f"{source.name} does not say its input size: give --input 3x224x224")
-    return torch.zeros(1, *source.input_size)
+    try:
+        return torch.zeros(1, *source.input_size)
+    except RuntimeError as error:
+        shape = "x".join(map(str, source.input_size))
+        raise GhostifyError(f"an input of {shape} is more than there is memory for") from error
 
 
 def _make_named(library: Library, source: ModelSource, name: str, pretrained: bool) -> nn.Module:
@@ -110,16 +115,16 @@ def _make_named(library: Library, source: ModelSource, name: str, pretrained: bo
     if not known:
         library_name = source.name.partition(":")[0]
         raise GhostifyError(f"{library_name} is not installed: pip install {library_name}")
+    if name.endswith(".py"):
+        raise GhostifyError(f"{name} does not say what to call: {name}:FACTORY")
     if name not in known:
         raise GhostifyError(f"unknown model {source.name!r}{near(source.name, names())}")
     try:
         return library.make(name, pretrained, source.arguments)
-    except GhostifyError:
-        raise
     except OSError as error:
         raise GhostifyError(
             f"could not download the weights of {source.name} ({first_line(error)}): "
             "check the network, or give a file with --weights"
         ) from error
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:
         raise GhostifyError(f"{source.name} cannot be built: {first_line(error)}") from error

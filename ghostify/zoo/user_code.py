@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -27,7 +28,8 @@ def make_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Mo
     if not callable(make):
         raise GhostifyError(f"{place} has no {factory!r} to call{near(factory, vars(module))}")
     try:
-        model = make(**arguments)
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            model = make(**arguments)
     except Exception as error:
         raise GhostifyError(f"{place}:{factory} failed: {_named(error)}") from error
     if not isinstance(model, nn.Module):
@@ -37,7 +39,8 @@ def make_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Mo
 
 def _import(place: str) -> ModuleType:
     try:
-        return _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+        with redirect_stdout(sys.stderr):
+            return _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     except GhostifyError:
         raise
     except Exception as error:
@@ -52,13 +55,21 @@ def _import_module(name: str) -> ModuleType:
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise GhostifyError(f"no file {path}")
-    sys.path.insert(0, str(path.parent.resolve()))
-    spec = spec_from_file_location(path.stem, path)
+    path = path.resolve()
+    name = path.stem
+    while name in sys.modules:  # never take the place of a module in use
+        name += "_"
+    sys.path.insert(0, str(path.parent))
+    spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 

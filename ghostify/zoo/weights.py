@@ -54,15 +54,19 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     prefixes that wrappers leave on its names (``module.``, ``_orig_mod.``) are taken off.
 
     Raises:
-        GhostifyError: if the file cannot be read, holds pickled code, or fits nowhere.
+        GhostifyError: if the file cannot be read, holds pickled code, or fits less than half of
+            the network.
         OSError: if there is no such file.
     """
     path = Path(path)
     state = _without_prefix(_unwrap(_read(path), path), model)
     own = model.state_dict()
     fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
-    if not fitting:
-        raise GhostifyError(f"nothing in {path} fits {type(model).__name__}: wrong network?")
+    if 2 * len(fitting) < len(own):
+        raise GhostifyError(
+            f"{len(fitting)} of the {len(own)} tensors of {type(model).__name__} fit those in "
+            f"{path}: wrong network?"
+        )
     model.load_state_dict(fitting, strict=False)
     return LoadedWeights(
         loaded=tuple(fitting),
@@ -83,11 +87,15 @@ def _read(path: Path) -> Any:
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if "Weights only load failed" not in str(error) or "Unsupported" not in str(error):
+            raise GhostifyError(f"{path} is not a checkpoint") from error
         raise GhostifyError(
             f"{path} holds pickled objects besides tensors and is refused, since loading it could "
             "run code: save the state dict alone, or as safetensors"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise GhostifyError(f"{path} is not a checkpoint: {first_line(error)}") from error
 
 

@@ -80,6 +80,51 @@ def test_the_folder_exists(fails, run, net, tmp_path):
     assert "no ghostify artefact" in fails("convert", *net, "--out", tmp_path, "--force")
 
 
+def test_force_keeps_what_is_not_the_artefacts(run, net, tmp_path):
+    run("convert", *net, "--out", "out")
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    assert run("convert", *net, "--out", "out", "--force").code == 0
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+
+
+def test_the_reports_folder_is_missed_before_the_work(fails, net, tmp_path):
+    assert "no folder nowhere" in fails("convert", *net, "--out", "o", "--report", "nowhere/r.md")
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"ratio": 2', '"ratio": 1' + 400 * "0", "ratio (="),
+        ('"geometry": {', '"geometry": [], "x": {', "'geometry' must hold"),
+        ('"functional": false', '"functional": true', "cannot be replaced"),
+    ],
+)
+def test_an_edit_that_went_wrong(fails, run, net, tmp_path, old, new, said):
+    run("plan", *net, "-o", "plan.json")
+    text = (tmp_path / "plan.json").read_text(encoding="utf-8").replace(old, new)
+    if "functional" in old:
+        text, said = text.replace('"2": {', '"two": {'), "names two, which the model lacks"
+    (tmp_path / "plan.json").write_text(text, encoding="utf-8")
+    assert said in fails("convert", *net, "--plan", "plan.json", *DRY)
+
+
+def test_an_input_beyond_memory(fails, net):
+    wrong = [*net[:-1], "3x999999x999999"]
+    assert "more than there is memory for" in fails("convert", *wrong, *DRY)
+
+
+def test_a_file_named_as_a_module_in_use(run, net, tmp_path):
+    (tmp_path / "sub").mkdir()
+    text = (tmp_path / "net.py").read_text(encoding="utf-8")
+    (tmp_path / "sub" / "inspect.py").write_text(text, encoding="utf-8")
+    assert run("inspect", "sub/inspect.py:build", *net[1:]).code == 0
+
+
+def test_a_file_without_a_factory(fails):
+    assert "net.py:FACTORY" in fails("convert", "net.py", *DRY)
+
+
 def test_a_checkpoint_with_code(fails, net):
     class Bomb:
         def __reduce__(self):

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -129,3 +130,56 @@ def test_not_the_original(small_net, image):
 def test_not_converted(small_net, image):
     with pytest.raises(GhostifyError, match="not made by"):
         ghostify.compare(small_net, small_net, image)
+
+
+def test_another_original_is_refused(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    small_net.wide = torch.nn.Conv2d(16, 32, 5, stride=2, padding=2, bias=False)
+    with pytest.raises(GhostifyError, match="is not the original: wide is 5x5, 16→32, /2"):
+        ghostify.compare(small_net, converted, image)
+
+
+def test_a_layer_without_a_decision_is_kept(small_net, image):
+    plan = ghostify.plan(ghostify.analyze(small_net, image))
+    some = Plan(tuple(d for d in plan.decisions if d.site.name != "project"))
+    report = ghostify.compare(small_net, ghostify.convert(small_net, plan=some), image)
+    assert [k.reason for k in report.kept if k.site.name == "project"] == ["not in the plan"]
+
+
+def test_an_example_that_runs_nothing():
+    class Idle(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3)
+
+        def forward(self, x, go=True):
+            return self.b(self.a(x)) if go else x
+
+    model, x = Idle(), torch.zeros(1, 3, 8, 8)
+    report = ghostify.compare(model, ghostify.convert(model, x), (x, False))
+    assert report.replaced_macs == (0, 0)
+    assert "nan" in str(report)
+
+
+@dataclass
+class Images:
+    pixels: torch.Tensor
+
+
+def test_torch_counts_what_fvcore_cannot_trace(small_net, image):
+    class Wrapped(torch.nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, images):
+            return self.net(images.pixels)
+
+    example = Images(image)
+    model = Wrapped(small_net)
+    report = ghostify.compare(model, ghostify.convert(model, example), example)
+    direct = ghostify.compare(small_net, ghostify.convert(small_net, image), image)
+    assert report.before.counter == report.after.counter == "torch"
+    assert "torch counts products only" in str(report)
+    assert report.before.conv_and_linear_macs == direct.before.conv_and_linear_macs
+    assert report.after.conv_and_linear_macs == direct.after.conv_and_linear_macs

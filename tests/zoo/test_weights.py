@@ -97,7 +97,16 @@ def test_no_tensors(net, tmp_path, content):
 
 def test_another_networks_weights(net, tmp_path):
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
-    with pytest.raises(GhostifyError, match="nothing in .* fits Sequential"):
+    with pytest.raises(GhostifyError, match="0 of the 7 tensors of Sequential fit"):
+        zoo.load_weights(net, tmp_path / "w.pt")
+
+
+def test_weights_that_hardly_fit(net, tmp_path):
+    state = {name: torch.zeros(3) for name in net.state_dict()}
+    last = list(state)[-1]
+    state[last] = net.state_dict()[last]
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(GhostifyError, match="1 of the 7 tensors .* wrong network"):
         zoo.load_weights(net, tmp_path / "w.pt")
 
 
