@@ -2,7 +2,8 @@
 
     python examples/benchmarks/conversion_speed.py [--rounds 7]
 
-Timed are analyze + plan + convert here, and there the pruner's construction (its dependency
+Timed are analyze + plan + convert here (without its final check, which runs both networks and has
+no counterpart there), and there the pruner's construction (its dependency
 graph) and one step at a ratio that leaves about as many MACs. Torch-Pruning changes the model it
 is given, so it gets a copy, which is not timed; the copy that ghostify makes is. Garbage is
 collected before each measurement, so that nobody sweeps for the other.

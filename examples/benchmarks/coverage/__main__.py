@@ -1,0 +1,70 @@
+"""Convert every network of a zoo, and check what is handed over.
+
+    python examples/benchmarks/coverage [--match resnet] [--markdown FILE] [--json FILE]
+
+Each network has a process of its own and 60 seconds.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from examine import Finding
+from sweep import sweep
+
+
+def to_markdown(findings: list[Finding]) -> str:
+    """The table of ``docs/coverage.md``."""
+    candidates = sum(f.candidates for f in findings)
+    kept = sum(len(f.kept_candidates) for f in findings)
+    introduction = f"""# Coverage
+
+{len(findings)} networks, {sum(f.sites for f in findings)} convolutions, each replaced or kept with
+a reason. Every network is converted at s = 2 and s = 4, gives outputs of the original's structure
+and shapes, takes a training step, and is saved and loaded with equal outputs. Of the {candidates}
+convolutions that have one group, are not the first, make maps larger than 1x1 and would be cheaper
+as Ghost modules, {candidates - kept} ({1 - kept / max(candidates, 1):.1%}) are replaced. MACs are
+those of all convolutions at s = 2, in G. Written by
+`python examples/benchmarks/coverage --markdown docs/coverage.md`.
+"""
+    lines = [
+        introduction,
+        "| network | convolutions | replaced | kept, by reason | MACs | seconds | faults |",
+        "|---|--:|--:|---|--:|--:|---|",
+    ]
+    for f in findings:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in f.kept.items())
+        before, after = (macs / 1e9 for macs in f.macs)
+        faults = "; ".join(f.faults).replace("|", "\\|").replace("\n", " ")
+        lines.append(
+            f"| {f.name} | {f.sites} | {f.replaced} | {reasons} | {before:.2f} → {after:.2f} "
+            f"| {f.seconds:.0f} | {faults} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--match", default="", help="only names that contain this")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--markdown", type=Path, help="write the table here")
+    parser.add_argument("--json", type=Path, help="write the findings here")
+    options = parser.parse_args()
+    findings = []
+    for finding in sweep(options.match, options.workers):
+        findings.append(finding)
+        state = "; ".join(finding.faults) or "ok"
+        print(
+            f"{finding.name:45} {finding.replaced:4}/{finding.sites:<4} "
+            f"{len(finding.kept_candidates):3} {finding.seconds:5.1f} s  {state}",
+            flush=True,
+        )
+    if options.markdown:
+        options.markdown.write_text(to_markdown(findings), encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps(list(map(asdict, findings))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What must hold for one network."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from networks import Network
+from torch import Tensor, nn
+from torch.utils._pytree import tree_iter
+
+import ghostify
+from ghostify import ConvSite, GhostSpec, Plan
+from ghostify.costs import conv_macs, ghost_macs, ghost_weights
+from ghostify.spec import split_example
+from ghostify.verification import describe_output
+
+RATIOS = (2, 4)
+
+
+@dataclass
+class Finding:
+    """What came of one network.
+
+    Attributes:
+        sites, replaced: numbers of convolutions, at s = 2.
+        kept: how many stay, by reason.
+        candidates: convolutions with one group, apart from the first one, that run, have a map
+            larger than 1x1, and for which a Ghost module of s = 2 is cheaper.
+        kept_candidates: those of them that stay.
+        macs: of all convolutions, before and after.
+        seconds: for everything below.
+        faults: what went wrong; empty if all is well.
+    """
+
+    name: str
+    sites: int = 0
+    replaced: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
+    candidates: int = 0
+    kept_candidates: list[str] = field(default_factory=list)
+    macs: tuple[int, int] = (0, 0)
+    seconds: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+def examine(network: Network) -> Finding:
+    """Convert, run in both modes, step, save, load and compare, at each ratio."""
+    start = time.perf_counter()
+    torch.manual_seed(0)
+    finding = Finding(network.name)
+    model = network.build().eval()
+    example = network.example(model)
+    sites = ghostify.analyze(model, example)
+    _count(finding, model, sites)
+    if finding.replaced:
+        for ratio in RATIOS:
+            try:
+                _check(model, example, ratio)
+            except Exception as error:
+                finding.faults.append(f"s={ratio}: {type(error).__name__}: {error}"[:300])
+    finding.seconds = time.perf_counter() - start
+    return finding
+
+
+def _count(finding: Finding, model: nn.Module, sites: tuple[ConvSite, ...]) -> None:
+    plan = ghostify.plan(sites, ratio=2)
+    ghost = GhostSpec(2)
+    finding.sites = len(sites)
+    finding.replaced = len(plan.replaced)
+    finding.kept = dict(Counter(_brief(d.keep) for d in plan.decisions if d.keep))
+    candidates = [
+        site
+        for site in sites
+        if site.type.find("Conv") >= 0
+        and not site.functional
+        and isinstance(model.get_submodule(site.name), nn.Conv2d)
+        and site.geometry.groups == 1
+        and not site.stem
+        and site.calls
+        and site.output != (1, 1)
+        and ghost_weights(site.geometry, ghost) < site.geometry.weights
+    ]
+    finding.candidates = len(candidates)
+    finding.kept_candidates = [s.name for s in candidates if s.name not in plan.replaced]
+    before = {site.name: conv_macs(site) for site in sites}
+    after = {s.name: ghost_macs(s, plan.replaced[s.name]) for s in sites if s.name in plan.replaced}
+    finding.macs = (sum(before.values()), sum((before | after).values()))
+    convolutions = {n for n, m in model.named_modules() if isinstance(m, nn.modules.conv._ConvNd)}
+    if unexplained := convolutions - {site.name for site in sites}:
+        finding.faults.append(f"unexplained: {sorted(unexplained)[:3]}")
+
+
+def _brief(reason: str | None) -> str:
+    return (reason or "").split(":")[0].split(" at ratio")[0]
+
+
+def _check(model: nn.Module, example: Any, ratio: float) -> None:
+    ghost = ghostify.convert(model, example, ratio=ratio)
+    back = [d.site.name for d in Plan.of(ghost).decisions if (d.keep or "").startswith("put back")]
+    assert not back, f"put back: {back}"
+    exact = isinstance(example, Tensor)
+    expected, found = (
+        describe_output(_call(m.eval(), example), exact=exact) for m in (model, ghost)
+    )
+    assert found == expected, f"{found} instead of {expected}"
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = ghostify.load(ghostify.save(ghost, f"{folder}/ghost"), model)
+    pairs = zip(_tensors(ghost, example), _tensors(loaded.eval(), example), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs), "another output after save and load"
+    _step(ghost.train(), example)
+
+
+def _call(model: nn.Module, example: Any) -> Any:
+    args, kwargs = split_example(example)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return model(*args, **kwargs)
+
+
+def _tensors(model: nn.Module, example: Any) -> list[Tensor]:
+    return [value for value in tree_iter(_call(model, example)) if isinstance(value, Tensor)]
+
+
+def _step(ghost: nn.Module, example: Any) -> None:
+    args, kwargs = split_example(example)
+    outputs = [v for v in tree_iter(ghost(*args, **kwargs)) if isinstance(v, Tensor)]
+    loss = sum(value.float().mean() for value in outputs if value.requires_grad)
+    loss.backward()
+    modules = [m for m in ghost.modules() if isinstance(m, ghostify.GhostModule)]
+    reached = [m for m in modules if m.cheap_operation[0].weight.grad is not None]
+    assert reached, "no gradient reaches any Ghost module"
+    torch.optim.SGD(ghost.parameters(), lr=1e-3).step()

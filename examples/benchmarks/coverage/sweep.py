@@ -1,0 +1,52 @@
+"""Examine networks, each in a process of its own, so that a crash is one line."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+
+import torch
+from examine import Finding, examine
+from networks import networks
+
+SECONDS = 60
+PRELOADED = ["torchvision", "timm", "ghostify.artifact", "sweep"]
+
+
+def _work(index: int, connection: Connection) -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    network = networks()[index]
+    try:
+        finding = examine(network)
+    except Exception as error:
+        finding = Finding(network.name, faults=[f"{type(error).__name__}: {error}"[:300]])
+    connection.send(finding)
+
+
+def sweep(pattern: str, workers: int) -> Iterator[Finding]:
+    """The findings in the order of the list, each as soon as it and those before it are there."""
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+
+    def one(index: int, name: str) -> Finding:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(index, sender))
+        process.start()
+        sender.close()
+        try:
+            if not receiver.poll(SECONDS):
+                return Finding(name, faults=[f"more than {SECONDS} s"])
+            return receiver.recv()
+        except EOFError:
+            process.join()
+            return Finding(name, faults=[f"the process died ({process.exitcode})"])
+        finally:
+            process.kill()
+
+    chosen = [(i, n.name) for i, n in enumerate(networks()) if pattern in n.name]
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(lambda pair: one(*pair), chosen)

@@ -1,0 +1,43 @@
+"""The whole zoo: every network converts, runs in both modes, trains, and comes back from disk."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SWEEP = Path(__file__).parents[2] / "examples" / "benchmarks" / "coverage"
+
+# Networks that are known not to pass, and why. Anything else that fails, or any of these that
+# passes, is an error.
+KNOWN: dict[str, str] = {}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory):
+    for library in ("timm", "segmentation_models_pytorch", "transformers", "ultralytics"):
+        pytest.importorskip(library, reason="the sweep wants all of pip install '.[zoo]'")
+    file = tmp_path_factory.mktemp("sweep") / "findings.json"
+    subprocess.run([sys.executable, SWEEP, "--json", file], check=True)
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_every_network_passes(findings):
+    assert len(findings) > 290
+    assert {f["name"]: f["faults"] for f in findings if f["faults"]}.keys() == KNOWN.keys()
+
+
+def test_every_convolution_is_replaced_or_kept_with_a_reason(findings):
+    for finding in findings:
+        assert finding["replaced"] + sum(finding["kept"].values()) == finding["sites"]
+        assert "" not in finding["kept"]
+
+
+def test_nearly_all_candidates_are_replaced(findings):
+    candidates = sum(finding["candidates"] for finding in findings)
+    kept = sum(len(finding["kept_candidates"]) for finding in findings)
+    assert candidates > 10_000
+    assert kept / candidates < 0.05
