@@ -31,3 +31,28 @@ def test_example(file, tmp_path):
 def test_benchmark_runs(file, tmp_path):
     pytest.importorskip("torch_pruning", reason="Torch-Pruning is a development dependency")
     assert "resnet50" in run(file, "--rounds", "1", cwd=tmp_path)
+
+
+CLIENTS = {
+    "detect_with_torchvision.py": "boxes in the first image",
+    "detect_with_ultralytics.py": "train: one epoch, 62 Ghost modules",
+    "finetune_with_timm.py": "one epoch: loss",
+    "segment_with_smp.py": "step 2: loss",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(CLIENTS))
+def test_client(file, tmp_path, monkeypatch):
+    for library in ("sklearn", "segmentation_models_pytorch", "ultralytics"):
+        pytest.importorskip(library, reason="the clients want all of pip install '.[zoo]'")
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "clients" / file], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert CLIENTS[file] in done.stdout
+
+
+def test_every_client_is_run():
+    assert {file.name for file in (EXAMPLES / "clients").glob("*.py")} == set(CLIENTS)
