@@ -167,7 +167,7 @@ def _segmentation_models() -> Iterator[Network]:
     import segmentation_models_pytorch as smp
 
     for decoder, encoder in SEGMENTATION_MODELS:
-        side = 224 if decoder == "DPT" else 96
+        side = {"DPT": 224, "PAN": 128}.get(decoder, 96)
         yield Network(
             f"smp:{decoder}/{encoder}",
             lambda decoder=decoder, encoder=encoder: smp.create_model(

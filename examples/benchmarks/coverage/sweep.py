@@ -12,7 +12,6 @@ import torch
 from examine import Finding, examine
 from networks import networks
 
-SECONDS = 60
 PRELOADED = ["torchvision", "timm", "ghostify.artifact", "sweep"]
 
 
@@ -27,7 +26,7 @@ def _work(index: int, connection: Connection) -> None:
     connection.send(finding)
 
 
-def sweep(pattern: str, workers: int) -> Iterator[Finding]:
+def sweep(pattern: str, workers: int, seconds: float) -> Iterator[Finding]:
     """The findings in the order of the list, each as soon as it and those before it are there."""
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -38,8 +37,8 @@ def sweep(pattern: str, workers: int) -> Iterator[Finding]:
         process.start()
         sender.close()
         try:
-            if not receiver.poll(SECONDS):
-                return Finding(name, faults=[f"more than {SECONDS} s"])
+            if not receiver.poll(seconds):
+                return Finding(name, faults=[f"more than {seconds:g} s"])
             return receiver.recv()
         except EOFError:
             process.join()
