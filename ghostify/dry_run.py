@@ -151,7 +151,7 @@ def _run(
     args, kwargs = split_example(example)
     watching = watch(twin)
     with ExitStack() as stack:
-        stack.enter_context(_generators_kept())
+        stack.enter_context(generators_kept())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(torch.no_grad())
@@ -206,7 +206,7 @@ def _to_meta(example: Example) -> Example:
 
 
 @contextmanager
-def _generators_kept() -> Iterator[None]:
+def generators_kept() -> Iterator[None]:
     """Give every generator of random numbers back in the state it had."""
     devices = list(range(torch.cuda.device_count()))
     numpy = sys.modules.get("numpy")

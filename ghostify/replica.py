@@ -33,14 +33,7 @@ def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
     Raises:
         GhostifyError: if ``model`` holds something that cannot be copied.
     """
-    for name, module in model.named_modules():
-        if why := _REFUSED.get(type(module).__name__):
-            raise GhostifyError(f"{name or 'the model'} is a {type(module).__name__}: {why}")
-    memo = (
-        _empty_containers(model)
-        | _computed(model)
-        | {id(old): new for old, new in exchange.items()}
-    )
+    memo = _prepared(model) | {id(old): new for old, new in exchange.items()}
     try:
         return copy.deepcopy(model, memo)
     except (RuntimeError, TypeError) as error:
@@ -49,27 +42,22 @@ def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
         ) from error
 
 
-def _empty_containers(model: nn.Module) -> dict[int, Any]:
-    """Empty containers by id of the model's: a dozen a module, on which deepcopy is slowest."""
-    return {
-        id(value): OrderedDict()
-        for module in model.modules()
-        for value in vars(module).values()
-        if type(value) is OrderedDict and not value
-    }
+def _prepared(model: nn.Module) -> dict[int, Any]:
+    """Copies, by id, of what deepcopy refuses or is slow to copy.
 
-
-def _computed(model: nn.Module) -> dict[int, Tensor]:
-    """Tensors by id that a forward has left on the model, such as the weight of a weight norm.
-
-    They are results, which deepcopy refuses; the next forward computes them anew.
+    It refuses tensors that a forward has computed and left on a module, such as the weight of a
+    weight norm, and is slowest on the dozen empty containers of each module.
     """
-    return {
-        id(value): value.detach().clone()
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, Tensor) and not value.is_leaf
-    }
+    made: dict[int, Any] = {}
+    for name, module in model.named_modules():
+        if why := _REFUSED.get(type(module).__name__):
+            raise GhostifyError(f"{name or 'the model'} is a {type(module).__name__}: {why}")
+        for value in vars(module).values():
+            if type(value) is OrderedDict and not value:
+                made[id(value)] = OrderedDict()
+            elif isinstance(value, Tensor) and not value.is_leaf:
+                made[id(value)] = value.detach().clone()
+    return made
 
 
 def meta_replica(model: Model) -> Model:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import ghostify
 from ghostify import GhostifyError
 from ghostify.dry_run import Passage, dry_run
 
@@ -67,6 +68,19 @@ def test_no_trace_is_left(real, training):
     assert (net.training, net.norm.training) == (True, False)
     assert set(vars(net)) == attributes
     assert not torch.nn.modules.module._global_forward_hooks
+
+
+def test_tracing_draws_no_random_numbers():
+    def forward(net, x):
+        keep = torch.rand(()) + random.random() if net.training else 1
+        return net.conv(x) * keep
+
+    random.seed(0), torch.manual_seed(0)
+    expected = random.random(), torch.rand(1)
+    net = Net(forward)
+    random.seed(0), torch.manual_seed(0)
+    ghostify.analyze(net, IMAGE)
+    assert (random.random(), torch.rand(1)) == expected
 
 
 def test_what_goes_wrong_is_said_with_its_place():

@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd
 
+from ghostify.dry_run import generators_kept
 from ghostify.layers import GhostModule
 from ghostify.spec import Example, split_example
 from ghostify.spec.errors import first_line
@@ -44,7 +45,8 @@ def trace(replica: nn.Module, example: Example) -> Graph:
         module, constants = pending.pop()
         tracer = _Tracer(names, graph)
         try:
-            tracer.trace(module, constants or None)
+            with generators_kept():
+                tracer.trace(module, constants or None)
         except Exception as error:
             graph.opaque[names[module]] = first_line(error)
             tracer.opaque.append(module)

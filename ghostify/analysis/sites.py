@@ -16,8 +16,9 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     """Find every convolution of ``model``, and whether a Ghost module can take its place.
 
     A copy of the model is run once in evaluation mode, on shapes alone unless the model needs
-    values, and traced by torch.fx in both modes. What tracing cannot follow, the run has seen. The
-    model itself is only looked at; hooks of its modules, if any, run with the copy.
+    values, and traced by torch.fx in training mode: together they see both. What tracing cannot
+    follow, the run has seen. The model itself is only looked at; hooks of its modules, if any, run
+    with the copy.
 
     Args:
         model: any ``nn.Module``.
@@ -32,15 +33,14 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     """
     model = materialized(model, example)
     run = dry_run(model, example, watch=ConvolutionWatch)
-    graph = trace(run.replica, example)
+    graph = trace(run.replica.train(), example)
     seen = run.watch.convolutions
     everything = dict(model.named_modules())
     modules = {name: module for name, module in everything.items() if is_convolution(module)}
     unseen = [name for name in modules if name not in seen]
-    training_graph = trace(run.replica.train(), example)
-    in_training = training_graph.called | (_called_in_training(model, example) if unseen else set())
+    in_training = graph.called | (_called_in_training(model, example) if unseen else set())
     owners = parameter_owners(model)
-    readers = run.watch.readers | graph.readers | training_graph.readers
+    readers = run.watch.readers | graph.readers
     first = next(iter(seen), None)
     sites = []
     for name in [*seen, *unseen]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil, inf
 
 from ghostify.spec.errors import GhostifyError
@@ -37,10 +38,16 @@ class GhostSpec:
 
     def intrinsic(self, out_channels: int) -> int:
         """How many of n ``out_channels`` the primary convolution makes: m = ceil(n / s)."""
-        return ceil(out_channels / Fraction(repr(float(self.ratio))))
+        return _ceil_of_quotient(out_channels, float(self.ratio))
 
     def __str__(self) -> str:
         return f"s={self.ratio:g}, d={self.dw_size}"
+
+
+@lru_cache
+def _ceil_of_quotient(number: int, divisor: float) -> int:
+    """Exact for the divisor as written: 57 / 1.14 is 50, and not 50.00000000000001."""
+    return ceil(number / Fraction(repr(divisor)))
 
 
 def _is_number(value: object) -> bool:

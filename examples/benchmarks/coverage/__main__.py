@@ -18,16 +18,17 @@ def to_markdown(findings: list[Finding]) -> str:
     """The table of ``docs/coverage.md``."""
     candidates = sum(f.candidates for f in findings)
     kept = sum(len(f.kept_candidates) for f in findings)
+    share = (candidates - kept) / max(candidates, 1)
     introduction = f"""# Coverage
 
-{len(findings)} networks, {sum(f.sites for f in findings)} convolutions, each replaced or kept with
-a reason. Every network is converted at s = 2 and s = 4, gives outputs of the original's structure
-and shapes, takes a training step, and is saved and loaded with equal outputs. Of the {candidates}
-convolutions that have one group, are not the first, make maps larger than 1x1 and would be cheaper
-as Ghost modules, {candidates - kept} ({1 - kept / max(candidates, 1):.1%}) are replaced. MACs are
-those of all convolutions at s = 2, in G. Written by
+{len(findings)} networks and {sum(f.sites for f in findings)} convolutions, each replaced or kept with a
+reason. Every network is converted at s = 2 and at s = 4, gives outputs of the original's structure
+and shapes, takes a training step, and is saved and loaded with equal outputs. Of the convolutions
+that have one group, are not the first, make maps larger than 1x1 and would be cheaper as Ghost
+modules, {candidates - kept} of {candidates} ({share:.2%}) are replaced. MACs are those of all
+convolutions at s = 2, in G. Written by
 `python examples/benchmarks/coverage --markdown docs/coverage.md`.
-"""
+"""  # noqa: E501
     lines = [
         introduction,
         "| network | convolutions | replaced | kept, by reason | MACs | seconds | faults |",
