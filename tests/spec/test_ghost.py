@@ -18,7 +18,8 @@ def test_kernel_out_of_range(dw_size):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "outputs", "intrinsic"), [(2, 64, 32), (2, 5, 3), (3, 64, 22), (1.5, 6, 4), (1.14, 57, 50)]
+    ("ratio", "outputs", "intrinsic"),
+    [(2, 64, 32), (2, 5, 3), (3, 64, 22), (1.5, 6, 4), (1.14, 57, 50)],
 )
 def test_intrinsic_maps_are_rounded_up(ratio, outputs, intrinsic):
     assert GhostSpec(ratio).intrinsic(outputs) == intrinsic
