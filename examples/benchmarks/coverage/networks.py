@@ -42,8 +42,11 @@ tiny_vit_11m_224 tnt_s_legacy_patch16_224 tresnet_m twins_svt_small twins_pcpvt_
 visformer_tiny test_vit vit_tiny_r_s16_p8_224 test_vit_relpos samvit_base_patch16_224
 vitamin_small_224 volo_d1_224 ese_vovnet19b_slim_dw ese_vovnet19b_slim ese_vovnet19b_dw
 legacy_xception xception41p xception41 xcit_nano_12_p8_224 xcit_nano_12_p16_224 nasnetalarge
-pnasnet5large
+pnasnet5large deepseek_vit_412m
 """.split()  # noqa: SIM905, a list of names is read more easily so
+
+OWN_SIZE_ONLY = ("halonet", "eca_halonext", "deepseek")
+"""Architectures of timm that do not run at 192 pixels and do not say so."""
 
 SEGMENTATION_MODELS = [
     ("Unet", "resnet18"), ("Unet", "efficientnet-b0"), ("Unet", "mobilenet_v2"),
@@ -155,7 +158,8 @@ def _timm() -> Iterator[Network]:
     def example(model: Any) -> torch.Tensor:
         settings = model.default_cfg
         channels, *sides = settings["input_size"]
-        if not settings.get("fixed_input_size") and "halo" not in settings["architecture"]:
+        fixed = settings.get("fixed_input_size")
+        if not fixed and not settings["architecture"].startswith(OWN_SIZE_ONLY):
             sides = [min(side, 192) for side in sides]
         return torch.rand(2, channels, *sides)
 
