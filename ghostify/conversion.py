@@ -71,10 +71,10 @@ def convert(
     replaced = _check(model, plan)
     converted = _swapped(model, replaced)
     if verify and example is not None:
-        broken = _broken(model, example, converted, replaced)
-        if broken:
+        while broken := _broken(model, example, converted, replaced):
             plan = _put_back(plan, broken)
-            converted = _swapped(model, _check(model, plan))
+            replaced = _check(model, plan)
+            converted = _swapped(model, replaced)
     _with_earlier(model, plan).attach(converted)
     return converted
 

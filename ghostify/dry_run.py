@@ -160,7 +160,8 @@ def _run(
             stack.enter_context(_BatchNormOnShapes())
         stack.enter_context(watching)
         try:
-            output = twin.train(training)(*args, **kwargs)
+            twin.train(training)  # a statement: an override may return nothing
+            output = twin(*args, **kwargs)
             if isinstance(output, Iterator):
                 output = list(output)
         except Exception as error:

@@ -36,7 +36,7 @@ def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
     memo = _prepared(model) | {id(old): new for old, new in exchange.items()}
     try:
         return copy.deepcopy(model, memo)
-    except (RuntimeError, TypeError) as error:
+    except Exception as error:
         raise GhostifyError(
             f"{type(model).__name__} cannot be copied: {first_line(error)}"
         ) from error

@@ -135,3 +135,29 @@ def test_sizes_that_depend_on_values_may_differ():
 
     ghost = ghostify.convert(Reads(forward), torch.rand(1, 3, 8, 8))
     assert set(Plan.of(ghost).replaced) == {"odd", "plain"}
+
+
+def test_what_is_left_after_putting_back_is_verified_again():
+    def forward(m, y):
+        assert m.odd.transposed is False
+        if type(m.plain) is not nn.Conv2d and type(m.last) is not nn.Conv2d:
+            raise RuntimeError("both of them")
+        return m.last(y)
+
+    model = Reads(forward)
+    for name in ("last", "fine", "good"):
+        model.add_module(name, nn.Conv2d(8, 8, 3, padding=1))
+    model.body = lambda m, y: m.good(m.fine(forward(m, y)))
+    ghost = ghostify.convert(model, torch.zeros(1, 3, 8, 8))
+    assert set(Plan.of(ghost).replaced) == {"fine", "good"}
+
+
+def test_a_train_that_returns_nothing():
+    class Frozen(Reads):
+        def train(self, mode=True):
+            super().train(mode)
+            self.stem.eval()
+
+    model = Frozen(lambda m, y: y)
+    ghost = ghostify.convert(model, torch.zeros(1, 3, 8, 8))
+    assert len(ghostify.compare(model, ghost, torch.zeros(1, 3, 8, 8)).replaced) == 2

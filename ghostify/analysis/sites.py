@@ -33,7 +33,8 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     """
     model = materialized(model, example)
     run = dry_run(model, example, watch=ConvolutionWatch)
-    graph = trace(run.replica.train(), example)
+    run.replica.train()
+    graph = trace(run.replica, example)
     seen = run.watch.convolutions
     everything = dict(model.named_modules())
     modules = {name: module for name, module in everything.items() if is_convolution(module)}

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ghostify.dry_run import Passage, dry_run, materialized
+from ghostify.dry_run import Passage, dry_run, generators_kept, materialized
 from ghostify.layers import CheapOperation
 from ghostify.replica import shared_replica
 from ghostify.spec import Example, split_example
@@ -85,7 +85,8 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
 
 
 def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
-    replica = shared_replica(model).eval()
+    replica = shared_replica(model)
+    replica.eval()
     positional, entry = _positional(replica, example)
     scalings = _Scalings(replica)
     analysis = (
@@ -95,7 +96,7 @@ def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int]
         .uncalled_modules_warnings(False)
         .tracer_warnings("none")
     )
-    with torch.no_grad(), scalings, warnings.catch_warnings():
+    with torch.no_grad(), generators_kept(), scalings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         operators = Counter(analysis.by_operator())
     operators["conv"] += scalings.macs
