@@ -35,6 +35,11 @@ def is_filterwise(module: nn.Module) -> bool:
     """
     if not isinstance(module, nn.Conv2d) or is_parametrized(module):
         return False
+    filters = module.out_channels
+    if any(parameter.shape[:1] != (filters,) for parameter in module.parameters()):
+        return False
+    if "weight" not in dict(module.named_parameters(recurse=False)):
+        return False
     kind = type(module)
     plain = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
     return plain or f"{kind.__module__}.{kind.__qualname__}" in FILTERWISE

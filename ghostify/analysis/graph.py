@@ -101,7 +101,10 @@ def _constants(model: nn.Module, example: Example) -> dict[str, Any]:
         return {}
     args, kwargs = split_example(example)
     signature = inspect.signature(model.forward)
-    given = signature.bind(*args, **kwargs).arguments
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:  # a hook or a __call__ of its own stands before the forward
+        return {}
     unnamed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {
         name: given.get(name, parameter.default)
