@@ -17,7 +17,7 @@ from ghostify.narrowing import narrowed
 from ghostify.replica import replica
 from ghostify.spec import ConvSite, Example, Geometry, GhostifyError, GhostSpec, Plan
 from ghostify.spec.errors import near
-from ghostify.verification import culprits, expectations
+from ghostify.verification import Expectation, culprits, expectations
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -71,7 +71,8 @@ def convert(
     replaced = _check(model, plan)
     converted = _swapped(model, replaced)
     if verify and example is not None:
-        while broken := _broken(model, example, converted, replaced):
+        expected = expectations(model, example)
+        while broken := _broken(model, expected, converted, replaced):
             plan = _put_back(plan, broken)
             replaced = _check(model, plan)
             converted = _swapped(model, replaced)
@@ -87,10 +88,12 @@ def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:
 
 
 def _broken(
-    model: Model, example: Example, converted: Model, replaced: Mapping[str, GhostSpec]
+    model: Model,
+    expected: list[Expectation],
+    converted: Model,
+    replaced: Mapping[str, GhostSpec],
 ) -> dict[str, str]:
     """The sites that break the converted model, with what happens."""
-    expected = expectations(model, example)
 
     def fault_of(names: Iterable[str]) -> str | None:
         trial = (

@@ -13,7 +13,6 @@ from torch.nn.modules.conv import _ConvNd
 from ghostify.dry_run import generators_kept
 from ghostify.layers import GhostModule
 from ghostify.spec import Example, split_example
-from ghostify.spec.errors import first_line
 
 
 @dataclass
@@ -23,13 +22,10 @@ class Graph:
     Attributes:
         called: modules that a trace calls.
         readers: modules whose parameters a trace reads by themselves.
-        opaque: modules whose own forward cannot be traced, with the reason; what is inside them
-            was traced by itself.
     """
 
     called: set[str] = field(default_factory=set)
     readers: set[str] = field(default_factory=set)
-    opaque: dict[str, str] = field(default_factory=dict)
 
 
 def trace(replica: nn.Module, example: Example) -> Graph:
@@ -47,8 +43,7 @@ def trace(replica: nn.Module, example: Example) -> Graph:
         try:
             with generators_kept():
                 tracer.trace(module, constants or None)
-        except Exception as error:
-            graph.opaque[names[module]] = first_line(error)
+        except Exception:
             tracer.opaque.append(module)
         for node in tracer.graph.nodes:
             if node.op == "get_attr":
@@ -78,15 +73,13 @@ class _Tracer(fx.Tracer):
 
     def call_module(self, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         path = self.path_of_module(module)
-        name = self.names[module]
         depth = len(self.module_stack)
-        self.seen.called.add(name)
+        self.seen.called.add(self.names[module])
         try:
             return super().call_module(module, forward, args, kwargs)
-        except Exception as error:
+        except Exception:
             while len(self.module_stack) > depth:
                 self.module_stack.popitem()
-            self.seen.opaque[name] = first_line(error)
             self.opaque.append(module)
             return self.create_proxy("call_module", path, args, kwargs)
 
