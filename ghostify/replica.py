@@ -20,11 +20,12 @@ _REFUSED = {
 }
 
 
-def replica(model: Model, exchange: Mapping[Any, Any]) -> Model:
+def replica(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
     """A deep copy of ``model`` in which each key of ``exchange`` appears as its value.
 
     What is exchanged is never copied, so a replica that exchanges all parameters costs no memory
-    for weights, and one that exchanges modules holds the new ones under every name of the old.
+    for weights, and one that exchanges modules holds the new ones under every name of the old. One
+    that exchanges nothing shares nothing, and whatever is done to it the model does not feel.
 
     Args:
         model: left as it is.
@@ -68,8 +69,3 @@ def meta_replica(model: Model) -> Model:
     }
     exchange |= {buffer: buffer.to("meta") for buffer in model.buffers()}
     return replica(model, exchange)
-
-
-def shared_replica(model: Model) -> Model:
-    """A replica that shares its parameters with ``model``, but neither flags nor hooks."""
-    return replica(model, {parameter: parameter for parameter in model.parameters()})

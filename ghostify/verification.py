@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -15,11 +16,22 @@ from ghostify.spec import Example, GhostifyError
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the original gave in one mode, and for which input."""
+    """What the original gave in one mode, and for which input.
+
+    Attributes:
+        exact: whether it ran on shapes alone, which are then what is expected.
+    """
 
     training: bool
     example: Example
-    outcome: Outcome[Any]
+    output: Any
+    exact: bool
+
+    @classmethod
+    def of(cls, model: nn.Module, example: Example, *, training: bool) -> Expectation:
+        """Run the original; what ran is not kept, for it may hold the weights once more."""
+        outcome: Outcome[Passage] = dry_run(model, example, training=training)
+        return cls(training, example, outcome.output, outcome.on_shapes)
 
     def fault_of(self, converted: nn.Module) -> str | None:
         """What is wrong with a converted model, or None.
@@ -31,9 +43,9 @@ class Expectation:
             outcome: Outcome[Passage] = dry_run(converted, self.example, training=self.training)
         except GhostifyError as error:
             return f"{error.__cause__ or error}"
-        exact = outcome.on_shapes and self.outcome.on_shapes
+        exact = outcome.on_shapes and self.exact
         expected, found = (
-            describe_output(output, exact=exact) for output in (self.outcome.output, outcome.output)
+            describe_output(output, exact=exact) for output in (self.output, outcome.output)
         )
         return None if expected == found else f"the output is {found} instead of {expected}"
 
@@ -43,13 +55,10 @@ def expectations(model: nn.Module, example: Example) -> list[Expectation]:
 
     Where training mode needs more than one image (batch norm over a 1x1 map), it gets two.
     """
-    found = [Expectation(False, example, dry_run(model, example))]
+    found = [Expectation.of(model, example, training=False)]
     for training_example in (example, _doubled(example)):
-        try:
-            outcome: Outcome[Passage] = dry_run(model, training_example, training=True)
-        except GhostifyError:
-            continue
-        return [*found, Expectation(True, training_example, outcome)]
+        with suppress(GhostifyError):
+            return [*found, Expectation.of(model, training_example, training=True)]
     return found
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.dry_run import Passage, dry_run
+from ghostify.costs.counting import count
+from ghostify.dry_run import Passage, dry_run, materialized
 
 
 class Net(nn.Module):
@@ -105,13 +106,33 @@ def test_generators_are_run_to_their_end():
     assert len(dry_run(Net(forward), IMAGE).output) == 2
 
 
-def test_a_model_that_changes_its_weights_for_real_is_refused():
-    def forward(net, x):
-        net.conv.weight.mul_(0.5 if x.sum() > 0 else 1)
-        return net.conv(x)
+def write(net, x):
+    """A forward that needs values, and writes into all it can reach."""
+    net.conv.weight.mul_(0.5 if x.sum() > 0 else 1)
+    net.conv.bias.data.zero_()
+    x.relu_()
+    return net.conv(x.data.neg_())
 
-    with pytest.raises(GhostifyError, match=r"Net changes its own conv\.weight in its forward"):
-        dry_run(Net(forward), IMAGE)
+
+@pytest.mark.parametrize("run", [dry_run, ghostify.analyze, count])
+def test_what_a_forward_writes_stays_in_the_copy(run):
+    net, x = Net(write), IMAGE.clone()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    run(net, x)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert torch.equal(x, IMAGE)
+
+
+def test_lazy_modules_see_an_example_of_their_own():
+    x = -IMAGE
+    materialized(nn.Sequential(nn.ReLU(inplace=True), nn.LazyConv2d(4, 3)), x)
+    assert torch.equal(x, -IMAGE)
+
+
+def test_weights_made_in_inference_mode():
+    with torch.inference_mode():
+        net = Net(write)
+    assert not dry_run(net, IMAGE).on_shapes
 
 
 class Order(Passage):

@@ -32,16 +32,12 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
         GhostifyError: if the model does not run on the example, or cannot be copied.
     """
     model = materialized(model, example)
-    run = dry_run(model, example, watch=ConvolutionWatch)
-    run.replica.train()
-    graph = trace(run.replica, example)
-    seen = run.watch.convolutions
+    seen, readers, graph = _run_and_traced(model, example)
     everything = dict(model.named_modules())
     modules = {name: module for name, module in everything.items() if is_convolution(module)}
     unseen = [name for name in modules if name not in seen]
     in_training = graph.called | (_called_in_training(model, example) if unseen else set())
     owners = parameter_owners(model)
-    readers = run.watch.readers | graph.readers
     first = next(iter(seen), None)
     sites = []
     for name in [*seen, *unseen]:
@@ -79,6 +75,19 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
             )
         )
     return tuple(sites)
+
+
+def _run_and_traced(
+    model: nn.Module, example: Example
+) -> tuple[dict[str, Convolution], set[str], Graph]:
+    """The convolutions that ran, those whose weights are read elsewhere, and what fx has seen.
+
+    The copy that ran ends here, for it may hold the weights once more.
+    """
+    run = dry_run(model, example, watch=ConvolutionWatch)
+    run.replica.train()
+    graph = trace(run.replica, example)
+    return run.watch.convolutions, run.watch.readers | graph.readers, graph
 
 
 def _called_in_training(model: nn.Module, example: Example) -> set[str]:

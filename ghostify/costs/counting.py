@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ghostify.dry_run import Passage, dry_run, generators_kept, materialized
+from ghostify.dry_run import Passage, cloned, dry_run, generators_kept, materialized
 from ghostify.layers import CheapOperation
-from ghostify.replica import shared_replica
+from ghostify.replica import replica
 from ghostify.spec import Example, split_example
 
 with warnings.catch_warnings():
@@ -85,10 +85,10 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
 
 
 def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
-    replica = shared_replica(model)
-    replica.eval()
-    positional, entry = _positional(replica, example)
-    scalings = _Scalings(replica)
+    twin = replica(model)
+    twin.eval()
+    positional, entry = _positional(twin, cloned(example))
+    scalings = _Scalings(twin)
     analysis = (
         FlopCountAnalysis(entry, positional)
         .set_op_handle("aten::_convolution_mode", _count_padding_mode)
