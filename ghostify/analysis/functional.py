@@ -25,11 +25,16 @@ FUNCTIONS: dict[Callable[..., Any], tuple[str, ...]] = {
 """The names of their positional arguments."""
 
 
+def is_transposed(function: Callable[..., Any]) -> bool:
+    """Whether one of `FUNCTIONS` is a transposed convolution."""
+    return FUNCTIONS[function] is _TRANSPOSED
+
+
 def functional_geometry(function: Callable[..., Any], arguments: dict[str, Any]) -> Geometry:
     """The geometry of one call, its channels and kernel read off the weight's shape."""
     first, second, *kernel = arguments["weight"].shape
     groups = arguments.get("groups", 1)
-    transposed = FUNCTIONS[function] is _TRANSPOSED
+    transposed = is_transposed(function)
     padding = arguments.get("padding", 0)
 
     def each(value: Any) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ghostify.analysis.functional import FUNCTIONS, functional_geometry
+from ghostify.analysis.functional import FUNCTIONS, functional_geometry, is_transposed
 from ghostify.analysis.kinds import geometry_of, is_convolution
 from ghostify.dry_run import Passage
 from ghostify.layers import GhostModule
@@ -29,15 +29,15 @@ class Convolution:
     calls: int = 0
     positions: int = 0
     functional: bool = False
+    transposed: bool = False
 
     def add_call(self, source: Tensor, result: Tensor) -> None:
         dimensions = len(self.geometry.kernel_size)
-        transposed = "transpose" in self.type.lower()
         self.calls += 1
         self.output = self.output or tuple(result.shape[-dimensions:])
         self.positions += (
             source.numel() // self.geometry.in_channels
-            if transposed
+            if self.transposed
             else result.numel() // self.geometry.out_channels
         )
 
@@ -76,7 +76,11 @@ class ConvolutionWatch(Passage):
             return
         name = self.names[module]
         if name not in self.convolutions:
-            self.convolutions[name] = Convolution(type_of(module), geometry_of(module))
+            self.convolutions[name] = Convolution(
+                type_of(module),
+                geometry_of(module),
+                transposed=getattr(module, "transposed", False),
+            )
         self.convolutions[name].add_call(source, result)
 
     def called(
@@ -114,7 +118,10 @@ class ConvolutionWatch(Passage):
             name = next(name for name in candidates if name not in taken)
             self._functional[key] = name
             self.convolutions[name] = Convolution(
-                kind, functional_geometry(function, arguments), functional=True
+                kind,
+                functional_geometry(function, arguments),
+                functional=True,
+                transposed=is_transposed(function),
             )
         self.convolutions[self._functional[key]].add_call(arguments["input"], result)
 

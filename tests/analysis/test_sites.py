@@ -107,6 +107,21 @@ def test_subclasses_are_seen_with_their_map():
     assert (site.type, site.output, site.positions) == ("Padded", (12, 12), 144)
 
 
+class Upsampling(nn.ConvTranspose2d):
+    """Its name does not tell what it is."""
+
+
+class Transpose(nn.Conv2d):
+    """Nor does this one's."""
+
+
+@pytest.mark.parametrize(
+    ("module", "positions"), [(Upsampling(4, 6, 2, stride=2), 144), (Transpose(4, 6, 3), 100)]
+)
+def test_transposed_convolutions_are_counted_by_their_input(module, positions):
+    assert analyze(lambda self, x: self.c(x), c=module)["c"].positions == positions
+
+
 def test_a_weight_that_is_read_elsewhere():
     sites = analyze(lambda self, x: self.c(x) * self.c.weight.sum(), c=conv())
     assert sites["c"].obstacle == "its weight is read outside its own call"
