@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd
 
 from ghostify.layers import GhostModule
 from ghostify.spec import Geometry
 
-_NUMBERS = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+_NUMBERS = ("in_channels", "out_channels", "groups")
+_SIZES = ("kernel_size", "stride", "dilation")
 
 
 def is_convolution(module: nn.Module) -> bool:
@@ -22,17 +23,32 @@ def is_convolution(module: nn.Module) -> bool:
     """
     if isinstance(module, _ConvNd):
         return True
-    if isinstance(module, GhostModule) or not all(hasattr(module, name) for name in _NUMBERS):
+    if isinstance(module, GhostModule) or not _has_numbers(module):
         return False
     return isinstance(module, ScriptModule) or not any(map(is_convolution, module.children()))
+
+
+def _has_numbers(module: nn.Module) -> bool:
+    """Whether the attributes of a convolution are there, and are what they are in one."""
+    padding = getattr(module, "padding", None)
+    return (
+        all(isinstance(getattr(module, name, None), int) for name in _NUMBERS)
+        and all(_is_size(getattr(module, name, None)) for name in _SIZES)
+        and (isinstance(padding, str) or _is_size(padding))
+    )
+
+
+def _is_size(value: Any) -> bool:
+    """One number, or one for each dimension."""
+    numbers = value if isinstance(value, (list, tuple)) else (value,)
+    return all(isinstance(number, int) for number in numbers)
 
 
 def geometry_of(module: Any) -> Geometry:
     """The numbers of any convolution module, also of one that is not torch's own."""
     if isinstance(module, _ConvNd):
         return Geometry.of(module)
-    kernel = module.kernel_size
-    dimensions = 2 if isinstance(kernel, int) else len(kernel)
+    dimensions = _dimensions(module)
 
     def each(value: Any) -> tuple[int, ...]:
         return (value,) * dimensions if isinstance(value, int) else tuple(value)
@@ -40,7 +56,7 @@ def geometry_of(module: Any) -> Geometry:
     return Geometry(
         in_channels=module.in_channels,
         out_channels=module.out_channels,
-        kernel_size=each(kernel),
+        kernel_size=each(module.kernel_size),
         stride=each(module.stride),
         padding=module.padding if isinstance(module.padding, str) else each(module.padding),
         dilation=each(module.dilation),
@@ -48,3 +64,11 @@ def geometry_of(module: Any) -> Geometry:
         bias=getattr(module, "bias", None) is not None,
         padding_mode=getattr(module, "padding_mode", "zeros"),
     )
+
+
+def _dimensions(module: Any) -> int:
+    """How many a map has: two, where neither the kernel nor a weight of filters tells."""
+    if not isinstance(module.kernel_size, int):
+        return len(module.kernel_size)
+    weight = getattr(module, "weight", None)
+    return weight.dim() - 2 if isinstance(weight, Tensor) and weight.dim() > 2 else 2

@@ -239,6 +239,40 @@ def test_other_convolutions_are_listed():
     assert sites["d"].output == (8, 8)
 
 
+class LookAlike(nn.Module):
+    """A convolution that is none of torch's, with numbers as it was given them."""
+
+    def __init__(self, function, weight, padding):
+        super().__init__()
+        self.function, self.weight = function, nn.Parameter(weight)
+        self.out_channels, self.in_channels, self.kernel_size = weight.shape[:3]
+        self.stride = self.dilation = self.groups = 1
+        self.padding = padding
+
+    def forward(self, x):
+        return self.function(x, self.weight, padding=self.padding or 0)
+
+
+@pytest.mark.parametrize(
+    ("function", "dimensions"),
+    [(nn.functional.conv1d, 1), (nn.functional.conv2d, 2), (nn.functional.conv3d, 3)],
+)
+def test_look_alikes_of_any_dimensions(function, dimensions):
+    module = LookAlike(function, torch.zeros(6, 4, *[3] * dimensions), padding=1)
+    example = torch.zeros(1, 4, *[8] * dimensions)
+    site = analyze(lambda self, x: self.c(x), example, c=module)["c"]
+    assert site.obstacle == "LookAlike, which is no Conv2d"
+    assert (site.geometry.kernel_size, site.output) == ((3,) * dimensions, (8,) * dimensions)
+
+
+@pytest.mark.parametrize("padding", [None, (None, None), 1.5])
+def test_what_has_no_numbers_is_no_look_alike(padding):
+    module = LookAlike(
+        lambda x, weight, padding: nn.functional.conv2d(x, weight), torch.zeros(6, 4, 3, 3), padding
+    )
+    assert list(analyze(lambda self, x: self.c(x), c=module)) == ["c.conv2d"]
+
+
 def test_a_shared_part_is_seen_under_its_first_name():
     shared = nn.Sequential(conv(padding=1))
 
