@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
@@ -91,7 +91,7 @@ class ConvolutionWatch(Passage):
         result: Any,
     ) -> None:
         """A function of torch was called on these arguments."""
-        for value in (*args, *kwargs.values()):
+        for value in _leaves((*args, *kwargs.values())):
             owners = self._owners.get(id(value), [])
             if owners and not any(o in self.stack for o in owners) and _uses(function, result):
                 self.readers |= {self.names[owner] for owner in owners}
@@ -145,6 +145,15 @@ class _Functions(TorchFunctionMode):
 def type_of(module: nn.Module) -> str:
     """The class of a module, of a scripted one that of its source."""
     return str(getattr(module, "original_name", type(module).__name__))
+
+
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    """The values, those in lists and tuples too, such as the tensors that ``torch.cat`` takes."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _leaves(value)
+        else:
+            yield value
 
 
 def _uses(function: Callable[..., Any], result: Any) -> bool:

@@ -193,6 +193,21 @@ def test_a_weight_that_is_read_where_fx_cannot_look():
     assert "read outside" in analyze(forward, c=conv())["c"].obstacle
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda weight: torch.cat([weight, weight]).sum(),
+        lambda weight: torch.stack(tensors=(weight,)).sum(),
+        lambda weight: torch._foreach_norm([weight])[0],
+    ],
+)
+def test_a_weight_that_is_read_from_a_list(read):
+    def forward(self, x):
+        return self.c(x) + (read(self.c.weight) if x.sum() >= 0 else 0)
+
+    assert "read outside" in analyze(forward, c=conv())["c"].obstacle
+
+
 def test_a_weights_type_may_be_read():
     def forward(self, x):
         return self.c(x.to(next(self.c.parameters()).dtype)) if x.sum() >= 0 else x
