@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ghostify.spec import GhostifyError
 from ghostify.spec.errors import first_line
@@ -36,7 +37,8 @@ def replica(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
     """
     memo = _prepared(model) | {id(old): new for old, new in exchange.items()}
     try:
-        return copy.deepcopy(model, memo)
+        with _WithoutHistory():
+            return copy.deepcopy(model, memo)
     except Exception as error:
         raise GhostifyError(
             f"{type(model).__name__} cannot be copied: {first_line(error)}"
@@ -44,11 +46,7 @@ def replica(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
 
 
 def _prepared(model: nn.Module) -> dict[int, Any]:
-    """Copies, by id, of what deepcopy refuses or is slow to copy.
-
-    It refuses tensors that a forward has computed and left on a module, such as the weight of a
-    weight norm, and is slowest on the dozen empty containers of each module.
-    """
+    """Copies, by id, of what deepcopy is slowest on: the dozen empty containers of each module."""
     made: dict[int, Any] = {}
     for name, module in model.named_modules():
         if why := _REFUSED.get(type(module).__name__):
@@ -56,9 +54,21 @@ def _prepared(model: nn.Module) -> dict[int, Any]:
         for value in vars(module).values():
             if type(value) is OrderedDict and not value:
                 made[id(value)] = OrderedDict()
-            elif isinstance(value, Tensor) and not value.is_leaf:
-                made[id(value)] = value.detach().clone()
     return made
+
+
+class _WithoutHistory(TorchFunctionMode):
+    """Lets deepcopy copy tensors that a forward has computed and left somewhere in the model.
+
+    It refuses them, such as the weight of a weight norm, for the sake of their history.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is Tensor.__deepcopy__ and not args[0].is_leaf:
+            return args[0].detach().clone()
+        return function(*args, **(kwargs or {}))
 
 
 def meta_replica(model: Model) -> Model:
