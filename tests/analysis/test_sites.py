@@ -69,6 +69,24 @@ class Padded(nn.Conv2d):
         return nn.functional.conv2d(nn.functional.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
 
 
+class Gated(nn.Conv2d):
+    """Has a parameter that is no filter."""
+
+    def __init__(self, *numbers):
+        super().__init__(*numbers)
+        self.gate = nn.Parameter(torch.ones(()))
+
+
+class Fixed(nn.Conv2d):
+    """Its weight is a buffer."""
+
+    def __init__(self, *numbers):
+        super().__init__(*numbers)
+        weight = self.weight.detach()
+        del self.weight
+        self.register_buffer("weight", weight)
+
+
 @pytest.mark.parametrize(
     ("module", "obstacle"),
     [
@@ -81,6 +99,8 @@ class Padded(nn.Conv2d):
         (Twin(4, 4, 3), "Twin, a Conv2d with a forward of its own"),
         (Renamed(4, 4, 3), None),
         (Padded(4, 4, 3), "Padded, a Conv2d with a forward of its own"),
+        (Gated(4, 4, 3), "Gated, a Conv2d"),
+        (Fixed(4, 4, 3), "Fixed, a Conv2d"),
         (nn.utils.parametrizations.weight_norm(conv()), "parametrized"),
         (nn.utils.parametrizations.spectral_norm(conv()), "parametrized"),
     ],
@@ -373,6 +393,16 @@ class TwoInputs(nn.Module):
 def test_inputs_of_all_kinds(example, calls_of_b):
     sites = {site.name: site for site in ghostify.analyze(TwoInputs(), example)}
     assert (sites["a"].calls, sites["b"].calls) == (1, calls_of_b)
+
+
+def test_a_hook_may_add_arguments():
+    def twice(module, args, kwargs):
+        return (*args, args[0]), kwargs | {"twice": True}
+
+    model = TwoInputs()
+    model.register_forward_pre_hook(twice, with_kwargs=True)
+    sites = {site.name: site for site in ghostify.analyze(model, torch.zeros(1, 4, 8, 8))}
+    assert (sites["a"].calls, sites["b"].calls) == (1, 2)
 
 
 def test_tensors_made_in_the_forward():
