@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from ghostify.caches import caches_kept
 from ghostify.replica import meta_replica, replica
 from ghostify.spec import Example, GhostifyError, describe_example, split_example
 from ghostify.spec.errors import first_line
@@ -157,6 +158,7 @@ def _run(
         warnings.simplefilter("ignore")
         stack.enter_context(torch.no_grad())
         if on_shapes:
+            stack.enter_context(caches_kept(twin))
             stack.enter_context(torch.device("meta"))
             stack.enter_context(_BatchNormOnShapes())
         stack.enter_context(watching)

@@ -17,7 +17,7 @@ FLOORS = [
     ["spec"],
     ["files"],
     ["layers"],
-    ["replica"],
+    ["replica", "caches"],
     ["dry_run", "narrowing", "zoo"],
     ["analysis", "costs", "verification"],
     ["planning*", "conversion", "reporting"],

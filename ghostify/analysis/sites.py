@@ -8,6 +8,7 @@ from ghostify.analysis.graph import Graph, trace
 from ghostify.analysis.kinds import geometry_of, is_convolution
 from ghostify.analysis.obstacles import Candidate, find_obstacle, parameter_owners
 from ghostify.analysis.passage import Convolution, ConvolutionWatch, type_of
+from ghostify.caches import caches_kept
 from ghostify.dry_run import dry_run, materialized
 from ghostify.spec import ConvSite, Example, GhostifyError
 
@@ -86,7 +87,8 @@ def _run_and_traced(
     """
     run = dry_run(model, example, watch=ConvolutionWatch)
     run.replica.train()
-    graph = trace(run.replica, example)
+    with caches_kept(run.replica):
+        graph = trace(run.replica, example)
     return run.watch.convolutions, run.watch.readers | graph.readers, graph
 
 
