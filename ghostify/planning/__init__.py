@@ -1,0 +1,5 @@
+"""Decide, for every site, what becomes of it. A plan is data; nothing is changed here."""
+
+from ghostify.planning.decisions import plan
+
+__all__ = ["plan"]
