@@ -8,7 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ghostify.spec import ConvSite, Decision, Geometry, GhostifyError, GhostSpec, ModelSource, Plan
+from ghostify.spec import (
+    ConvSite,
+    Decision,
+    Geometry,
+    GhostifyError,
+    GhostSpec,
+    ModelSource,
+    Plan,
+    Sensitivity,
+)
 
 if TYPE_CHECKING:
     from ghostify.analysis import analyze
@@ -32,6 +41,7 @@ __all__ = [
     "ModelSource",
     "Plan",
     "Report",
+    "Sensitivity",
     "analyze",
     "compare",
     "convert",

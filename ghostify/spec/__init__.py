@@ -2,21 +2,26 @@
 
 from ghostify.spec.errors import GhostifyError
 from ghostify.spec.example import Example, describe_example, split_example
+from ghostify.spec.fidelity import Agreement, Fidelity
 from ghostify.spec.geometry import Geometry
 from ghostify.spec.ghost import GhostSpec
 from ghostify.spec.plan import Decision, Plan
+from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
 from ghostify.spec.source import ModelSource
 
 __all__ = [
+    "Agreement",
     "ConvSite",
     "Decision",
     "Example",
+    "Fidelity",
     "Geometry",
     "GhostSpec",
     "GhostifyError",
     "ModelSource",
     "Plan",
+    "Sensitivity",
     "describe_example",
     "split_example",
 ]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ghostify.spec.errors import GhostifyError, near
+from ghostify.spec.errors import GhostifyError
 from ghostify.spec.geometry import Geometry
 from ghostify.spec.ghost import GhostSpec
+from ghostify.spec.parsing import construct, parse_json
 from ghostify.spec.readable import readable_json
 from ghostify.spec.site import ConvSite
 
@@ -102,20 +103,7 @@ class Plan:
         Raises:
             GhostifyError: with the line of a syntax error, or the layer with a wrong entry.
         """
-        try:
-            data = json.loads(text, object_pairs_hook=_unique_keys)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise GhostifyError(f"not JSON: {error}") from error
-        return cls.from_dict(data)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entries = dict(pairs)
-    if len(entries) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise GhostifyError(f"not a plan: {twice!r} stands in it twice")
-    return entries
+        return cls.from_dict(parse_json(text, "plan"))
 
 
 def _decision_to_dict(decision: Decision) -> dict[str, Any]:
@@ -134,7 +122,7 @@ def _decision_from_dict(name: str, entry: Any) -> Decision:
         ghost, keep = entry.pop("ghost", None), entry.pop("keep", None)
         return Decision(
             site=_site_from_dict(name, entry),
-            ghost=None if ghost is None else _construct(GhostSpec, ghost),
+            ghost=None if ghost is None else construct(GhostSpec, ghost),
             keep=None if keep is None else _text(keep),
         )
     except GhostifyError as error:
@@ -150,19 +138,9 @@ def _site_from_dict(name: str, entry: dict[str, Any]) -> ConvSite:
         raise GhostifyError("'geometry' must hold the convolution's numbers by name")
     numbers = {key: _frozen(value) for key, value in geometry.items()}
     plain = {key: _frozen(value) for key, value in entry.items()}
-    named = {"name": name, "geometry": _construct(Geometry, numbers)}
-    site: ConvSite = _construct(ConvSite, named | plain)
+    named = {"name": name, "geometry": construct(Geometry, numbers)}
+    site: ConvSite = construct(ConvSite, named | plain)
     return site
-
-
-def _construct(cls: type, fields: Any) -> Any:
-    if not isinstance(fields, Mapping):
-        raise GhostifyError(f"{fields!r} should be values by name")
-    known = cls.__dataclass_fields__  # type: ignore[attr-defined]
-    for key in fields:
-        if key not in known:
-            raise GhostifyError(f"unknown key {key!r}{near(key, known)}")
-    return cls(**fields)
 
 
 def _frozen(value: Any) -> Any:
