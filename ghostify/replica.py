@@ -79,3 +79,13 @@ def meta_replica(model: Model) -> Model:
     }
     exchange |= {buffer: buffer.to("meta") for buffer in model.buffers()}
     return replica(model, exchange)
+
+
+def frozen_replica(model: Model) -> Model:
+    """A replica in evaluation mode whose parameters are the model's memory, without gradients."""
+    twin = replica(
+        model,
+        {p: nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()},
+    )
+    twin.eval()  # a statement: an override may return nothing
+    return twin

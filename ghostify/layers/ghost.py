@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,11 @@ class GhostModule(nn.Module):
         dw_size: d, the side of the cheap operation's kernel; odd.
         norm: makes a normalisation from a number of channels, such as ``nn.BatchNorm2d``.
         activation: makes an activation, such as ``nn.ReLU``.
+
+    Attributes:
+        order: a buffer ``(out_channels,)``: output j is entry ``order[j]`` of the concatenation;
+            None where that is j itself. A state dict that has an order, or biases that the module
+            lacks, brings them along.
 
     Shape:
         as ``torch.nn.Conv2d``: ``(N, C, H, W) -> (N, out_channels, H', W')``.
@@ -122,10 +128,28 @@ class GhostModule(nn.Module):
         self.padding_mode = primary.padding_mode
         self.primary_conv = _with_norm(primary, intrinsic, norm, activation)
         self.cheap_operation = _with_norm(cheap, cheap.out_channels, norm, activation)
+        self.order: Tensor | None
+        self.register_buffer("order", None)
 
     def forward(self, x: Tensor) -> Tensor:
         intrinsic = self.primary_conv(x)
-        return torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
+        maps = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
+        return maps if self.order is None else maps.index_select(-3, self.order)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        order = state_dict.get(f"{prefix}order")
+        if order is not None and self.order is None:
+            weight = self.get_submodule("primary_conv.0").get_parameter("weight")
+            self.order = torch.empty_like(order, device=weight.device)
+        for name in ("primary_conv", "cheap_operation"):
+            operation = self.get_submodule(f"{name}.0")
+            bias = state_dict.get(f"{prefix}{name}.0.bias")
+            if bias is not None and operation.bias is None:
+                like = operation.get_parameter("weight")
+                operation.bias = nn.Parameter(like.new_empty(bias.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
         return (

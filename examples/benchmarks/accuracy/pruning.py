@@ -1,0 +1,116 @@
+"""Controls for Ghost modules: the same network with fewer channels, at a share of its MACs."""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_left
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+
+from ghostify.costs.counting import count
+
+IMPORTANCES: dict[str, tp.importance.Importance] = {
+    "L1": tp.importance.MagnitudeImportance(p=1),
+    "FPGM": tp.importance.FPGMImportance(),
+}
+"""Of arXiv 1608.08710 and 1811.00250; averaged over the layers that have a channel in common."""
+
+_RATIOS = [step / 200 for step in range(181)]
+
+
+def pruned(
+    model: nn.Module, example: Tensor, importance: str, macs_share: float
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Remove the same share of each layer's channels, the least that meets the budget.
+
+    Torch-Pruning ranks the outputs of each layer, the stem's too, and removes the lowest together
+    with the weights that read them. Outputs that several layers have in common, as the terms of a
+    residual sum do, all stay: a residual block loses only its inner channels, and the stem before
+    it none, as arXiv 1608.08710 prunes ResNets. The last linear layer keeps its outputs.
+
+    Args:
+        model: stays as it is.
+        example: an input of the model, for example ``(1, 1, 24, 24)``.
+        importance: a name in ``IMPORTANCES``.
+        macs_share: the most MACs of convolutions and linear layers, as a share of the model's.
+
+    Returns:
+        A smaller copy in evaluation mode, neither refitted nor trained. And by name, for each of
+        its convolutions and linear layers, which of the original's outputs it has: their indices
+        in ascending order, ``(outputs,)``.
+    """
+    pruner = _run_within(macs_share, model, example, IMPORTANCES[importance], sums=False)
+    kept = {
+        name: torch.arange(len(layer.weight))
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
+    for name, _, removed in pruner.pruning_history():
+        kept[name] = kept[name][~torch.isin(kept[name], torch.tensor(removed))]
+    return pruner.model, kept
+
+
+def torch_pruning_as_it_comes(model: nn.Module, example: Tensor, macs_share: float) -> nn.Module:
+    """Prune as Torch-Pruning's README does: ``BasePruner`` with the L2 norm of grouped weights.
+
+    Residual sums lose channels too, but only those they have had since the stem: Torch-Pruning
+    does not prune channels that a padded shortcut appends. The README rounds to multiples of 8
+    channels; here any number may stay, as layers of 16 could hardly come close to the budget.
+    """
+    importance = tp.importance.GroupMagnitudeImportance(p=2)
+    return _run_within(macs_share, model, example, importance, sums=True).model
+
+
+def _run_within(
+    macs_share: float,
+    model: nn.Module,
+    example: Tensor,
+    importance: tp.importance.Importance,
+    *,
+    sums: bool,
+) -> tp.pruner.BasePruner:
+    """The pruner of the lowest ratio that meets the budget, after it has pruned a copy."""
+    budget = macs_share * _macs(model, example)
+
+    def run(ratio: float) -> tp.pruner.BasePruner:
+        return _run(copy.deepcopy(model), example, importance, ratio, sums=sums)
+
+    place = bisect_left(_RATIOS, True, key=lambda ratio: _macs(run(ratio).model, example) <= budget)
+    if place == len(_RATIOS):
+        raise ValueError(f"pruned by {_RATIOS[-1]}, more than {macs_share} of the MACs are left")
+    return run(_RATIOS[place])
+
+
+def _run(
+    model: nn.Module,
+    example: Tensor,
+    importance: tp.importance.Importance,
+    ratio: float,
+    *,
+    sums: bool,
+) -> tp.pruner.BasePruner:
+    """Prune the model itself; with or without the channels that several layers put out."""
+    head = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    pruner = tp.pruner.BasePruner(
+        model, example, importance, pruning_ratio=ratio, ignored_layers=[head]
+    )
+    for group in pruner.step(interactive=True):
+        if sums or len(_sources(group)) == 1:
+            group.prune()
+    return pruner
+
+
+def _sources(group: tp.Group) -> list[nn.Module]:
+    """The layers that lose outputs when the group is pruned."""
+    return [
+        dependency.layer
+        for dependency, _ in group
+        if isinstance(dependency.layer, nn.Conv2d | nn.Linear)
+        and dependency.pruning_fn in (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
+    ]
+
+
+def _macs(model: nn.Module, example: Tensor) -> int:
+    return count(model, example).conv_and_linear_macs

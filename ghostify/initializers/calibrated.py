@@ -1,0 +1,242 @@
+"""Layer after layer: what the original gave, made from what the converted network now sees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ghostify.calibration import images_in
+from ghostify.initializers.fit import Fit, fit_to_sample
+from ghostify.initializers.importance import floored, importance
+from ghostify.initializers.local_steps import polish
+from ghostify.initializers.lockstep import Lockstep, Pending, exchange
+from ghostify.initializers.ridge import refit
+from ghostify.initializers.sampling import Call, Sample, Sampler, call_of, draw_positions
+from ghostify.initializers.targets import Targets, as_maps, key, observe
+from ghostify.initializers.task import Task
+from ghostify.layers import GhostModule
+from ghostify.narrowing import is_filterwise
+from ghostify.spec import Example, GhostifyError
+
+RIDGE = 1e-2
+"""How strongly a refit holds on to the old weights, relative to the mean square of an input."""
+
+_POSITIONS = 16384
+_PRODUCTS = 1.5e11
+_IMAGES_FOR_IMPORTANCE = 256
+_WAITING_BYTES = 2**29
+
+
+@torch.no_grad()
+def calibrated(task: Task) -> dict[str, float]:
+    """Fit site by site in the order of execution, with few images and no labels.
+
+    Inputs come from the network as converted so far, targets from the original. All filters of a
+    site are refitted by ridge regression, which undoes what the sites before have changed; the
+    intrinsic ones are chosen and the ghosts matched to them by the errors of all pairs; each map
+    counts by what it does to the output. Layers that stay dense are refitted as well.
+
+    Returns:
+        by site, the residual error on the calibration data over the variance of its maps.
+    """
+    dense = _refittable(task)
+    ghosts = {site: task.ghost(site) for site in task.sites}
+    wanted = {name: _positions(task.original.get_submodule(name), None) for name in dense}
+    for site, ghost in ghosts.items():
+        wanted[site] = _positions(task.original.get_submodule(site), ghost.dw_size)
+    task.progress("the original's maps", 0, len(wanted), None)
+    targets = observe(task.original, task.batches, wanted)
+    _check_finite(targets)
+    counts = importance(
+        task.original, _first_images(task.batches, _IMAGES_FOR_IMPORTANCE), task.sites
+    )
+    names = _from_first_site(list(targets), task.sites)
+    modules = {name: task.converted.get_submodule(name) for name in names}
+    pending = {name: Pending(task.original.get_submodule(name)) for name in names}
+    exchange(task.converted, {modules[name]: pending[name] for name in names})
+    residuals = {}
+    try:
+        with Lockstep(task.converted, task.batches, _WAITING_BYTES) as lockstep:
+            for number, name in enumerate(names, 1):
+                module, seen = modules[name], targets.pop(name)
+                if isinstance(module, GhostModule):
+                    sample, weight = _gather(lockstep, name, pending[name], seen, module.dw_size)
+                    fitted = _fill_ghost(task, name, module, sample, weight, counts.get(name))
+                    residuals[name] = fitted.residual
+                elif seen.calls == 1:
+                    _refit_dense(task, name, module, *_gather(lockstep, name, pending[name], seen))
+                pending[name].install(module)
+                task.progress(name, number, len(names), residuals.get(name))
+    finally:
+        exchange(task.converted, {pending[name]: modules[name] for name in names})
+    return residuals
+
+
+def _gather(
+    lockstep: Lockstep, name: str, pending: Pending, targets: Targets, dw_size: int = 1
+) -> tuple[Sample, Tensor]:
+    """The layer's inputs in the converted network with their targets, and its old weight.
+
+    Where a network decides itself what a layer works on (a detector's regions), the original's
+    maps may be those of something else; then the old weights say what to aim at.
+    """
+    layer = pending.layer
+    sampler = Sampler(dw_size, sum(len(values) for _, values in targets.samples.values()))
+    call, aligned = None, True
+    for batch, number, arguments in lockstep.arrivals(pending, targets.calls):
+        call = _call(layer, arguments)
+        size, values = targets.samples.get((batch, number), (None, None))
+        wanted = 0 if values is None else len(values)
+        drawn = draw_positions(key(name, batch, number), len(call.x), call.output, wanted)
+        if values is None or size != call.output or len(drawn) != wanted:
+            aligned = False
+            values = call.x.new_zeros(len(drawn), len(call.weight))
+        sampler.add(call, drawn, values)
+    sample = sampler.sample()
+    if call is None or sample is None:
+        raise GhostifyError(f"no image of the calibration data comes by {name} when converted")
+    if not aligned or not _resembles(sample, call.weight):
+        _aim_at_own_maps(sample, call)
+    return sample, call.weight
+
+
+def _fill_ghost(
+    task: Task,
+    name: str,
+    ghost: GhostModule,
+    sample: Sample,
+    weight: Tensor,
+    counts: Tensor | None,
+) -> Fit:
+    layer = task.original.get_submodule(name)
+    own = layer.get_parameter("weight")
+    as_is = own.shape == weight.shape and torch.equal(own, weight)
+    if as_is:
+        weight = refit(sample, weight, RIDGE)
+    if counts is None:
+        counts = 1 / sample.targets.var(0, correction=0).clamp_min(1e-20).to(weight)
+    fitted = fit_to_sample(
+        sample,
+        weight,
+        floored(counts),
+        ghost.primary_conv[0].out_channels,  # type: ignore[arg-type]
+        bias_in_maps=name not in task.followers or layer.bias is not None,
+    )
+    if task.local_steps and as_is:
+        polish(fitted, sample, task.local_steps)
+    constants = fitted.write(ghost, layer, refitted=as_is)
+    if constants is not None:
+        task.move_mean(name, constants)
+    if len(sample) < weight[0].numel() // 2:
+        task.notes.append(
+            f"{name}: {len(sample)} positions for filters of {weight[0].numel()} weights, held "
+            "close to the old ones; more images would keep more"
+        )
+    return fitted
+
+
+def _refit_dense(
+    task: Task, name: str, layer: nn.Module, sample: Sample, weight: Tensor
+) -> None:
+    own = layer.get_parameter("weight")
+    if not torch.equal(own.view_as(weight), weight):
+        return  # standardised: the layer's weight is not the one it convolves with
+    follower = name in task.followers
+    new = refit(sample, weight, RIDGE, intercept=follower or layer.bias is not None)
+    missing = sum(
+        (targets - _own_maps(sample, windows, new)).sum(0, dtype=torch.float64)
+        for windows, _, targets in sample.chunks()
+    ) / len(sample)
+    own.copy_(new.view_as(own))
+    if isinstance(layer.bias, nn.Parameter):
+        layer.bias.copy_(missing)
+    elif follower:
+        task.move_mean(name, missing)
+
+
+def _resembles(sample: Sample, weight: Tensor) -> bool:
+    """Whether the old weights still give something like the targets."""
+    wrong = spread = 0.0
+    mean = sample.targets.mean(0).to(weight)
+    for windows, _, targets in sample.chunks():
+        maps = _own_maps(sample, windows, weight)
+        wrong += float((targets - maps - (mean - maps.mean(0))).square().sum())
+        spread += float((targets - mean).square().sum())
+    return wrong <= spread
+
+
+def _aim_at_own_maps(sample: Sample, call: Call) -> None:
+    start = 0
+    for windows, _, targets in sample.chunks():
+        maps = _own_maps(sample, windows, call.weight)
+        maps = maps if call.bias is None else maps + call.bias
+        sample.targets[start : start + len(targets)] = maps.to(sample.targets)
+        start += len(targets)
+
+
+def _own_maps(sample: Sample, windows: Tensor, weight: Tensor) -> Tensor:
+    """``(N, n)``: what these filters give at the positions themselves, without bias."""
+    patches = sample.patches(windows, (weight.shape[2], weight.shape[3]))
+    groups = patches.shape[1] // weight.shape[1]
+    return F.conv2d(patches, weight, groups=groups)[:, :, 0, 0]
+
+
+def _call(layer: nn.Module, arguments: tuple[Any, ...]) -> Call:
+    if not isinstance(layer, nn.Linear):
+        return call_of(layer, arguments)
+    x = as_maps(layer, arguments[0])
+    return Call(x, layer.weight[:, :, None, None], layer.bias, (1, 1), (1, 1), 1)
+
+
+def _refittable(task: Task) -> list[str]:
+    """Layers that stay, and whose weights may follow what has changed before them."""
+    owners = Counter(
+        id(p) for module in task.original.modules() for p in module.parameters(recurse=False)
+    )
+    return [
+        name
+        for name, module in task.original.named_modules()
+        if name
+        and name not in task.sites
+        and (type(module) is nn.Linear or is_filterwise(module))
+        and all(owners[id(p)] == 1 for p in module.parameters(recurse=False))
+    ]
+
+
+def _positions(layer: nn.Module, dw_size: int | None) -> int:
+    """So many that no layer takes longer than some seconds."""
+    weight = layer.get_parameter("weight")
+    products = weight[0].numel() ** 2 + (0 if dw_size is None else (dw_size * len(weight)) ** 2)
+    return int(min(_POSITIONS, max(_PRODUCTS / products, 2048)))
+
+
+def _from_first_site(names: list[str], sites: Sequence[str]) -> list[str]:
+    """Nothing changes before the first site."""
+    first = next((index for index, name in enumerate(names) if name in sites), len(names))
+    return names[first:]
+
+
+def _first_images(batches: Sequence[Example], number: int) -> list[Example]:
+    chosen, images = [], 0
+    for batch in batches:
+        if images >= number:
+            break
+        if isinstance(batch, Tensor):
+            batch = batch[: number - images]
+        chosen.append(batch)
+        images += images_in(batch)
+    return chosen
+
+
+def _check_finite(targets: dict[str, Targets]) -> None:
+    for name, seen in targets.items():
+        if not all(bool(values.isfinite().all()) for _, values in seen.samples.values()):
+            raise GhostifyError(
+                f"on the calibration data, {name} of the original gives values that are not "
+                "finite: is the data scaled and normalised as the model expects?"
+            )

@@ -1,0 +1,206 @@
+"""One Ghost module in numbers, and how to find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ghostify.initializers.choice import Choice, choose
+from ghostify.initializers.filters import FilterMoments
+from ghostify.initializers.pairs import best_kernels, covariances, pair_errors
+from ghostify.initializers.sampling import Sample
+from ghostify.layers import GhostModule
+
+
+@dataclass
+class Fit:
+    """A Ghost module in numbers.
+
+    Attributes:
+        weight: ``(m, c, k, k')``, of the intrinsic maps.
+        kernel: ``(n - m, 1, d, d)``, of the ghosts.
+        intrinsic_bias, ghost_bias: ``(m,)`` and ``(n - m,)``.
+        choice: which outputs are intrinsic.
+        bias_in_maps: whether ghosts are made of maps that have their bias already, as they are
+            where the primary convolution adds it. Otherwise all biases are added at the end.
+        error: ``(n,)``, mean squared error of each output.
+        variance: ``(n,)``, of what it should be.
+        importance: ``(n,)``, what an error in it counts.
+    """
+
+    weight: Tensor
+    kernel: Tensor
+    intrinsic_bias: Tensor
+    ghost_bias: Tensor
+    choice: Choice
+    bias_in_maps: bool
+    error: Tensor
+    variance: Tensor
+    importance: Tensor
+
+    @property
+    def residual(self) -> float:
+        """The error over the variance, each map by its importance."""
+        total = (self.importance * self.variance).sum()
+        return float((self.importance * self.error).sum() / total) if total > 0 else 0.0
+
+    @torch.no_grad()
+    def write(self, module: GhostModule, layer: nn.Module, *, refitted: bool) -> Tensor | None:
+        """Put the numbers into ``module``.
+
+        Args:
+            layer: the convolution it stands for, whose parameters all have filters for their
+                first dimension.
+            refitted: whether the primary's weight is `weight`, and not simply that of ``layer``.
+
+        Returns:
+            None if the module has got its biases; otherwise the constants ``(n,)`` that something
+            behind it has to add to its outputs.
+        """
+        primary, cheap = module.primary_conv[0], module.cheap_operation[0]
+        own = dict(primary.named_parameters())
+        order = torch.as_tensor(self.choice.order, device=self.weight.device)
+        for name, parameter in layer.named_parameters():
+            own[name].copy_(parameter[torch.as_tensor(self.choice.intrinsic)])
+        if refitted:
+            own["weight"].copy_(self.weight)
+        cheap.get_parameter("weight").copy_(self.kernel)
+        identity = torch.equal(order, torch.arange(len(order), device=order.device))
+        module.order = None if identity else order
+        if not self.bias_in_maps:
+            return torch.cat([self.intrinsic_bias, self.ghost_bias])[order]
+        if "bias" in own or bool(self.intrinsic_bias.any() or self.ghost_bias.any()):
+            for operation, bias in ((primary, self.intrinsic_bias), (cheap, self.ghost_bias)):
+                _set_bias(operation, bias)
+        return None
+
+
+def _set_bias(operation: nn.Module, bias: Tensor) -> None:
+    if isinstance(operation.bias, nn.Parameter):
+        operation.bias.copy_(bias)
+    else:
+        operation.bias = nn.Parameter(bias.to(operation.get_parameter("weight")).clone())
+
+
+def fit_to_sample(
+    sample: Sample, weight: Tensor, importance: Tensor, intrinsic: int, *, bias_in_maps: bool
+) -> Fit:
+    """Choose the intrinsic maps among those of ``weight``, and make the others of them.
+
+    Args:
+        weight: ``(n, c, k, k')``, filters for all outputs.
+        importance: ``(n,)``, what an error in each output counts.
+        intrinsic: m.
+        bias_in_maps: as in `Fit`.
+    """
+    y_mean, variance, offset, own = _first_moments(sample, weight)
+    bias = offset.to(weight)
+
+    def maps(chosen: slice | Tensor, wanted: slice | Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        map_bias = bias[chosen] if bias_in_maps else None
+        for windows, valid, targets in sample.chunks():
+            z = sample.maps(windows, valid, weight[chosen], map_bias)
+            yield z, (targets - y_mean.to(targets))[:, wanted]
+
+    def moments(chosen: slice) -> tuple[Tensor, Tensor]:
+        return covariances(maps(chosen, slice(None)))[:2]
+
+    cost = pair_errors(moments, variance.to(weight), sample.dw_size)
+    choice = _choice(cost, own, importance, intrinsic)
+    centres, ghosts, sources = _indices(choice, weight.device)
+    covariance, cross, mean = covariances(maps(centres, ghosts), sources)
+    covariance, mean = covariance[sources], mean[sources]
+    kernel = best_kernels(covariance, cross)
+    error = own.clone()
+    error[ghosts] = variance[ghosts] - _explained(kernel, covariance, cross)
+    return Fit(
+        weight=weight[centres].clone(),
+        kernel=kernel.to(weight).unflatten(1, (1, sample.dw_size, sample.dw_size)),
+        intrinsic_bias=bias[centres],
+        ghost_bias=(y_mean[ghosts] - (kernel * mean).sum(1)).to(weight),
+        choice=choice,
+        bias_in_maps=bias_in_maps,
+        error=error.clamp_min(0),
+        variance=variance,
+        importance=importance.double(),
+    )
+
+
+def fit_to_filters(
+    moments: FilterMoments,
+    mean: Tensor,
+    bias: Tensor | None,
+    importance: Tensor,
+    intrinsic: int,
+    *,
+    bias_in_maps: bool,
+) -> Fit:
+    """The same from filters alone.
+
+    Args:
+        mean: ``(n,)``, of each map, as far as it is known.
+        bias: ``(n,)``, of the convolution; None if it has none.
+    """
+    weight = moments.weight
+    variance = weight.flatten(1).square().sum(1)
+    cost = pair_errors(moments, variance, moments.dw_size)
+    own = torch.zeros_like(variance)
+    choice = _choice(cost, own, importance, intrinsic)
+    centres, ghosts, sources = _indices(choice, weight.device)
+    made_of = weight[centres][sources]
+    covariance, cross = moments.covariance(made_of), moments.paired(made_of, weight[ghosts])
+    kernel = best_kernels(covariance, cross)
+    error = own.double()
+    error[ghosts] = variance[ghosts].double() - _explained(kernel, covariance, cross)
+    return Fit(
+        weight=weight[centres].clone(),
+        kernel=kernel.to(weight).unflatten(1, (1, moments.dw_size, moments.dw_size)),
+        intrinsic_bias=torch.zeros_like(mean[centres]) if bias is None else bias[centres].clone(),
+        ghost_bias=mean[ghosts] - (kernel.sum(1).to(mean) * mean[centres][sources]),
+        choice=choice,
+        bias_in_maps=bias_in_maps,
+        error=error.clamp_min(0),
+        variance=variance.double(),
+        importance=importance.double(),
+    )
+
+
+def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean and variance of the targets; what must be added to the filters' maps, and the variance
+    of what these then lack. All ``(n,)``, in float64."""
+    kernel = (weight.shape[2], weight.shape[3])
+    y, y2, lack, lack2 = (
+        torch.zeros(len(weight), dtype=torch.float64, device=weight.device) for _ in range(4)
+    )
+    for windows, _, targets in sample.chunks():
+        targets = targets.double()
+        missing = targets - F.conv2d(sample.patches(windows, kernel), weight)[:, :, 0, 0]
+        y += targets.sum(0)
+        y2 += targets.square().sum(0)
+        lack += missing.sum(0)
+        lack2 += missing.square().sum(0)
+    y, lack = y / len(sample), lack / len(sample)
+    variance = (y2 / len(sample) - y.square()).clamp_min(0)
+    return y, variance, lack, (lack2 / len(sample) - lack.square()).clamp_min(0)
+
+
+def _choice(cost: Tensor, own: Tensor, importance: Tensor, intrinsic: int) -> Choice:
+    weighted = (cost * importance.to(cost)).double().cpu().numpy()
+    return choose(weighted, (own * importance.to(own)).double().cpu().numpy(), intrinsic)
+
+
+def _indices(choice: Choice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Intrinsic maps, ghosts, and for each ghost the place of its source among the former."""
+    centres = torch.as_tensor(choice.intrinsic, device=device)
+    ghosts = torch.as_tensor(choice.ghosts, device=device)
+    return centres, ghosts, torch.arange(len(ghosts), device=device) % len(centres)
+
+
+def _explained(kernel: Tensor, covariance: Tensor, cross: Tensor) -> Tensor:
+    """How much of its target's variance each kernel takes away."""
+    used = (covariance @ kernel[..., None])[..., 0]
+    return (2 * kernel * cross.double() - kernel * used).sum(1)

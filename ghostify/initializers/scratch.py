@@ -1,0 +1,40 @@
+"""Tensors that lie in files without a name, for what need not be in memory all at once."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+    """An empty tensor in a temporary file that is gone as soon as the tensor is.
+
+    The system keeps in memory what it has room for. Temporary files lie where ``TMPDIR`` says.
+
+    Raises:
+        OSError: if there is no room for the file.
+    """
+    size = math.prod(shape)
+    if size == 0:
+        return torch.empty(shape, dtype=dtype)
+    handle = tempfile.NamedTemporaryFile(prefix="ghostify-", delete=False)
+    path = Path(handle.name)
+    try:
+        with handle:
+            _reserve(handle.fileno(), size * dtype.itemsize)
+        return torch.from_file(str(path), shared=True, size=size, dtype=dtype).view(shape)
+    finally:
+        path.unlink()
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Claim the room now: a file that runs out of it while mapped would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)

@@ -1,0 +1,64 @@
+"""From the original's filters alone, without data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ghostify.initializers.filters import FilterMoments
+from ghostify.initializers.fit import Fit, fit_to_filters
+from ghostify.initializers.sampling import as_pair, call_of
+from ghostify.initializers.task import Task
+from ghostify.layers import GhostModule
+
+
+@torch.no_grad()
+def weights(task: Task) -> dict[str, float]:
+    """Keep the filters that serve best as intrinsic ones, and fit cheap kernels to the others.
+
+    As if the input were pixels independent of each other. A map counts by what its batch norm
+    makes of it, (gamma / sigma)^2, or else all relative to their variance; means are those that
+    the batch norm remembers.
+
+    Returns:
+        by site, the residual error of its filters over their norm.
+    """
+    residuals = {}
+    for number, site in enumerate(task.sites, 1):
+        layer, ghost = task.original.get_submodule(site), task.ghost(site)
+        assert isinstance(layer, nn.Conv2d)
+        norm = task.followers.get(site)
+        fitted = fit_without_data(layer, ghost, task.original.get_submodule(norm) if norm else None)
+        residuals[site] = fitted.residual
+        constants = fitted.write(ghost, layer, refitted=False)
+        if constants is not None:
+            task.move_mean(site, constants)
+        task.progress(site, number, len(task.sites), residuals[site])
+    return residuals
+
+
+def fit_without_data(layer: nn.Conv2d, ghost: GhostModule, norm: nn.Module | None) -> Fit:
+    """Numbers for ``ghost`` from the filters of ``layer`` and the batch norm that reads it."""
+    weight = effective_weight(layer)
+    bias = layer.bias
+    if norm is None:
+        importance = 1 / weight.flatten(1).square().sum(1).clamp_min(1e-20)
+        mean = torch.zeros_like(importance) if bias is None else bias
+    else:
+        importance = 1 / (norm.get_buffer("running_var") + norm.eps)  # type: ignore[operator]
+        if isinstance(norm.weight, Tensor):
+            importance = importance * norm.weight.square()
+        mean = norm.get_buffer("running_mean")
+    return fit_to_filters(
+        FilterMoments(weight, as_pair(layer.stride), as_pair(layer.dilation), ghost.dw_size),
+        mean,
+        bias,
+        importance,
+        ghost.primary_conv[0].out_channels,  # type: ignore[arg-type]
+        bias_in_maps=norm is None or bias is not None,
+    )
+
+
+def effective_weight(layer: nn.Conv2d) -> Tensor:
+    """``(n, c, k, k')``, as the layer convolves with it, after any standardisation."""
+    return call_of(layer, (layer.weight.new_zeros(1, layer.in_channels, 64, 64),)).weight

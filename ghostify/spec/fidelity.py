@@ -1,0 +1,79 @@
+"""How much of a network its conversion has kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ghostify.spec.errors import GhostifyError
+
+_ATTRIBUTE = "_ghostify_fidelity"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Outputs of the converted network beside the original's, on the same images.
+
+    Attributes:
+        images: how many.
+        relative_error: squared error of the outputs over their square.
+        top1: share of images with the same most likely class; None where outputs are no logits.
+        kl: Kullback-Leibler divergence from the original's probabilities, in nats an image.
+    """
+
+    images: int
+    relative_error: float
+    top1: float | None = None
+    kl: float | None = None
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What an initializer kept.
+
+    Attributes:
+        init: its name.
+        residuals: by site, the error of its maps over their variance, each map weighted by what
+            it does to the output. Of the filters, not of maps, where no data was given.
+        images: the calibration images it fitted to.
+        agreement: on images held out from the fit.
+        notes: what the user should know.
+    """
+
+    init: str
+    residuals: Mapping[str, float] = field(default_factory=dict)
+    images: int = 0
+    agreement: Agreement | None = None
+    notes: tuple[str, ...] = ()
+
+    def attach(self, model: Any) -> None:
+        """Leave it on the model that it speaks of."""
+        setattr(model, _ATTRIBUTE, self)
+
+    @classmethod
+    def find(cls, model: Any) -> Fidelity | None:
+        """That of ``model``, if it has one."""
+        found = getattr(model, _ATTRIBUTE, None)
+        return found if isinstance(found, cls) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self) | {"notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Fidelity:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            GhostifyError: if it is something else.
+        """
+        try:
+            entries = dict(data)
+            agreement = entries.pop("agreement")
+            notes = tuple(entries.pop("notes"))
+            return cls(
+                **entries, agreement=agreement and Agreement(**agreement), notes=notes
+            )
+        except (TypeError, KeyError, ValueError) as error:
+            raise GhostifyError(f"not a record of fidelity: {error}") from error
