@@ -18,7 +18,7 @@ FLOORS = [
     ["files"],
     ["layers"],
     ["replica", "caches"],
-    ["dry_run", "narrowing", "zoo"],
+    ["calibration", "dry_run", "narrowing", "zoo"],
     ["analysis", "costs", "verification"],
     ["planning*", "conversion", "reporting"],
     ["artifact"],
