@@ -76,15 +76,15 @@ def test_costs_and_damages_of_nothing():
     assert allocate([[idle]], [0]) == [idle]
 
 
-def test_the_solver_says_nothing(capfd):
-    sites = [
-        [Option(None, 0.0, (work := 12345 * 4 ** (i % 4) * (1 + i % 3),))]
-        + [
-            Option(GhostSpec(r), (1 - 1 / r) ** 2, (work // r + 99,))
-            for r in (1.25, 1.5, 2, 3, 4)
+def test_the_solver_prints_nothing(capfd):
+    def options(site):
+        work, weight = 12345 * 4 ** (site % 4) * (1 + site % 5), 1 + site % 2
+        ghosts = [
+            Option(GhostSpec(s), weight * (1 - 1 / s) ** 2, (work // s + 99,))
+            for s in (1.25, 1.5, 2, 3, 4)
         ]
-        for i in range(40)
-    ]  # fmt: skip
-    for share in (0.4, 0.5, 0.6, 0.7):
-        allocate(sites, [share * sum(options[0].costs[0] for options in sites)])
+        return [Option(None, 0.0, (work,)), *ghosts]
+
+    sites = [options(site) for site in range(15)]  # HiGHS 1.12 does, on this one
+    assert allocate(sites, [0.6 * sum(site[0].costs[0] for site in sites)])
     assert capfd.readouterr() == ("", "")
