@@ -62,9 +62,12 @@ def covariances(
         ``(n, d^2)``; means ``(i, d^2)``.
     """
     gram = cross = total = torch.zeros(())
+    shift: Tensor | None = None  # so that what varies little around a large mean is not lost
     number = 0
     for maps, targets in chunks:
         z = maps.flatten(2)
+        shift = z.mean(0, dtype=torch.float64).to(z) if shift is None else shift
+        z = z - shift
         if sources is not None:
             z, targets = z.double(), targets.double()
             cross = cross + torch.einsum("pgu,pg->gu", z[:, sources], targets)
@@ -74,8 +77,10 @@ def covariances(
         gram = gram + (shifted @ shifted.transpose(1, 2)).double()
         total = total + z.sum(0, dtype=torch.float64)
         number += len(z)
+    assert shift is not None
     mean = total / number
-    return gram / number - mean[:, :, None] * mean[:, None], cross / number, mean
+    covariance = gram / number - mean[:, :, None] * mean[:, None]
+    return covariance, cross / number, mean + shift
 
 
 def _regular(covariance: Tensor) -> Tensor:
