@@ -35,14 +35,14 @@ def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = Tru
         """``(N, groups * any, ...)`` as ``(groups, N, any)``."""
         return values.reshape(len(values), groups, -1).transpose(0, 1)
 
-    x_mean = torch.zeros(groups, 1, inputs, device=device)
-    y_mean = torch.zeros(groups, 1, outputs // groups, device=device)
+    x_sum = torch.zeros(groups, 1, inputs, dtype=torch.float64, device=device)
+    y_sum = torch.zeros(groups, 1, outputs // groups, dtype=torch.float64, device=device)
     if intercept:
         for windows, _, targets in sample.chunks():
-            x_mean += grouped(sample.patches(windows, kernel)).sum(1, keepdim=True)
-            y_mean += grouped(targets).sum(1, keepdim=True)
-        x_mean /= len(sample)
-        y_mean /= len(sample)
+            patches = grouped(sample.patches(windows, kernel))
+            x_sum += patches.sum(1, keepdim=True, dtype=torch.float64)
+            y_sum += grouped(targets).sum(1, keepdim=True, dtype=torch.float64)
+    x_mean, y_mean = (x_sum / len(sample)).float(), (y_sum / len(sample)).float()
     gram = torch.zeros(groups, inputs, inputs, dtype=exact, device=device)
     cross = torch.zeros(groups, inputs, outputs // groups, dtype=exact, device=device)
     for windows, _, targets in sample.chunks():

@@ -91,11 +91,12 @@ def test_without_ridge_what_gave_the_targets_is_found():
     torch.testing.assert_close(found, other.weight.detach(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("x", [torch.zeros(1, 4, 5, 5), torch.ones(1, 4, 5, 5)])
+@pytest.mark.parametrize("level", [0.0, 0.1, 1.0, 1e3 / 3])
 @torch.no_grad()
-def test_dead_and_constant_inputs_change_nothing(x):
+def test_dead_and_constant_inputs_change_nothing(level):
     conv = nn.Conv2d(4, 5, 3)
-    found = refit(sample_of(conv, x, torch.randn(1, 5, 3, 3)), conv.weight, 1e-2)
+    x = torch.full((3, 4, 9, 9), level)
+    found = refit(sample_of(conv, x, torch.randn(3, 5, 7, 7)), conv.weight, 1e-2)
     torch.testing.assert_close(found, conv.weight.detach())
 
 
