@@ -20,7 +20,9 @@ def followers(model: nn.Module, example: Example) -> dict[str, str]:
 
     The batch norm must have running statistics, and no other input.
     """
-    watch = dry_run(model, example, watch=_Readers).watch
+    outcome = dry_run(model, example, watch=_Readers)
+    watch = outcome.watch
+    watch.read(tree_leaves(outcome.output), reader="")
     feeds: dict[str, set[str]] = defaultdict(set)
     for layer, readers in watch.readers.items():
         for reader in readers:
@@ -62,6 +64,10 @@ class _Readers(Passage):
         if function is F.batch_norm and self.stack and _absorbs(self.stack[-1]):
             reader = self.names.get(self.stack[-1], "")
             values = values[:1]
+        self.read(values, reader)
+
+    def read(self, values: list[Any], reader: str) -> None:
+        """Something named ``reader`` has used these values."""
         for value in values:
             layer, _ = self._made.get(id(value), ("", None))
             if layer or reader:
