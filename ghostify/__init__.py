@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
     from ghostify.reporting.report import Report
+    from ghostify.sensing import measure_sensitivity
+    from ghostify.trials import search
 
 __version__ = "0.1.0"
 
@@ -47,8 +49,10 @@ __all__ = [
     "convert",
     "list_sites",
     "load",
+    "measure_sensitivity",
     "plan",
     "save",
+    "search",
 ]
 
 _HOMES = {
@@ -59,8 +63,10 @@ _HOMES = {
     "convert": "conversion",
     "list_sites": "reporting.listing",
     "load": "artifact",
+    "measure_sensitivity": "sensing",
     "plan": "planning",
     "save": "artifact",
+    "search": "trials",
 }
 
 

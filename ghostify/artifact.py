@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ghostify import __version__
 from ghostify.conversion import convert
 from ghostify.files import RECIPE, check_target, new_folder
-from ghostify.spec import GhostifyError, ModelSource, Plan
+from ghostify.spec import Fidelity, GhostifyError, ModelSource, Plan
 from ghostify.spec.errors import first_line
 from ghostify.spec.readable import readable_json
 from ghostify.zoo.naming import build, is_named
@@ -67,6 +67,7 @@ def save(
             "model": type(model).__name__,
             "source": provenance,
             "plan": plan.to_dict(),
+            "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
             "weights": {"file": _WEIGHTS, "sha256": _file_digest(folder / _WEIGHTS)},
         }
         recipe["digest"] = _recipe_digest(recipe)
@@ -98,20 +99,41 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     recipe = _read_recipe(path)
     try:
         plan = Plan.from_dict(recipe["plan"])
-        source = recipe["source"] and ModelSource(**recipe["source"])
         expected = recipe["weights"]["sha256"]
+        fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
     except (KeyError, TypeError) as error:
         raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
+    source = _source_of(path, recipe)
     weights = path / _WEIGHTS
     if _file_digest(weights) != expected:
         raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
-    converted = convert(_base(path, source) if model is None else model, plan=plan)
+    converted = convert(build(_named(path, source))[0] if model is None else model, plan=plan)
     try:
         _fill(converted, load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
+    if fidelity:
+        fidelity.attach(converted)
     return converted
+
+
+def read_source(path: str | Path) -> ModelSource:
+    """Where the unconverted model of an artefact comes from.
+
+    Raises:
+        GhostifyError: if the artefact is damaged, does not say it, or names code of the user's.
+        OSError: if it cannot be read.
+    """
+    path = Path(path)
+    return _named(path, _source_of(path, _read_recipe(path)))
+
+
+def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:
+    try:
+        return recipe["source"] and ModelSource(**recipe["source"])
+    except (KeyError, TypeError) as error:
+        raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
 
 
 def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:
@@ -169,7 +191,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
     return recipe
 
 
-def _base(path: Path, source: ModelSource | None) -> nn.Module:
+def _named(path: Path, source: ModelSource | None) -> ModelSource:
     if source is None:
         raise GhostifyError(f"{path} does not say what it was made from: pass the model")
     if not is_named(source):
@@ -177,7 +199,7 @@ def _base(path: Path, source: ModelSource | None) -> nn.Module:
             f"{path} was made from your own code ({source.name}), which is not run on an "
             "artefact's word: pass the model"
         )
-    return build(source)[0]
+    return source
 
 
 def _file_digest(file: Path) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_map_only
 
 from ghostify import planning
 from ghostify.agreement import agreement
@@ -120,7 +121,9 @@ def _fill(
         raise GhostifyError("init='calibrated' needs calibration data")
     if init != "random" and example is None:
         raise GhostifyError(f"init={init!r} needs an example input")
-    fitted, aside = held_out(batches or [])
+    device = next((p.device for p in model.parameters()), None)
+    batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), batches or [])
+    fitted, aside = held_out(batches)
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
     task = Task(
         original=frozen_replica(model),

@@ -19,9 +19,9 @@ FLOORS = [
     ["layers"],
     ["replica", "caches"],
     ["calibration", "dry_run", "narrowing", "zoo"],
-    ["analysis", "costs", "verification"],
-    ["planning*", "conversion", "reporting"],
-    ["artifact"],
+    ["agreement", "analysis", "costs", "initializers", "verification"],
+    ["planning*", "conversion", "reporting", "sensing"],
+    ["artifact", "trials"],
     ["cli"],
 ]
 OUTSIDE = {"__init__", "__main__"}  # the root re-exports every floor, and the top one is run

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from ghostify import GhostifyError, __version__
+from ghostify.cli.compare import compare
 from ghostify.cli.convert import convert
 from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
+from ghostify.cli.sensitivity import sensitivity
 from ghostify.cli.terminal import fail
 
 app = typer.Typer(
@@ -22,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a convolutional network smaller and faster: Ghost modules for its convolutions.",
 )
-for command in (convert, inspect, plan, models):
+for command in (convert, compare, inspect, plan, sensitivity, models):
     app.command()(command)
 
 

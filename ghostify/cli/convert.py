@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,28 @@ import typer
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
-from ghostify.cli.options import Format
-from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import prepare, print_document, read_plan, uniform_plan
+from ghostify.cli.options import Format, is_given
+from ghostify.cli.terminal import layer_progress, note, stage
+from ghostify.cli.workflow import (
+    budget_plan,
+    prepare,
+    print_document,
+    read_calibration,
+    read_plan,
+    uniform_plan,
+)
 from ghostify.files import check_parent, check_target, write_text
 from ghostify.reporting.formats import format_of
 
-_PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible")
+_PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible", "budget")
+
+
+class Init(StrEnum):
+    """The initializers, so that --help need not wait for torch."""
+
+    random = "random"
+    weights = "weights"
+    calibrated = "calibrated"
 
 
 def convert(
@@ -32,6 +48,27 @@ def convert(
         bool, typer.Option("--force", help="Replace an artefact that is there already.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
+    budget: options.Budget = None,
+    sensitivity: options.SensitivityFile = None,
+    calibration: options.Calibration = None,
+    images: options.Images = 256,
+    init: Annotated[
+        Init | None,
+        typer.Option(
+            "--init",
+            help="What Ghost modules are filled with. Default: calibrated with --calibration, "
+            "weights for a trained network without.",
+        ),
+    ] = None,
+    local_steps: Annotated[
+        int,
+        typer.Option(
+            "--local-steps",
+            min=0,
+            help="With --calibration: gradient steps for each layer after its fit; 40 to 100 keep "
+            "a little more.",
+        ),
+    ] = 0,
     plan_file: Annotated[
         Path | None,
         typer.Option("--plan", metavar="FILE", help="Do what this plan says, from ghostify plan."),
@@ -60,18 +97,41 @@ def convert(
     source = options.source_of(model, input, model_arg)
     write_form = format_of(report_file.suffix) if report_file else None
     given = _given_plan(context, plan_file)
+    if budget and is_given(context, "ratio", "kernel"):
+        raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")
+    if init is Init.calibrated and calibration is None:
+        raise GhostifyError("--init calibrated needs --calibration with some images")
     target = out or Path(f"{_short_name(model)}-ghost")
     if report_file:
         check_parent(report_file)
     if not dry_run:
         check_target(target, force=force)
     subject = prepare(source, weights=weights, pretrained=pretrained)
-    with stage("planning"):
-        plan = given or uniform_plan(
-            subject, spec, include, exclude, stem=stem, all_eligible=all_eligible
+    data = read_calibration(subject, calibration, images) if calibration else None
+    patterns = {"stem": stem, "all_eligible": all_eligible}
+    if budget:
+        plan = budget_plan(
+            subject,
+            budget,
+            include,
+            exclude,
+            **patterns,
+            images=data,
+            sensitivity_file=sensitivity,
         )
-    with stage("converting"):
-        ghost = ghostify.convert(subject.network, subject.example, plan=plan)
+    else:
+        with stage("planning"):
+            plan = given or uniform_plan(subject, spec, include, exclude, **patterns)
+    with layer_progress("converting") as progress:
+        ghost = ghostify.convert(
+            subject.network,
+            subject.example,
+            plan=plan,
+            init=init and init.value,
+            calibration=data,
+            local_steps=local_steps,
+            progress=progress,
+        )
     with stage("counting"):
         document = ghostify.compare(subject.network, ghost, subject.example, name=model).document()
     if not dry_run:
@@ -81,15 +141,14 @@ def convert(
     if report_file and write_form:
         write_text(report_file, write_form(document))
     if not dry_run:
-        note(f"Saved to {target}. Its cheap kernels are random: train it before use.")
+        note(f"Saved to {target}.")
 
 
 def _given_plan(context: typer.Context, file: Path | None) -> Plan | None:
     if file is None:
         return None
     for name in _PLANNING:
-        given = context.get_parameter_source(name)
-        if given is not None and given.name == "COMMANDLINE":
+        if is_given(context, name):
             option = name.replace("_", "-")
             raise GhostifyError(f"--plan already decides what --{option} would: drop one")
     return read_plan(file)

@@ -76,6 +76,36 @@ AllEligible = Annotated[
     ),
 ]
 
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="PATH",
+        help="Images of the kind the network is for, no labels: a folder, or a file with one "
+        "tensor (.pt, .safetensors, .npy).",
+    ),
+]
+Images = Annotated[
+    int, typer.Option("--images", min=1, help="How many images of --calibration to use at most.")
+]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="COST=LIMIT",
+        help="Choose the ratio of each layer: macs=0.5 (of the original), params=4M, 'macs<=2G'. "
+        "May be repeated.",
+    ),
+]
+SensitivityFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--sensitivity",
+        metavar="FILE",
+        help="For --budget: what replacing each layer does, from ghostify sensitivity.",
+    ),
+]
+
 
 class Format(StrEnum):
     """How a document is printed on stdout."""
@@ -120,3 +150,9 @@ def _parse_argument(text: str) -> tuple[str, Any]:
         return key, json.loads(value)
     except json.JSONDecodeError:
         return key, {"True": True, "False": False, "None": None}.get(value, value)
+
+
+def is_given(context: typer.Context, *names: str) -> bool:
+    """Whether the user wrote one of these options."""
+    sources = [context.get_parameter_source(name) for name in names]
+    return any(source is not None and source.name == "COMMANDLINE" for source in sources)

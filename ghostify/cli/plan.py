@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ghostify import GhostSpec
+from ghostify import GhostifyError, GhostSpec
 from ghostify.cli import options
+from ghostify.cli.options import is_given
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import prepare, uniform_plan
+from ghostify.cli.workflow import budget_plan, prepare, read_calibration, uniform_plan
 from ghostify.files import check_parent, write_text
 
 
 def plan(
+    context: typer.Context,
     model: options.ModelName,
     out: Annotated[
         Path | None,
@@ -26,19 +28,53 @@ def plan(
     exclude: options.Exclude = None,
     stem: options.Stem = False,
     all_eligible: options.AllEligible = False,
+    budget: options.Budget = None,
+    sensitivity: options.SensitivityFile = None,
+    calibration: options.Calibration = None,
+    images: options.Images = 256,
+    try_out: Annotated[
+        bool,
+        typer.Option(
+            "--try",
+            help="With --budget and --calibration: convert by several plans, and take the one "
+            "that agrees most with the original on images held out.",
+        ),
+    ] = False,
+    weights: options.Weights = None,
+    pretrained: options.Pretrained = False,
     input: options.Input = None,
     model_arg: options.ModelArgs = None,
 ) -> None:
     """Write what convert would do as JSON, to be edited and given to convert --plan.
 
-    Example: ghostify plan resnet50 --ratio 2 -o plan.json
+    Examples: ghostify plan resnet50 --ratio 2 -o plan.json;
+    ghostify plan resnet50 --pretrained --calibration photographs --budget macs=0.5 -o plan.json
     """
     spec = GhostSpec(ratio, kernel)
     if out is not None:
         check_parent(out)
-    subject = prepare(options.source_of(model, input, model_arg))
-    with stage("planning"):
-        made = uniform_plan(subject, spec, include, exclude, stem=stem, all_eligible=all_eligible)
+    if budget and is_given(context, "ratio", "kernel"):
+        raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")
+    if try_out and not (budget and calibration):
+        raise GhostifyError("--try needs --budget and --calibration")
+    source = options.source_of(model, input, model_arg)
+    subject = prepare(source, weights=weights, pretrained=pretrained)
+    patterns = {"stem": stem, "all_eligible": all_eligible}
+    if budget:
+        data = read_calibration(subject, calibration, images) if calibration else None
+        made = budget_plan(
+            subject,
+            budget,
+            include,
+            exclude,
+            **patterns,
+            images=data,
+            sensitivity_file=sensitivity,
+            try_out=try_out,
+        )
+    else:
+        with stage("planning"):
+            made = uniform_plan(subject, spec, include, exclude, **patterns)
     if out is None:
         print(made.to_json(), end="")
         return

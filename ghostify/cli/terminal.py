@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table as RichTable
 
 from ghostify.reporting.document import WIDTH
 
 if TYPE_CHECKING:
+    from ghostify.initializers import Progress
     from ghostify.reporting.document import Document, Table
 
 
@@ -23,6 +26,22 @@ def stage(doing: str) -> Iterator[None]:
     """Show what is being done, on stderr, while it lasts; nothing where that is no terminal."""
     with Console(stderr=True).status(f"{escape(doing)} ..."):
         yield
+
+
+@contextmanager
+def layer_progress(doing: str) -> Iterator[Progress]:
+    """A bar on stderr, one step a layer, with the layer's name and its error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Bar(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(escape(doing), total=None)
+
+        def show_step(name: str, done: int, total: int, residual: float | None) -> None:
+            error = "" if residual is None else f", error {residual:.2%}"
+            text = escape(f"{doing} {name}{error}")
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield show_step
 
 
 def note(text: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, ModelSource, Plan
+from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity
 from ghostify.cli.options import Format
-from ghostify.cli.terminal import note, show, stage
+from ghostify.cli.terminal import layer_progress, note, show, stage
 from ghostify.reporting.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -47,6 +47,69 @@ def prepare(
             loaded = zoo.load_weights(network, weights)
         note(f"{weights}: {loaded}")
     return Subject(network, zoo.example(source), source)
+
+
+def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
+    """The images that the user gave, as the network wants them.
+
+    Raises:
+        GhostifyError: if there are none that can be read.
+    """
+    from ghostify.calibration import load_images, preprocessing_of
+
+    size = tuple(subject.example.shape[1:])
+    if len(size) != 3:
+        raise GhostifyError(f"--calibration takes images, and the input is {size}: use Python")
+    ways = preprocessing_of(subject.network, subject.source.name, channels=size[0])
+    with stage(f"reading {path}"):
+        loaded = load_images(path, input_size=size, limit=images, **asdict(ways))
+    for skipped in loaded.skipped:
+        note(f"skipped: {skipped}")
+    return loaded.images
+
+
+def budget_plan(
+    subject: Subject,
+    budget: list[str],
+    include: list[str] | None,
+    exclude: list[str] | None,
+    *,
+    stem: bool,
+    all_eligible: bool,
+    images: Tensor | None,
+    sensitivity_file: Path | None,
+    try_out: bool = False,
+) -> Plan:
+    """The plan that keeps most within the budget: by measurements from a file, or new ones."""
+    rules = {
+        "include": include or (),
+        "exclude": exclude or (),
+        "stem": stem,
+        "all_eligible": all_eligible,
+    }
+    if sensitivity_file is not None:
+        try:
+            sensitivity = Sensitivity.from_json(sensitivity_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise GhostifyError(f"{sensitivity_file}: {error}") from error
+    else:
+        with layer_progress("measuring") as progress:
+            sensitivity = ghostify.measure_sensitivity(
+                subject.network, subject.example, calibration=images, progress=progress
+            )
+    if try_out:
+        with layer_progress("trying") as progress:
+            return ghostify.search(
+                subject.network,
+                subject.example,
+                budget=budget,
+                calibration=images,
+                sensitivity=sensitivity,
+                progress=progress,
+                **rules,
+            )
+    sites = ghostify.analyze(subject.network, subject.example)
+    return ghostify.plan(sites, budget=budget, sensitivity=sensitivity, **rules)
 
 
 def uniform_plan(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ghostify.initializers.calibrated import calibrated
-from ghostify.initializers.random import random
+from ghostify.initializers.calibrated import from_data
+from ghostify.initializers.random import draw
 from ghostify.initializers.task import Progress, Task, silent
-from ghostify.initializers.weights import weights
+from ghostify.initializers.weights import from_weights
 from ghostify.spec import GhostifyError
 
 Initializer = Callable[[Task], dict[str, float]]
 
 INITIALIZERS: dict[str, Initializer] = {
-    "random": random,
-    "weights": weights,
-    "calibrated": calibrated,
+    "random": draw,
+    "weights": from_weights,
+    "calibrated": from_data,
 }
 
 __all__ = ["INITIALIZERS", "Initializer", "Progress", "Task", "find_initializer", "silent"]

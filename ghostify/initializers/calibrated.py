@@ -29,11 +29,10 @@ RIDGE = 1e-2
 _POSITIONS = 16384
 _PRODUCTS = 1.5e11
 _IMAGES_FOR_IMPORTANCE = 256
-_WAITING_BYTES = 2**29
 
 
 @torch.no_grad()
-def calibrated(task: Task) -> dict[str, float]:
+def from_data(task: Task) -> dict[str, float]:
     """Fit site by site in the order of execution, with few images and no labels.
 
     Inputs come from the network as converted so far, targets from the original. All filters of a
@@ -53,7 +52,7 @@ def calibrated(task: Task) -> dict[str, float]:
     targets = observe(task.original, task.batches, wanted)
     _check_finite(targets)
     counts = importance(
-        task.original, _first_images(task.batches, _IMAGES_FOR_IMPORTANCE), task.sites
+        task.original, first_images(task.batches, _IMAGES_FOR_IMPORTANCE), task.sites
     )
     names = _from_first_site(list(targets), task.sites)
     modules = {name: task.converted.get_submodule(name) for name in names}
@@ -61,15 +60,15 @@ def calibrated(task: Task) -> dict[str, float]:
     exchange(task.converted, {modules[name]: pending[name] for name in names})
     residuals = {}
     try:
-        with Lockstep(task.converted, task.batches, _WAITING_BYTES) as lockstep:
+        with Lockstep(task.converted, task.batches) as lockstep:
             for number, name in enumerate(names, 1):
                 module, seen = modules[name], targets.pop(name)
                 if isinstance(module, GhostModule):
-                    sample, weight = _gather(lockstep, name, pending[name], seen, module.dw_size)
+                    sample, weight = aligned_sample(lockstep, name, pending[name], seen, module.dw_size)
                     fitted = _fill_ghost(task, name, module, sample, weight, counts.get(name))
                     residuals[name] = fitted.residual
                 elif seen.calls == 1:
-                    _refit_dense(task, name, module, *_gather(lockstep, name, pending[name], seen))
+                    _refit_dense(task, name, module, *aligned_sample(lockstep, name, pending[name], seen))
                 pending[name].install(module)
                 task.progress(name, number, len(names), residuals.get(name))
     finally:
@@ -77,7 +76,7 @@ def calibrated(task: Task) -> dict[str, float]:
     return residuals
 
 
-def _gather(
+def aligned_sample(
     lockstep: Lockstep, name: str, pending: Pending, targets: Targets, dw_size: int = 1
 ) -> tuple[Sample, Tensor]:
     """The layer's inputs in the converted network with their targets, and its old weight.
@@ -221,7 +220,8 @@ def _from_first_site(names: list[str], sites: Sequence[str]) -> list[str]:
     return names[first:]
 
 
-def _first_images(batches: Sequence[Example], number: int) -> list[Example]:
+def first_images(batches: Sequence[Example], number: int) -> list[Example]:
+    """About so many images, from the beginning."""
     chosen, images = [], 0
     for batch in batches:
         if images >= number:

@@ -39,6 +39,11 @@ class Choice:
         return np.argsort(np.concatenate([self.intrinsic, self.ghosts]))
 
 
+def total_error(cost: Array, own: Array, choice: Choice) -> float:
+    """The sum of errors of all maps under a choice."""
+    return float(cost[choice.sources, choice.ghosts].sum() + own[choice.intrinsic].sum())
+
+
 def choose(cost: Array, own: Array, intrinsic: int) -> Choice:
     """Divide maps into intrinsic ones and ghosts so that the sum of errors is small.
 

@@ -99,20 +99,11 @@ def fit_to_sample(
     """
     y_mean, variance, offset, own = _first_moments(sample, weight)
     bias = offset.to(weight)
-
-    def maps(chosen: slice | Tensor, wanted: slice | Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        map_bias = bias[chosen] if bias_in_maps else None
-        for windows, valid, targets in sample.chunks():
-            z = sample.maps(windows, valid, weight[chosen], map_bias)
-            yield z, (targets - y_mean.to(targets))[:, wanted]
-
-    def moments(chosen: slice) -> tuple[Tensor, Tensor]:
-        return covariances(maps(chosen, slice(None)))[:2]
-
-    cost = pair_errors(moments, variance.to(weight), sample.dw_size)
+    maps = _Maps(sample, weight, bias if bias_in_maps else None, y_mean)
+    cost = pair_errors(maps.moments, variance.to(weight), sample.dw_size)
     choice = _choice(cost, own, importance, intrinsic)
     centres, ghosts, sources = _indices(choice, weight.device)
-    covariance, cross, mean = covariances(maps(centres, ghosts), sources)
+    covariance, cross, mean = covariances(maps.chunks(centres, ghosts), sources)
     covariance, mean = covariance[sources], mean[sources]
     kernel = best_kernels(covariance, cross)
     error = own.clone()
@@ -128,6 +119,34 @@ def fit_to_sample(
         variance=variance,
         importance=importance.double(),
     )
+
+
+def sample_errors(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """``(n, n)``, the error of each map as a ghost of each other; ``(n,)``, that of its filter."""
+    y_mean, variance, _, own = _first_moments(sample, weight)
+    maps = _Maps(sample, weight, None, y_mean)
+    return pair_errors(maps.moments, variance.to(weight), sample.dw_size), own
+
+
+@dataclass
+class _Maps:
+    """Candidate maps around the sample's positions, with the centred targets."""
+
+    sample: Sample
+    weight: Tensor
+    bias: Tensor | None
+    target_mean: Tensor
+
+    def chunks(
+        self, chosen: slice | Tensor, wanted: slice | Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        bias = None if self.bias is None else self.bias[chosen]
+        for windows, valid, targets in self.sample.chunks():
+            z = self.sample.maps(windows, valid, self.weight[chosen], bias)
+            yield z, (targets - self.target_mean.to(targets))[:, wanted]
+
+    def moments(self, chosen: slice) -> tuple[Tensor, Tensor]:
+        return covariances(self.chunks(chosen, slice(None)))[:2]
 
 
 def fit_to_filters(
@@ -171,7 +190,8 @@ def fit_to_filters(
 
 def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean and variance of the targets; what must be added to the filters' maps, and the variance
-    of what these then lack. All ``(n,)``, in float64."""
+    of what these then lack. All ``(n,)``, in float64.
+    """
     kernel = (weight.shape[2], weight.shape[3])
     y, y2, lack, lack2 = (
         torch.zeros(len(weight), dtype=torch.float64, device=weight.device) for _ in range(4)

@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_leaves
 from ghostify.spec import Example, GhostifyError, split_example
 from ghostify.spec.errors import first_line
 
+WAITING_BYTES = 2**29
+
 _current = threading.local()
 
 
@@ -59,7 +61,9 @@ class Lockstep(AbstractContextManager["Lockstep"]):
     result.
     """
 
-    def __init__(self, model: nn.Module, batches: Sequence[Example], limit: int) -> None:
+    def __init__(
+        self, model: nn.Module, batches: Sequence[Example], limit: int = WAITING_BYTES
+    ) -> None:
         self.model = model
         self.batches = batches
         self.limit = limit

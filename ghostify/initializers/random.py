@@ -5,7 +5,7 @@ from __future__ import annotations
 from ghostify.initializers.task import Task
 
 
-def random(task: Task) -> dict[str, float]:
+def draw(task: Task) -> dict[str, float]:
     """Draw both halves of every Ghost module anew, as ``torch.nn.Conv2d`` draws (He et al., 2015).
 
     Returns:

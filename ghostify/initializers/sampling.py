@@ -171,6 +171,20 @@ class Sample:
         )
         return windows, valid, targets
 
+    def narrowed(self, dw_size: int) -> Sample:
+        """The same positions for a smaller cheap kernel."""
+        if dw_size == self.dw_size:
+            return self
+        less = (self.dw_size - dw_size) // 2
+        inner = slice(less, self.dw_size - less)
+        rows, columns = (slice(less * step, -less * step) for step in self.stride)
+        return replace(
+            self,
+            windows=self.windows[:, :, rows, columns],
+            valid=self.valid[:, inner, inner],
+            dw_size=dw_size,
+        )
+
     def patches(self, windows: Tensor, kernel: tuple[int, int]) -> Tensor:
         """``(N, c, k, k')``: the part of each window that the position itself is made of."""
         reach = self.dw_size // 2

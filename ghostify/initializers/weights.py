@@ -13,7 +13,7 @@ from ghostify.layers import GhostModule
 
 
 @torch.no_grad()
-def weights(task: Task) -> dict[str, float]:
+def from_weights(task: Task) -> dict[str, float]:
     """Keep the filters that serve best as intrinsic ones, and fit cheap kernels to the others.
 
     As if the input were pixels independent of each other. A map counts by what its batch norm
@@ -39,18 +39,14 @@ def weights(task: Task) -> dict[str, float]:
 
 def fit_without_data(layer: nn.Conv2d, ghost: GhostModule, norm: nn.Module | None) -> Fit:
     """Numbers for ``ghost`` from the filters of ``layer`` and the batch norm that reads it."""
-    weight = effective_weight(layer)
-    bias = layer.bias
-    if norm is None:
-        importance = 1 / weight.flatten(1).square().sum(1).clamp_min(1e-20)
-        mean = torch.zeros_like(importance) if bias is None else bias
-    else:
-        importance = 1 / (norm.get_buffer("running_var") + norm.eps)  # type: ignore[operator]
-        if isinstance(norm.weight, Tensor):
-            importance = importance * norm.weight.square()
+    moments = filter_moments(layer, ghost.dw_size)
+    importance, bias = map_importance(moments.weight, norm), layer.bias
+    if norm is not None:
         mean = norm.get_buffer("running_mean")
+    else:
+        mean = torch.zeros_like(importance) if bias is None else bias
     return fit_to_filters(
-        FilterMoments(weight, as_pair(layer.stride), as_pair(layer.dilation), ghost.dw_size),
+        moments,
         mean,
         bias,
         importance,
@@ -59,6 +55,22 @@ def fit_without_data(layer: nn.Conv2d, ghost: GhostModule, norm: nn.Module | Non
     )
 
 
+def filter_moments(layer: nn.Conv2d, dw_size: int) -> FilterMoments:
+    """The moments of a layer's maps, from its filters."""
+    weight = effective_weight(layer)
+    return FilterMoments(weight, as_pair(layer.stride), as_pair(layer.dilation), dw_size)
+
+
+@torch.no_grad()
+def map_importance(weight: Tensor, norm: nn.Module | None) -> Tensor:
+    """``(n,)``: what an error in each map counts, by the batch norm that reads it."""
+    if norm is None:
+        return 1 / weight.flatten(1).square().sum(1).clamp_min(1e-20)
+    scale = 1 / (norm.get_buffer("running_var") + norm.eps)  # type: ignore[operator]
+    return scale * norm.weight.square() if isinstance(norm.weight, Tensor) else scale
+
+
+@torch.no_grad()
 def effective_weight(layer: nn.Conv2d) -> Tensor:
     """``(n, c, k, k')``, as the layer convolves with it, after any standardisation."""
     return call_of(layer, (layer.weight.new_zeros(1, layer.in_channels, 64, 64),)).weight

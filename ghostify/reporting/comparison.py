@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from torch import nn
 
+from ghostify.agreement import agreement
 from ghostify.analysis import analyze
+from ghostify.calibration import as_batches
 from ghostify.costs import conv_macs
 from ghostify.costs.counting import count
 from ghostify.reporting.report import KeptSite, ReplacedSite, Report
-from ghostify.spec import Example, GhostifyError, Plan, describe_example
+from ghostify.spec import Example, Fidelity, GhostifyError, Plan, describe_example
 
 
 def compare(
-    model: nn.Module, converted: nn.Module, example: Example, *, name: str | None = None
+    model: nn.Module,
+    converted: nn.Module,
+    example: Example,
+    *,
+    name: str | None = None,
+    data: Any = None,
 ) -> Report:
-    """Report what the conversion of ``model`` to ``converted`` saved.
+    """Report what the conversion of ``model`` to ``converted`` saved, and what it has kept.
 
     Args:
         model: the original.
         converted: what `convert` made of it, or `load` read back.
         example: an input of both; maps and MACs are those of this batch.
         name: what the report calls the model; its class name by default.
+        data: images to compare the outputs of both on, in any form that `convert` takes for its
+            calibration. Without, the report says what was measured when converting.
 
     Raises:
         GhostifyError: if ``converted`` was not made by `convert` from such a model, or does not run
@@ -45,6 +57,10 @@ def compare(
     before, after = count(model, example), count(converted, example)
     if before.counter != after.counter:
         before, after = (count(m, example, counter="torch") for m in (model, converted))
+    fidelity = Fidelity.find(converted)
+    if data is not None:
+        measured = agreement(model, converted, as_batches(data, example))
+        fidelity = replace(fidelity or Fidelity("unknown"), agreement=measured)
     return Report(
         model=name or type(model).__name__,
         input=describe_example(example),
@@ -52,4 +68,5 @@ def compare(
         kept=tuple(kept),
         before=before,
         after=after,
+        fidelity=fidelity,
     )

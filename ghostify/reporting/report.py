@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
@@ -11,7 +11,7 @@ from ghostify.costs import conv_macs, conv_params, eq4_speedup, ghost_macs, ghos
 from ghostify.costs.counting import Count
 from ghostify.reporting.document import Column, Document, Table, si, summarize_names
 from ghostify.reporting.formats import to_csv, to_json, to_markdown, to_text
-from ghostify.spec import ConvSite, GhostSpec
+from ghostify.spec import ConvSite, Fidelity, GhostSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Report:
         replaced: every Ghost module beside the convolution it stands for.
         kept: every convolution that stayed.
         before, after: costs of the original and of the converted model, by the same counter.
+        fidelity: how much of the original was kept, as far as that was measured.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Report:
     kept: tuple[KeptSite, ...]
     before: Count
     after: Count
+    fidelity: Fidelity | None = None
 
     @property
     def params_ratio(self) -> float:
@@ -100,7 +102,9 @@ class Report:
         """The report's content in the shape that all formats and the terminal print."""
         return Document(
             title=f"{self.model}, input {self.input}, {_describe(r.ghost for r in self.replaced)}",
-            tables=tuple(filter(None, [self._replaced(), self._kept(), self._totals()])),
+            tables=tuple(
+                filter(None, [self._replaced(), self._kept(), self._totals(), self._fidelity()])
+            ),
             notes=self._notes(),
             records=tuple(self._records()),
             data=self._data(),
@@ -127,7 +131,9 @@ class Report:
         mixed = len({row.ghost for row in self.replaced}) > 1
         columns = [Column("layer"), Column("geometry"), Column("map")]
         columns += [Column("s, d")] if mixed else []
-        columns += [Column(word, numeric=True) for word in ("parameters", "MACs", "factor")]
+        residuals = self._residuals
+        words = ["parameters", "MACs", "factor", *(["error"] if residuals else [])]
+        columns += [Column(word, numeric=True) for word in words]
         rows = []
         for row in self.replaced:
             spec = [f"{row.ghost.ratio:g}, {row.ghost.dw_size}"] if mixed else []
@@ -140,6 +146,7 @@ class Report:
                     f"{si(row.params_before)}→{si(row.params_after)}",
                     f"{si(row.macs_before)}→{si(row.macs_after)}",
                     f"{row.factor:.2f}",
+                    *([_share(residuals.get(row.site.name))] if residuals else []),
                 )
             )
         return Table(f"Replaced: {len(rows)}", tuple(columns), tuple(rows))
@@ -189,6 +196,25 @@ class Report:
         headings = ("before", "after", "ratio", "Eq. 4")
         return Table("Totals", (Column(""), *(Column(h, numeric=True) for h in headings)), rows)
 
+    @property
+    def _residuals(self) -> Mapping[str, float]:
+        return self.fidelity.residuals if self.fidelity else {}
+
+    def _fidelity(self) -> Table | None:
+        """What is left of the original's outputs, on images it was not fitted to."""
+        if self.fidelity is None or self.fidelity.agreement is None:
+            return None
+        found = self.fidelity.agreement
+        rows = [("outputs, relative error", _share(found.relative_error))]
+        if found.top1 is not None and found.kl is not None:
+            rows = [
+                ("same most likely class (top-1)", f"{found.top1:.1%}"),
+                ("KL divergence", f"{found.kl:.3g} nats"),
+                *rows,
+            ]
+        title = f"Agreement with the original, before training, on {found.images} other images"
+        return Table(title, (Column(""), Column("", numeric=True)), tuple(rows))
+
     def _notes(self) -> tuple[str, ...]:
         notes = [
             f"MACs are multiply-accumulates as {self.before.counter} counts them; papers call them "
@@ -200,14 +226,15 @@ class Report:
         if uncounted := self.before.uncounted | self.after.uncounted:
             listed = ", ".join(name.removeprefix("aten::") for name in sorted(uncounted))
             notes.append(f"Not counted by fvcore: {listed}.")
-        return tuple(notes)
+        return (*notes, *_notes_on(self.fidelity))
 
     def _records(self) -> Iterable[dict[str, Any]]:
         for row in self.replaced:
-            yield _record(row.site, row.ghost, "", row.params_after, row.macs_after)
+            record = _record(row.site, row.ghost, "", row.params_after, row.macs_after)
+            yield record | {"error": self._residuals.get(row.site.name)}
         for kept in self.kept:
             params = conv_params(kept.site.geometry)
-            yield _record(kept.site, None, kept.reason, params, kept.macs)
+            yield _record(kept.site, None, kept.reason, params, kept.macs) | {"error": None}
 
     def _data(self) -> dict[str, Any]:
         return {
@@ -219,8 +246,28 @@ class Report:
             "macs_ratio": self.macs_ratio,
             "replaced_macs": list(self.replaced_macs),
             "eq4_speedup": self.eq4_speedup,
+            "fidelity": self.fidelity and self.fidelity.to_dict(),
             "layers": list(self._records()),
         }
+
+
+def _notes_on(fidelity: Fidelity | None) -> tuple[str, ...]:
+    if fidelity is None:
+        return ("Cheap kernels are random: train this network before use.",)
+    fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
+    notes = [f"Initialisation: {fidelity.init}{fitted}."]
+    if fidelity.residuals:
+        of = "maps" if fidelity.images else "filters"
+        notes.append(f"error is that of a layer's {of} over their variance, by importance.")
+    if fidelity.init == "weights":
+        notes.append(
+            "Made from the weights alone: --calibration with 64 to 512 images keeps far more."
+        )
+    return (*notes, *fidelity.notes)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2%}" if value < 0.1 else f"{value:.1%}"
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -72,8 +72,6 @@ class Fidelity:
             entries = dict(data)
             agreement = entries.pop("agreement")
             notes = tuple(entries.pop("notes"))
-            return cls(
-                **entries, agreement=agreement and Agreement(**agreement), notes=notes
-            )
+            return cls(**entries, agreement=agreement and Agreement(**agreement), notes=notes)
         except (TypeError, KeyError, ValueError) as error:
             raise GhostifyError(f"not a record of fidelity: {error}") from error

@@ -1,0 +1,59 @@
+"""``ghostify compare``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.cli import options
+from ghostify.cli.options import Format
+from ghostify.cli.terminal import stage
+from ghostify.cli.workflow import prepare, print_document, read_calibration
+
+
+def compare(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="The original, if the folder cannot say."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="Compare the outputs on these images: a folder, or a file with one tensor. The "
+            "original needs its weights: --weights or --pretrained.",
+        ),
+    ] = None,
+    images: options.Images = 256,
+    weights: options.Weights = None,
+    pretrained: options.Pretrained = False,
+    input: options.Input = None,
+    model_arg: options.ModelArgs = None,
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Print the report of a saved conversion again, and how much it has kept.
+
+    Example: ghostify compare resnet50-ghost --data photographs --pretrained
+    """
+    if data is not None and weights is None and not pretrained and model is None:
+        raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
+    with stage("loading torch"):
+        from ghostify.artifact import read_source
+    source = read_source(folder) if model is None else options.source_of(model, input, model_arg)
+    subject = prepare(source, weights=weights, pretrained=pretrained)
+    with stage(f"loading {folder}"):
+        ghost = ghostify.load(folder, subject.network)
+    found = read_calibration(subject, data, images) if data else None
+    with stage("comparing"):
+        report = ghostify.compare(
+            subject.network, ghost, subject.example, name=source.name, data=found
+        )
+    print_document(report.document(), format)

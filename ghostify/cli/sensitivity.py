@@ -1,0 +1,60 @@
+"""``ghostify sensitivity``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import ghostify
+from ghostify.cli import options
+from ghostify.cli.options import Format
+from ghostify.cli.terminal import layer_progress, note, stage
+from ghostify.cli.workflow import prepare, print_document, read_calibration
+from ghostify.files import check_parent, write_text
+
+
+def sensitivity(
+    model: options.ModelName,
+    calibration: options.Calibration = None,
+    images: options.Images = 256,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Keep the measurements, for plan --sensitivity."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw them: .png or .svg."),
+    ] = None,
+    weights: options.Weights = None,
+    pretrained: options.Pretrained = False,
+    input: options.Input = None,
+    model_arg: options.ModelArgs = None,
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Show what replacing each layer alone would do to the output, and what it would save.
+
+    Example: ghostify sensitivity resnet50 --pretrained --calibration photographs -o resnet50.json
+    """
+    for file in filter(None, (out, plot)):
+        check_parent(file)
+    source = options.source_of(model, input, model_arg)
+    subject = prepare(source, weights=weights, pretrained=pretrained)
+    data = read_calibration(subject, calibration, images) if calibration else None
+    with layer_progress("measuring") as progress:
+        measured = ghostify.measure_sensitivity(
+            subject.network, subject.example, calibration=data, progress=progress
+        )
+    with stage("counting"):
+        from ghostify.reporting.sensitivities import list_sensitivity, plot_sensitivity
+
+        sites = ghostify.analyze(subject.network, subject.example)
+    if plot is not None:
+        plot_sensitivity(measured, sites, plot, title=model)
+    if out is not None:
+        write_text(out, measured.to_json())
+        note(f"Kept in {out}: ghostify plan {model} --budget macs=0.5 --sensitivity {out}")
+    print_document(list_sensitivity(measured, sites, model=model), format)

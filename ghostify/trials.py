@@ -1,0 +1,120 @@
+"""Try plans by converting, and take the one that keeps most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+from torch import nn
+
+from ghostify.analysis import analyze
+from ghostify.conversion import convert
+from ghostify.initializers import Progress, silent
+from ghostify.planning import CANDIDATES, plan
+from ghostify.planning.budget import Budgets
+from ghostify.sensing import measure_sensitivity
+from ghostify.spec import (
+    ConvSite,
+    Example,
+    Fidelity,
+    GhostifyError,
+    GhostSpec,
+    Plan,
+    Sensitivity,
+)
+
+_FINEST = 1 / 64
+_HIGHEST = 64.0
+
+
+def search(
+    model: nn.Module,
+    example: Example,
+    *,
+    budget: Budgets,
+    calibration: Any,
+    sensitivity: Sensitivity | None = None,
+    progress: Progress = silent,
+    **rules: Any,
+) -> Plan:
+    """The plan within a budget whose conversion agrees most with the original.
+
+    Damages of single sites are taken to add up, which they only nearly do. So three plans are
+    converted and compared on held-out images: the one by the sensitivity, the one by its squares,
+    which spreads the damage over more sites, and the uniform ratio that meets the budget.
+
+    Args:
+        model: the original.
+        example: an input, as in `analyze`.
+        budget: as in `plan`.
+        calibration: at least ten images, as in `convert`.
+        sensitivity: from `measure_sensitivity`; measured here if it is not given.
+        progress: called with each layer that is done.
+        **rules: ``include``, ``exclude``, ``stem`` and ``all_eligible``, as in `plan`.
+
+    Raises:
+        GhostifyError: as `plan` and `convert` do, and if there are too few images to hold any out.
+    """
+    if sensitivity is None:
+        sensitivity = measure_sensitivity(
+            model, example, calibration=calibration, progress=progress
+        )
+    sites = analyze(model, example)
+    best, least = None, inf
+    for tried in _plans(sites, budget, sensitivity, rules):
+        converted = convert(
+            model, example, plan=tried, calibration=calibration, verify=False, progress=progress
+        )
+        fidelity = Fidelity.find(converted)
+        if fidelity is None or fidelity.agreement is None:
+            raise GhostifyError("to compare plans takes at least ten calibration images")
+        found = fidelity.agreement
+        lost = found.relative_error if found.kl is None else found.kl
+        if lost < least:
+            best, least = tried, lost
+    assert best is not None
+    return best
+
+
+def _plans(
+    sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, rules: dict[str, Any]
+) -> Iterator[Plan]:
+    yield plan(sites, budget=budget, sensitivity=measured, **rules)
+    squares = {
+        name: {ghost: damage**2 for ghost, damage in damages.items()}
+        for name, damages in measured.damages.items()
+    }
+    yield plan(sites, budget=budget, sensitivity=replace(measured, damages=squares), **rules)
+    yield uniform_within(sites, budget, measured, **rules)
+
+
+def uniform_within(
+    sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, **rules: Any
+) -> Plan:
+    """One ratio for all sites, the lowest that meets the budget.
+
+    Raises:
+        GhostifyError: if none does.
+    """
+    size = CANDIDATES[0].dw_size
+
+    def planned(ratio: float) -> Plan:
+        return plan(
+            sites,
+            budget=budget,
+            candidates=[GhostSpec(ratio, size)],
+            totals=measured.totals,
+            **rules,
+        )
+
+    low, high = 1.0, _HIGHEST
+    found = planned(high)
+    while high - low > _FINEST:
+        middle = (low + high) / 2
+        try:
+            found, high = planned(middle), middle
+        except GhostifyError:
+            low = middle
+    return found
