@@ -13,10 +13,11 @@ from ghostify.calibration import as_batches
 from ghostify.costs.counting import count
 from ghostify.dry_run import materialized
 from ghostify.initializers import Progress, silent
-from ghostify.initializers.calibrated import aligned_sample, first_images
+from ghostify.initializers.calibrated import first_images
 from ghostify.initializers.choice import choose, total_error
 from ghostify.initializers.fit import sample_errors
 from ghostify.initializers.followers import followers
+from ghostify.initializers.gathering import aligned_sample
 from ghostify.initializers.importance import floored, importance
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
 from ghostify.initializers.pairs import pair_errors

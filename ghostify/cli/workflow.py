@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity
@@ -81,7 +81,7 @@ def budget_plan(
     try_out: bool = False,
 ) -> Plan:
     """The plan that keeps most within the budget: by measurements from a file, or new ones."""
-    rules = {
+    rules: dict[str, Any] = {
         "include": include or (),
         "exclude": exclude or (),
         "stem": stem,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ghostify.calibration import images_in
 from ghostify.initializers.fit import Fit, fit_to_sample
+from ghostify.initializers.gathering import aligned_sample, own_maps
 from ghostify.initializers.importance import floored, importance
 from ghostify.initializers.local_steps import polish
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
 from ghostify.initializers.ridge import refit
-from ghostify.initializers.sampling import Call, Sample, Sampler, call_of, draw_positions
-from ghostify.initializers.targets import Targets, as_maps, key, observe
+from ghostify.initializers.sampling import Sample
+from ghostify.initializers.targets import Targets, observe
 from ghostify.initializers.task import Task
 from ghostify.layers import GhostModule
 from ghostify.narrowing import is_filterwise
@@ -64,44 +63,20 @@ def from_data(task: Task) -> dict[str, float]:
             for number, name in enumerate(names, 1):
                 module, seen = modules[name], targets.pop(name)
                 if isinstance(module, GhostModule):
-                    sample, weight = aligned_sample(lockstep, name, pending[name], seen, module.dw_size)
+                    sample, weight = aligned_sample(
+                        lockstep, name, pending[name], seen, module.dw_size
+                    )
                     fitted = _fill_ghost(task, name, module, sample, weight, counts.get(name))
                     residuals[name] = fitted.residual
                 elif seen.calls == 1:
-                    _refit_dense(task, name, module, *aligned_sample(lockstep, name, pending[name], seen))
+                    _refit_dense(
+                        task, name, module, *aligned_sample(lockstep, name, pending[name], seen)
+                    )
                 pending[name].install(module)
                 task.progress(name, number, len(names), residuals.get(name))
     finally:
         exchange(task.converted, {pending[name]: modules[name] for name in names})
     return residuals
-
-
-def aligned_sample(
-    lockstep: Lockstep, name: str, pending: Pending, targets: Targets, dw_size: int = 1
-) -> tuple[Sample, Tensor]:
-    """The layer's inputs in the converted network with their targets, and its old weight.
-
-    Where a network decides itself what a layer works on (a detector's regions), the original's
-    maps may be those of something else; then the old weights say what to aim at.
-    """
-    layer = pending.layer
-    sampler = Sampler(dw_size, sum(len(values) for _, values in targets.samples.values()))
-    call, aligned = None, True
-    for batch, number, arguments in lockstep.arrivals(pending, targets.calls):
-        call = _call(layer, arguments)
-        size, values = targets.samples.get((batch, number), (None, None))
-        wanted = 0 if values is None else len(values)
-        drawn = draw_positions(key(name, batch, number), len(call.x), call.output, wanted)
-        if values is None or size != call.output or len(drawn) != wanted:
-            aligned = False
-            values = call.x.new_zeros(len(drawn), len(call.weight))
-        sampler.add(call, drawn, values)
-    sample = sampler.sample()
-    if call is None or sample is None:
-        raise GhostifyError(f"no image of the calibration data comes by {name} when converted")
-    if not aligned or not _resembles(sample, call.weight):
-        _aim_at_own_maps(sample, call)
-    return sample, call.weight
 
 
 def _fill_ghost(
@@ -139,57 +114,21 @@ def _fill_ghost(
     return fitted
 
 
-def _refit_dense(
-    task: Task, name: str, layer: nn.Module, sample: Sample, weight: Tensor
-) -> None:
+def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight: Tensor) -> None:
     own = layer.get_parameter("weight")
     if not torch.equal(own.view_as(weight), weight):
         return  # standardised: the layer's weight is not the one it convolves with
     follower = name in task.followers
     new = refit(sample, weight, RIDGE, intercept=follower or layer.bias is not None)
-    missing = sum(
-        (targets - _own_maps(sample, windows, new)).sum(0, dtype=torch.float64)
-        for windows, _, targets in sample.chunks()
-    ) / len(sample)
+    missing = torch.zeros(len(new), dtype=torch.float64, device=new.device)
+    for windows, _, targets in sample.chunks():
+        missing += (targets - own_maps(sample, windows, new)).sum(0, dtype=torch.float64)
+    missing /= len(sample)
     own.copy_(new.view_as(own))
     if isinstance(layer.bias, nn.Parameter):
         layer.bias.copy_(missing)
     elif follower:
         task.move_mean(name, missing)
-
-
-def _resembles(sample: Sample, weight: Tensor) -> bool:
-    """Whether the old weights still give something like the targets."""
-    wrong = spread = 0.0
-    mean = sample.targets.mean(0).to(weight)
-    for windows, _, targets in sample.chunks():
-        maps = _own_maps(sample, windows, weight)
-        wrong += float((targets - maps - (mean - maps.mean(0))).square().sum())
-        spread += float((targets - mean).square().sum())
-    return wrong <= spread
-
-
-def _aim_at_own_maps(sample: Sample, call: Call) -> None:
-    start = 0
-    for windows, _, targets in sample.chunks():
-        maps = _own_maps(sample, windows, call.weight)
-        maps = maps if call.bias is None else maps + call.bias
-        sample.targets[start : start + len(targets)] = maps.to(sample.targets)
-        start += len(targets)
-
-
-def _own_maps(sample: Sample, windows: Tensor, weight: Tensor) -> Tensor:
-    """``(N, n)``: what these filters give at the positions themselves, without bias."""
-    patches = sample.patches(windows, (weight.shape[2], weight.shape[3]))
-    groups = patches.shape[1] // weight.shape[1]
-    return F.conv2d(patches, weight, groups=groups)[:, :, 0, 0]
-
-
-def _call(layer: nn.Module, arguments: tuple[Any, ...]) -> Call:
-    if not isinstance(layer, nn.Linear):
-        return call_of(layer, arguments)
-    x = as_maps(layer, arguments[0])
-    return Call(x, layer.weight[:, :, None, None], layer.bias, (1, 1), (1, 1), 1)
 
 
 def _refittable(task: Task) -> list[str]:

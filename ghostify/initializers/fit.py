@@ -110,7 +110,7 @@ def fit_to_sample(
     error[ghosts] = variance[ghosts] - _explained(kernel, covariance, cross)
     return Fit(
         weight=weight[centres].clone(),
-        kernel=kernel.to(weight).unflatten(1, (1, sample.dw_size, sample.dw_size)),
+        kernel=kernel.to(weight).view(-1, 1, sample.dw_size, sample.dw_size),
         intrinsic_bias=bias[centres],
         ghost_bias=(y_mean[ghosts] - (kernel * mean).sum(1)).to(weight),
         choice=choice,
@@ -177,7 +177,7 @@ def fit_to_filters(
     error[ghosts] = variance[ghosts].double() - _explained(kernel, covariance, cross)
     return Fit(
         weight=weight[centres].clone(),
-        kernel=kernel.to(weight).unflatten(1, (1, moments.dw_size, moments.dw_size)),
+        kernel=kernel.to(weight).view(-1, 1, moments.dw_size, moments.dw_size),
         intrinsic_bias=torch.zeros_like(mean[centres]) if bias is None else bias[centres].clone(),
         ghost_bias=mean[ghosts] - (kernel.sum(1).to(mean) * mean[centres][sources]),
         choice=choice,
@@ -189,8 +189,10 @@ def fit_to_filters(
 
 
 def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean and variance of the targets; what must be added to the filters' maps, and the variance
-    of what these then lack. All ``(n,)``, in float64.
+    """First and second moments, all ``(n,)``, in float64.
+
+    Mean and variance of the targets; what must be added to the filters' maps, and the variance of
+    what these then lack.
     """
     kernel = (weight.shape[2], weight.shape[3])
     y, y2, lack, lack2 = (

@@ -47,7 +47,7 @@ def importance(
 
             if not output.requires_grad:
                 output.requires_grad_()
-            output.register_hook(add)
+            output.register_hook(add)  # type: ignore[no-untyped-call]
 
         return hook
 
@@ -77,10 +77,17 @@ def _one_by_one(batch: Example) -> list[Example]:
     sizes = {len(t) if t.dim() > 1 else 0 for t in tensors}
     if isinstance(batch, list) or len(sizes) != 1 or 0 in sizes:
         return [batch]
-    return [
-        tree_map_only(Tensor, lambda t, i=i: t[i : i + 1].clone(), batch)
-        for i in range(sizes.pop())
-    ]
+    return [tree_map_only(Tensor, _Image(number), batch) for number in range(sizes.pop())]
+
+
+class _Image:
+    """Takes one image out of a batch."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        return batch[self.number : self.number + 1].clone()
 
 
 def _backward(outputs: Sequence[Any], generator: torch.Generator) -> None:

@@ -35,7 +35,7 @@ def polish(fitted: Fit, sample: Sample, steps: int) -> None:
             given = _predicted(fitted, sample, windows, valid)
             loss = ((given - targets).square().mean(0) * scale).sum()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     for parameter in parameters:

@@ -45,7 +45,9 @@ class Call:
         return height, width
 
 
-class _Called(Exception):
+class _Called(BaseException):
+    """Ends a forward pass at the call that was wanted."""
+
     def __init__(self, call: Call) -> None:
         self.call = call
 
@@ -89,9 +91,7 @@ def _call(
     else:
         sides = [(side, side) for side in as_pair(padding)]
     x = input if input.dim() == 4 else input.unsqueeze(0)
-    return Call(
-        F.pad(x, (*sides[1], *sides[0])), weight, bias, as_pair(stride), dilation, groups
-    )
+    return Call(F.pad(x, (*sides[1], *sides[0])), weight, bias, as_pair(stride), dilation, groups)
 
 
 def as_pair(value: Any) -> tuple[int, int]:
@@ -131,7 +131,7 @@ class Grid:
                 axes.append(torch.arange(int(shifts[0]), int(shifts[-1] + taps[-1]) + 1))
                 strides.append(stride)
                 dilations.append(dilation)
-        return cls(axes[0], axes[1], tuple(strides), tuple(dilations))
+        return cls(axes[0], axes[1], as_pair(strides), as_pair(dilations))
 
 
 @dataclass

@@ -22,14 +22,13 @@ def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tenso
     size = math.prod(shape)
     if size == 0:
         return torch.empty(shape, dtype=dtype)
-    handle = tempfile.NamedTemporaryFile(prefix="ghostify-", delete=False)
-    path = Path(handle.name)
+    descriptor, path = tempfile.mkstemp(prefix="ghostify-")
     try:
-        with handle:
-            _reserve(handle.fileno(), size * dtype.itemsize)
-        return torch.from_file(str(path), shared=True, size=size, dtype=dtype).view(shape)
+        _reserve(descriptor, size * dtype.itemsize)
+        return torch.from_file(path, shared=True, size=size, dtype=dtype).view(shape)
     finally:
-        path.unlink()
+        os.close(descriptor)
+        Path(path).unlink()
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -71,7 +71,5 @@ def _placed(digits: Tensor, shift: float, generator: torch.Generator) -> Tensor:
     return F.grid_sample(digits, grid, align_corners=False)
 
 
-def _uniform(
-    shape: tuple[int, ...], low: float, high: float, generator: torch.Generator
-) -> Tensor:
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.empty(shape).uniform_(low, high, generator=generator)

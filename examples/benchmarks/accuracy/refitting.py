@@ -1,0 +1,58 @@
+"""The refit that converted networks get, for pruned ones: ridge regression, layer after layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ghostify.dry_run import evaluated
+from ghostify.initializers.calibrated import RIDGE
+from ghostify.initializers.followers import followers
+from ghostify.initializers.gathering import aligned_sample, own_maps
+from ghostify.initializers.lockstep import Lockstep, Pending, exchange
+from ghostify.initializers.ridge import refit
+from ghostify.initializers.targets import Targets, observe
+from ghostify.replica import frozen_replica
+
+POSITIONS = 16384
+
+
+@torch.no_grad()
+def refitted(
+    original: nn.Module, pruned: nn.Module, kept: Mapping[str, Tensor], batches: Sequence[Tensor]
+) -> nn.Module:
+    """Fit every layer of ``pruned`` to those of the original's maps that it has kept; in place.
+
+    Args:
+        kept: by layer, the original indices of its outputs.
+        batches: calibration images.
+    """
+    targets = observe(frozen_replica(original), batches, dict.fromkeys(kept, POSITIONS))
+    norms = followers(pruned, batches[0][:1])
+    layers = {name: pruned.get_submodule(name) for name in targets}
+    pending = {name: Pending(layer) for name, layer in layers.items()}
+    exchange(pruned, {layers[name]: pending[name] for name in layers})
+    with evaluated(pruned), Lockstep(pruned, batches) as lockstep:
+        for name, layer in layers.items():
+            sample, weight = aligned_sample(
+                lockstep, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True
+            )
+            new = refit(sample, weight, RIDGE)
+            layer.weight.copy_(new.view_as(layer.weight))
+            missing = torch.zeros(len(new))
+            for windows, _, wanted in sample.chunks():
+                missing += (wanted - own_maps(sample, windows, new)).sum(0)
+            if layer.bias is not None:
+                layer.bias.copy_(missing / len(sample))
+            else:
+                pruned.get_submodule(norms[name]).running_mean -= missing / len(sample)
+            pending[name].install(layer)
+    exchange(pruned, {pending[name]: layers[name] for name in layers})
+    return pruned
+
+
+def _only(targets: Targets, kept: Tensor) -> Targets:
+    samples = {place: (size, values[:, kept]) for place, (size, values) in targets.samples.items()}
+    return Targets(targets.calls, samples)
