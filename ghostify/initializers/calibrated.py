@@ -89,7 +89,7 @@ def _fill_ghost(
 ) -> Fit:
     layer = task.original.get_submodule(name)
     own = layer.get_parameter("weight")
-    as_is = own.shape == weight.shape and torch.equal(own, weight)
+    as_is = own.shape == weight.shape and torch.equal(own.float(), weight)
     if as_is:
         weight = refit(sample, weight, RIDGE)
     if counts is None:
@@ -116,7 +116,7 @@ def _fill_ghost(
 
 def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight: Tensor) -> None:
     own = layer.get_parameter("weight")
-    if not torch.equal(own.view_as(weight), weight):
+    if not torch.equal(own.view_as(weight).float(), weight):
         return  # standardised: the layer's weight is not the one it convolves with
     follower = name in task.followers
     new = refit(sample, weight, RIDGE, intercept=follower or layer.bias is not None)

@@ -80,5 +80,6 @@ def own_maps(sample: Sample, windows: Tensor, weight: Tensor) -> Tensor:
 def _call(layer: nn.Module, arguments: tuple[Any, ...]) -> Call:
     if not isinstance(layer, nn.Linear):
         return call_of(layer, arguments)
-    x = as_maps(layer, arguments[0])
-    return Call(x, layer.weight[:, :, None, None], layer.bias, (1, 1), (1, 1), 1)
+    weight, bias = layer.weight[:, :, None, None].float(), layer.bias
+    bias = None if bias is None else bias.float()
+    return Call(as_maps(layer, arguments[0]), weight, bias, (1, 1), (1, 1), 1)

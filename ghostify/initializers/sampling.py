@@ -23,7 +23,7 @@ class Call:
 
     Attributes:
         x: ``(B, c, H, W)``.
-        weight: as the layer really uses it, after any standardisation.
+        weight, bias: as the layer really uses them, after any standardisation; in float32.
     """
 
     x: Tensor
@@ -91,7 +91,14 @@ def _call(
     else:
         sides = [(side, side) for side in as_pair(padding)]
     x = input if input.dim() == 4 else input.unsqueeze(0)
-    return Call(F.pad(x, (*sides[1], *sides[0])), weight, bias, as_pair(stride), dilation, groups)
+    return Call(
+        F.pad(x, (*sides[1], *sides[0])),
+        weight.float(),
+        None if bias is None else bias.float(),
+        as_pair(stride),
+        dilation,
+        groups,
+    )
 
 
 def as_pair(value: Any) -> tuple[int, int]:
