@@ -42,7 +42,7 @@ def main() -> None:
         shares = [float(share) for share in (options.shares or "0.52,0.29").split(",")]
         on_digits(options.networks.split(","), options.seeds.split(","), shares, methods, options)
     else:
-        shares = [float(share) for share in (options.shares or "0.8,0.75,0.7,0.6").split(",")]
+        shares = [float(share) for share in (options.shares or "0.9,0.8,0.75,0.7,0.6").split(",")]
         on_photographs(shares, methods)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left
+from itertools import pairwise
 
 import torch
 import torch_pruning as tp
@@ -49,6 +50,12 @@ def pruned(
     }
     for name, _, removed in pruner.pruning_history():
         kept[name] = kept[name][~torch.isin(kept[name], torch.tensor(removed))]
+    names = list(kept)
+    for before, name in pairwise(names):
+        layer = model.get_submodule(name)
+        if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1:
+            # depthwise: its channels and those that it reads are the same
+            kept[name] = kept[before] = min(kept[name], kept[before], key=len)
     return pruner.model, kept
 
 
