@@ -9,7 +9,7 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError
 from ghostify.costs.counting import count
-from ghostify.dry_run import Passage, dry_run, materialized
+from ghostify.dry_run import Passage, dry_run, evaluated, materialized
 
 
 class Net(nn.Module):
@@ -159,3 +159,13 @@ def test_an_exception_that_the_model_catches():
     outcome = dry_run(Net(forward), IMAGE, watch=Order)
     assert outcome.watch.order == ["conv", "norm", ""]
     assert outcome.watch.stack == []
+
+
+def test_evaluation_mode_for_as_long_as_it_lasts():
+    model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3).eval(), nn.ReLU()))
+    before = [module.training for module in model.modules()]
+    with suppress(KeyError), evaluated(model):
+        assert not any(module.training for module in model.modules())
+        raise KeyError
+    assert [module.training for module in model.modules()] == before
+    assert before[0]

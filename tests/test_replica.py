@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.replica import meta_replica, replica
+from ghostify.replica import frozen_replica, meta_replica, replica
 
 
 @pytest.mark.parametrize("copied", [replica, meta_replica])
@@ -44,3 +44,22 @@ def test_what_is_not_exchanged_is_not_shared():
     assert twin.bias is model.bias
     for name in ("weight", "running_mean"):
         assert getattr(twin, name).data_ptr() != getattr(model, name).data_ptr()
+
+
+def test_a_frozen_replica_shares_weights_and_nothing_else():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    model[0].bias.requires_grad_(False)
+    twin = frozen_replica(model)
+    assert [p.data_ptr() for p in twin.parameters()] == [p.data_ptr() for p in model.parameters()]
+    assert not any(p.requires_grad for p in twin.parameters())
+    assert [p.requires_grad for p in model.parameters()] == [True, False, True, True]
+    assert (twin.training, model.training) == (False, True)
+    twin[1].running_mean.fill_(1)
+    assert not model[1].running_mean.any()
+
+
+def test_a_frozen_replica_keeps_tied_weights_tied():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    twin = frozen_replica(model)
+    assert twin[1].weight is twin[0].weight

@@ -80,6 +80,6 @@ def own_maps(sample: Sample, windows: Tensor, weight: Tensor) -> Tensor:
 def _call(layer: nn.Module, arguments: tuple[Any, ...]) -> Call:
     if not isinstance(layer, nn.Linear):
         return call_of(layer, arguments)
-    weight, bias = layer.weight[:, :, None, None].float(), layer.bias
-    bias = None if bias is None else bias.float()
+    weight = layer.weight[:, :, None, None].float()
+    bias = None if layer.bias is None else layer.bias.float()
     return Call(as_maps(layer, arguments[0]), weight, bias, (1, 1), (1, 1), 1)
