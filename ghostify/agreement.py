@@ -35,14 +35,16 @@ def agreement(
         for expected, found in zip(*given, strict=False):
             if expected.shape != found.shape:
                 continue
-            wrong += float((expected - found).double().square().sum())
-            norm += float(expected.double().square().sum())
+            known = expected.isfinite()  # logits of classes that are ruled out are not
+            wrong += float((expected - found)[known].double().square().sum())
+            norm += float(expected[known].double().square().sum())
         first, second = (outputs[0] if outputs else torch.empty(0) for outputs in given)
         if _are_logits(first) and first.shape == second.shape:
             images += len(first)
             agreeing += float((first.argmax(1) == second.argmax(1)).sum())
             log_p, log_q = first.double().log_softmax(1), second.double().log_softmax(1)
-            divergence += float((log_p.exp() * (log_p - log_q)).sum())
+            possible = log_p.exp() > 0
+            divergence += float((log_p.exp() * (log_p - log_q))[possible].sum())
     if norm == 0:
         return None
     total = sum(map(images_in, batches))

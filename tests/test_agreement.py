@@ -64,3 +64,24 @@ def test_what_has_another_shape_does_not_count():
 def test_integers_and_nothing_are_no_agreement():
     assert agreement(Given(torch.ones(2, 4).long()), Given(torch.ones(2, 4).long()), [X]) is None
     assert agreement(nn.Flatten(), nn.Flatten(), []) is None
+
+
+def test_classes_that_are_ruled_out_cost_nothing():
+    first = torch.tensor([[0.5, 0.5, 0.0]]).log()
+    second = torch.tensor([[0.25, 0.75, 0.0]]).log()
+    found = agreement(Given(first), Given(second), [X[:1]])
+    assert found.kl == pytest.approx(math.log(2) / 2 + math.log(2 / 3) / 2)
+    assert 0 < found.relative_error < 1
+
+
+def test_one_number_an_image_is_no_class():
+    numbers = torch.ones(2, 1)
+    assert agreement(Given(numbers), Given(numbers), [X]).top1 is None
+
+
+def test_both_stay_as_they_were():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    agreement(model, model, [torch.randn(2, 3, 4, 4)])
+    assert model.training
+    assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
