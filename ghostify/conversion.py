@@ -153,9 +153,14 @@ def is_untrained(model: nn.Module) -> bool:
     """Whether its batch norms have never seen data, or, without any, no convolution has a bias."""
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
     if norms:
-        return not any(bool(norm.get_buffer("running_mean").any()) for norm in norms)
+        return not any(_holds_numbers(norm.get_buffer("running_mean")) for norm in norms)
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    return not any(m.bias is not None and bool(m.bias.any()) for m in convolutions)
+    return not any(m.bias is not None and _holds_numbers(m.bias) for m in convolutions)
+
+
+def _holds_numbers(tensor: Tensor) -> bool:
+    """Whether any is not zero; the meta device has none."""
+    return not tensor.is_meta and bool(tensor.any())
 
 
 def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:

@@ -234,7 +234,9 @@ def test_old_style_weight_norm_is_kept_and_copied():
 
 def test_a_subclass_keeps_its_padding(image):
     layers = pytest.importorskip("timm").layers
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), layers.Conv2dSame(8, 16, 3, stride=2))
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), layers.Conv2dSame(8, 16, 3, stride=2, bias=False)
+    )
     ghost = ghostify.convert(model, image)
     assert isinstance(ghost[1].primary_conv[0], layers.Conv2dSame)
     assert ghost(image).shape == model(image).shape
