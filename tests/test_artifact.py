@@ -8,6 +8,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, ModelSource, Plan
+from ghostify.artifact import _recipe_digest, read_source
+from ghostify.spec import Fidelity
 
 
 @pytest.fixture
@@ -219,3 +221,28 @@ def test_what_is_no_tensor_is_refused(ghost, tmp_path):
 def test_a_source_that_cannot_be_written(ghost, tmp_path, source):
     with pytest.raises(GhostifyError, match="source"):
         ghostify.save(ghost, tmp_path / "out", source=source)
+
+
+def test_an_artefact_from_before_fidelity_was_measured(small_net, image, tmp_path):
+    converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+    path = ghostify.save(converted, tmp_path / "out")
+    recipe = json.loads((path / "ghostify.json").read_text(encoding="utf-8"))
+    del recipe["fidelity"], recipe["digest"]
+    recipe["digest"] = _recipe_digest(recipe)
+    (path / "ghostify.json").write_text(json.dumps(recipe), encoding="utf-8")
+    loaded = ghostify.load(path, small_net)
+    assert Fidelity.find(loaded) is None
+    assert torch.equal(loaded.eval()(image), converted.eval()(image))
+
+
+def test_where_the_original_comes_from(ghost, tmp_path):
+    own = ghostify.save(ghost, tmp_path / "own", source=ModelSource("net.py:build"))
+    named = ghostify.save(ghost, tmp_path / "named", source=ModelSource("resnet18"))
+    nothing = ghostify.save(ghost, tmp_path / "nothing")
+    assert read_source(named) == ModelSource("resnet18")
+    with pytest.raises(GhostifyError, match="your own code"):
+        read_source(own)
+    with pytest.raises(GhostifyError, match="does not say what it was made from"):
+        read_source(nothing)
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        read_source(tmp_path)

@@ -71,7 +71,12 @@ class Fidelity:
         try:
             entries = dict(data)
             agreement = entries.pop("agreement")
-            notes = tuple(entries.pop("notes"))
-            return cls(**entries, agreement=agreement and Agreement(**agreement), notes=notes)
-        except (TypeError, KeyError, ValueError) as error:
+            residuals = {site: float(error) for site, error in entries.pop("residuals").items()}
+            return cls(
+                residuals=residuals,
+                agreement=agreement and Agreement(**agreement),
+                notes=tuple(entries.pop("notes")),
+                **entries,
+            )
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise GhostifyError(f"not a record of fidelity: {error}") from error
