@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from math import inf
+from math import inf, isnan
 from typing import Any
 
 from torch import nn
 
 from ghostify.analysis import analyze
+from ghostify.calibration import as_batches
 from ghostify.conversion import convert
 from ghostify.initializers import Progress, silent
 from ghostify.planning import CANDIDATES, plan
@@ -57,6 +59,7 @@ def search(
     Raises:
         GhostifyError: as `plan` and `convert` do, and if there are too few images to hold any out.
     """
+    calibration = as_batches(calibration, example)  # once: every plan sees the same images
     if sensitivity is None:
         sensitivity = measure_sensitivity(
             model, example, calibration=calibration, progress=progress
@@ -64,6 +67,8 @@ def search(
     sites = analyze(model, example)
     best, least = None, inf
     for tried in _plans(sites, budget, sensitivity, rules):
+        if not tried.replaced:
+            return tried
         converted = convert(
             model, example, plan=tried, calibration=calibration, verify=False, progress=progress
         )
@@ -72,7 +77,8 @@ def search(
             raise GhostifyError("to compare plans takes at least ten calibration images")
         found = fidelity.agreement
         lost = found.relative_error if found.kl is None else found.kl
-        if lost < least:
+        lost = inf if isnan(lost) else lost
+        if best is None or lost < least:
             best, least = tried, lost
     assert best is not None
     return best
@@ -87,7 +93,8 @@ def _plans(
         for name, damages in measured.damages.items()
     }
     yield plan(sites, budget=budget, sensitivity=replace(measured, damages=squares), **rules)
-    yield uniform_within(sites, budget, measured, **rules)
+    with suppress(GhostifyError):  # the others may have cheaper kernels to choose from
+        yield uniform_within(sites, budget, measured, **rules)
 
 
 def uniform_within(

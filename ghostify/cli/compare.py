@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import ghostify
-from ghostify import GhostifyError
+from ghostify import GhostifyError, ModelSource
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import stage
@@ -47,7 +47,11 @@ def compare(
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
     with stage("loading torch"):
         from ghostify.artifact import read_source
-    source = read_source(folder) if model is None else options.source_of(model, input, model_arg)
+    said = read_source(folder) if model is None else ModelSource(model)
+    given = options.source_of(said.name, input, model_arg)
+    source = ModelSource(
+        said.name, {**said.arguments, **given.arguments}, given.input_size or said.input_size
+    )
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
         ghost = ghostify.load(folder, subject.network)

@@ -101,6 +101,10 @@ def convert(
         raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")
     if init is Init.calibrated and calibration is None:
         raise GhostifyError("--init calibrated needs --calibration with some images")
+    if local_steps and init is not Init.calibrated and (init or calibration is None):
+        raise GhostifyError("--local-steps follow a fit to --calibration: add it")
+    if sensitivity is not None and not budget:
+        raise GhostifyError("--sensitivity is for --budget: add one")
     target = out or Path(f"{_short_name(model)}-ghost")
     if report_file:
         check_parent(report_file)

@@ -57,6 +57,8 @@ def plan(
         raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")
     if try_out and not (budget and calibration):
         raise GhostifyError("--try needs --budget and --calibration")
+    if not budget and (calibration or sensitivity):
+        raise GhostifyError("--calibration and --sensitivity are for a --budget: add one")
     source = options.source_of(model, input, model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     patterns = {"stem": stem, "all_eligible": all_eligible}

@@ -41,6 +41,10 @@ def sensitivity(
     """
     for file in filter(None, (out, plot)):
         check_parent(file)
+    if plot is not None:
+        from ghostify.reporting.sensitivities import check_plot
+
+        check_plot(plot)
     source = options.source_of(model, input, model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
@@ -52,9 +56,9 @@ def sensitivity(
         from ghostify.reporting.sensitivities import list_sensitivity, plot_sensitivity
 
         sites = ghostify.analyze(subject.network, subject.example)
-    if plot is not None:
-        plot_sensitivity(measured, sites, plot, title=model)
     if out is not None:
         write_text(out, measured.to_json())
         note(f"Kept in {out}: ghostify plan {model} --budget macs=0.5 --sensitivity {out}")
+    if plot is not None:
+        plot_sensitivity(measured, sites, plot, title=model)
     print_document(list_sensitivity(measured, sites, model=model), format)

@@ -12,7 +12,7 @@ from ghostify.analysis import analyze
 from ghostify.calibration import as_batches
 from ghostify.costs import conv_macs
 from ghostify.costs.counting import count
-from ghostify.reporting.report import KeptSite, ReplacedSite, Report
+from ghostify.reporting.report import HELD_OUT, KeptSite, ReplacedSite, Report
 from ghostify.spec import Example, Fidelity, GhostifyError, Plan, describe_example
 
 
@@ -69,4 +69,5 @@ def compare(
         before=before,
         after=after,
         fidelity=fidelity,
+        agreement_on=HELD_OUT if data is None else "images given to compare",
     )

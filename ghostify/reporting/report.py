@@ -13,6 +13,8 @@ from ghostify.reporting.document import Column, Document, Table, si, summarize_n
 from ghostify.reporting.formats import to_csv, to_json, to_markdown, to_text
 from ghostify.spec import ConvSite, Fidelity, GhostSpec
 
+HELD_OUT = "images held out, before training"
+
 
 @dataclass(frozen=True, slots=True)
 class ReplacedSite:
@@ -63,6 +65,7 @@ class Report:
         kept: every convolution that stayed.
         before, after: costs of the original and of the converted model, by the same counter.
         fidelity: how much of the original was kept, as far as that was measured.
+        agreement_on: which images its agreement is of.
     """
 
     model: str
@@ -72,6 +75,7 @@ class Report:
     before: Count
     after: Count
     fidelity: Fidelity | None = None
+    agreement_on: str = HELD_OUT
 
     @property
     def params_ratio(self) -> float:
@@ -212,8 +216,9 @@ class Report:
                 ("KL divergence", f"{found.kl:.3g} nats"),
                 *rows,
             ]
-        title = f"Agreement with the original, before training, on {found.images} other images"
-        return Table(title, (Column(""), Column("", numeric=True)), tuple(rows))
+        rows = [(self.agreement_on, str(found.images)), *rows]
+        columns = (Column(""), Column("", numeric=True))
+        return Table("Agreement with the original", columns, tuple(rows))
 
     def _notes(self) -> tuple[str, ...]:
         notes = [

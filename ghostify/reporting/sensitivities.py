@@ -13,16 +13,16 @@ from ghostify.spec import ConvSite, GhostifyError, GhostSpec, Sensitivity
 def list_sensitivity(
     sensitivity: Sensitivity, sites: Sequence[ConvSite], *, model: str
 ) -> Document:
-    """One row a site: its MACs, and the damage and saving of each candidate."""
+    """One row a site: its MACs, and the damage of each candidate; records have the saving too."""
     measured = [site for site in sites if site.name in sensitivity.damages]
-    columns = [Column("layer"), Column("geometry"), Column("MACs", numeric=True)]
-    columns += [Column(f"s={g.ratio:g},d={g.dw_size}", numeric=True) for g in _shown(sensitivity)]
+    columns = [Column("layer"), Column("MACs", numeric=True)]
+    columns += [Column(f"{g.ratio:.3g}, {g.dw_size}", numeric=True) for g in _shown(sensitivity)]
     rows = []
     records = []
     for site in measured:
         damages = sensitivity.damages[site.name]
         shown = [_digits(damages.get(ghost)) for ghost in _shown(sensitivity)]
-        rows.append((site.name, str(site.geometry), si(conv_macs(site)), *shown))
+        rows.append((site.name, si(conv_macs(site)), *shown))
         for ghost, damage in damages.items():
             records.append(
                 {
@@ -37,7 +37,7 @@ def list_sensitivity(
     how = "measured on data" if sensitivity.measured else "estimated from the weights, without data"
     return Document(
         title=f"{model}: damage of each replacement alone, {sensitivity.unit}",
-        tables=(Table(f"Sites: {len(rows)}", tuple(columns), tuple(rows)),),
+        tables=(Table(f"Sites: {len(rows)}; damage by s, d", tuple(columns), tuple(rows)),),
         notes=(f"Damages are {how}; a layer that stays does none.",),
         records=tuple(records),
         data=sensitivity.to_dict(),
@@ -50,13 +50,12 @@ def plot_sensitivity(
     """A curve for each candidate over the layers, in the order of execution.
 
     Raises:
-        GhostifyError: if Matplotlib is missing, or the ending is none that it writes.
+        GhostifyError: as `check_plot` does.
         OSError: if the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise GhostifyError("a plot needs Matplotlib: pip install 'ghostify[plot]'") from error
+    check_plot(file)
+    from matplotlib.figure import Figure
+
     names = [site.name for site in sites if site.name in sensitivity.damages]
     figure = Figure(figsize=(max(6.0, 0.22 * len(names)), 5), layout="constrained")
     axes = figure.subplots()
@@ -69,10 +68,22 @@ def plot_sensitivity(
     axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(file)
+
+
+def check_plot(file: Path) -> None:
+    """See that a picture can be drawn to ``file``, before the work.
+
+    Raises:
+        GhostifyError: if Matplotlib is missing, or the ending is none that it writes.
+    """
     try:
-        figure.savefig(file)
-    except ValueError as error:
-        raise GhostifyError(f"cannot plot to {file}: {error}") from error
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as error:
+        raise GhostifyError("a plot needs Matplotlib: pip install 'ghostify[plot]'") from error
+    ending = file.suffix.lower().removeprefix(".")
+    if ending not in FigureCanvasBase.get_supported_filetypes():
+        raise GhostifyError(f"cannot plot to {file}: the ending must be one such as .png or .svg")
 
 
 def _shown(sensitivity: Sensitivity) -> list[GhostSpec]:
