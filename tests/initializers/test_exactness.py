@@ -7,7 +7,8 @@ one spreads that tap over 3x3, ``stride`` pixels apart; where the cheap operatio
 the border of a map, the dense one sees zeros beyond the border of the input. It is so as long as
 intrinsic maps have no bias, which the padding of the cheap operation would cut off.
 
-Batch norms remember means that the ghosts of any intrinsic maps have, border apart.
+Batch norms remember means that the ghosts of any intrinsic maps have, border apart. All maps are
+about equally large: errors are found to six digits of the largest.
 """
 
 import torch
@@ -48,13 +49,15 @@ def dense_twin(in_channels, *, ratio, dw_size, bias, **geometry):
     ghost = GhostModule(in_channels, **geometry, bias=bias, ratio=ratio, dw_size=dw_size)
     dense = nn.Conv2d(in_channels, **geometry, bias=bias)
     primary, cheap = ghost.primary_conv[0], ghost.cheap_operation[0]
-    made, kernel = nn.init.normal_(primary.weight), nn.init.normal_(cheap.weight)
+    made = nn.init.kaiming_normal_(primary.weight)
+    kernel = nn.init.uniform_(cheap.weight, 0.5, 1.5).div_(dw_size)
+    kernel *= torch.randn_like(kernel).sign()
     sources = torch.arange(len(kernel)) % len(made)
     if dw_size == 1:
         spread = made[sources] * kernel
     else:
         stride = geometry["stride"]
-        middle = made[:, :, stride, stride].clone()
+        middle = made[:, :, stride, stride] * geometry["kernel_size"]
         made.zero_()[:, :, stride, stride] = middle
         spread = dense.weight.new_zeros(len(kernel), *made.shape[1:])
         spread[:, :, ::stride, ::stride] = middle[sources][:, :, None, None] * kernel
@@ -104,7 +107,7 @@ def test_ghosts_of_each_other_are_kept_exactly(modules, init, seed):
         specs[str(len(layers))] = GhostSpec(geometry["ratio"], geometry["dw_size"])
         layers += [dense, norm_of(means), nn.ReLU()] if normed else [dense, nn.ReLU()]
         width = dense.out_channels
-    model, images = nn.Sequential(*layers).eval(), torch.randn(9, 3, 32, 31)
+    model, images = nn.Sequential(*layers[:-1]).eval(), torch.randn(9, 3, 32, 31)
     plan = Plan(
         tuple(
             Decision(site, specs.get(site.name), None if site.name in specs else "stem")
