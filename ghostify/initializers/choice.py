@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Array = NDArray[Any]
 
@@ -95,6 +94,8 @@ def _greedy_centres(extra: Array, intrinsic: int) -> Array:
 
 def _matched(extra: Array, centres: Array) -> Choice:
     """The best way to make all other maps of ``centres``."""
+    from scipy.optimize import linear_sum_assignment  # here, as it takes a while to load
+
     m, ghosts = len(centres), np.setdiff1d(np.arange(len(extra)), centres)
     blocks = -(-len(ghosts) // m)
     between = extra[np.ix_(centres, ghosts)]
