@@ -193,11 +193,11 @@ def _read_recipe(path: Path) -> dict[str, Any]:
 
 def _named(path: Path, source: ModelSource | None) -> ModelSource:
     if source is None:
-        raise GhostifyError(f"{path} does not say what it was made from: pass the model")
+        raise GhostifyError(f"{path} does not say what it was made from: pass the model (--model)")
     if not is_named(source):
         raise GhostifyError(
             f"{path} was made from your own code ({source.name}), which is not run on an "
-            "artefact's word: pass the model"
+            "artefact's word: pass the model (--model)"
         )
     return source
 

@@ -15,7 +15,7 @@ from ghostify.agreement import agreement
 from ghostify.analysis import analyze
 from ghostify.analysis.obstacles import find_own_obstacle
 from ghostify.calibration import as_batches, held_out, images_in
-from ghostify.dry_run import evaluated, materialized
+from ghostify.dry_run import dry_run, evaluated, materialized
 from ghostify.initializers import Progress, Task, find_initializer, silent
 from ghostify.initializers.followers import followers
 from ghostify.layers import GhostModule
@@ -101,6 +101,8 @@ def convert(
         return converted
     name = init or ("weights" if calibration is None else "calibrated")
     batches = None if calibration is None else as_batches(calibration, example)
+    if batches:
+        dry_run(model, batches[0])  # images may be of another size than the example
     _fill(model, converted, plan, example, name, batches, local_steps, progress)
     return converted
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ghostify.analysis import analyze
 from ghostify.calibration import as_batches
 from ghostify.costs.counting import count
-from ghostify.dry_run import materialized
+from ghostify.dry_run import dry_run, materialized
 from ghostify.initializers import Progress, silent
 from ghostify.initializers.calibrated import first_images
 from ghostify.initializers.choice import choose, total_error
@@ -78,6 +78,7 @@ def _on_data(
     candidates: tuple[GhostSpec, ...],
     progress: Progress,
 ) -> dict[str, dict[GhostSpec, float]]:
+    dry_run(model, batches[0])  # images may be of another size than the example
     twin = frozen_replica(model)
     batches = first_images(batches, _IMAGES)
     names = [site.name for site in sites]

@@ -12,6 +12,7 @@ from ghostify.analysis import analyze
 from ghostify.calibration import as_batches
 from ghostify.costs import conv_macs
 from ghostify.costs.counting import count
+from ghostify.dry_run import dry_run
 from ghostify.reporting.report import HELD_OUT, KeptSite, ReplacedSite, Report
 from ghostify.spec import Example, Fidelity, GhostifyError, Plan, describe_example
 
@@ -59,7 +60,9 @@ def compare(
         before, after = (count(m, example, counter="torch") for m in (model, converted))
     fidelity = Fidelity.find(converted)
     if data is not None:
-        measured = agreement(model, converted, as_batches(data, example))
+        batches = as_batches(data, example)
+        dry_run(model, batches[0])  # images may be of another size than the example
+        measured = agreement(model, converted, batches)
         fidelity = replace(fidelity or Fidelity("unknown"), agreement=measured)
     return Report(
         model=name or type(model).__name__,

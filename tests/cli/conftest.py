@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+import torch
+from PIL import Image
 
 from ghostify.cli import main
 
@@ -63,3 +65,22 @@ def fails(run):
         return lines[0]
 
     return invoke
+
+
+@pytest.fixture
+def pictures(run, tmp_path):
+    """A folder of 15 pictures of two sizes and kinds, some in a folder below."""
+    (tmp_path / "pictures" / "more").mkdir(parents=True)
+    for place in range(15):
+        size = (20, 24, 3) if place % 2 else (18, 32, 3)
+        name = f"more/{place}.png" if place % 3 else f"{place}.jpg"
+        pixels = torch.randint(256, size, dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(tmp_path / "pictures" / name)
+    return "pictures"
+
+
+@pytest.fixture
+def tensor(run):
+    """A file of 20 images."""
+    torch.save(torch.randn(20, 3, 16, 16), "images.pt")
+    return "images.pt"
