@@ -257,7 +257,7 @@ class Report:
 
 
 def _notes_on(fidelity: Fidelity | None) -> tuple[str, ...]:
-    if fidelity is None:
+    if fidelity is None or fidelity.init in ("random", "unknown"):
         return ("Cheap kernels are random: train this network before use.",)
     fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
     notes = [f"Initialisation: {fidelity.init}{fitted}."]

@@ -63,11 +63,13 @@ def plot_sensitivity(
         values = [sensitivity.damages[name].get(ghost, float("nan")) for name in names]
         axes.plot(range(len(names)), values, marker=".", label=str(ghost))
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yscale("log")
+    if any(damage > 0 for name in names for damage in sensitivity.damages[name].values()):
+        axes.set_yscale("log")
     axes.set_ylabel(f"damage, {sensitivity.unit}")
     axes.set_title(title)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if names:
+        axes.legend()
     figure.savefig(file)
 
 

@@ -8,6 +8,7 @@ import torch
 
 import ghostify
 from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify.spec import Fidelity
 
 
 @pytest.fixture
@@ -183,3 +184,62 @@ def test_torch_counts_what_fvcore_cannot_trace(small_net, image):
     assert "torch counts products only" in str(report)
     assert report.before.conv_and_linear_macs == direct.before.conv_and_linear_macs
     assert report.after.conv_and_linear_macs == direct.after.conv_and_linear_macs
+
+
+@pytest.fixture
+def calibrated(small_net, image):
+    return ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+
+
+def test_what_was_kept(small_net, image, calibrated):
+    report = ghostify.compare(small_net, calibrated, image)
+    fidelity = Fidelity.find(calibrated)
+    assert report.fidelity == fidelity
+    lines = [" ".join(line.split()) for line in str(report).splitlines()]
+    assert max(map(len, str(report).splitlines())) <= 80
+    assert "Agreement with the original" in lines
+    assert "images held out, before training 4" in lines
+    assert f"same most likely class (top-1) {fidelity.agreement.top1:.1%}" in lines
+    assert f"KL divergence {fidelity.agreement.kl:.3g} nats" in lines
+    assert "Initialisation: calibrated, fitted to 16 images." in lines
+    row = next(line for line in lines if line.startswith("wide"))
+    assert float(row.split()[-1].rstrip("%")) == pytest.approx(
+        100 * fidelity.residuals["wide"], abs=0.06
+    )
+
+
+def test_what_was_kept_for_programs(small_net, image, calibrated):
+    report = ghostify.compare(small_net, calibrated, image)
+    data = json.loads(report.to_json())
+    assert Fidelity.from_dict(data["fidelity"]) == report.fidelity
+    errors = {row["layer"]: row["error"] for row in data["layers"]}
+    assert errors == {**report.fidelity.residuals, "stem": None, "depthwise": None}
+    rows = list(csv.DictReader(io.StringIO(report.to_csv())))
+    assert [row["error"] for row in rows[2:]] == ["", ""]
+
+
+def test_images_given_to_compare(small_net, image, calibrated):
+    report = ghostify.compare(small_net, calibrated, image, data=torch.randn(7, 3, 16, 16))
+    assert report.fidelity.agreement.images == 7
+    assert report.fidelity.residuals == Fidelity.find(calibrated).residuals
+    assert "images given to compare" in str(report)
+    assert "held out" not in str(report)
+
+
+def test_images_for_a_network_that_nothing_is_known_of(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    report = ghostify.compare(small_net, converted, image, data=torch.randn(7, 3, 16, 16))
+    assert report.fidelity.agreement.images == 7
+    assert "Cheap kernels are random: train this network before use." in str(report)
+    assert "unknown" not in str(report)
+
+
+def test_random_kernels_are_to_be_trained(small_net, image):
+    converted = ghostify.convert(small_net, image, init="random")
+    report = ghostify.compare(small_net, converted, image)
+    assert "Cheap kernels are random: train this network before use." in str(report)
+
+
+def test_images_that_the_network_does_not_take(small_net, image, calibrated):
+    with pytest.raises(GhostifyError, match="channel count of 4 instead of 3"):
+        ghostify.compare(small_net, calibrated, image, data=torch.zeros(2, 4, 16, 16))
