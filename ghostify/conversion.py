@@ -97,6 +97,7 @@ def convert(
             replaced = _check(model, plan)
             converted = _swapped(model, replaced)
     _with_earlier(model, plan).attach(converted)
+    Fidelity.remove(converted)  # that of an earlier conversion, whose copy this is
     if init is None and calibration is None and (example is None or is_untrained(model)):
         return converted
     name = init or ("weights" if calibration is None else "calibrated")

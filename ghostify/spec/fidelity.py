@@ -51,6 +51,11 @@ class Fidelity:
         """Leave it on the model that it speaks of."""
         setattr(model, _ATTRIBUTE, self)
 
+    @staticmethod
+    def remove(model: Any) -> None:
+        """Take what was left on an earlier state of ``model`` off it."""
+        vars(model).pop(_ATTRIBUTE, None)
+
     @classmethod
     def find(cls, model: Any) -> Fidelity | None:
         """That of ``model``, if it has one."""

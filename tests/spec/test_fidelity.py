@@ -63,3 +63,16 @@ def test_in_an_artefact(small_net, image, tmp_path):
     said = [str(ghostify.compare(small_net, model, image)) for model in (converted, loaded)]
     assert said[0] == said[1]
     assert "KL divergence" in said[0]
+
+
+def test_a_second_conversion_does_not_speak_for_the_first(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    data = torch.randn(20, 3, 16, 16)
+    first = ghostify.convert(
+        small_net, image, plan=ghostify.plan(sites, include="wide"), calibration=data
+    )
+    rest = ghostify.plan(ghostify.analyze(first, image), include="project")
+    assert Fidelity.find(ghostify.convert(first, image, plan=rest, init="weights")).images == 0
+    first.norm.running_mean.zero_()  # looks untrained
+    assert Fidelity.find(ghostify.convert(first, image, plan=rest)) is None
+    assert Fidelity.find(first).images == 16
