@@ -39,7 +39,7 @@ def choose(
     greatest = np.abs(damages).max()
     with _stdout_closed():
         result = milp(
-            damages * (_SCALE / greatest) if greatest else damages,
+            damages / greatest * _SCALE if greatest else damages,
             integrality=np.ones(items),
             bounds=Bounds(0, 1),
             constraints=[
