@@ -292,6 +292,26 @@ def test_with_a_norm_behind_it_gets_none(net, images):
     assert torch.equal(converted.norm.running_var, net.norm.running_var)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("normed", [True, False])
+def test_layers_that_stay_keep_the_means_of_their_maps(bias, normed):
+    """By their bias, or by the norm behind; without either they cannot."""
+    images = smooth_images(9)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(8, 16, 3),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, groups=16, bias=bias),
+        nn.BatchNorm2d(16) if normed else nn.ReLU(),
+    )
+    trained(net, images)
+    converted = ghostify.convert(net, images[:1], ratio=4, calibration=images)
+    moved = {"3": net[4].running_mean - converted[4].running_mean} if normed else {}
+    given = maps_of(net, ["3"], images, {})["3"].mean((0, 2, 3))
+    found = maps_of(converted, ["3"], images, moved)["3"].mean((0, 2, 3))
+    assert torch.allclose(given, found, rtol=1e-3, atol=1e-4) == (bias or normed)
+
+
 def finite(model, images):
     values = [*model.state_dict().values(), model(images)]
     return all(bool(value.isfinite().all()) for value in values)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ghostify import GhostModule
+from ghostify.initializers import local_steps
 from ghostify.initializers.fit import fit_to_sample
 from ghostify.initializers.local_steps import polish
 from ghostify.initializers.sampling import Sampler, call_of, draw_positions
@@ -43,7 +44,7 @@ def problems(draw):
     return conv, ghost, x, targets
 
 
-def fitted_to(conv, ghost, x, targets, steps=0, bias_in_maps=True, seed=None):
+def fitted_to(conv, ghost, x, targets, steps=0, bias_in_maps=True):
     sample = sample_of(conv, x, targets, ghost.dw_size)
     fitted = fit_to_sample(
         sample,
@@ -103,6 +104,16 @@ def test_local_steps_never_harm(problem):
         p.requires_grad
         for p in (after.weight, after.kernel, after.intrinsic_bias, after.ghost_bias)
     )
+
+
+def test_steps_that_do_not_help_are_taken_back(monkeypatch):
+    monkeypatch.setattr(local_steps, "_RATE", 1e3)
+    conv, x = nn.Conv2d(3, 6, 3).requires_grad_(False), torch.randn(2, 3, 8, 8)
+    problem = conv, GhostModule(3, 6, 3), x, conv(x) + torch.randn(2, 6, 6, 6)
+    before, after = (fitted_to(*problem, steps=steps) for steps in (0, 3))
+    assert after.residual == before.residual
+    for name in ("weight", "kernel", "intrinsic_bias", "ghost_bias"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
 
 
 @torch.no_grad()

@@ -121,6 +121,21 @@ def test_given_up_passes_change_no_bit():
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.parametrize(("limit", "passes"), [(2**29, 1), (0, 2)])
+def test_what_is_over_the_limit_begins_again(limit, passes):
+    """At the first of three layers nothing is held yet, and behind the third nothing waits."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+    begun = []
+    model.register_forward_pre_hook(lambda *_: begun.append(1))
+    pending = [Pending(layer) for layer in model]
+    exchange(model, {place.layer: place for place in pending})
+    with Lockstep(model, BATCHES[:1], limit) as lockstep:
+        for place in pending:
+            assert len(list(lockstep.arrivals(place))) == 1
+            place.install(place.layer)
+    assert len(begun) == passes
+
+
 def test_no_thread_is_left():
     before = threads()
     arrived(Branching(), 2**29)
