@@ -73,6 +73,14 @@ def test_windows_give_the_maps_and_their_neighbours(conv, dw_size):
     check(conv, torch.randn(2, conv.in_channels, 9, 11), dw_size)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.parametrize("mode", MODES)
+def test_even_kernels_see_one_pixel_more_behind_than_before(dilation, mode):
+    conv = nn.Conv2d(2, 3, (2, 4), padding="same", dilation=dilation, padding_mode=mode)
+    check(conv, torch.randn(1, 2, 11, 12), 3)
+
+
 @pytest.mark.parametrize("name", ["Conv2dSame", "StdConv2d", "StdConv2dSame", "ScaledStdConv2d"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_subclasses_with_a_forward_of_their_own(name, stride):
