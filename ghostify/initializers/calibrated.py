@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ghostify.calibration import images_in
 from ghostify.initializers.fit import Fit, fit_to_sample
 from ghostify.initializers.gathering import aligned_sample, own_maps
-from ghostify.initializers.importance import floored, importance
+from ghostify.initializers.importance import floored, images_for_importance, importance
 from ghostify.initializers.local_steps import polish
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
 from ghostify.initializers.ridge import refit
@@ -27,7 +27,6 @@ RIDGE = 1e-2
 
 _POSITIONS = 16384
 _PRODUCTS = 1.5e11
-_IMAGES_FOR_IMPORTANCE = 256
 
 
 @torch.no_grad()
@@ -51,7 +50,7 @@ def from_data(task: Task) -> dict[str, float]:
     targets = observe(task.original, task.batches, wanted)
     _check_finite(targets)
     counts = importance(
-        task.original, first_images(task.batches, _IMAGES_FOR_IMPORTANCE), task.sites
+        task.original, first_images(task.batches, images_for_importance(task.batches)), task.sites
     )
     names = _from_first_site(list(targets), task.sites)
     modules = {name: task.converted.get_submodule(name) for name in names}

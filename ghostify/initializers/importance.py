@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from ghostify.calibration import images_in
 from ghostify.spec import Example, split_example
 
 _FLOOR = 1e-3
+_MOST_IMAGES = 256
+_ENOUGH_NUMBERS = 10_000_000
 
 
 def importance(
@@ -63,6 +66,13 @@ def importance(
                 _backward(outputs, generator)
                 images += 1
     return {name: value / images for name, value in found.items()}
+
+
+def images_for_importance(batches: Sequence[Example]) -> int:
+    """How many images are enough: the larger they are, the more positions each one has."""
+    numbers = sum(t.numel() for t in tree_leaves(list(batches)) if isinstance(t, Tensor))
+    images = sum(map(images_in, batches))
+    return max(min(_MOST_IMAGES, _ENOUGH_NUMBERS * images // max(numbers, 1)), 32)
 
 
 def floored(importance: Tensor) -> Tensor:
