@@ -140,7 +140,9 @@ class GhostModule(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         order = state_dict.get(f"{prefix}order")
-        if order is not None and self.order is None:
+        if order is None and f"{prefix}primary_conv.0.weight" in state_dict:
+            self.order = None
+        elif order is not None and self.order is None:
             weight = self.get_submodule("primary_conv.0").get_parameter("weight")
             self.order = torch.empty_like(order, device=weight.device)
         for name in ("primary_conv", "cheap_operation"):

@@ -87,3 +87,11 @@ def test_a_record_that_is_none_is_refused():
     for data in (None, [], {"init": "weights"}, {"agreement": None, "notes": [], "other": 1}):
         with pytest.raises(GhostifyError, match="not a record of fidelity"):
             Fidelity.from_dict(data)
+
+
+def test_a_state_dict_without_an_order_takes_it_away():
+    module, other = ordered(), ordered()
+    module.order = None
+    other.load_state_dict(module.state_dict())
+    assert other.order is None
+    assert torch.equal(other(X), module(X))
