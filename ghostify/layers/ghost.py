@@ -134,7 +134,10 @@ class GhostModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         intrinsic = self.primary_conv(x)
         maps = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
-        return maps if self.order is None else maps.index_select(-3, self.order)
+        if self.order is None:
+            return maps
+        # Unlike index_select, this keeps the memory format.
+        return torch.empty_like(maps).index_copy_(-3, self.order.argsort(), maps)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
