@@ -40,7 +40,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for count, model in models.items():
             start = time.perf_counter()
-            ghostify.convert(model, example)
+            ghostify.convert(model, example, init="random")
             times[count].append(time.perf_counter() - start)
     for count in counts:
         median = statistics.median(times[count])
@@ -49,7 +49,7 @@ def main() -> None:
     width = 1024
     big = chain(round(options.parameters / (9 * width**2)), width)
     before = peak_bytes()
-    ghost = ghostify.convert(big, example)
+    ghost = ghostify.convert(big, example, init="random")
     grown = peak_bytes() - before
     returned = sum(p.numel() * p.element_size() for p in ghost.parameters())
     original = sum(p.numel() for p in big.parameters())

@@ -100,7 +100,7 @@ def _brief(reason: str | None) -> str:
 
 
 def _check(model: nn.Module, example: Any, ratio: float) -> None:
-    ghost = ghostify.convert(model, example, ratio=ratio)
+    ghost = ghostify.convert(model, example, ratio=ratio, init="random")
     back = [d.site.name for d in Plan.of(ghost).decisions if (d.keep or "").startswith("put back")]
     assert not back, f"put back: {back}"
     exact = isinstance(example, Tensor)
