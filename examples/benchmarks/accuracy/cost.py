@@ -1,6 +1,6 @@
 """What it takes to carry the weights over: seconds and memory, network by network.
 
-    python examples/benchmarks/calibration_cost.py [--images 128] [--networks resnet50,vgg16]
+    python -m accuracy.cost [--images 128] [--networks resnet50,vgg16]    (in examples/benchmarks)
 
 Weights are random, which changes neither; batch norms have seen one batch. Memory is what the
 process holds of its own (RssAnon of Linux) at its peak, above what it held before; pages of the
