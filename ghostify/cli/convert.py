@@ -11,15 +11,14 @@ import typer
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
-from ghostify.cli.options import Format, is_given
+from ghostify.cli.options import Format, check_budget, is_given
 from ghostify.cli.terminal import layer_progress, note, stage
 from ghostify.cli.workflow import (
-    budget_plan,
+    make_plan,
     prepare,
     print_document,
     read_calibration,
-    read_plan,
-    uniform_plan,
+    read_noun,
 )
 from ghostify.files import check_parent, check_target, write_text
 from ghostify.reporting.formats import format_of
@@ -97,8 +96,7 @@ def convert(
     source = options.source_of(model, input, model_arg)
     write_form = format_of(report_file.suffix) if report_file else None
     given = _given_plan(context, plan_file)
-    if budget and is_given(context, "ratio", "kernel"):
-        raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")
+    check_budget(context, budget)
     if init is Init.calibrated and calibration is None:
         raise GhostifyError("--init calibrated needs --calibration with some images")
     if local_steps and init is not Init.calibrated and (init or calibration is None):
@@ -112,20 +110,17 @@ def convert(
         check_target(target, force=force)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
-    patterns = {"stem": stem, "all_eligible": all_eligible}
-    if budget:
-        plan = budget_plan(
-            subject,
-            budget,
-            include,
-            exclude,
-            **patterns,
-            images=data,
-            sensitivity_file=sensitivity,
-        )
-    else:
-        with stage("planning"):
-            plan = given or uniform_plan(subject, spec, include, exclude, **patterns)
+    plan = given or make_plan(
+        subject,
+        spec,
+        budget,
+        include=include,
+        exclude=exclude,
+        stem=stem,
+        all_eligible=all_eligible,
+        images=data,
+        sensitivity_file=sensitivity,
+    )
     with layer_progress("converting") as progress:
         ghost = ghostify.convert(
             subject.network,
@@ -155,7 +150,7 @@ def _given_plan(context: typer.Context, file: Path | None) -> Plan | None:
         if is_given(context, name):
             option = name.replace("_", "-")
             raise GhostifyError(f"--plan already decides what --{option} would: drop one")
-    return read_plan(file)
+    return read_noun(Plan, file)
 
 
 def _short_name(model: str) -> str:

@@ -156,3 +156,13 @@ def is_given(context: typer.Context, *names: str) -> bool:
     """Whether the user wrote one of these options."""
     sources = [context.get_parameter_source(name) for name in names]
     return any(source is not None and source.name == "COMMANDLINE" for source in sources)
+
+
+def check_budget(context: typer.Context, budget: list[str] | None) -> None:
+    """See that a budget and the numbers of the uniform plan are not both given.
+
+    Raises:
+        GhostifyError: if they are.
+    """
+    if budget and is_given(context, "ratio", "kernel"):
+        raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")

@@ -9,9 +9,9 @@ import typer
 
 from ghostify import GhostifyError, GhostSpec
 from ghostify.cli import options
-from ghostify.cli.options import is_given
-from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import budget_plan, prepare, read_calibration, uniform_plan
+from ghostify.cli.options import check_budget
+from ghostify.cli.terminal import note
+from ghostify.cli.workflow import make_plan, prepare, read_calibration
 from ghostify.files import check_parent, write_text
 
 
@@ -53,30 +53,26 @@ def plan(
     spec = GhostSpec(ratio, kernel)
     if out is not None:
         check_parent(out)
-    if budget and is_given(context, "ratio", "kernel"):
-        raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --kernel")
+    check_budget(context, budget)
     if try_out and not (budget and calibration):
         raise GhostifyError("--try needs --budget and --calibration")
     if not budget and (calibration or sensitivity):
         raise GhostifyError("--calibration and --sensitivity are for a --budget: add one")
     source = options.source_of(model, input, model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
-    patterns = {"stem": stem, "all_eligible": all_eligible}
-    if budget:
-        data = read_calibration(subject, calibration, images) if calibration else None
-        made = budget_plan(
-            subject,
-            budget,
-            include,
-            exclude,
-            **patterns,
-            images=data,
-            sensitivity_file=sensitivity,
-            try_out=try_out,
-        )
-    else:
-        with stage("planning"):
-            made = uniform_plan(subject, spec, include, exclude, **patterns)
+    data = read_calibration(subject, calibration, images) if calibration else None
+    made = make_plan(
+        subject,
+        spec,
+        budget,
+        include=include,
+        exclude=exclude,
+        stem=stem,
+        all_eligible=all_eligible,
+        images=data,
+        sensitivity_file=sensitivity,
+        try_out=try_out,
+    )
     if out is None:
         print(made.to_json(), end="")
         return

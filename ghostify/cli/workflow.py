@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ghostify.reporting.document import Document
+
+Noun = TypeVar("Noun", Plan, Sensitivity)
 
 
 @dataclass(frozen=True)
@@ -68,30 +70,32 @@ def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
     return loaded.images
 
 
-def budget_plan(
+def make_plan(
     subject: Subject,
-    budget: list[str],
+    spec: GhostSpec,
+    budget: list[str] | None,
+    *,
     include: list[str] | None,
     exclude: list[str] | None,
-    *,
     stem: bool,
     all_eligible: bool,
     images: Tensor | None,
     sensitivity_file: Path | None,
     try_out: bool = False,
 ) -> Plan:
-    """The plan that keeps most within the budget: by measurements from a file, or new ones."""
+    """The plan that the options ask for: uniform, or the one that keeps most within a budget."""
     rules: dict[str, Any] = {
         "include": include or (),
         "exclude": exclude or (),
         "stem": stem,
         "all_eligible": all_eligible,
     }
+    if not budget:
+        with stage("planning"):
+            sites = ghostify.analyze(subject.network, subject.example)
+            return ghostify.plan(sites, ratio=spec.ratio, dw_size=spec.dw_size, **rules)
     if sensitivity_file is not None:
-        try:
-            sensitivity = Sensitivity.from_json(sensitivity_file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise GhostifyError(f"{sensitivity_file}: {error}") from error
+        sensitivity = read_noun(Sensitivity, sensitivity_file)
     else:
         with layer_progress("measuring") as progress:
             sensitivity = ghostify.measure_sensitivity(
@@ -112,36 +116,15 @@ def budget_plan(
     return ghostify.plan(sites, budget=budget, sensitivity=sensitivity, **rules)
 
 
-def uniform_plan(
-    subject: Subject,
-    spec: GhostSpec,
-    include: list[str] | None,
-    exclude: list[str] | None,
-    *,
-    stem: bool,
-    all_eligible: bool,
-) -> Plan:
-    """The plan that the options ask for."""
-    return ghostify.plan(
-        ghostify.analyze(subject.network, subject.example),
-        ratio=spec.ratio,
-        dw_size=spec.dw_size,
-        include=include or (),
-        exclude=exclude or (),
-        stem=stem,
-        all_eligible=all_eligible,
-    )
-
-
-def read_plan(path: Path) -> Plan:
-    """A plan from a file.
+def read_noun(noun: type[Noun], path: Path) -> Noun:
+    """A plan or a sensitivity from a file.
 
     Raises:
         GhostifyError: naming the file and what is wrong in it.
         OSError: if it cannot be read.
     """
     try:
-        return Plan.from_json(path.read_text(encoding="utf-8"))
+        return noun.from_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise GhostifyError(f"{path}: {error}") from error
 
