@@ -18,6 +18,7 @@ from ghostify.calibration import as_batches, held_out, images_in
 from ghostify.dry_run import dry_run, evaluated, materialized
 from ghostify.initializers import Progress, Task, find_initializer, silent
 from ghostify.initializers.followers import followers
+from ghostify.initializers.sums import last_terms
 from ghostify.layers import GhostModule
 from ghostify.narrowing import narrowed
 from ghostify.replica import frozen_replica, replica
@@ -128,11 +129,13 @@ def _fill(
     batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), batches or [])
     fitted, aside = held_out(batches)
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
+    behind = {} if init == "random" else followers(model, example)
     task = Task(
         original=frozen_replica(model),
         converted=converted,
         sites=tuple(plan.replaced),
-        followers={} if init == "random" else followers(model, example),
+        followers=behind,
+        last_terms=last_terms(model, example, behind) if init == "calibrated" else (),
         batches=fitted,
         local_steps=local_steps,
         progress=progress,

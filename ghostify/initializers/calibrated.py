@@ -36,7 +36,8 @@ def from_data(task: Task) -> dict[str, float]:
     Inputs come from the network as converted so far, targets from the original. All filters of a
     site are refitted by ridge regression, which undoes what the sites before have changed; the
     intrinsic ones are chosen and the ghosts matched to them by the errors of all pairs; each map
-    counts by what it does to the output. Layers that stay dense are refitted as well.
+    counts by what it does to the output. Layers that stay dense are refitted as well, and the last
+    layer before a residual sum makes up for what its other term lacks.
 
     Returns:
         by site, the residual error on the calibration data over the variance of its maps.
@@ -47,14 +48,20 @@ def from_data(task: Task) -> dict[str, float]:
     for site, ghost in ghosts.items():
         wanted[site] = _positions(task.original.get_submodule(site), ghost.dw_size)
     task.progress("the original's maps", 0, len(wanted), None)
-    targets = observe(task.original, task.batches, wanted)
+    terms = {name: task.followers.get(name) for name in task.last_terms}
+    targets = observe(task.original, task.batches, wanted, terms)
     _check_finite(targets)
     counts = importance(
         task.original, first_images(task.batches, images_for_importance(task.batches)), task.sites
     )
     names = _from_first_site(list(targets), task.sites)
     modules = {name: task.converted.get_submodule(name) for name in names}
-    pending = {name: Pending(task.original.get_submodule(name)) for name in names}
+    pending = {
+        name: Pending(
+            task.original.get_submodule(name), is_term=name in terms and targets[name].calls == 1
+        )
+        for name in names
+    }
     exchange(task.converted, {modules[name]: pending[name] for name in names})
     residuals = {}
     try:

@@ -15,6 +15,9 @@ from ghostify.initializers.pairs import best_kernels, covariances, pair_errors
 from ghostify.initializers.sampling import Sample
 from ghostify.layers import GhostModule
 
+_PAIR_POSITIONS = 4096
+"""Enough to choose by; what is chosen is fitted to all."""
+
 
 @dataclass
 class Fit:
@@ -99,10 +102,11 @@ def fit_to_sample(
     """
     y_mean, variance, offset, own = _first_moments(sample, weight)
     bias = offset.to(weight)
-    maps = _Maps(sample, weight, bias if bias_in_maps else None, y_mean)
-    cost = pair_errors(maps.moments, variance.to(weight), sample.dw_size)
+    bias_of_maps = bias if bias_in_maps else None
+    cost, _ = sample_errors(sample.thinned(_PAIR_POSITIONS), weight, bias_of_maps)
     choice = _choice(cost, own, importance, intrinsic)
     centres, ghosts, sources = _indices(choice, weight.device)
+    maps = _Maps(sample, weight, bias_of_maps, y_mean)
     covariance, cross, mean = covariances(maps.chunks(centres, ghosts), sources)
     covariance, mean = covariance[sources], mean[sources]
     kernel = best_kernels(covariance, cross)
@@ -121,10 +125,12 @@ def fit_to_sample(
     )
 
 
-def sample_errors(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor]:
+def sample_errors(
+    sample: Sample, weight: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """``(n, n)``, the error of each map as a ghost of each other; ``(n,)``, that of its filter."""
     y_mean, variance, _, own = _first_moments(sample, weight)
-    maps = _Maps(sample, weight, None, y_mean)
+    maps = _Maps(sample, weight, bias, y_mean)
     return pair_errors(maps.moments, variance.to(weight), sample.dw_size), own
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ghostify.initializers.lockstep import Lockstep, Pending
 from ghostify.initializers.sampling import Call, Sample, Sampler, call_of, draw_positions
-from ghostify.initializers.targets import Targets, as_maps, key
+from ghostify.initializers.targets import Targets, as_maps, key, values_at
 from ghostify.spec import GhostifyError
 
 
@@ -24,6 +24,9 @@ def aligned_sample(
 ) -> tuple[Sample, Tensor]:
     """The layer's inputs in the converted network with their targets, and its old weight.
 
+    The last term of a sum is also to make up for what the other term has become (as He et al. do in
+    pruning, arXiv 1707.06168, section 3.2).
+
     Where a network decides itself what a layer works on (a detector's regions), the original's
     maps may be those of something else; then the old weights say what to aim at.
 
@@ -33,14 +36,19 @@ def aligned_sample(
     layer = pending.layer
     sampler = Sampler(dw_size, sum(len(values) for _, values in targets.samples.values()))
     call, aligned = None, True
-    for batch, number, arguments in lockstep.arrivals(pending, targets.calls):
-        call = _call(layer, arguments)
-        size, values = targets.samples.get((batch, number), (None, None))
+    for arrival in lockstep.arrivals(pending, targets.calls):
+        place = arrival.batch, arrival.call
+        call = _call(layer, arrival.arguments)
+        size, values = targets.samples.get(place, (None, None))
         wanted = 0 if values is None else len(values)
-        drawn = draw_positions(key(name, batch, number), len(call.x), call.output, wanted)
+        drawn = draw_positions(key(name, *place), len(call.x), call.output, wanted)
         if values is None or size != call.output or len(drawn) != wanted:
             aligned = False
             values = call.x.new_zeros(len(drawn), len(call.weight))
+        elif arrival.other is not None and place in targets.others:
+            assert targets.worth is not None
+            lost = targets.others[place].to(call.x) - values_at(arrival.other, drawn)
+            values = values.to(call.x) + lost * targets.worth.to(call.x)
         sampler.add(call, drawn, values)
     sample = sampler.sample()
     if call is None or sample is None:

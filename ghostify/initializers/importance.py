@@ -15,7 +15,7 @@ from ghostify.spec import Example, split_example
 
 _FLOOR = 1e-3
 _MOST_IMAGES = 256
-_ENOUGH_NUMBERS = 10_000_000
+_ENOUGH_NUMBERS = 5_000_000
 
 
 def importance(

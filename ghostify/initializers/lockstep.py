@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,10 +15,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from ghostify.initializers.scratch import give_back_free_memory, scratch
+from ghostify.initializers.sums import Branches, Term
 from ghostify.spec import Example, GhostifyError, split_example
 from ghostify.spec.errors import first_line
 
-WAITING_BYTES = 2**29
+WAITING_BYTES = 2**26
 
 _current = threading.local()
 
@@ -27,21 +31,30 @@ class Pending(nn.Module):
     Attributes:
         layer: what runs here: the original layer, and later the one that is `installed`.
         installed: whether passes need no longer wait.
+        is_term: whether they go on to the sum that the layer is the last term of, and wait there,
+            where its other term is known. The layer's own maps are then made again.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, *, is_term: bool = False) -> None:
         super().__init__()
         self.layer = layer
         self.installed = False
+        self.is_term = is_term
 
     def install(self, layer: nn.Module) -> None:
         self.layer = layer
         self.installed = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.installed:
-            _current.traveller.wait_at(self, args)
-        return self.layer(*args, **kwargs)
+        if self.installed:
+            return self.layer(*args, **kwargs)
+        traveller: Traveller = _current.traveller
+        if not self.is_term:
+            traveller.wait_at(self, args)
+            return self.layer(*args, **kwargs)
+        provisional = self.layer(*args, **kwargs)
+        traveller.branches.follow((self, args), provisional)
+        return provisional
 
 
 def exchange(model: nn.Module, others: Mapping[nn.Module, nn.Module]) -> None:
@@ -56,9 +69,9 @@ class Lockstep(AbstractContextManager["Lockstep"]):
     """All batches go through the model together, from one pending layer to the next.
 
     Each batch is on its way in a thread of its own, of which only one runs at any time. A pass
-    that waits holds the maps that it still needs. Where these together would take more than
-    ``limit`` bytes, passes are given up, and begun again for the next layer: slower, with the same
-    result.
+    that waits holds the maps that it still needs; what these together take above ``limit`` bytes
+    is moved to temporary files. Where it cannot be, on another device, passes are given up, and
+    begun again for the next layer: slower, with the same result.
     """
 
     def __init__(
@@ -74,14 +87,11 @@ class Lockstep(AbstractContextManager["Lockstep"]):
             traveller.give_up()
         self.waiting.clear()
 
-    def arrivals(self, pending: Pending, calls: int = 1) -> Iterator[tuple[int, int, Any]]:
+    def arrivals(self, pending: Pending, calls: int = 1) -> Iterator[Arrival]:
         """Bring every batch to ``pending``.
 
         A layer that is called several times in a pass runs as it is meanwhile, so that all its
         inputs are seen, and such a pass is not gone on with.
-
-        Yields:
-            the batch's number, the call's number in this batch, and the positional arguments.
         """
         held = 0
         for number, batch in enumerate(self.batches):
@@ -90,13 +100,33 @@ class Lockstep(AbstractContextManager["Lockstep"]):
             seen = 0
             there = traveller.place is pending or traveller.go_on_to(pending, calls > 1)
             while there:
-                yield number, seen, traveller.arguments
+                yield Arrival(number, seen, traveller.arguments, traveller.other)
                 seen += 1
                 there = seen < calls and traveller.go_on_to(pending, True)
-            held += traveller.held_bytes
-            if calls > 1 or traveller.ended or held > self.limit:
-                held -= traveller.held_bytes
+            if held + traveller.held_bytes > self.limit:
+                traveller.put_aside()
+            if calls > 1 or traveller.ended or held + traveller.held_bytes > self.limit:
                 self.waiting.pop(number).give_up()
+            else:
+                held += traveller.held_bytes
+        give_back_free_memory()
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A pass that waits at a layer.
+
+    Attributes:
+        batch: the batch's number.
+        call: the call's number in this batch.
+        arguments: of the call, the positional ones.
+        other: where the layer is the last term of a sum, the other term.
+    """
+
+    batch: int
+    call: int
+    arguments: tuple[Any, ...]
+    other: Tensor | None = None
 
 
 class _GivenUp(BaseException):
@@ -111,6 +141,8 @@ class Traveller:
         self.batch: Example = batch
         self.place: Pending | None = None
         self.arguments: tuple[Any, ...] = ()
+        self.other: Tensor | None = None
+        self.branches: Branches[tuple[Pending, tuple[Any, ...]]] = Branches(self._wait_at_sum)
         self.ended = False
         self._given_up = False
         self._error: BaseException | None = None
@@ -136,28 +168,40 @@ class Traveller:
                 return False
         return False
 
+    def put_aside(self) -> None:
+        """Move what the pass holds to files."""
+        self._results.put_aside()
+
     def give_up(self) -> None:
         """End the pass and forget its maps."""
         self._given_up = True
         if not self._fresh and not self.ended:
             self._may_go.release()
             self._thread.join()
-        self.arguments = ()
+        self.arguments, self.other = (), None
 
     @property
     def held_bytes(self) -> int:
         """What the pass keeps in memory while it waits."""
-        return 0 if self.ended else self._results.alive_bytes()
+        return 0 if self.ended else self._results.bytes_in_memory()
 
-    def wait_at(self, place: Pending, arguments: tuple[Any, ...]) -> None:
+    def wait_at(
+        self, place: Pending, arguments: tuple[Any, ...], other: Tensor | None = None
+    ) -> None:
         """Called in the pass itself: hand over to the other side until told to go on."""
-        self.place, self.arguments = place, arguments
-        del arguments
+        self.place, self.arguments, self.other = place, arguments, other
+        del arguments, other
         self._has_stopped.release()
         self._may_go.acquire()
-        self.place, self.arguments = None, ()
+        self.place, self.arguments, self.other = None, (), None
         if self._given_up:
             raise _GivenUp
+
+    def _wait_at_sum(self, term: Term[tuple[Pending, tuple[Any, ...]]], other: Tensor) -> None:
+        pending, arguments = term.key
+        self.wait_at(pending, arguments, other)
+        if pending.installed:
+            term.maps.copy_(term.normalise(pending.layer(*arguments)))
 
     def _advance(self) -> None:
         if self._fresh:
@@ -176,7 +220,7 @@ class Traveller:
         _current.traveller = self
         args, kwargs = split_example(self.batch)
         try:
-            with torch.no_grad(), self._results:
+            with torch.no_grad(), self._results, self.branches:
                 self.model(*args, **kwargs)
         except _GivenUp:
             pass
@@ -192,8 +236,9 @@ class _Results(TorchFunctionMode):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self._lasting = {t.data_ptr() for t in (*model.parameters(), *model.buffers())}
+        self.model = model
         self._results: list[weakref.ref[Tensor]] = []
+        self._files: set[int] = set()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -203,8 +248,30 @@ class _Results(TorchFunctionMode):
         self._results += [weakref.ref(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
         return result
 
-    def alive_bytes(self) -> int:
+    def bytes_in_memory(self) -> int:
+        """The size of all results, but for parameters and buffers."""
+        return sum(sharing[0].untyped_storage().nbytes() for sharing in self._in_memory())
+
+    def put_aside(self) -> None:
+        """Let the results lie in files from now on."""
+        for sharing in self._in_memory():
+            storage = sharing[0].untyped_storage()
+            if storage.device.type == "cpu":
+                file = scratch((storage.nbytes(),), torch.uint8).untyped_storage()
+                file.copy_(storage, False)
+                for tensor in sharing:
+                    place = tensor.storage_offset(), tensor.size(), tensor.stride()
+                    tensor.set_(file, *place)
+                self._files.add(file.data_ptr())
+
+    def _in_memory(self) -> list[list[Tensor]]:
+        """Results by the storage that they share."""
         alive = [tensor for ref in self._results if (tensor := ref()) is not None]
         self._results = [weakref.ref(tensor) for tensor in alive]
-        storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in alive)}
-        return sum(size for place, size in storages.items() if place not in self._lasting)
+        found = defaultdict(list)
+        for tensor in alive:
+            found[tensor.untyped_storage().data_ptr()].append(tensor)
+        self._files &= found.keys()
+        lasting = (*self.model.parameters(), *self.model.buffers())
+        elsewhere = self._files | {t.untyped_storage().data_ptr() for t in lasting} | {0}
+        return [sharing for place, sharing in found.items() if place not in elsewhere]

@@ -11,7 +11,7 @@ Moments = Callable[[slice], tuple[Tensor, Tensor]]
 """For some of the candidate maps: covariances of each one's d^2 shifted copies ``(i, d^2, d^2)``,
 and with every target ``(i, d^2, n)``."""
 
-_CANDIDATE_BYTES = 2**26
+_CANDIDATE_BYTES = 2**24
 _SINGULAR = 1e-6
 
 
@@ -70,7 +70,7 @@ def covariances(
         z = z - shift
         if sources is not None:
             z, targets = z.double(), targets.double()
-            cross = cross + torch.einsum("pgu,pg->gu", z[:, sources], targets)
+            cross = cross + (targets.T[:, None] @ z[:, sources].transpose(0, 1))[:, 0]
         else:
             cross = cross + (z.flatten(1).T @ targets).view(*z.shape[1:], -1)
         shifted = z.permute(1, 2, 0).contiguous()

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from ghostify.initializers.scratch import scratch
 
-_CHUNK_BYTES = 2**25
+_CHUNK_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,12 @@ class Sample:
         return len(self.targets)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Windows, validity and targets, a few MB at a time, on the model's device."""
-        size = max(_CHUNK_BYTES // max(4 * self.windows[0].numel(), 1), 1)
+        """Windows, validity and targets on the model's device, a few MB at a time.
+
+        Neither windows nor the maps made of them are more than that.
+        """
+        numbers = max(self.windows[0].numel(), self.targets.shape[1] * self.dw_size**2, 1)
+        size = max(_CHUNK_BYTES // (4 * numbers), 1)
         for start in range(0, len(self), size):
             yield self.at(slice(start, start + size))
 
@@ -177,6 +181,16 @@ class Sample:
             part[rows].to(self.device) for part in (self.windows, self.valid, self.targets)
         )
         return windows, valid, targets
+
+    def thinned(self, number: int) -> Sample:
+        """At most so many of the positions, evenly spread."""
+        every = slice(None, None, -(-len(self) // number))
+        return replace(
+            self,
+            windows=self.windows[every],
+            valid=self.valid[every],
+            targets=self.targets[every],
+        )
 
     def narrowed(self, dw_size: int) -> Sample:
         """The same positions for a smaller cheap kernel."""

@@ -1,7 +1,8 @@
-"""Tensors that lie in files without a name, for what need not be in memory all at once."""
+"""What need not be in memory all at once: tensors in files without a name, and freed memory."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import tempfile
@@ -37,3 +38,10 @@ def _reserve(descriptor: int, size: int) -> None:
         os.posix_fallocate(descriptor, 0, size)
     else:
         os.truncate(descriptor, size)
+
+
+def give_back_free_memory() -> None:
+    """Have the allocator return what is free: glibc keeps it for every thread that ever ran."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -27,6 +27,7 @@ class Task:
         converted: its Ghost modules are to be filled, in place.
         sites: their names, in the order of execution.
         followers: by the name of a layer, the batch norm that alone reads it.
+        last_terms: layers that are added to what has been made before them.
         batches: calibration data; may be empty.
         local_steps: gradient steps a site after the closed forms.
         progress: to be told of each layer that is done.
@@ -37,6 +38,7 @@ class Task:
     converted: nn.Module
     sites: Sequence[str]
     followers: Mapping[str, str] = field(default_factory=dict)
+    last_terms: Collection[str] = ()
     batches: Sequence[Example] = ()
     local_steps: int = 0
     progress: Progress = silent

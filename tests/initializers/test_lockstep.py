@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError
-from ghostify.initializers.lockstep import Lockstep, Pending, exchange
+from ghostify.initializers.lockstep import Lockstep, Pending, Traveller, exchange
 
 BATCHES = [torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(i)) for i in (2, 3, 5)]
 
@@ -64,9 +64,9 @@ def arrived(model, limit):
     pending, seen, order = waiting(model), {}, []
     with Lockstep(model, BATCHES, limit) as lockstep:
         for name, calls in ORDER:
-            for batch, call, arguments in lockstep.arrivals(pending[name], calls):
-                order.append((name, batch, call))
-                seen[name, batch, call] = arguments[0].clone()
+            for arrival in lockstep.arrivals(pending[name], calls):
+                order.append((name, arrival.batch, arrival.call))
+                seen[name, arrival.batch, arrival.call] = arrival.arguments[0].clone()
             pending[name].install(nn.Sequential(pending[name].layer, Twofold()))
     return seen, order
 
@@ -122,8 +122,9 @@ def test_given_up_passes_change_no_bit():
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(2**29, 1), (0, 2)])
-def test_what_is_over_the_limit_begins_again(limit, passes):
+def test_what_is_over_the_limit_and_cannot_be_put_aside_begins_again(limit, passes, monkeypatch):
     """At the first of three layers nothing is held yet, and behind the third nothing waits."""
+    monkeypatch.setattr(Traveller, "put_aside", lambda _: None)  # as on another device
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     begun = []
     model.register_forward_pre_hook(lambda *_: begun.append(1))
@@ -134,6 +135,38 @@ def test_what_is_over_the_limit_begins_again(limit, passes):
             assert len(list(lockstep.arrivals(place))) == 1
             place.install(place.layer)
     assert len(begun) == passes
+
+
+def test_what_is_over_the_limit_lies_in_files_and_goes_on():
+    class Sharing(nn.Module):
+        """Holds maps of which one is a view of another that is written to later."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            y = self.first(x)
+            part = y[:, 1:3]
+            z = self.last(y)
+            part += 1
+            return self.last(y + z)
+
+    model, begun = Sharing(), []
+    expected = model(BATCHES[0])
+    model.register_forward_pre_hook(lambda *_: begun.append(1))
+    pending = {name: Pending(model.get_submodule(name)) for name in ("first", "last")}
+    exchange(model, {place.layer: place for place in pending.values()})
+    outputs = []
+    model.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with Lockstep(model, BATCHES[:1], 0) as lockstep:
+        for place in pending.values():
+            list(lockstep.arrivals(place))
+            assert lockstep.waiting[0].held_bytes == 0
+            place.install(place.layer)
+        assert lockstep.waiting[0].go_on_to(Pending(nn.Identity()), True) is False
+    assert begun == [1]
+    torch.testing.assert_close(outputs, [expected])
 
 
 def test_no_thread_is_left():

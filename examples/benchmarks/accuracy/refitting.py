@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from ghostify.initializers.followers import followers
 from ghostify.initializers.gathering import aligned_sample, own_maps
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
 from ghostify.initializers.ridge import refit
+from ghostify.initializers.sums import last_terms
 from ghostify.initializers.targets import Targets, observe
 from ghostify.replica import frozen_replica
 
@@ -29,10 +31,11 @@ def refitted(
         kept: by layer, the original indices of its outputs.
         batches: calibration images.
     """
-    targets = observe(frozen_replica(original), batches, dict.fromkeys(kept, POSITIONS))
     norms = followers(pruned, batches[0][:1])
+    terms = {name: norms.get(name) for name in last_terms(pruned, batches[0][:1], norms)}
+    targets = observe(frozen_replica(original), batches, dict.fromkeys(kept, POSITIONS), terms)
     layers = {name: pruned.get_submodule(name) for name in targets}
-    pending = {name: Pending(layer) for name, layer in layers.items()}
+    pending = {name: Pending(layer, is_term=name in terms) for name, layer in layers.items()}
     exchange(pruned, {layers[name]: pending[name] for name in layers})
     with evaluated(pruned), Lockstep(pruned, batches) as lockstep:
         for name, layer in layers.items():
@@ -55,4 +58,4 @@ def refitted(
 
 def _only(targets: Targets, kept: Tensor) -> Targets:
     samples = {place: (size, values[:, kept]) for place, (size, values) in targets.samples.items()}
-    return Targets(targets.calls, samples)
+    return replace(targets, samples=samples)  # sums keep all their channels
