@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ghostify.initializers import sampling
-from ghostify.initializers.sampling import Sampler, call_of, draw_positions
+from ghostify.initializers.sampling import Call, Sampler, call_of, draw_positions
 
 MODES = ["zeros", "reflect", "replicate", "circular"]
 
@@ -127,3 +127,17 @@ def test_positions_lie_inside_and_are_the_same_for_the_same_key(images, height, 
     assert torch.equal(drawn, draw_positions("layer/0/0", images, (height, width), number))
     if number >= images * height * width:
         assert len(drawn.unique(dim=0)) == images * height * width
+
+
+def test_thinned_samples_hold_every_so_many_positions():
+    call = Call(torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3), None, (1, 1), (1, 1), 1)
+    sampler = Sampler(3, 50)
+    drawn = draw_positions("x", 3, call.output, 50)
+    sampler.add(call, drawn, torch.arange(200.0).view(50, 4))
+    sample = sampler.sample()
+    thin = sample.thinned(20)
+    assert len(thin) == 17
+    assert torch.equal(thin.targets, sample.targets[::3])
+    assert torch.equal(thin.windows, sample.windows[::3])
+    assert torch.equal(thin.valid, sample.valid[::3])
+    assert len(sample.thinned(50)) == 50
