@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from math import inf, isnan
 from typing import Any
 
@@ -26,7 +26,7 @@ from ghostify.spec import (
     Sensitivity,
 )
 
-_GENTLE = 4
+_CAPS = (inf, 4, 2.5)
 _FINEST = 1 / 64
 _HIGHEST = 64.0
 
@@ -43,9 +43,10 @@ def search(
 ) -> Plan:
     """The plan within a budget whose conversion agrees most with the original.
 
-    Damages of single sites are taken to add up, which they only nearly do. So three plans are
-    converted and compared on held-out images: the best one, the best one with no s above 4, whose
-    damages are nearer to what they are taken for, and the uniform ratio that meets the budget.
+    Damages of single sites are taken to add up, which they only nearly do. So four plans are
+    converted and compared on held-out images: the best one, the best ones with no s above 4 and
+    2.5, whose damages are nearer to what they are taken for, and the uniform ratio that meets the
+    budget.
 
     Args:
         model: the original.
@@ -87,10 +88,10 @@ def search(
 def _plans(
     sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, rules: dict[str, Any]
 ) -> Iterator[Plan]:
-    yield plan(sites, budget=budget, sensitivity=measured, **rules)
-    gentle = [ghost for ghost in measured.candidates if ghost.ratio <= _GENTLE]
-    with suppress(GhostifyError):
-        yield plan(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules)
+    for cap in _CAPS:
+        gentle = [ghost for ghost in measured.candidates if ghost.ratio <= cap]
+        with suppress(GhostifyError) if cap < inf else nullcontext():
+            yield plan(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules)
     with suppress(GhostifyError):  # the others may have cheaper kernels to choose from
         yield uniform_within(sites, budget, measured, **rules)
 

@@ -11,7 +11,7 @@ from ghostify.planning.damage import Damage
 from ghostify.planning.rules import Rules
 from ghostify.spec import ConvSite, Decision, GhostifyError, GhostSpec, Plan
 
-CANDIDATES = tuple(GhostSpec(ratio, 3) for ratio in (1.25, 1.5, 2, 3, 4, 6, 8))
+CANDIDATES = tuple(GhostSpec(ratio, 3) for ratio in (1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8))
 """What a layer may become where the user does not say."""
 
 

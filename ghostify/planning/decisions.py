@@ -50,7 +50,7 @@ def plan(
             ``"params=4M"``, several of these, or ``{"macs": 0.5, "params": "4M"}``. Costs are
             ``macs``, ``params`` and ``activations`` (bytes).
         candidates: what a site may become for a budget. Default: what the sensitivity has
-            measured; without one, ratios 1.25, 1.5, 2, 3, 4, 6 and 8 at d = 3.
+            measured; without one, nine ratios from 1.25 to 8 at d = 3.
         sensitivity: the damage of each replacement. Default: the estimate above.
         totals: what the whole network costs, as ``{"macs": 4.1e9}``, where the sensitivity does
             not say. Default: the sum over the convolutions.
