@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact import load, save
     from ghostify.conversion import convert
+    from ghostify.exporters import Exported, export
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
     from ghostify.reporting.comparison import compare
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvSite",
     "Decision",
+    "Exported",
     "Geometry",
     "GhostModule",
     "GhostSpec",
@@ -47,6 +49,7 @@ __all__ = [
     "analyze",
     "compare",
     "convert",
+    "export",
     "list_sites",
     "load",
     "measure_sensitivity",
@@ -56,11 +59,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Exported": "exporters",
     "GhostModule": "layers",
     "Report": "reporting.report",
     "analyze": "analysis",
     "compare": "reporting.comparison",
     "convert": "conversion",
+    "export": "exporters",
     "list_sites": "reporting.listing",
     "load": "artifact",
     "measure_sensitivity": "sensing",
