@@ -17,6 +17,7 @@ from ghostify.spec import (
     ModelSource,
     Plan,
     Sensitivity,
+    Timing,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ghostify.reporting.listing import list_sites
     from ghostify.reporting.report import Report
     from ghostify.sensing import measure_sensitivity
+    from ghostify.timing import benchmark
     from ghostify.trials import search
 
 __version__ = "0.1.0"
@@ -46,7 +48,9 @@ __all__ = [
     "Plan",
     "Report",
     "Sensitivity",
+    "Timing",
     "analyze",
+    "benchmark",
     "compare",
     "convert",
     "export",
@@ -63,6 +67,7 @@ _HOMES = {
     "GhostModule": "layers",
     "Report": "reporting.report",
     "analyze": "analysis",
+    "benchmark": "timing",
     "compare": "reporting.comparison",
     "convert": "conversion",
     "export": "exporters",

@@ -73,10 +73,10 @@ def network_or_artefact(
     target: str,
     *,
     model: str | None,
-    weights: Path | None,
-    pretrained: bool,
     input: str | None,
     model_arg: list[str] | None,
+    weights: Path | None = None,
+    pretrained: bool = False,
 ) -> Subject:
     """The network that the user named, or the converted one of an artefact's folder.
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.dry_run import cloned
-from ghostify.exporters.capture import batch_of, tensors_of
 from ghostify.exporters.exporter import Session
+from ghostify.exporters.tensors import batch_of, tensors_of
 from ghostify.spec import Example, GhostifyError, describe_example, split_example
 
 TOLERANCE = 1e-3

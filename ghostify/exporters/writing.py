@@ -9,18 +9,17 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.dry_run import dry_run, generators_kept, materialized
-from ghostify.exporters.capture import batch_size, captured
+from ghostify.exporters.capture import captured
 from ghostify.exporters.exported import Exported
 from ghostify.exporters.exporter import Exporter
 from ghostify.exporters.quiet import quiet
 from ghostify.exporters.registry import exporter_for
+from ghostify.exporters.tensors import batch_size
 from ghostify.exporters.verifying import INPUTS, Errors, probes, verify
 from ghostify.files import check_new, new_files
 from ghostify.replica import frozen_replica
 from ghostify.spec import Example, GhostifyError
-from ghostify.spec.errors import first_line
-
-_LONGEST = 200
+from ghostify.spec.errors import root_cause
 
 
 def export(
@@ -58,7 +57,7 @@ def export(
     exporter.check_installed()
     check_new(path, force=force)
     dry_run(model, example)
-    network = _ready(model, example)
+    network = ready(model, example)
     example = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
     any_batch, note = exporter.any_batch and batch_size(example) is not None, ""
     with new_files(path) as beside, generators_kept():
@@ -67,13 +66,13 @@ def export(
                 errors = write_verified(network, example, beside, exporter, any_batch=True)
             except Exception as error:
                 any_batch = False
-                note = f"the size of the batch cannot be left open: {_reason(error)}"
+                note = f"the size of the batch cannot be left open: {root_cause(error)}"
         if not any_batch:
             try:
                 errors = write_verified(network, example, beside, exporter, any_batch=False)
             except Exception as error:
                 name = type(model).__name__
-                raise GhostifyError(f"{name} cannot go to {to}: {_reason(error)}") from error
+                raise GhostifyError(f"{name} cannot go to {to}: {root_cause(error)}") from error
     return Exported(
         path=path,
         to=to,
@@ -103,17 +102,9 @@ def write_verified(
         return verify(network, session, probes(example, any_batch=any_batch))
 
 
-def _ready(model: nn.Module, example: Example) -> nn.Module:
+def ready(model: nn.Module, example: Example) -> nn.Module:
     """What is written: the model in evaluation mode, on the processor.
 
     The one place for whatever makes a network fit for inference.
     """
     return frozen_replica(materialized(model, example)).cpu()
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what went wrong first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    line = first_line(error)
-    return line if len(line) < _LONGEST else f"{line[:_LONGEST]}…"
