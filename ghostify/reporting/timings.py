@@ -15,7 +15,7 @@ def list_timing(timing: Timing) -> Document:
     """A table of the MACs and one for each runtime; one record a measurement."""
     first, *others = timing.macs
     runtimes = dict.fromkeys(measurement.runtime for measurement in timing.measurements)
-    notes = [f"memory: {timing.memory}."]
+    notes = ["ms: median of a run, with quartiles.", f"memory: {timing.memory}."]
     if others:
         notes = [
             f"speed-up: time of {first} over a network's own, round by round; median.",
@@ -87,7 +87,7 @@ def _macs(timing: Timing) -> Table:
 
 def _runtime(timing: Timing, runtime: str) -> Table:
     compared = len(timing.macs) > 1
-    words = ["batch", "threads", "ms", "quartiles"]
+    words = ["batch", "threads", "ms"]
     words += ["speed-up", "realised"] if compared else []
     rows = []
     for m in timing.measurements:
@@ -95,7 +95,7 @@ def _runtime(timing: Timing, runtime: str) -> Table:
             lower, middle, upper = (
                 f"{1000 * s:.3g}" for s in (m.seconds.lower, m.seconds.median, m.seconds.upper)
             )
-            cells = [str(m.batch), str(m.threads), middle, f"{lower}–{upper}"]
+            cells = [str(m.batch), str(m.threads), f"{middle} ({lower}–{upper})"]
             if compared:
                 cells += [f"{m.speedup.median:.2f}x", f"{timing.realised(m):.0%}"]
             rows.append((m.model, *cells, "-" if m.memory is None else f"{si(m.memory)}B"))

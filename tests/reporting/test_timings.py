@@ -39,16 +39,16 @@ def test_the_tables():
     shown = lines(TIMING)
     assert "resnet50-ghost 2.000M 2.00x" in shown
     assert "eager, 7 rounds" in shown
-    assert "resnet50 1 1 3 2.7–3.3 1.00x 100% 4.00MB" in shown
-    assert "resnet50-ghost 1 1 2 1.8–2.2 1.50x 75% -" in shown
-    assert "resnet50-ghost 8 1 12.5 11.2–13.8 2.40x 120% 3.00MB" in shown
+    assert "resnet50 1 1 3 (2.7–3.3) 1.00x 100% 4.00MB" in shown
+    assert "resnet50-ghost 1 1 2 (1.8–2.2) 1.50x 75% -" in shown
+    assert "resnet50-ghost 8 1 12.5 (11.3–13.8) 2.40x 120% 3.00MB" in shown
     assert "memory: resident memory." in shown
     assert max(len(line) for line in to_text(list_timing(TIMING)).splitlines()) <= 80
 
 
 def test_one_network_has_no_speed_up():
     shown = "\n".join(lines(ALONE))
-    assert "resnet50 1 1 3 2.7–3.3 4.00MB" in shown
+    assert "resnet50 1 1 3 (2.7–3.3) 4.00MB" in shown
     assert "speed-up" not in shown
 
 
