@@ -12,9 +12,9 @@ from ghostify.spec import Measurement, Timing
 
 
 def list_timing(timing: Timing) -> Document:
-    """A table of the MACs and one for each runtime; one record a measurement."""
+    """A table of the MACs and one for each runtime and batch; one record a measurement."""
     first, *others = timing.macs
-    runtimes = dict.fromkeys(measurement.runtime for measurement in timing.measurements)
+    groups = dict.fromkeys((m.runtime, m.batch) for m in timing.measurements)
     notes = ["ms: median of a run, with quartiles.", f"memory: {timing.memory}."]
     if others:
         notes = [
@@ -24,7 +24,7 @@ def list_timing(timing: Timing) -> Document:
         ]
     return Document(
         title=f"{' and '.join(timing.macs)}, input {timing.input}",
-        tables=(_macs(timing), *(_runtime(timing, runtime) for runtime in runtimes)),
+        tables=(_macs(timing), *(_times(timing, *group) for group in groups)),
         notes=tuple(notes),
         records=tuple(_record(timing, measurement) for measurement in timing.measurements),
         data=timing.to_dict(),
@@ -85,28 +85,23 @@ def _macs(timing: Timing) -> Table:
     return Table("MACs, convolutions + linear", columns, rows)
 
 
-def _runtime(timing: Timing, runtime: str) -> Table:
+def _times(timing: Timing, runtime: str, batch: int) -> Table:
+    found = [m for m in timing.measurements if (m.runtime, m.batch) == (runtime, batch)]
     compared = len(timing.macs) > 1
-    words = ["batch", "threads", "ms"]
-    words += ["speed-up", "realised"] if compared else []
+    words = ["threads", "ms", *(["speed-up", "realised"] if compared else []), "memory"]
     rows = []
-    for m in timing.measurements:
-        if m.runtime == runtime:
-            lower, middle, upper = (
-                f"{1000 * s:.3g}" for s in (m.seconds.lower, m.seconds.median, m.seconds.upper)
-            )
-            cells = [str(m.batch), str(m.threads), f"{middle} ({lower}–{upper})"]
-            if compared:
-                cells += [f"{m.speedup.median:.2f}x", f"{timing.realised(m):.0%}"]
-            rows.append((m.model, *cells, "-" if m.memory is None else f"{si(m.memory)}B"))
-    columns = (Column("network"), *(Column(word, numeric=True) for word in (*words, "memory")))
-    return Table(f"{runtime}, {_rounds(timing, runtime)} rounds", columns, tuple(rows))
-
-
-def _rounds(timing: Timing, runtime: str) -> str:
-    numbers = {m.rounds for m in timing.measurements if m.runtime == runtime}
-    least, most = min(numbers), max(numbers)
-    return str(least) if least == most else f"{least} to {most}"
+    for m in found:
+        lower, middle, upper = (
+            f"{1000 * s:.3g}" for s in (m.seconds.lower, m.seconds.median, m.seconds.upper)
+        )
+        cells = [str(m.threads), f"{middle} ({lower}–{upper})"]
+        if compared:
+            cells += [f"{m.speedup.median:.2f}x", f"{timing.realised(m):.0%}"]
+        rows.append((m.model, *cells, "-" if m.memory is None else f"{si(m.memory)}B"))
+    columns = (Column("network"), *(Column(word, numeric=True) for word in words))
+    numbers = sorted({m.rounds for m in found})
+    rounds = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+    return Table(f"{runtime}, batch {batch}: {rounds} rounds", columns, tuple(rows))
 
 
 def _record(timing: Timing, measurement: Measurement) -> dict[str, Any]:

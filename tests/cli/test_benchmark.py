@@ -22,7 +22,7 @@ def test_an_artefact_beside_its_original(run, out, tmp_path):
     assert result.code == 0, result.err
     assert result.err.strip() == ""
     assert "net.py:build and out, input 1x3x16x16" in result.out
-    assert "eager, 5 rounds" in result.out
+    assert "eager, batch 2: 5 rounds" in result.out
     assert max(map(len, result.out.splitlines())) <= 80
     timing = Timing.from_json((tmp_path / "times.json").read_text(encoding="utf-8"))
     assert list(timing.macs) == ["net.py:build", "out"]

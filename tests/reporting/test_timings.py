@@ -19,13 +19,13 @@ def measurement(model, runtime, batch, middle, speedup, memory):
 
 TIMING = Timing(
     "1x3x8x8",
-    {"resnet50": 4_000_000, "ghost": 2_000_000},
+    {"resnet50": 4_000_000, "resnet50-ghost": 2_000_000},
     "resident memory",
     (
         measurement("resnet50", "eager", 1, 0.003, 1.0, 4_000_000),
-        measurement("ghost", "eager", 1, 0.002, 1.5, None),
+        measurement("resnet50-ghost", "eager", 1, 0.002, 1.5, None),
         measurement("resnet50", "onnxruntime", 8, 0.03, 1.0, 4_000_000),
-        measurement("ghost", "onnxruntime", 8, 0.0125, 2.4, 3_000_000),
+        measurement("resnet50-ghost", "onnxruntime", 8, 0.0125, 2.4, 3_000_000),
     ),
 )
 ALONE = Timing("1x3x8x8", {"resnet50": 4_000_000}, "resident memory", TIMING.measurements[:1])
@@ -37,18 +37,18 @@ def lines(timing):
 
 def test_the_tables():
     shown = lines(TIMING)
-    assert "ghost 2.000M 2.00x" in shown
-    assert "eager, 7 rounds" in shown
-    assert "resnet50 1 1 3 (2.7–3.3) 1.00x 100% 4.00MB" in shown
-    assert "ghost 1 1 2 (1.8–2.2) 1.50x 75% -" in shown
-    assert "ghost 8 1 12.5 (11.3–13.8) 2.40x 120% 3.00MB" in shown
+    assert "resnet50-ghost 2.000M 2.00x" in shown
+    assert "eager, batch 1: 7 rounds" in shown
+    assert "resnet50 1 3 (2.7–3.3) 1.00x 100% 4.00MB" in shown
+    assert "resnet50-ghost 1 2 (1.8–2.2) 1.50x 75% -" in shown
+    assert "resnet50-ghost 1 12.5 (11.3–13.8) 2.40x 120% 3.00MB" in shown
     assert "memory: resident memory." in shown
     assert max(len(line) for line in to_text(list_timing(TIMING)).splitlines()) <= 80
 
 
 def test_one_network_has_no_speed_up():
     shown = "\n".join(lines(ALONE))
-    assert "resnet50 1 1 3 (2.7–3.3) 4.00MB" in shown
+    assert "resnet50 1 3 (2.7–3.3) 4.00MB" in shown
     assert "speed-up" not in shown
 
 
