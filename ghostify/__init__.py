@@ -17,18 +17,21 @@ from ghostify.spec import (
     ModelSource,
     Plan,
     Sensitivity,
+    Timing,
 )
 
 if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact import load, save
     from ghostify.conversion import convert
+    from ghostify.exporters import Exported, export
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
     from ghostify.reporting.report import Report
     from ghostify.sensing import measure_sensitivity
+    from ghostify.timing import benchmark
     from ghostify.trials import search
 
 __version__ = "0.1.0"
@@ -36,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvSite",
     "Decision",
+    "Exported",
     "Geometry",
     "GhostModule",
     "GhostSpec",
@@ -44,9 +48,12 @@ __all__ = [
     "Plan",
     "Report",
     "Sensitivity",
+    "Timing",
     "analyze",
+    "benchmark",
     "compare",
     "convert",
+    "export",
     "list_sites",
     "load",
     "measure_sensitivity",
@@ -56,11 +63,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Exported": "exporters",
     "GhostModule": "layers",
     "Report": "reporting.report",
     "analyze": "analysis",
+    "benchmark": "timing",
     "compare": "reporting.comparison",
     "convert": "conversion",
+    "export": "exporters",
     "list_sites": "reporting.listing",
     "load": "artifact",
     "measure_sensitivity": "sensing",

@@ -61,6 +61,42 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+@contextmanager
+def new_files(path: str | Path) -> Iterator[Path]:
+    """A path to write a file to, and others beside it.
+
+    All take their places beside ``path``, the file itself last, when the block ends well.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    path = Path(path).resolve()
+    with _names_of(path):
+        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield beside / path.name
+        files = sorted(beside.iterdir(), key=lambda file: file.name == path.name)
+        with _names_of(path):
+            for file in files:
+                file.chmod(0o666 & ~_umask())
+            for file in files:
+                file.replace(path.parent / file.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_new(path: str | Path, *, force: bool) -> None:
+    """See that the file ``path`` may be written, before the work.
+
+    Raises:
+        GhostifyError: if it is there and ``force`` does not allow to replace it, or as
+            `check_parent` does.
+    """
+    check_parent(path)
+    if Path(path).exists() and not force:
+        raise GhostifyError(f"{path} exists: write elsewhere, or replace it with --force")
+
+
 def check_parent(path: str | Path) -> None:
     """See that there is a folder to write the file ``path`` in, before the work.
 

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from ghostify import GhostifyError
-from ghostify.files import RECIPE, check_target, new_folder, write_text
+from ghostify.files import RECIPE, check_target, new_files, new_folder, write_text
 
 
 def listing(folder):
@@ -110,3 +110,31 @@ def test_targets(tmp_path):
     check_target(tmp_path, force=True)
     with pytest.raises(GhostifyError, match="no ghostify artefact"):
         check_target(tmp_path / "thesis.tex", force=True)
+
+
+def test_new_files_take_their_places_together(tmp_path):
+    (tmp_path / "net.bin").write_text("old")
+    with new_files(tmp_path / "net.xml") as file:
+        file.write_text("graph")
+        file.with_suffix(".bin").write_text("weights")
+        assert (tmp_path / "net.bin").read_text() == "old"
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "net.xml": "graph",
+        "net.bin": "weights",
+    }
+
+
+def test_new_files_that_fail_leave_nothing(tmp_path):
+    def write_half():
+        with new_files(tmp_path / "net.xml") as file:
+            file.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_files_where_none_can_be(tmp_path):
+    with pytest.raises(OSError, match="none/net.xml"), new_files(tmp_path / "none/net.xml"):
+        pass

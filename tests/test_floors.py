@@ -15,13 +15,15 @@ PACKAGE = Path(ghostify.__file__).parent
 # marked with a star and which the others on its floor may use.
 FLOORS = [
     ["spec"],
-    ["files"],
+    ["files", "memory"],
     ["layers"],
     ["replica", "caches"],
     ["calibration", "dry_run", "narrowing", "zoo"],
     ["agreement", "analysis", "costs", "initializers", "verification"],
     ["planning*", "conversion", "reporting", "sensing"],
-    ["artifact", "trials"],
+    ["artifact", "exporters", "trials"],
+    ["runtimes"],
+    ["timing"],
     ["cli"],
 ]
 OUTSIDE = {"__init__", "__main__"}  # the root re-exports every floor, and the top one is run

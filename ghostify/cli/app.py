@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from ghostify import GhostifyError, __version__
+from ghostify.cli.benchmark import benchmark
 from ghostify.cli.compare import compare
 from ghostify.cli.convert import convert
+from ghostify.cli.export import export
 from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
@@ -24,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a convolutional network smaller and faster: Ghost modules for its convolutions.",
 )
-for command in (convert, compare, inspect, plan, sensitivity, models):
+for command in (convert, compare, export, benchmark, inspect, plan, sensitivity, models):
     app.command()(command)
 
 

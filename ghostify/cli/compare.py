@@ -8,21 +8,18 @@ from typing import Annotated
 import typer
 
 import ghostify
-from ghostify import GhostifyError, ModelSource
+from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import stage
-from ghostify.cli.workflow import prepare, print_document, read_calibration
+from ghostify.cli.workflow import original_of, prepare, print_document, read_calibration
 
 
 def compare(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="MODEL", help="The original, if the folder cannot say."),
-    ] = None,
+    model: options.Original = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -45,13 +42,7 @@ def compare(
     """
     if data is not None and weights is None and not pretrained and model is None:
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
-    with stage("loading torch"):
-        from ghostify.artifact import read_source
-    said = read_source(folder) if model is None else ModelSource(model)
-    given = options.source_of(said.name, input, model_arg)
-    source = ModelSource(
-        said.name, {**said.arguments, **given.arguments}, given.input_size or said.input_size
-    )
+    source = original_of(folder, model, input, model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
         ghost = ghostify.load(folder, subject.network)

@@ -19,6 +19,16 @@ ModelName = Annotated[
         "or path/to/file.py:factory.",
     ),
 ]
+ModelOrFolder = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL_OR_DIR", help="A network, or a folder that ghostify convert has made."
+    ),
+]
+Original = Annotated[
+    str | None,
+    typer.Option("--model", metavar="MODEL", help="The original, if the folder cannot say."),
+]
 Input = Annotated[
     str | None,
     typer.Option(

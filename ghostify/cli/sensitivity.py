@@ -42,7 +42,7 @@ def sensitivity(
     for file in filter(None, (out, plot)):
         check_parent(file)
     if plot is not None:
-        from ghostify.reporting.sensitivities import check_plot
+        from ghostify.reporting.plots import check_plot
 
         check_plot(plot)
     source = options.source_of(model, input, model_arg)

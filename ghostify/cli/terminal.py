@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @contextmanager
 def stage(doing: str) -> Iterator[None]:
     """Show what is being done, on stderr, while it lasts; nothing where that is no terminal."""
-    with Console(stderr=True).status(f"{escape(doing)} ..."):
+    console = Console(file=sys.stderr)  # the stream of now, whatever is redirected meanwhile
+    with console.status(f"{escape(doing)} ..."):
         yield
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity
-from ghostify.cli.options import Format
+from ghostify.cli.options import Format, source_of
 from ghostify.cli.terminal import layer_progress, note, show, stage
 from ghostify.reporting.formats import FORMATS
 
@@ -49,6 +49,51 @@ def prepare(
             loaded = zoo.load_weights(network, weights)
         note(f"{weights}: {loaded}")
     return Subject(network, zoo.example(source), source)
+
+
+def original_of(
+    folder: Path, model: str | None, input: str | None, model_arg: list[str] | None
+) -> ModelSource:
+    """Where an artefact's original comes from: what the user says of it, then what its folder says.
+
+    Raises:
+        GhostifyError: if the artefact is damaged, or neither says it.
+        OSError: if it cannot be read.
+    """
+    with stage("loading torch"):
+        from ghostify.artifact import read_source
+    said = read_source(folder) if model is None else ModelSource(model)
+    given = source_of(said.name, input, model_arg)
+    return ModelSource(
+        said.name, {**said.arguments, **given.arguments}, given.input_size or said.input_size
+    )
+
+
+def network_or_artefact(
+    target: str,
+    *,
+    model: str | None,
+    input: str | None,
+    model_arg: list[str] | None,
+    weights: Path | None = None,
+    pretrained: bool = False,
+) -> Subject:
+    """The network that the user named, or the converted one of an artefact's folder.
+
+    Raises:
+        GhostifyError: as `prepare` and `load` do; or for options that would do nothing.
+    """
+    folder = Path(target)
+    if not folder.is_dir():
+        if model is not None:
+            raise GhostifyError(f"--model is for a folder, and {target} is none")
+        return prepare(source_of(target, input, model_arg), weights=weights, pretrained=pretrained)
+    if weights is not None or pretrained:
+        raise GhostifyError(f"{target} has its weights: drop --weights and --pretrained")
+    original = prepare(original_of(folder, model, input, model_arg))
+    with stage(f"loading {folder}"):
+        converted = ghostify.load(folder, original.network)
+    return replace(original, network=converted)
 
 
 def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:

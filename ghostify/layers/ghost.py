@@ -136,6 +136,8 @@ class GhostModule(nn.Module):
         maps = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
         if self.order is None:
             return maps
+        if torch.compiler.is_compiling():  # or exporting: one gather, by a constant
+            return maps.index_select(-3, self.order)
         # Unlike index_select, this keeps the memory format.
         return torch.empty_like(maps).index_copy_(-3, self.order.argsort(), maps)
 

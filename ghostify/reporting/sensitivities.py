@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ghostify.costs import conv_macs, ghost_macs
 from ghostify.reporting.document import Column, Document, Table, si
-from ghostify.spec import ConvSite, GhostifyError, GhostSpec, Sensitivity
+from ghostify.reporting.plots import check_plot, write_plot
+from ghostify.spec import ConvSite, GhostSpec, Sensitivity
 
 
 def list_sensitivity(
@@ -70,22 +71,7 @@ def plot_sensitivity(
     axes.grid(alpha=0.3)
     if names:
         axes.legend()
-    figure.savefig(file)
-
-
-def check_plot(file: Path) -> None:
-    """See that a picture can be drawn to ``file``, before the work.
-
-    Raises:
-        GhostifyError: if Matplotlib is missing, or the ending is none that it writes.
-    """
-    try:
-        from matplotlib.backend_bases import FigureCanvasBase
-    except ImportError as error:
-        raise GhostifyError("a plot needs Matplotlib: pip install 'ghostify[plot]'") from error
-    ending = file.suffix.lower().removeprefix(".")
-    if ending not in FigureCanvasBase.get_supported_filetypes():
-        raise GhostifyError(f"cannot plot to {file}: the ending must be one such as .png or .svg")
+    write_plot(figure, file)
 
 
 def _shown(sensitivity: Sensitivity) -> list[GhostSpec]:

@@ -9,6 +9,7 @@ from ghostify.spec.plan import Decision, Plan
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
 from ghostify.spec.source import ModelSource
+from ghostify.spec.timing import Measurement, Spread, Timing
 
 __all__ = [
     "Agreement",
@@ -19,9 +20,12 @@ __all__ = [
     "Geometry",
     "GhostSpec",
     "GhostifyError",
+    "Measurement",
     "ModelSource",
     "Plan",
     "Sensitivity",
+    "Spread",
+    "Timing",
     "describe_example",
     "split_example",
 ]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 200
+
 
 class GhostifyError(ValueError):
     """Something the user can put right: one line that says what was wrong and what to do."""
@@ -18,3 +20,11 @@ def first_line(error: BaseException) -> str:
     """The first line of an exception's message, or its type where it has none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def root_cause(error: BaseException) -> str:
+    """The first line of the error that led to this one, cut where it is long."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = first_line(error)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

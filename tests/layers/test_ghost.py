@@ -169,6 +169,16 @@ def test_numbers_out_of_range_are_refused(numbers):
         GhostModule(3, 8, 3, **numbers)
 
 
+def test_an_order_is_one_gather_in_a_graph():
+    module, x = GhostModule(3, 9, 3), torch.randn(1, 3, 8, 8)
+    module.order = torch.randperm(9)
+    program = torch.export.export(module, (x,))
+    operators = [str(node.target) for node in program.graph.nodes]
+    assert operators.count("aten.index_select.default") == 1
+    assert not {"aten.argsort.default", "aten.index_copy.default"} & set(operators)
+    torch.testing.assert_close(program.module()(x), module(x))
+
+
 def test_the_shape_without_values():
     module = GhostModule(3, 9, 3, stride=2, device="meta", dtype=torch.half)
     out = module(torch.empty(2, 3, 9, 9, device="meta", dtype=torch.half))

@@ -1,0 +1,43 @@
+"""OpenVINO's own form: a graph in ``.xml`` and weights in ``.bin`` beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from ghostify.exporters.exporter import Exporter, Session
+
+
+def _write(program: ExportedProgram, path: Path) -> None:
+    import openvino
+
+    openvino.save_model(openvino.convert_model(program), path, compress_to_fp16=False)
+
+
+def _open(path: Path, threads: int) -> Session:
+    """Computes in the weights' own precision, where OpenVINO alone might take bfloat16."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(
+        path,
+        "CPU",
+        {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+        },
+    )
+    request = compiled.create_infer_request()
+
+    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+        found = request.infer([tensor.detach().numpy() for tensor in tensors], share_inputs=True)
+        return [torch.as_tensor(array) for array in found.to_tuple()]
+
+    return run
+
+
+OPENVINO = Exporter(".xml", ("openvino",), "export", _write, _open)

@@ -1,0 +1,110 @@
+"""Write a network for a runtime, and see that the runtime gives what the network gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from ghostify.dry_run import dry_run, generators_kept, materialized
+from ghostify.exporters.capture import captured
+from ghostify.exporters.exported import Exported
+from ghostify.exporters.exporter import Exporter
+from ghostify.exporters.quiet import quiet
+from ghostify.exporters.registry import exporter_for
+from ghostify.exporters.tensors import batch_size
+from ghostify.exporters.verifying import INPUTS, Errors, probes, verify
+from ghostify.files import check_new, new_files
+from ghostify.replica import frozen_replica
+from ghostify.spec import Example, GhostifyError
+from ghostify.spec.errors import root_cause
+
+
+def export(
+    model: nn.Module,
+    example: Example,
+    path: str | Path,
+    *,
+    to: str | None = None,
+    force: bool = False,
+) -> Exported:
+    """Write ``model``, in evaluation mode, to a file for a runtime.
+
+    The size of the batch is left open where the model and the form allow it; all other sizes are
+    the example's. What was written is run by its runtime and compared with the model before it
+    takes its place, and is never there in part.
+
+    Args:
+        model: the network, converted or not; it is not changed.
+        example: an input, as in `analyze`.
+        path: the file to write: ``.onnx``, ``.xml`` (OpenVINO, with ``.bin`` beside it), ``.pt2``
+            (torch.export), ``.pte`` (ExecuTorch).
+        to: a name of `exporters.EXPORTERS`; by default what the ending says.
+        force: replace a file that is there already.
+
+    Returns:
+        What was written, with the errors that were measured on three inputs.
+
+    Raises:
+        GhostifyError: if the model cannot be written in this form, or gives other outputs there;
+            if a package is missing, or the file exists.
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    to, exporter = exporter_for(path, to)
+    exporter.check_installed()
+    check_new(path, force=force)
+    dry_run(model, example)
+    network = ready(model, example)
+    example = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
+    any_batch, note = exporter.any_batch and batch_size(example) is not None, ""
+    with new_files(path) as beside, generators_kept():
+        if any_batch:
+            try:
+                errors = write_verified(network, example, beside, exporter, any_batch=True)
+            except Exception as error:
+                any_batch = False
+                note = f"the size of the batch cannot be left open: {root_cause(error)}"
+        if not any_batch:
+            try:
+                errors = write_verified(network, example, beside, exporter, any_batch=False)
+            except Exception as error:
+                name = type(model).__name__
+                raise GhostifyError(f"{name} cannot go to {to}: {root_cause(error)}") from error
+    return Exported(
+        path=path,
+        to=to,
+        batch=None if any_batch else batch_size(example),
+        inputs=INPUTS,
+        max_abs_error=errors.absolute,
+        max_relative_error=errors.relative,
+        note=note,
+    )
+
+
+def write_verified(
+    network: nn.Module, example: Example, path: Path, exporter: Exporter, *, any_batch: bool
+) -> Errors:
+    """Write a network that is ready, open what was written, and compare.
+
+    Raises:
+        GhostifyError: if outputs differ.
+        Exception: whatever torch or the runtime raise at a network they cannot take.
+    """
+    for leftover in path.parent.iterdir():  # of an attempt that failed
+        leftover.unlink()
+    with quiet():
+        program = captured(frozen_replica(network), example, any_batch=any_batch)
+        exporter.write(program, path)
+        session = exporter.open(path, torch.get_num_threads())
+        return verify(network, session, probes(example, any_batch=any_batch))
+
+
+def ready(model: nn.Module, example: Example) -> nn.Module:
+    """What is written: the model in evaluation mode, on the processor.
+
+    The one place for whatever makes a network fit for inference.
+    """
+    return frozen_replica(materialized(model, example)).cpu()

@@ -1,0 +1,117 @@
+"""How long networks take, as tables and as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ghostify.reporting.document import Column, Document, Table, si
+from ghostify.reporting.plots import check_plot, write_plot
+from ghostify.spec import Measurement, Timing
+
+
+def list_timing(timing: Timing) -> Document:
+    """A table of the MACs and one for each runtime and batch; one record a measurement."""
+    first, *others = timing.macs
+    groups = dict.fromkeys((m.runtime, m.batch) for m in timing.measurements)
+    notes = ["ms: median of a run, with quartiles.", f"memory: {timing.memory}."]
+    if others:
+        notes = [
+            f"speed-up: time of {first} over a network's own, round by round; median.",
+            "realised: speed-up over the ratio of the MACs; 100% is all that they promise.",
+            *notes,
+        ]
+    return Document(
+        title=f"{' and '.join(timing.macs)}, input {timing.input}",
+        tables=(_macs(timing), *(_times(timing, *group) for group in groups)),
+        notes=tuple(notes),
+        records=tuple(_record(timing, measurement) for measurement in timing.measurements),
+        data=timing.to_dict(),
+    )
+
+
+def plot_timing(timing: Timing, file: Path) -> None:
+    """Bars of the speed-up, with the ratio of the MACs as a line; of one network, of its time.
+
+    Raises:
+        GhostifyError: as `check_plot` does.
+        OSError: if the file cannot be written.
+    """
+    check_plot(file)
+    from matplotlib.figure import Figure
+
+    first, *others = timing.macs
+    shown = others or [first]
+    settings = list(dict.fromkeys(map(_setting, timing.measurements)))
+    figure = Figure(figsize=(2 + len(settings) * max(1.1, 0.6 * len(shown)), 5),
+                    layout="constrained")  # fmt: skip
+    axes = figure.subplots()
+    width = 0.8 / len(shown)
+    for place, model in enumerate(shown):
+        mine = [m for m in timing.measurements if m.model == model]
+        shift = (place - (len(shown) - 1) / 2) * width
+        places = [settings.index(_setting(m)) + shift for m in mine]
+        spreads = [m.speedup if others else m.seconds for m in mine]
+        middles = [s.median for s in spreads]
+        errors = [[s.median - s.lower for s in spreads], [s.upper - s.median for s in spreads]]
+        axes.bar(places, middles, width, yerr=errors, capsize=3, color=f"C{place}", label=model)
+        for x, middle in zip(places, middles, strict=True):
+            axes.annotate(f"{middle:.3g}", (x, 0), xytext=(0, 4), textcoords="offset points",
+                          ha="center", color="white")  # fmt: skip
+        if others:
+            axes.axhline(timing.macs_ratio(model), color=f"C{place}", linestyle="--",
+                         label=f"{model}: ratio of the MACs")  # fmt: skip
+    if others:
+        axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(settings)), settings)
+    axes.set_ylabel(f"speed-up over {first}" if others else "seconds a run")
+    axes.set_title(f"{' and '.join(timing.macs)}, input {timing.input}")
+    figure.legend(loc="outside lower center", ncols=2)
+    write_plot(figure, file)
+
+
+def _setting(measurement: Measurement) -> str:
+    threads = f"{measurement.threads} thread{'s' if measurement.threads > 1 else ''}"
+    return f"{measurement.runtime}\nbatch {measurement.batch}\n{threads}"
+
+
+def _macs(timing: Timing) -> Table:
+    columns = (Column("network"), Column("MACs", numeric=True), Column("ratio", numeric=True))
+    rows = tuple(
+        (model, si(macs, 4), f"{timing.macs_ratio(model):.2f}x")
+        for model, macs in timing.macs.items()
+    )
+    return Table("MACs, convolutions + linear", columns, rows)
+
+
+def _times(timing: Timing, runtime: str, batch: int) -> Table:
+    found = [m for m in timing.measurements if (m.runtime, m.batch) == (runtime, batch)]
+    compared = len(timing.macs) > 1
+    words = ["threads", "ms", *(["speed-up", "realised"] if compared else []), "memory"]
+    rows = []
+    for m in found:
+        lower, middle, upper = (
+            f"{1000 * s:.3g}" for s in (m.seconds.lower, m.seconds.median, m.seconds.upper)
+        )
+        cells = [str(m.threads), f"{middle} ({lower}–{upper})"]
+        if compared:
+            cells += [f"{m.speedup.median:.2f}x", f"{timing.realised(m):.0%}"]
+        rows.append((m.model, *cells, "-" if m.memory is None else f"{si(m.memory)}B"))
+    columns = (Column("network"), *(Column(word, numeric=True) for word in words))
+    numbers = sorted({m.rounds for m in found})
+    rounds = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+    return Table(f"{runtime}, batch {batch}: {rounds} rounds", columns, tuple(rows))
+
+
+def _record(timing: Timing, measurement: Measurement) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in asdict(measurement).items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{name}": number for name, number in value.items()}
+        else:
+            flat[key] = value
+    return flat | {
+        "macs_ratio": timing.macs_ratio(measurement.model),
+        "realised": timing.realised(measurement),
+    }

@@ -1,0 +1,71 @@
+"""``ghostify export``"""
+
+import pytest
+import torch
+
+from ghostify.cli.export import _ENDINGS
+from ghostify.exporters import EXPORTERS
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+@pytest.fixture
+def out(run, net):
+    assert run("convert", *net, "--out", "out").code == 0
+    return ["out", "--model", "net.py:build", "--input", "3x16x16"]
+
+
+def test_the_forms_are_those_of_the_registry():
+    assert {to.value: ending for to, ending in _ENDINGS.items()} == {
+        name: exporter.ending for name, exporter in EXPORTERS.items()
+    }
+
+
+def test_an_artefact(run, out, tmp_path):
+    result = run("export", *out)
+    assert result.code == 0, result.err
+    assert result.out.startswith("out.onnx: onnx, any batch; verified on 3 inputs, largest error")
+    assert len(result.out.splitlines()) == 1
+    assert result.err == ""
+    session = onnxruntime.InferenceSession(tmp_path / "out.onnx")
+    maps = session.run(None, {session.get_inputs()[0].name: torch.ones(3, 3, 16, 16).numpy()})[0]
+    assert maps.shape == (3, 32, 14, 14)
+
+
+def test_a_network_with_its_weights(run, net, tmp_path):
+    result = run("export", *net, "--to", "torch-export")
+    assert result.code == 0, result.err
+    assert (tmp_path / "build.pt2").is_file()
+
+
+def test_an_input_of_another_size(run, out, tmp_path):
+    result = run("export", *out[:-1], "3x17x21", "-o", "odd.onnx")
+    assert result.code == 0, result.err
+    dims = onnx.load(tmp_path / "odd.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims][1:] == [3, 17, 21]
+
+
+def test_a_file_that_is_there(run, fails, out, tmp_path):
+    (tmp_path / "out.onnx").write_text("old")
+    assert "out.onnx exists: write elsewhere, or replace it with --force" in fails("export", *out)
+    assert run("export", *out, "--force").code == 0
+    assert (tmp_path / "out.onnx").read_bytes() != b"old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "out.pb"], "export file ending '.pb': known are .onnx"),
+        (["-o", "out.onnx", "--to", "openvino"], "openvino is written to a file *.xml"),
+        (["-o", "none/out.onnx"], "there is no folder none"),
+        (["--weights", "weights.pt"], "out has its weights: drop --weights"),
+    ],
+)
+def test_what_can_be_put_right(fails, out, arguments, message):
+    assert message in fails("export", *out, *arguments)
+
+
+def test_a_model_for_a_network_that_is_no_folder(fails, net):
+    assert "--model is for a folder" in fails("export", *net, "--model", "resnet18")
