@@ -14,6 +14,7 @@ from ghostify.spec import (
     Geometry,
     GhostifyError,
     GhostSpec,
+    InferenceForm,
     ModelSource,
     Plan,
     Sensitivity,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact import load, save
     from ghostify.conversion import convert
+    from ghostify.deployment import deploy
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
     from ghostify.reporting.comparison import compare
@@ -40,6 +42,7 @@ __all__ = [
     "GhostModule",
     "GhostSpec",
     "GhostifyError",
+    "InferenceForm",
     "ModelSource",
     "Plan",
     "Report",
@@ -47,6 +50,7 @@ __all__ = [
     "analyze",
     "compare",
     "convert",
+    "deploy",
     "list_sites",
     "load",
     "measure_sensitivity",
@@ -61,6 +65,7 @@ _HOMES = {
     "analyze": "analysis",
     "compare": "reporting.comparison",
     "convert": "conversion",
+    "deploy": "deployment",
     "list_sites": "reporting.listing",
     "load": "artifact",
     "measure_sensitivity": "sensing",

@@ -16,8 +16,8 @@ from ghostify.analysis import analyze
 from ghostify.analysis.obstacles import find_own_obstacle
 from ghostify.calibration import as_batches, held_out, images_in
 from ghostify.dry_run import dry_run, evaluated, materialized
+from ghostify.flow import follow
 from ghostify.initializers import Progress, Task, find_initializer, silent
-from ghostify.initializers.followers import followers
 from ghostify.layers import GhostModule
 from ghostify.narrowing import narrowed
 from ghostify.replica import frozen_replica, replica
@@ -132,7 +132,7 @@ def _fill(
         original=frozen_replica(model),
         converted=converted,
         sites=tuple(plan.replaced),
-        followers={} if init == "random" else followers(model, example),
+        followers={} if init == "random" else follow(model, example).followers(),
         batches=fitted,
         local_steps=local_steps,
         progress=progress,

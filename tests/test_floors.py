@@ -19,9 +19,10 @@ FLOORS = [
     ["layers"],
     ["replica", "caches"],
     ["calibration", "dry_run", "narrowing", "zoo"],
-    ["agreement", "analysis", "costs", "initializers", "verification"],
+    ["flow"],
+    ["folding*", "agreement", "analysis", "costs", "initializers", "reordering", "verification"],
     ["planning*", "conversion", "reporting", "sensing"],
-    ["artifact", "trials"],
+    ["artifact", "deployment", "trials"],
     ["cli"],
 ]
 OUTSIDE = {"__init__", "__main__"}  # the root re-exports every floor, and the top one is run

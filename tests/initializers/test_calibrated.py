@@ -6,13 +6,13 @@ import threading
 
 import pytest
 import torch
+from ghostify.initializers.followers import followers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostModule
-from ghostify.initializers.followers import followers
 from ghostify.initializers.importance import floored, importance
 from ghostify.replica import frozen_replica
 from ghostify.spec import Fidelity

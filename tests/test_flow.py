@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.initializers.followers import followers
+from ghostify.flow import follow
 
 
 class Net(nn.Module):
@@ -24,7 +24,7 @@ def found(forward, **layers):
         "other": nn.Conv2d(3, 4, 1),
         "norm": nn.BatchNorm2d(4),
     } | layers
-    return followers(Net(forward, **layers), torch.randn(2, 3, 4, 4))
+    return follow(Net(forward, **layers), torch.randn(2, 3, 4, 4)).followers()
 
 
 def test_a_convolution_with_its_batch_norm():
@@ -35,12 +35,12 @@ def test_each_has_its_own():
     net = nn.Sequential(
         nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5)
     )
-    assert followers(net, torch.zeros(1, 3, 4, 4)) == {"0": "1", "3": "4"}
+    assert follow(net, torch.zeros(1, 3, 4, 4)).followers() == {"0": "1", "3": "4"}
 
 
 def test_a_linear_layer():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4))
-    assert followers(net, torch.zeros(2, 3, 2, 2)) == {"1": "2"}
+    assert follow(net, torch.zeros(2, 3, 2, 2)).followers() == {"1": "2"}
 
 
 def test_without_running_statistics():
