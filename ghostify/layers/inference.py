@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ghostify.layers.affine import Affine, ChannelAffine
 from ghostify.layers.cheap import CheapOperation
 from ghostify.layers.ghost import GhostModule
+from ghostify.layers.parts import concatenation
 
 
 class InferenceGhost(nn.Module):
@@ -83,7 +83,7 @@ class InferenceGhost(nn.Module):
             cheap(u if width == m else u.narrow(-3, 0, width))
             for cheap, width in zip(self.cheap, self.widths, strict=True)
         ]
-        maps = torch.cat([self.intrinsic(u), *ghosts], -3)
+        maps = concatenation([self.intrinsic(u), *ghosts])
         return maps if self.order is None else maps.index_select(-3, self.order)
 
 

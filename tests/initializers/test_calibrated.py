@@ -6,13 +6,13 @@ import threading
 
 import pytest
 import torch
-from ghostify.initializers.followers import followers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostModule
+from ghostify.flow import follow
 from ghostify.initializers.importance import floored, importance
 from ghostify.replica import frozen_replica
 from ghostify.spec import Fidelity
@@ -83,7 +83,7 @@ def maps_of(model, names, images, moved):
 
 def errors_by_hand(model, converted, images, names):
     """By site, the weighted error over the weighted variance, from whole maps."""
-    norms = followers(model, images[:1])
+    norms = follow(model, images[:1]).followers()
     moved = {
         site: model.get_submodule(norm).running_mean - converted.get_submodule(norm).running_mean
         for site, norm in norms.items()
