@@ -17,6 +17,7 @@ from ghostify.layers import GhostModule, InferenceGhost
 from ghostify.reordering import movable, move
 from ghostify.replica import frozen_replica, replica
 from ghostify.spec import Example, Fidelity, GhostifyError, InferenceForm, Plan, split_example
+from ghostify.spec.errors import first_line
 from ghostify.verification import culprits, describe_output
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -27,7 +28,7 @@ TOLERANCE = 1e-4
 
 @torch.no_grad()
 def deploy(
-    model: Model, example: Example, *, memory_format: torch.memory_format = torch.preserve_format
+    model: Model, example: Example, *, memory_format: torch.memory_format | None = None
 ) -> Model:
     """Copy ``model`` into a form made for inference, and only for that: there is no way back.
 
@@ -47,18 +48,26 @@ def deploy(
         model: any network, converted or not.
         example: an input, as in `convert`. Layers may be read in other ways on other paths
             through the model: give an example of the input that it is deployed for.
-        memory_format: what the weights are laid out in.
+        memory_format: what the weights are laid out in, and so the maps. Default:
+            ``torch.channels_last``, in which a ResNet-50 of Ghost modules runs a fifth faster on a
+            CPU; the contiguous format for models that reshape their maps in a way that needs it.
 
     Raises:
         GhostifyError: if the model does not run on the example, or if outputs would change.
     """
-    model = materialized(model, example)
+    model = frozen_replica(materialized(model, example))
     flow = follow(model, example)
-    changes = _Changes(model, flow)
     expected = _outputs(frozen_replica(model), example)
+    changes = _Changes(model, flow, memory_format or torch.channels_last)
+    if memory_format is None and not _runs(changes.made(()), example):  # a view, for one
+        changes = _Changes(model, flow, torch.contiguous_format)
 
     def fault_of(names: Iterable[str]) -> str | None:
-        return _difference(expected, _outputs(changes.made(names), example), flow.on_shapes)
+        try:
+            found = _outputs(changes.made(names), example)
+        except RuntimeError as error:
+            return first_line(error)
+        return _difference(expected, found, flow.on_shapes)
 
     names = changes.names
     while fault := fault_of(names):
@@ -66,7 +75,7 @@ def deploy(
             raise GhostifyError(f"{type(model).__name__} has no inference form: {fault}")
         guilty = culprits(names, fault_of)
         names = [name for name in names if name not in guilty]
-    deployed: Model = changes.made(names).to(memory_format=memory_format)
+    deployed: Model = changes.made(names)
     Plan.remove(deployed)
     Fidelity.remove(deployed)
     _form(deployed, names).attach(deployed)
@@ -76,8 +85,9 @@ def deploy(
 class _Changes:
     """What can be folded away in a model, under the names of batch norms and of orders."""
 
-    def __init__(self, model: nn.Module, flow: Flow) -> None:
+    def __init__(self, model: nn.Module, flow: Flow, memory_format: torch.memory_format) -> None:
         self.model = model
+        self.memory_format = memory_format
         self.norms = foldable(model, flow)
         self.regions = {f"{name}.order": region for name, region in movable(model, flow).items()}
         self.idle = [name for name in flow.idle if _is_for_training(model.get_submodule(name))]
@@ -96,8 +106,7 @@ class _Changes:
         kept: dict[Any, Any] = {t: t for t in (*twin.parameters(), *twin.buffers())}
         deployed = replica(twin, kept | swaps)
         deployed.eval()
-        deployed.requires_grad_(False)
-        return deployed
+        return deployed.requires_grad_(False).to(memory_format=self.memory_format)
 
 
 def _is_for_training(module: nn.Module) -> bool:
@@ -127,6 +136,15 @@ def _outputs(model: nn.Module, example: Example) -> Any:
     args, kwargs = split_example(cloned(example))
     with generators_kept():
         return model(*args, **kwargs)
+
+
+def _runs(model: nn.Module, example: Example) -> bool:
+    """Whether it can be run at all; where not, the format of its weights is to blame."""
+    try:
+        _outputs(model, example)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _difference(expected: Any, found: Any, exact: bool) -> str | None:

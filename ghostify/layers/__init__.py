@@ -4,5 +4,6 @@ from ghostify.layers.affine import Affine
 from ghostify.layers.cheap import CheapOperation
 from ghostify.layers.ghost import GhostModule
 from ghostify.layers.inference import InferenceGhost
+from ghostify.layers.parts import kept_apart
 
-__all__ = ["Affine", "CheapOperation", "GhostModule", "InferenceGhost"]
+__all__ = ["Affine", "CheapOperation", "GhostModule", "InferenceGhost", "kept_apart"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ghostify.layers.affine import Affine, ChannelAffine
 from ghostify.layers.cheap import CheapOperation
 from ghostify.layers.ghost import GhostModule
-from ghostify.layers.parts import concatenation
+from ghostify.layers.parts import are_kept_apart, concatenation
 
 
 class InferenceGhost(nn.Module):
@@ -43,6 +44,7 @@ class InferenceGhost(nn.Module):
         self.widths = tuple(widths)
         self.order: Tensor | None
         self.register_buffer("order", order)
+        self.register_buffer("rank", None if order is None else order.argsort())
 
     @classmethod
     def of(cls, ghost: GhostModule, norm: Affine | None = None) -> InferenceGhost:
@@ -83,8 +85,14 @@ class InferenceGhost(nn.Module):
             cheap(u if width == m else u.narrow(-3, 0, width))
             for cheap, width in zip(self.cheap, self.widths, strict=True)
         ]
-        maps = concatenation([self.intrinsic(u), *ghosts])
-        return maps if self.order is None else maps.index_select(-3, self.order)
+        maps = [self.intrinsic(u), *ghosts]
+        if self.order is None:
+            return concatenation(maps)
+        whole = torch.cat(maps, -3)
+        if are_kept_apart():
+            return whole.index_select(-3, self.order)
+        # This keeps the memory format in eager mode; runtimes have no fast kernel for it.
+        return torch.empty_like(whole).index_copy_(-3, self.get_buffer("rank"), whole)
 
 
 def _block(weight: Tensor, bias: Tensor | None) -> nn.Module:

@@ -30,6 +30,11 @@ def kept_apart() -> Iterator[None]:
         _apart.reset(token)
 
 
+def are_kept_apart() -> bool:
+    """Whether this is within `kept_apart`, and so for a runtime and not for eager mode."""
+    return _apart.get()
+
+
 def concatenation(maps: Sequence[Tensor]) -> Tensor:
     """The concatenation of maps ``(N, C_i, H, W)`` along the channels, or what stands for it."""
     if _apart.get() and maps[0].dim() == 4:
@@ -38,7 +43,7 @@ def concatenation(maps: Sequence[Tensor]) -> Tensor:
 
 
 class Parts(Tensor):
-    """What is to come of concatenating ``parts`` along the channels.
+    """What would come of concatenating ``parts`` along the channels.
 
     A tensor to all who look at it. What treats channels one by one, and convolutions, take the
     parts; anything else gets the concatenation, which is made once.
@@ -51,7 +56,7 @@ class Parts(Tensor):
         first = parts[0]
         shape = [int(size) if isinstance(size, Tensor) else size for size in first.shape]
         shape[1] = sum(int(part.shape[1]) for part in parts)
-        made: Parts = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: Parts = Tensor._make_wrapper_subclass(
             cls, shape, dtype=first.dtype, device=first.device
         )
         made.parts = parts
@@ -84,7 +89,7 @@ class Parts(Tensor):
         return function(*args, **kwargs)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         args, kwargs = tree_map_only(Parts, Parts.whole, (args, kwargs or {}))
@@ -121,7 +126,7 @@ def _divided(value: Any, whole: Parts) -> list[Any] | None:
     if value.dim() == 0:
         return [value] * len(whole.parts)
     if value.dim() == 4 and tuple(value.shape[1:]) == (sum(whole.widths), 1, 1):
-        return list(value.split(whole.widths, 1))
+        return list(torch.split(value, whole.widths, 1))
     return None
 
 
@@ -133,13 +138,13 @@ def _convolved(
         return NotImplemented
     groups = kwargs.pop("groups", args[3] if len(args) > 3 else 1)
     if groups == sum(x.widths) == len(weight):
-        biases = [None] * len(x.parts) if bias is None else bias.split(x.widths)
-        kernels = zip(x.parts, weight.split(x.widths), biases, x.widths, strict=True)
+        biases = [None] * len(x.parts) if bias is None else torch.split(bias, x.widths)
+        kernels = zip(x.parts, torch.split(weight, x.widths), biases, x.widths, strict=True)
         return Parts([function(*k, *args[:3], groups=g, **kwargs) for *k, g in kernels])
     if groups != 1:
         return NotImplemented
     total: Any = None
-    for part, kernel in zip(x.parts, weight.split(x.widths, 1), strict=True):
+    for part, kernel in zip(x.parts, torch.split(weight, x.widths, 1), strict=True):
         maps = function(part, kernel, bias if total is None else None, *args, **kwargs)
         total = maps if total is None else total + maps
     return total
@@ -161,11 +166,11 @@ def _normalized(
         return NotImplemented
     count = len(x.parts)
     numbers = [
-        [None] * count if t is None else t.split(x.widths) for t in (mean, variance, weight, bias)
+        [None] * count if tensor is None else torch.split(tensor, x.widths)
+        for tensor in (mean, variance, weight, bias)
     ]
-    return Parts(
-        [function(p, *n, False, *args, **kwargs) for p, *n in zip(x.parts, *numbers, strict=True)]
-    )
+    each = zip(x.parts, *numbers, strict=True)
+    return Parts([function(part, *own, False, *args, **kwargs) for part, *own in each])
 
 
 def _pooled(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:

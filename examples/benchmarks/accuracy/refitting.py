@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.dry_run import evaluated
+from ghostify.flow import follow
 from ghostify.initializers.calibrated import RIDGE
-from ghostify.initializers.followers import followers
 from ghostify.initializers.gathering import aligned_sample, own_maps
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
 from ghostify.initializers.ridge import refit
@@ -30,7 +30,7 @@ def refitted(
         batches: calibration images.
     """
     targets = observe(frozen_replica(original), batches, dict.fromkeys(kept, POSITIONS))
-    norms = followers(pruned, batches[0][:1])
+    norms = follow(pruned, batches[0][:1]).followers()
     layers = {name: pruned.get_submodule(name) for name in targets}
     pending = {name: Pending(layer) for name, layer in layers.items()}
     exchange(pruned, {layers[name]: pending[name] for name in layers})
