@@ -98,7 +98,7 @@ class Parts(Tensor):
 
 def _each(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """What treats all channels alike."""
-    if not isinstance(x, Parts):
+    if not isinstance(x, Parts) or any(isinstance(v, Tensor) for v in (*args, *kwargs.values())):
         return NotImplemented
     made = [function(part, *args, **kwargs) for part in x.parts]
     if all(new is old for new, old in zip(made, x.parts, strict=True)):
