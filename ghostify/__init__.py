@@ -14,6 +14,7 @@ from ghostify.spec import (
     Geometry,
     GhostifyError,
     GhostSpec,
+    InferenceForm,
     ModelSource,
     Plan,
     Sensitivity,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact import load, save
     from ghostify.conversion import convert
+    from ghostify.deployment import deploy
     from ghostify.exporters import Exported, export
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
@@ -44,6 +46,7 @@ __all__ = [
     "GhostModule",
     "GhostSpec",
     "GhostifyError",
+    "InferenceForm",
     "ModelSource",
     "Plan",
     "Report",
@@ -53,6 +56,7 @@ __all__ = [
     "benchmark",
     "compare",
     "convert",
+    "deploy",
     "export",
     "list_sites",
     "load",
@@ -70,6 +74,7 @@ _HOMES = {
     "benchmark": "timing",
     "compare": "reporting.comparison",
     "convert": "conversion",
+    "deploy": "deployment",
     "export": "exporters",
     "list_sites": "reporting.listing",
     "load": "artifact",

@@ -16,8 +16,8 @@ from ghostify.analysis import analyze
 from ghostify.analysis.obstacles import find_own_obstacle
 from ghostify.calibration import as_batches, held_out, images_in
 from ghostify.dry_run import dry_run, evaluated, materialized
+from ghostify.flow import follow
 from ghostify.initializers import Progress, Task, find_initializer, silent
-from ghostify.initializers.followers import followers
 from ghostify.initializers.sums import last_terms
 from ghostify.layers import GhostModule
 from ghostify.narrowing import narrowed
@@ -129,13 +129,13 @@ def _fill(
     batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), batches or [])
     fitted, aside = held_out(batches)
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
-    behind = {} if init == "random" else followers(model, example)
+    flow = follow(model, example) if init != "random" and example is not None else None
     task = Task(
         original=frozen_replica(model),
         converted=converted,
         sites=tuple(plan.replaced),
-        followers=behind,
-        last_terms=last_terms(model, example, behind) if init == "calibrated" else (),
+        followers=flow.followers() if flow else {},
+        last_terms=last_terms(flow) if flow else (),
         batches=fitted,
         local_steps=local_steps,
         progress=progress,

@@ -42,7 +42,7 @@ class Passage(AbstractContextManager["Passage"]):
 
     def __enter__(self) -> Any:
         for handle in (
-            register_module_forward_pre_hook(lambda module, _: self.stack.append(module)),
+            register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, with_kwargs=True),
         ):
             self._open.callback(handle.remove)
@@ -51,12 +51,19 @@ class Passage(AbstractContextManager["Passage"]):
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    def _enter(self, module: nn.Module, _: tuple[Any, ...]) -> None:
+        self.stack.append(module)
+        self.entered(module)
+
     def _leave(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:
         while self.stack and self.stack.pop() is not module:
             pass  # a module whose exception the model itself has caught
         self.left(module, (*args, *kwargs.values()), result)
+
+    def entered(self, module: nn.Module) -> None:
+        """A module's forward begins; for subclasses that want to know."""
 
     def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
         """A module's forward has ended; for subclasses that want to know."""

@@ -41,8 +41,14 @@ def is_filterwise(module: nn.Module) -> bool:
     if "weight" not in dict(module.named_parameters(recurse=False)):
         return False
     kind = type(module)
+    return convolves_plainly(module) or f"{kind.__module__}.{kind.__qualname__}" in FILTERWISE
+
+
+def convolves_plainly(conv: nn.Conv2d) -> bool:
+    """Whether its forward is that of ``Conv2d``, and its weight what it convolves with."""
+    kind = type(conv)
     plain = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
-    return plain or f"{kind.__module__}.{kind.__qualname__}" in FILTERWISE
+    return plain and isinstance(conv._parameters.get("weight"), nn.Parameter)
 
 
 def narrowed(conv: Conv, filters: int) -> Conv:

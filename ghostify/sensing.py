@@ -12,11 +12,11 @@ from ghostify.analysis import analyze
 from ghostify.calibration import as_batches
 from ghostify.costs.counting import count
 from ghostify.dry_run import dry_run, materialized
+from ghostify.flow import follow
 from ghostify.initializers import Progress, silent
 from ghostify.initializers.calibrated import first_images
 from ghostify.initializers.choice import choose, total_error
 from ghostify.initializers.fit import sample_errors
-from ghostify.initializers.followers import followers
 from ghostify.initializers.gathering import aligned_sample
 from ghostify.initializers.importance import floored, importance
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
@@ -108,7 +108,7 @@ def _on_data(
 def _in_filters(
     model: nn.Module, example: Example, sites: list[ConvSite], candidates: tuple[GhostSpec, ...]
 ) -> dict[str, dict[GhostSpec, float]]:
-    norms = followers(model, example)
+    norms = follow(model, example).followers()
     damages = {}
     for site in sites:
         layer: Any = model.get_submodule(site.name)

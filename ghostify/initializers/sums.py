@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
-from ghostify.dry_run import Passage, dry_run
-from ghostify.spec import Example
+from ghostify.flow import Flow, Step, Value
 
 _ADDITIONS = frozenset({torch.add, Tensor.add, Tensor.add_})
 """What ``a + b`` and ``a += b`` call, too."""
+
+_SUMS = frozenset({torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor})
 
 _SMALL = 0.05
 
@@ -80,22 +79,33 @@ class Branches(TorchFunctionMode, Generic[Key]):
         self._terms = {place: term for place, term in self._terms.items() if term.key != key}
 
 
-def last_terms(model: nn.Module, example: Example, followers: Mapping[str, str]) -> frozenset[str]:
+def last_terms(flow: Flow) -> frozenset[str]:
     """Convolutions that are added to something, and run after all that it is made of.
 
     Nothing but the sum reads their maps: directly, or through the batch norm that follows them.
-
-    Args:
-        followers: by the name of a layer, the batch norm that alone reads it.
     """
-    outcome = dry_run(model, example, watch=_Terms)
-    watch = outcome.watch
-    watch.read(tree_leaves(outcome.output))
-    return frozenset(
-        name
-        for name in watch.found
-        if watch.calls[name] == 1 and watch.reads[name] == (2 if name in followers else 1)
-    )
+    norms = flow.followers()
+    found: set[str] = set()
+    latest = None
+    for step in flow.sequence:
+        if step.layer and step.layer not in norms.values():
+            latest = step
+        elif latest and step.operation in _SUMS and "alpha" not in step.kwargs:
+            maps = _maps_of(latest, flow, norms.get(latest.layer))
+            first, *others = dict.fromkeys(step.inputs)
+            if maps in (first, *others) and [v.shape for v in others] == [first.shape]:
+                found.add(latest.layer)
+    return frozenset(found)
+
+
+def _maps_of(step: Step, flow: Flow, norm: str | None) -> Value | None:
+    """What a layer gives to the one step that reads it, behind the batch norm if there is one."""
+    for layer in filter(None, (step.layer, norm)):
+        steps = flow.steps[layer]
+        values = [value for only in steps for value in only.outputs]
+        if len(steps) != 1 or len(values) != 1 or len(set(values[0].readers)) != 1:
+            return None
+    return values[0] if len(values[0].shape) == 4 else None
 
 
 def worth(norm: nn.Module | None, channels: int) -> Tensor:
@@ -110,65 +120,3 @@ def worth(norm: nn.Module | None, channels: int) -> Tensor:
         scale = scale * norm.weight.detach()
     enough = scale.abs() > _SMALL * scale.abs().mean()
     return torch.where(enough, 1 / scale, torch.zeros_like(scale))
-
-
-class _Terms(Passage):
-    """Sees which layers end in a sum.
-
-    Attributes:
-        found: their names.
-        calls: how often each layer was called.
-        reads: how often something has used each layer's maps, or what a batch norm made of them.
-    """
-
-    def __init__(self, replica: nn.Module) -> None:
-        super().__init__(replica)
-        self.found: set[str] = set()
-        self.calls: Counter[str] = Counter()
-        self.reads: Counter[str] = Counter()
-        self._latest = ""
-        self._made: dict[int, Term[str]] = {}
-        self._branches = _Reading(self)
-
-    def __enter__(self) -> _Terms:
-        super().__enter__()
-        self._open.enter_context(self._branches)
-        return self
-
-    def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
-        if isinstance(module, (nn.Conv2d, nn.Linear)) and isinstance(result, Tensor):
-            self._latest = self.names[module]
-            self.calls[self._latest] += 1
-            if isinstance(module, nn.Conv2d) and result.dim() == 4:
-                self._branches.follow(self._latest, result)
-
-    def read(self, values: list[Any]) -> None:
-        for value in values:
-            if term := self._made.get(id(value)):
-                self.reads[term.key] += 1
-
-    def at_sum(self, term: Term[str], other: Tensor) -> None:
-        if term.key == self._latest:
-            self.found.add(term.key)
-
-
-class _Reading(Branches[str]):
-    """Counts on the way who reads what."""
-
-    def __init__(self, watch: _Terms) -> None:
-        super().__init__(watch.at_sum)
-        self.watch = watch
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        made = self.watch._made
-        made.update(self._terms)
-        values = tree_leaves((args, kwargs))
-        result = super().__torch_function__(function, types, args, kwargs)
-        if any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):
-            self.watch.read(values)
-        for value in values:
-            if value is result:  # written in place: it is the sum now
-                made.pop(id(value), None)
-        return result

@@ -1,6 +1,9 @@
 """The networks' building blocks: tensors in, tensors out."""
 
+from ghostify.layers.affine import Affine
 from ghostify.layers.cheap import CheapOperation
 from ghostify.layers.ghost import GhostModule
+from ghostify.layers.inference import InferenceGhost
+from ghostify.layers.parts import kept_apart
 
-__all__ = ["CheapOperation", "GhostModule"]
+__all__ = ["Affine", "CheapOperation", "GhostModule", "InferenceGhost", "kept_apart"]

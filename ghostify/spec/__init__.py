@@ -5,6 +5,7 @@ from ghostify.spec.example import Example, describe_example, split_example
 from ghostify.spec.fidelity import Agreement, Fidelity
 from ghostify.spec.geometry import Geometry
 from ghostify.spec.ghost import GhostSpec
+from ghostify.spec.inference import InferenceForm
 from ghostify.spec.plan import Decision, Plan
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
@@ -20,6 +21,7 @@ __all__ = [
     "Geometry",
     "GhostSpec",
     "GhostifyError",
+    "InferenceForm",
     "Measurement",
     "ModelSource",
     "Plan",

@@ -53,6 +53,11 @@ class Plan:
         """Leave the plan on the model that was made by it."""
         setattr(model, _ATTRIBUTE, self)
 
+    @staticmethod
+    def remove(model: Any) -> None:
+        """Take the plan off a model that it no longer describes."""
+        vars(model).pop(_ATTRIBUTE, None)
+
     @classmethod
     def of(cls, model: Any) -> Plan:
         """The plan that ``model`` was converted by.

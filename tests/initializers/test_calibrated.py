@@ -12,7 +12,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostModule
-from ghostify.initializers.followers import followers
+from ghostify.flow import follow
 from ghostify.initializers.importance import floored, importance
 from ghostify.replica import frozen_replica
 from ghostify.spec import Fidelity
@@ -93,7 +93,7 @@ def errors_by_hand(model, converted, images, names):
 
     Of the last term of a sum, what it should be for the sum to be right.
     """
-    norms = followers(model, images[:1])
+    norms = follow(model, images[:1]).followers()
     moved = {
         site: model.get_submodule(norm).running_mean - converted.get_submodule(norm).running_mean
         for site, norm in norms.items()

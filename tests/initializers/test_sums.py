@@ -6,12 +6,12 @@ from torch import nn
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.initializers.followers import followers
+from ghostify.flow import follow
 from ghostify.initializers.sums import Branches, last_terms, worth
 
 
 def terms(model, *inputs):
-    return last_terms(model.eval(), inputs, followers(model, inputs))
+    return last_terms(follow(model.eval(), inputs))
 
 
 def test_of_torchvisions_networks():

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.dry_run import evaluated
+from ghostify.flow import follow
 from ghostify.initializers.calibrated import RIDGE
-from ghostify.initializers.followers import followers
 from ghostify.initializers.gathering import aligned_sample, own_maps
 from ghostify.initializers.lockstep import Lockstep, Pending, exchange
 from ghostify.initializers.ridge import refit
@@ -31,8 +31,9 @@ def refitted(
         kept: by layer, the original indices of its outputs.
         batches: calibration images.
     """
-    norms = followers(pruned, batches[0][:1])
-    terms = {name: norms.get(name) for name in last_terms(pruned, batches[0][:1], norms)}
+    flow = follow(pruned, batches[0][:1])
+    norms = flow.followers()
+    terms = {name: norms.get(name) for name in last_terms(flow)}
     targets = observe(frozen_replica(original), batches, dict.fromkeys(kept, POSITIONS), terms)
     layers = {name: pruned.get_submodule(name) for name in targets}
     pending = {name: Pending(layer, is_term=name in terms) for name, layer in layers.items()}

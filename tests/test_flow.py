@@ -1,10 +1,13 @@
 """Which batch norm can take up a layer's bias."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
-from ghostify.initializers.followers import followers
+from ghostify import GhostModule
+from ghostify.flow import follow
 
 
 class Net(nn.Module):
@@ -24,7 +27,7 @@ def found(forward, **layers):
         "other": nn.Conv2d(3, 4, 1),
         "norm": nn.BatchNorm2d(4),
     } | layers
-    return followers(Net(forward, **layers), torch.randn(2, 3, 4, 4))
+    return follow(Net(forward, **layers), torch.randn(2, 3, 4, 4)).followers()
 
 
 def test_a_convolution_with_its_batch_norm():
@@ -35,12 +38,12 @@ def test_each_has_its_own():
     net = nn.Sequential(
         nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5)
     )
-    assert followers(net, torch.zeros(1, 3, 4, 4)) == {"0": "1", "3": "4"}
+    assert follow(net, torch.zeros(1, 3, 4, 4)).followers() == {"0": "1", "3": "4"}
 
 
 def test_a_linear_layer():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4))
-    assert followers(net, torch.zeros(2, 3, 2, 2)) == {"1": "2"}
+    assert follow(net, torch.zeros(2, 3, 2, 2)).followers() == {"1": "2"}
 
 
 def test_without_running_statistics():
@@ -102,3 +105,79 @@ def test_the_models_norms_are_not_moved():
     norm = nn.BatchNorm2d(4)
     found(lambda m, x: m.norm(m.conv(x)), norm=norm)
     assert not norm.running_mean.any()
+
+
+def test_a_ghost_module_is_one_layer():
+    net = nn.Sequential(GhostModule(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+    flow = follow(net, torch.zeros(1, 3, 4, 4))
+    assert flow.followers() == {"0": "1"}
+    assert set(flow.steps) == {"0", "1"}
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 2
+
+
+def test_an_autograd_function_reads():
+    assert found(lambda m, x: (lambda y: m.norm(y) + Doubled.apply(y))(m.conv(x))) == {}
+
+
+def test_scripted_code_reads():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        half = torch.jit.trace(nn.Hardtanh(), torch.ones(1, 4, 4, 4))
+    assert found(lambda m, x: (lambda y: m.norm(y) + half(y))(m.conv(x))) == {}
+
+
+def test_what_is_returned_in_an_object():
+    class Result:
+        def __init__(self, maps):
+            self.maps = maps
+
+    assert found(lambda m, x: (lambda y: (m.norm(y), Result(y)))(m.conv(x))) == {}
+
+
+def test_a_batch_norm_with_another_use_of_its_input():
+    class Gated(nn.BatchNorm2d):
+        def forward(self, x):
+            return super().forward(x) * x.sigmoid()
+
+    assert found(lambda m, x: m.norm(m.conv(x)), norm=Gated(4)) == {}
+
+
+def exposed(forward, **layers):
+    net = Net(forward, conv=nn.Conv2d(3, 4, 1), other=nn.Conv2d(3, 4, 1), **layers)
+    return net, lambda: follow(net, torch.randn(2, 3, 4, 4)).exposed
+
+
+def test_a_weight_that_is_read_elsewhere():
+    _, flow = exposed(lambda m, x: m.conv(x) + m.conv.weight.sum())
+    assert flow() == {"conv"}
+
+
+def test_a_weight_of_two_layers():
+    net, flow = exposed(lambda m, x: m.conv(x) + m.other(x))
+    assert flow() == set()
+    net.other.weight = net.conv.weight
+    assert flow() == {"conv", "other"}
+
+
+def test_idle_modules():
+    net = nn.Sequential(nn.Dropout(), nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Identity())
+    assert follow(net, torch.zeros(1, 3, 4, 4)).idle == ["0", "3"]
+
+
+def test_maps_written_over_are_others():
+    flow = follow(
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)),
+        torch.zeros(1, 3, 4, 4),
+    )
+    (made,) = flow.steps["0"][0].outputs
+    (relu,) = made.readers
+    assert relu.outputs == flow.steps["2"][0].inputs != [made]
