@@ -7,6 +7,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from ghostify.exporters.tensors import batch_of, tensors_of
+from ghostify.layers import kept_apart
 from ghostify.spec import Example, split_example
 
 
@@ -24,5 +25,5 @@ def captured(network: nn.Module, example: Example, *, any_batch: bool) -> Export
             if tensor.dim() and len(tensor) == 2:
                 shapes[tensor] = {0: batch}
     args, kwargs = split_example(example)
-    with torch.no_grad():
+    with torch.no_grad(), kept_apart():
         return torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.deployment import deploy
 from ghostify.dry_run import dry_run, generators_kept, materialized
 from ghostify.exporters.capture import captured
 from ghostify.exporters.exported import Exported
@@ -57,19 +59,19 @@ def export(
     exporter.check_installed()
     check_new(path, force=force)
     dry_run(model, example)
-    network = ready(model, example)
+    form = Form.of(model, example)
     example = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
     any_batch, note = exporter.any_batch and batch_size(example) is not None, ""
     with new_files(path) as beside, generators_kept():
         if any_batch:
             try:
-                errors = write_verified(network, example, beside, exporter, any_batch=True)
+                errors = write_verified(form, example, beside, exporter, any_batch=True)
             except Exception as error:
                 any_batch = False
                 note = f"the size of the batch cannot be left open: {root_cause(error)}"
         if not any_batch:
             try:
-                errors = write_verified(network, example, beside, exporter, any_batch=False)
+                errors = write_verified(form, example, beside, exporter, any_batch=False)
             except Exception as error:
                 name = type(model).__name__
                 raise GhostifyError(f"{name} cannot go to {to}: {root_cause(error)}") from error
@@ -84,10 +86,29 @@ def export(
     )
 
 
+@dataclass(frozen=True)
+class Form:
+    """A network on the processor.
+
+    Attributes:
+        original: in evaluation mode.
+        network: its inference form, which is what is written.
+    """
+
+    original: nn.Module
+    network: nn.Module
+
+    @classmethod
+    def of(cls, model: nn.Module, example: Example) -> Form:
+        original = frozen_replica(materialized(model, example))
+        network = deploy(original, example, memory_format=torch.contiguous_format)
+        return cls(original.cpu(), network.cpu())
+
+
 def write_verified(
-    network: nn.Module, example: Example, path: Path, exporter: Exporter, *, any_batch: bool
+    form: Form, example: Example, path: Path, exporter: Exporter, *, any_batch: bool
 ) -> Errors:
-    """Write a network that is ready, open what was written, and compare.
+    """Write a network's inference form, open what was written, and compare it with the original.
 
     Raises:
         GhostifyError: if outputs differ.
@@ -96,15 +117,7 @@ def write_verified(
     for leftover in path.parent.iterdir():  # of an attempt that failed
         leftover.unlink()
     with quiet():
-        program = captured(frozen_replica(network), example, any_batch=any_batch)
+        program = captured(frozen_replica(form.network), example, any_batch=any_batch)
         exporter.write(program, path)
         session = exporter.open(path, torch.get_num_threads())
-        return verify(network, session, probes(example, any_batch=any_batch))
-
-
-def ready(model: nn.Module, example: Example) -> nn.Module:
-    """What is written: the model in evaluation mode, on the processor.
-
-    The one place for whatever makes a network fit for inference.
-    """
-    return frozen_replica(materialized(model, example)).cpu()
+        return verify(form.original, session, probes(example, any_batch=any_batch))

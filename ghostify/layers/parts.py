@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -126,8 +127,14 @@ def _divided(value: Any, whole: Parts) -> list[Any] | None:
     if value.dim() == 0:
         return [value] * len(whole.parts)
     if value.dim() == 4 and tuple(value.shape[1:]) == (sum(whole.widths), 1, 1):
-        return list(torch.split(value, whole.widths, 1))
+        return _slices(value, whole.widths, 1)
     return None
+
+
+def _slices(tensor: Tensor, widths: list[int], dim: int = 0) -> list[Tensor]:
+    """What ``split`` gives, but one by one: exporters know how to fold slices of weights."""
+    starts = accumulate(widths, initial=0)
+    return [tensor.narrow(dim, start, width) for start, width in zip(starts, widths, strict=False)]
 
 
 def _convolved(
@@ -138,13 +145,13 @@ def _convolved(
         return NotImplemented
     groups = kwargs.pop("groups", args[3] if len(args) > 3 else 1)
     if groups == sum(x.widths) == len(weight):
-        biases = [None] * len(x.parts) if bias is None else torch.split(bias, x.widths)
-        kernels = zip(x.parts, torch.split(weight, x.widths), biases, x.widths, strict=True)
+        biases = [None] * len(x.parts) if bias is None else _slices(bias, x.widths)
+        kernels = zip(x.parts, _slices(weight, x.widths), biases, x.widths, strict=True)
         return Parts([function(*k, *args[:3], groups=g, **kwargs) for *k, g in kernels])
     if groups != 1:
         return NotImplemented
     total: Any = None
-    for part, kernel in zip(x.parts, torch.split(weight, x.widths, 1), strict=True):
+    for part, kernel in zip(x.parts, _slices(weight, x.widths, 1), strict=True):
         maps = function(part, kernel, bias if total is None else None, *args, **kwargs)
         total = maps if total is None else total + maps
     return total
@@ -166,7 +173,7 @@ def _normalized(
         return NotImplemented
     count = len(x.parts)
     numbers = [
-        [None] * count if tensor is None else torch.split(tensor, x.widths)
+        [None] * count if tensor is None else _slices(tensor, x.widths)
         for tensor in (mean, variance, weight, bias)
     ]
     each = zip(x.parts, *numbers, strict=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.exporters import EXPORTERS, Session
-from ghostify.exporters.writing import ready, write_verified
+from ghostify.exporters.writing import Form, write_verified
 from ghostify.runtimes.runtime import Opener, Runtime
 from ghostify.spec import Example
 
@@ -29,7 +29,7 @@ def exported(form: str) -> Runtime:
         on_cpu = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
         with TemporaryDirectory() as folder:
             path = Path(folder, f"network{exporter.ending}")
-            write_verified(ready(model, example), on_cpu, path, exporter, any_batch=False)
+            write_verified(Form.of(model, example), on_cpu, path, exporter, any_batch=False)
 
             @contextmanager
             def opened(threads: int) -> Iterator[Session]:

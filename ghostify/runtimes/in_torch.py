@@ -8,10 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ghostify.dry_run import materialized
+from ghostify.deployment import deploy
 from ghostify.exporters import Session
 from ghostify.exporters.tensors import refilled, tensors_of
-from ghostify.replica import frozen_replica
 from ghostify.runtimes.runtime import Opener
 from ghostify.spec import Example, split_example
 
@@ -19,7 +18,7 @@ from ghostify.spec import Example, split_example
 @contextmanager
 def eager(model: nn.Module, example: Example) -> Iterator[Opener]:
     """Operator by operator."""
-    network = frozen_replica(materialized(model, example))
+    network = deploy(model, example)
 
     @contextmanager
     def opened(threads: int) -> Iterator[Session]:
@@ -32,7 +31,7 @@ def eager(model: nn.Module, example: Example) -> Iterator[Opener]:
 @contextmanager
 def compiled(model: nn.Module, example: Example) -> Iterator[Opener]:
     """By torch.compile, with weights that are constants."""
-    network = frozen_replica(materialized(model, example))
+    network = deploy(model, example)
 
     @contextmanager
     def opened(threads: int) -> Iterator[Session]:
