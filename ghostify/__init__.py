@@ -15,6 +15,7 @@ from ghostify.spec import (
     GhostifyError,
     GhostSpec,
     InferenceForm,
+    Latencies,
     ModelSource,
     Plan,
     Sensitivity,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ghostify.conversion import convert
     from ghostify.deployment import deploy
     from ghostify.exporters import Exported, export
+    from ghostify.latency import measure_latency
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
     from ghostify.reporting.comparison import compare
@@ -47,6 +49,7 @@ __all__ = [
     "GhostSpec",
     "GhostifyError",
     "InferenceForm",
+    "Latencies",
     "ModelSource",
     "Plan",
     "Report",
@@ -60,6 +63,7 @@ __all__ = [
     "export",
     "list_sites",
     "load",
+    "measure_latency",
     "measure_sensitivity",
     "plan",
     "save",
@@ -78,6 +82,7 @@ _HOMES = {
     "export": "exporters",
     "list_sites": "reporting.listing",
     "load": "artifact",
+    "measure_latency": "latency",
     "measure_sensitivity": "sensing",
     "plan": "planning",
     "save": "artifact",

@@ -23,7 +23,8 @@ from ghostify.cli.workflow import (
 from ghostify.files import check_parent, check_target, write_text
 from ghostify.reporting.formats import format_of
 
-_PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible", "budget")
+_PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible", "budget",
+             "runtime", "threads")  # fmt: skip
 
 
 class Init(StrEnum):
@@ -48,6 +49,8 @@ def convert(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
     budget: options.Budget = None,
+    runtime: options.PlanRuntime = None,
+    threads: options.PlanThreads = 1,
     sensitivity: options.SensitivityFile = None,
     calibration: options.Calibration = None,
     images: options.Images = 256,
@@ -118,6 +121,8 @@ def convert(
         exclude=exclude,
         stem=stem,
         all_eligible=all_eligible,
+        runtime=runtime,
+        threads=threads,
         images=data,
         sensitivity_file=sensitivity,
     )

@@ -115,6 +115,16 @@ SensitivityFile = Annotated[
         help="For --budget: what replacing each layer does, from ghostify sensitivity.",
     ),
 ]
+PlanRuntime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="NAME",
+        help="Time each layer in this runtime, and leave dense what would not be faster: eager, "
+        "compile, onnxruntime, openvino.",
+    ),
+]
+PlanThreads = Annotated[int, typer.Option("--threads", min=1, help="Threads of --runtime.")]
 
 
 class Format(StrEnum):

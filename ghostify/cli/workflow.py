@@ -124,6 +124,8 @@ def make_plan(
     exclude: list[str] | None,
     stem: bool,
     all_eligible: bool,
+    runtime: str | None,
+    threads: int,
     images: Tensor | None,
     sensitivity_file: Path | None,
     try_out: bool = False,
@@ -135,6 +137,16 @@ def make_plan(
         "stem": stem,
         "all_eligible": all_eligible,
     }
+    if runtime is not None:
+        with layer_progress("timing") as progress:
+            rules["latencies"] = ghostify.measure_latency(
+                subject.network,
+                subject.example,
+                runtime=runtime,
+                threads=threads,
+                progress=progress,
+                candidates=None if budget else [spec],
+            )
     if not budget:
         with stage("planning"):
             sites = ghostify.analyze(subject.network, subject.example)

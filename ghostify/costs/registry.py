@@ -33,7 +33,20 @@ def activations(site: ConvSite, ghost: GhostSpec | None) -> float:
     return site.positions * _FLOAT32 * (maps if ghost is None else 2 * maps)
 
 
-COSTS: dict[str, Cost] = {"macs": macs, "params": params, "activations": activations}
+def latency(site: ConvSite, ghost: GhostSpec | None) -> float:
+    """Milliseconds in a runtime, which only a plan with measured latencies knows."""
+    raise GhostifyError(
+        "a budget of latency needs measured latencies: name a runtime (--runtime onnxruntime), or "
+        "give plan what measure_latency returns"
+    )
+
+
+COSTS: dict[str, Cost] = {
+    "macs": macs,
+    "params": params,
+    "activations": activations,
+    "latency": latency,
+}
 """The costs that a budget can be set for. A new one is one entry."""
 
 

@@ -63,8 +63,10 @@ def _options(
     candidates: Sequence[GhostSpec],
     damage: Damage,
 ) -> list[Option]:
+    known = COSTS | ({"latency": rules.latencies.of} if rules.latencies else {})
+
     def costs(ghost: GhostSpec | None) -> tuple[float, ...]:
-        return tuple(COSTS[budget.cost](site, ghost) for budget in budgets)
+        return tuple(known[budget.cost](site, ghost) for budget in budgets)
 
     return [Option(None, 0.0, costs(None))] + [
         Option(ghost, damage(site, ghost), costs(ghost))

@@ -9,7 +9,7 @@ from ghostify.planning.budgeted import CANDIDATES, budget_plan
 from ghostify.planning.damage import damage_from
 from ghostify.planning.rules import Patterns, Rules, patterns_for
 from ghostify.planning.uniform import uniform_plan
-from ghostify.spec import ConvSite, GhostifyError, GhostSpec, Plan, Sensitivity
+from ghostify.spec import ConvSite, GhostifyError, GhostSpec, Latencies, Plan, Sensitivity
 
 
 def plan(
@@ -25,6 +25,7 @@ def plan(
     candidates: Iterable[GhostSpec] | None = None,
     sensitivity: Sensitivity | None = None,
     totals: Mapping[str, float] | None = None,
+    latencies: Latencies | None = None,
 ) -> Plan:
     """A Ghost module wherever one can stand and pays, the same everywhere or as a budget allows.
 
@@ -48,12 +49,14 @@ def plan(
             fewer weights than the convolution, and on 1x1 maps.
         budget: the most that the network may cost: ``"macs=0.5"`` (half of the original's),
             ``"params=4M"``, several of these, or ``{"macs": 0.5, "params": "4M"}``. Costs are
-            ``macs``, ``params`` and ``activations`` (bytes).
+            ``macs``, ``params``, ``activations`` (bytes) and, with ``latencies``, ``latency``
+            (ms).
         candidates: what a site may become for a budget. Default: what the sensitivity has
             measured; without one, nine ratios from 1.25 to 8 at d = 3.
         sensitivity: the damage of each replacement. Default: the estimate above.
         totals: what the whole network costs, as ``{"macs": 4.1e9}``, where the sensitivity does
             not say. Default: the sum over the convolutions.
+        latencies: from `measure_latency`: what would not be faster in its runtime stays dense.
 
     Raises:
         GhostifyError: if a number is out of range, a pattern matches nothing, no plan is within
@@ -72,7 +75,7 @@ def plan(
     )
     sites = tuple(sites)
     include, exclude = patterns_for(sites, include), patterns_for(sites, exclude)
-    rules = Rules(include, exclude, stem, all_eligible)
+    rules = Rules(include, exclude, stem, all_eligible, latencies)
     if budget is None:
         return uniform_plan(sites, rules, ghost)
     if candidates is None:
@@ -83,7 +86,11 @@ def plan(
         parse_budgets(budget),
         tuple(candidates),
         damage_from(sensitivity),
-        {**(totals or {}), **(sensitivity.totals if sensitivity else {})},
+        {
+            **(totals or {}),
+            **(sensitivity.totals if sensitivity else {}),
+            **({"latency": latencies.total} if latencies else {}),
+        },
     )
 
 

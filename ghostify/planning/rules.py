@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ghostify.costs import ghost_weights
-from ghostify.spec import ConvSite, GhostifyError, GhostSpec
+from ghostify.spec import ConvSite, GhostifyError, GhostSpec, Latencies
 from ghostify.spec.errors import near
 
 Patterns = str | Iterable[str]
@@ -23,12 +23,14 @@ class Rules:
         exclude: keep what matches one of these.
         stem: also replace the first convolution.
         all_eligible: also replace where it does not pay.
+        latencies: leave dense what would not be faster.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     stem: bool = False
     all_eligible: bool = False
+    latencies: Latencies | None = None
 
     def reason_to_keep(self, site: ConvSite) -> str | None:
         """Why the site stays whatever it would become; None if it may be replaced."""
@@ -53,7 +55,7 @@ class Rules:
             return "1x1 output map: nothing spatial to share"
         if ghost_weights(site.geometry, ghost) >= site.geometry.weights:
             return "a Ghost module would not cost less"
-        return None
+        return self.latencies.reason_against(site, ghost) if self.latencies else None
 
 
 def patterns_for(sites: Sequence[ConvSite], given: Patterns) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from ghostify.spec.fidelity import Agreement, Fidelity
 from ghostify.spec.geometry import Geometry
 from ghostify.spec.ghost import GhostSpec
 from ghostify.spec.inference import InferenceForm
+from ghostify.spec.latencies import Latencies
 from ghostify.spec.plan import Decision, Plan
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
@@ -22,6 +23,7 @@ __all__ = [
     "GhostSpec",
     "GhostifyError",
     "InferenceForm",
+    "Latencies",
     "Measurement",
     "ModelSource",
     "Plan",
