@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
+from torch.utils.hooks import RemovableHandle
 
 from ghostify.caches import caches_kept
 from ghostify.replica import meta_replica, replica
@@ -45,7 +47,7 @@ class Passage(AbstractContextManager["Passage"]):
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, with_kwargs=True),
         ):
-            self._open.callback(handle.remove)
+            self._open.callback(_remove, handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,6 +80,12 @@ class Passage(AbstractContextManager["Passage"]):
         lines = repr(module).splitlines()
         what = lines[0] if len(lines) == 1 else type(module).__name__
         return f"{self.names[module]}, {what}"
+
+
+def _remove(handle: RemovableHandle) -> None:
+    handle.remove()
+    # Torch forgets this mark, and torch.compile warns of a global hook for as long as it is there.
+    _global_forward_hooks_with_kwargs.pop(handle.id, None)
 
 
 Model = TypeVar("Model", bound=nn.Module)

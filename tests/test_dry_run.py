@@ -169,3 +169,12 @@ def test_evaluation_mode_for_as_long_as_it_lasts():
         raise KeyError
     assert [module.training for module in model.modules()] == before
     assert before[0]
+
+
+def test_no_global_hook_is_left(small_net, image):
+    """Or whoever compiles a model later is warned of it."""
+    dry_run(small_net, image)
+    with pytest.raises(GhostifyError):
+        dry_run(small_net, image[:, :2])
+    assert not torch.nn.modules.module._has_any_global_hook()
+    assert not torch.nn.modules.module._global_forward_hooks_with_kwargs
