@@ -57,23 +57,50 @@ class CheapOperation(nn.Module):
             nn.init.uniform_(self.bias, -1 / self.dw_size, 1 / self.dw_size)
 
     def forward(self, intrinsic: Tensor) -> Tensor:
-        blocks = [
-            self._block(intrinsic, start, min(self.in_channels, self.out_channels - start))
-            for start in range(0, self.out_channels, self.in_channels)
-        ]
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, -3)
-
-    def _block(self, intrinsic: Tensor, start: int, size: int) -> Tensor:
-        maps = intrinsic if size == self.in_channels else intrinsic.narrow(-3, 0, size)
-        weight = self.weight.narrow(0, start, size)
-        bias = None if self.bias is None else self.bias.narrow(0, start, size)
-        if self.dw_size > 1:
-            return F.conv2d(maps, weight, bias, padding=self.dw_size // 2, groups=size)
-        scaled = maps * weight.view(size, 1, 1)
-        return scaled if bias is None else scaled + bias.view(size, 1, 1)
+        ghosts = ghosts_in_blocks(
+            intrinsic, self.weight, self.bias, self.in_channels, self.out_channels, self.dw_size
+        )
+        return ghosts[0] if len(ghosts) == 1 else torch.cat(ghosts, -3)
 
     def extra_repr(self) -> str:
         return (
             f"{self.in_channels}, {self.out_channels}, dw_size={self.dw_size}, "
             f"bias={self.bias is not None}"
         )
+
+
+def blocks(in_channels: int, out_channels: int) -> list[tuple[int, int]]:
+    """First ghost and number of ghosts of each block."""
+    return [
+        (start, min(in_channels, out_channels - start))
+        for start in range(0, out_channels, in_channels)
+    ]
+
+
+def ghosts_in_blocks(
+    intrinsic: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    in_channels: int,
+    out_channels: int,
+    dw_size: int,
+) -> list[Tensor]:
+    """The ghosts of a `CheapOperation`, block by block. Numbers are given, so that fx can trace."""
+    ghosts = []
+    for start, size in blocks(in_channels, out_channels):
+        maps = intrinsic if size == in_channels else intrinsic.narrow(-3, 0, size)
+        part = weight.narrow(0, start, size)
+        constant = None if bias is None else bias.narrow(0, start, size)
+        if dw_size > 1:
+            made = F.conv2d(maps, part, constant, padding=dw_size // 2, groups=size)
+        else:
+            made = maps * _like(maps, part.view(size, 1, 1))
+            if constant is not None:
+                made = made + _like(maps, constant.view(size, 1, 1))
+        ghosts.append(made)
+    return ghosts
+
+
+def _like(maps: Tensor, weight: Tensor) -> Tensor:
+    """In the type of ``maps``: autocast casts the weights of convolutions, and of nothing else."""
+    return weight if weight.dtype is maps.dtype else weight.to(maps.dtype)

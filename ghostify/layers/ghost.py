@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._jit_internal import is_scripting
 
 from ghostify.layers.cheap import CheapOperation
+from ghostify.layers.maps import ghost_maps, in_order
+from ghostify.layers.recording import has_hooks, is_recorded, run
 from ghostify.spec import GhostifyError, GhostSpec
 
 
@@ -132,14 +135,41 @@ class GhostModule(nn.Module):
         self.register_buffer("order", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        intrinsic = self.primary_conv(x)
+        if not is_scripting():  # noqa: SIM102
+            if is_recorded():  # apart, so that TorchScript does not compile it
+                return self._recorded(x)
+        return self._concatenated(self.primary_conv(x))
+
+    def _concatenated(self, intrinsic: Tensor) -> Tensor:
         maps = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
-        if self.order is None:
-            return maps
-        if torch.compiler.is_compiling():  # or exporting: one gather, by a constant
-            return maps.index_select(-3, self.order)
-        # Unlike index_select, this keeps the memory format.
-        return torch.empty_like(maps).index_copy_(-3, self.order.argsort(), maps)
+        if self.order is not None and torch.compiler.is_compiling():
+            return maps.index_select(-3, self.order)  # exporters: one gather, by a constant
+        return in_order(maps, self.order)
+
+    @torch.jit.unused
+    def _recorded(self, x: Tensor) -> Tensor:
+        """By one operation that keeps less for its backward, where it makes no difference else."""
+        intrinsic, made = run(self.primary_conv, x)
+        cheap = self._bare_cheap_operation()
+        if made is None or cheap is None or not cheap.weight.requires_grad:
+            return self._concatenated(intrinsic)
+        weight, bias = cheap.weight, cheap.bias
+        maps: Tensor = ghost_maps(
+            intrinsic,
+            weight.to(intrinsic.dtype),
+            None if bias is None else bias.to(intrinsic.dtype),
+            self.order,
+            *made,
+        )
+        return maps
+
+    def _bare_cheap_operation(self) -> CheapOperation | None:
+        """The cheap operation, if calling it as a module makes no difference."""
+        layers = list(self.cheap_operation.modules())
+        cheap = layers[-1]
+        if len(layers) != 2 or type(cheap) is not CheapOperation or any(map(has_hooks, layers)):
+            return None
+        return cheap
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
