@@ -57,3 +57,18 @@ def test_client(file, tmp_path, monkeypatch):
 
 def test_every_client_is_run():
     assert {file.name for file in (EXAMPLES / "clients").glob("*.py")} == set(CLIENTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["realised", "never_slower"])
+def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = ["--networks", "alexnet", "--runtimes", "eager", "--seconds", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"speed.{name}", *options],
+        cwd=EXAMPLES / "benchmarks",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| alexnet | " in done.stdout

@@ -1,0 +1,99 @@
+"""How much of the saving in MACs becomes speed: converted networks beside their originals.
+
+    python -m speed.realised [--networks resnet50,vgg16_bn] [--runtimes onnxruntime,openvino,eager]
+
+Needs ``pip install -e '.[export,bench]'``. One thread, batch 1, 224x224; uniform plans at s = 2 and
+s = 4 with random weights, which change no time. In brackets behind a speed-up the realised part of
+the MACs ratio. What a runtime cannot take is said below the table.
+"""
+
+import argparse
+
+import torch
+from torch import nn
+from torchvision.models import get_model, list_models
+
+import ghostify
+from ghostify.latency import processor
+
+RATIOS = (2, 4)
+CLASSIFIERS = "resnet50,vgg16_bn,mobilenet_v2,efficientnet_b0,densenet121"
+DETECTORS = "yolov8n,retinanet_resnet50_fpn"
+
+
+class FirstOutputs(nn.Module):
+    """A detector's own network on a batch of images, without what follows on boxes."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = model.backbone, model.head
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        found = self.head(list(self.backbone(images).values()))
+        return [found["cls_logits"], found["bbox_regression"]]
+
+
+def network(name: str) -> nn.Module:
+    if name.startswith("yolo"):
+        from ultralytics import YOLO
+
+        return YOLO(f"{name}.yaml").model.eval()
+    if name.startswith("retinanet"):
+        return FirstOutputs(get_model(name, weights_backbone=None)).eval()
+    assert name in list_models(), name
+    return get_model(name).eval()
+
+
+def rows(name: str, runtimes: list[str], seconds: float) -> tuple[list[str], list[str]]:
+    """Markdown lines of one network, and what went wrong."""
+    image = torch.randn(1, 3, 224, 224)
+    models = {"original": network(name)}
+    for ratio in RATIOS:
+        models[f"s={ratio}"] = ghostify.convert(
+            models["original"], image, ratio=ratio, init="random"
+        )
+    cells: dict[str, list[str]] = {f"s={ratio}": [] for ratio in RATIOS}
+    ratios, failures = {}, []
+    for runtime in runtimes:
+        try:
+            timing = ghostify.benchmark(models, image, runtimes=[runtime], seconds=seconds)
+        except ghostify.GhostifyError as error:
+            failures.append(f"{name}: {error}")
+            for row in cells.values():
+                row.append("-")
+            continue
+        for measured in timing.measurements[1:]:
+            ratios[measured.model] = timing.macs_ratio(measured.model)
+            speedup = measured.speedup
+            cells[measured.model].append(
+                f"{speedup.median:.2f} ({timing.realised(measured):.2f}), "
+                f"{speedup.lower:.2f}-{speedup.upper:.2f}"
+            )
+    return [
+        f"| {name} | {plan} | {ratios[plan]:.2f} | {' | '.join(row)} |"
+        for plan, row in cells.items()
+        if plan in ratios
+    ], failures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", default=f"{CLASSIFIERS},{DETECTORS}")
+    parser.add_argument("--runtimes", default="onnxruntime,openvino,eager,compile")
+    parser.add_argument("--seconds", type=float, default=20, help="for each network and runtime")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    runtimes = options.runtimes.split(",")
+    print(f"{processor()}; one thread; speed-up (realised part of the MACs ratio), quartiles\n")
+    print(f"| network | plan | MACs | {' | '.join(runtimes)} |")
+    print("|---|---|---|" + "---|" * len(runtimes))
+    failures = []
+    for name in options.networks.split(","):
+        lines, failed = rows(name, runtimes, options.seconds)
+        print("\n".join(lines), flush=True)
+        failures += failed
+    print("\n" + "\n".join(f"- {failure}" for failure in failures))
+
+
+if __name__ == "__main__":
+    main()
