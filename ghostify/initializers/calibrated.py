@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -27,6 +28,7 @@ RIDGE = 1e-2
 
 _POSITIONS = 16384
 _PRODUCTS = 1.5e11
+_SAMPLE_BYTES = 2**28
 
 
 @torch.no_grad()
@@ -153,10 +155,17 @@ def _refittable(task: Task) -> list[str]:
 
 
 def _positions(layer: nn.Module, dw_size: int | None) -> int:
-    """So many that no layer takes longer than some seconds."""
+    """So many that no layer takes longer than some seconds, or room for more than 256 MB."""
     weight = layer.get_parameter("weight")
     products = weight[0].numel() ** 2 + (0 if dw_size is None else (dw_size * len(weight)) ** 2)
-    return int(min(_POSITIONS, max(_PRODUCTS / products, 2048)))
+    window = weight[0].numel()
+    if isinstance(layer, nn.Conv2d):
+        reach = (dw_size or 1) - 1
+        steps = zip(layer.kernel_size, layer.stride, strict=True)
+        sides = [side + reach * (stride if side > 1 else 1) for side, stride in steps]
+        window = layer.in_channels * math.prod(sides)
+    most = min(_PRODUCTS / products, _SAMPLE_BYTES / (4 * window))
+    return int(min(_POSITIONS, max(most, 2048)))
 
 
 def _from_first_site(names: list[str], sites: Sequence[str]) -> list[str]:

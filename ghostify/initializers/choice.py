@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 _ROUNDS = 20
+_WORTHWHILE = 1e-3
+"""Of the sum of errors: what a round must gain for another one to be tried."""
+
 _NEIGHBOURS = 48
 
 
@@ -57,15 +60,16 @@ def choose(cost: Array, own: Array, intrinsic: int) -> Choice:
     """
     extra = np.asarray(cost, float) - np.asarray(own, float)[None]
     np.fill_diagonal(extra, np.inf)
-    centres = _greedy_centres(extra, intrinsic)
-    best, least = _matched(extra, centres), np.inf
+    best, gain = _matched(extra, _greedy_centres(extra, intrinsic)), np.inf
+    least = extra[best.sources, best.ghosts].sum()
     for _ in range(_ROUNDS):
-        choice = _matched(extra, centres)
-        total = extra[choice.sources, choice.ghosts].sum()
-        if total >= least - 1e-12 * abs(least):
+        if gain <= _WORTHWHILE * abs(least):
             break
-        best, least = choice, total
-        centres = _recentred(extra, choice)
+        choice = _matched(extra, _recentred(extra, best))
+        total = extra[choice.sources, choice.ghosts].sum()
+        gain = least - total
+        if gain > 0:
+            best, least = choice, total
     return best
 
 

@@ -109,7 +109,7 @@ class Lockstep(AbstractContextManager["Lockstep"]):
                 self.waiting.pop(number).give_up()
             else:
                 held += traveller.held_bytes
-        give_back_free_memory()
+            give_back_free_memory()
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,11 @@ def covariances(
         z = z - shift
         if sources is not None:
             z, targets = z.double(), targets.double()
-            cross = cross + (targets.T[:, None] @ z[:, sources].transpose(0, 1))[:, 0]
-        else:
-            cross = cross + (z.flatten(1).T @ targets).view(*z.shape[1:], -1)
         shifted = z.permute(1, 2, 0).contiguous()
+        if sources is not None:
+            cross = cross + (shifted[sources] @ targets.T[:, :, None])[:, :, 0]
+        else:
+            cross = cross + (shifted.flatten(0, 1) @ targets).view(*z.shape[1:], -1)
         gram = gram + (shifted @ shifted.transpose(1, 2)).double()
         total = total + z.sum(0, dtype=torch.float64)
         number += len(z)

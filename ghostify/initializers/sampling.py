@@ -146,7 +146,8 @@ class Sample:
     """Windows of a convolution's input, and its targets, at N positions of its output.
 
     Attributes:
-        windows: ``(N, c, K, K')``, the input that the d x d outputs around a position are made of.
+        windows: ``(N, c, K, K')``, the input that the d x d outputs around a position are made of;
+            channels last in memory.
         valid: ``(N, d, d)``, 0 where such an output lies outside of the map.
         targets: ``(N, n)``, what the original gives at the position, before normalisation.
         stride, dilation: of the convolution over a window.
@@ -239,8 +240,9 @@ class Sampler:
         grid = Grid.of(call, self.dw_size)
         windows = _gathered(call, grid, positions)
         if self._sample is None:
+            channels, height, width = windows.shape[1:]
             self._sample = Sample(
-                scratch((self.capacity, *windows.shape[1:])),
+                scratch((self.capacity, height, width, channels)).permute(0, 3, 1, 2),
                 torch.empty(self.capacity, self.dw_size, self.dw_size),
                 torch.empty(self.capacity, targets.shape[1]),
                 grid.stride,
@@ -289,9 +291,8 @@ def _gathered(call: Call, grid: Grid, positions: Tensor) -> Tensor:
     height, width = call.x.shape[-2:]
     rows = row[:, None] * call.stride[0] + grid.rows
     columns = column[:, None] * call.stride[1] + grid.columns
-    windows = call.x[
+    windows = call.x.permute(0, 2, 3, 1).contiguous()[
         image[:, None, None],
-        :,
         rows.clamp(0, height - 1)[:, :, None],
         columns.clamp(0, width - 1)[:, None],
     ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ghostify.calibration import images_in
 from ghostify.initializers.sampling import draw_positions
-from ghostify.initializers.scratch import scratch
+from ghostify.initializers.scratch import give_back_free_memory, scratch
 from ghostify.initializers.sums import Branches, Term, worth
 from ghostify.spec import Example, split_example
 
@@ -78,6 +78,7 @@ def observe(
                 hooks.callback(handle.remove)
             args, kwargs = split_example(batch)
             model(*args, **kwargs)
+        give_back_free_memory()
     for name, norm in terms.items():
         if name in found and found[name].others:
             behind = None if norm is None else model.get_submodule(norm)
