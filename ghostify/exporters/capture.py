@@ -7,7 +7,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from ghostify.exporters.tensors import batch_of, tensors_of
-from ghostify.layers import kept_apart
+from ghostify.layers.parts import kept_apart, whole
 from ghostify.spec import Example, split_example
 
 
@@ -15,6 +15,7 @@ def captured(network: nn.Module, example: Example, *, any_batch: bool) -> Export
     """The graph of ``network`` in evaluation mode.
 
     Args:
+        network: a copy that nothing else uses.
         any_batch: leave the size of the batch open, instead of the example's.
     """
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
@@ -24,6 +25,7 @@ def captured(network: nn.Module, example: Example, *, any_batch: bool) -> Export
         for tensor in tensors_of(example):
             if tensor.dim() and len(tensor) == 2:
                 shapes[tensor] = {0: batch}
+    network.register_forward_hook(lambda _, __, output: whole(output))
     args, kwargs = split_example(example)
     with torch.no_grad(), kept_apart():
         return torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=False)

@@ -118,5 +118,5 @@ def worth(norm: nn.Module | None, channels: int) -> Tensor:
     scale = (norm.get_buffer("running_var") + norm.eps).rsqrt()  # type: ignore[operator]
     if isinstance(norm.weight, Tensor):
         scale = scale * norm.weight.detach()
-    enough = scale.abs() > _SMALL * scale.abs().mean()
+    enough = scale.abs() > _SMALL * scale.abs().quantile(0.75)
     return torch.where(enough, 1 / scale, torch.zeros_like(scale))

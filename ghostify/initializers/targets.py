@@ -82,8 +82,8 @@ def observe(
     for name, norm in terms.items():
         if name in found and found[name].others:
             behind = None if norm is None else model.get_submodule(norm)
-            _, values = next(iter(found[name].samples.values()))
-            found[name].worth = worth(behind, values.shape[1])
+            alive = _alive(found[name])
+            found[name].worth = alive * worth(behind, len(alive)).to(alive.device)
     return found
 
 
@@ -126,6 +126,12 @@ class _Hook:
             self.branches.follow(_Call(self.layer, self.batch, self.calls, drawn), output)
         self.calls += 1
         targets.calls = max(targets.calls, self.calls)
+
+
+def _alive(targets: Targets) -> Tensor:
+    """``(n,)``: which maps are not the same everywhere; those that are stay so."""
+    samples = [values for _, values in targets.samples.values()]
+    return torch.stack([(values != samples[0][:1]).any(0) for values in samples]).any(0)
 
 
 def values_at(maps: Tensor, drawn: Tensor) -> Tensor:

@@ -43,6 +43,11 @@ def concatenation(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(maps), -3)
 
 
+def whole(output: Any) -> Any:
+    """An output of any structure with every concatenation made: what leaves a network is whole."""
+    return tree_map_only(Parts, Parts.whole, output)
+
+
 class Parts(Tensor):
     """What would come of concatenating ``parts`` along the channels.
 

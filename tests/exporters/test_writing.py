@@ -96,6 +96,25 @@ def _groups(node):
     return next((a.i for a in node.attribute if a.name == "group"), 1)
 
 
+class Convolutional(nn.Module):
+    """Ends in a Ghost module whose halves nothing has put together."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 6, 3, padding=1)
+
+    def forward(self, x):
+        return self.second(self.first(x).relu())
+
+
+def test_outputs_are_whole(image, ending, tmp_path):
+    sites = ghostify.analyze(Convolutional(), image)
+    plan = ghostify.plan(sites, stem=True)
+    ghost = ghostify.convert(Convolutional().eval(), image, plan=plan)
+    exported = ghostify.export(ghost, image, tmp_path / f"net{ending}")
+    assert_same(exported.path, ghost, image + 1)
+
+
 def test_a_network_that_was_never_converted(small_net, image, ending, tmp_path):
     small_net.eval()
     exported = ghostify.export(small_net, image, tmp_path / f"net{ending}")
