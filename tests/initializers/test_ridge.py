@@ -108,3 +108,15 @@ def test_fewer_positions_than_weights():
     torch.testing.assert_close(
         found, by_hand(conv, x, targets, 1e-2, True).float(), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("intercept", [True, False])
+@torch.no_grad()
+def test_fewer_positions_than_inputs(groups, intercept):
+    conv = nn.Conv2d(4, 8, 3, padding=1, groups=groups, bias=False)
+    x = torch.randn(1, 4, 3, 4) + 1
+    targets = torch.randn_like(conv(x))
+    found = refit(sample_of(conv, x, targets), conv.weight, 1e-2, intercept=intercept)
+    expected = by_hand(conv, x, targets, 1e-2, intercept).float()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
