@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,10 +41,10 @@ def measure_latency(
 ) -> Latencies:
     """Time each site by itself, as it is and as each candidate, in turns.
 
-    A convolution is timed at its own sizes, deployed and with a ReLU behind it. A Ghost module's
-    halves are concatenated at the end, which within a network they often need not be: what is
-    faster here is faster there. Layers of the same sizes are timed once, and never again in the
-    same version of a runtime on the same kind of processor.
+    A convolution is timed at its own sizes as part of what it mostly stands in: a batch norm and a
+    ReLU behind it, and a 1x1 convolution back to as many maps as it reads, whose own time is
+    subtracted. Layers of the same sizes are timed once, and never again in the same version of a
+    runtime on the same kind of processor.
 
     Args:
         model: the original.
@@ -69,7 +69,7 @@ def measure_latency(
         shape = inputs[site.name]
         possible = [g for g in candidates if _leaves_ghosts(g, site.geometry)]
         keys: dict[GhostSpec | None, str] = {
-            ghost: f"{where}, {site.geometry!r}, input {shape}, {ghost}"
+            ghost: f"{where}, {site.geometry!r}, input {shape}, read by 1x1, {ghost}"
             for ghost in (None, *possible)
         }
         if not set(keys.values()) <= set(known):
@@ -103,17 +103,28 @@ def _time(
     modules: dict[GhostSpec | None, nn.Module] = {None: nn.Conv2d(**numbers)}
     for ghost in candidates:
         modules[ghost] = GhostModule(**numbers, ratio=ghost.ratio, dw_size=ghost.dw_size)
-    timing = benchmark(
-        {str(ghost): nn.Sequential(m, nn.ReLU()).eval() for ghost, m in modules.items()},
-        torch.randn(shape),
-        runtimes=[runtime],
-        batches=[shape[0]],
-        threads=[threads],
-        seconds=_SECONDS * len(modules),
-    )
-    dense = 1000 * timing.measurements[0].seconds.median
-    pairs = zip(modules, timing.measurements, strict=True)
-    return {ghost: dense / measured.speedup.median for ghost, measured in pairs}
+    maps = geometry.out_channels
+    reader = nn.Conv2d(maps, geometry.in_channels, 1)
+
+    def timed(models: Mapping[str, nn.Module], example: Tensor) -> list[float]:
+        found = benchmark(
+            models,
+            example,
+            runtimes=[runtime],
+            batches=[shape[0]],
+            threads=[threads],
+            seconds=_SECONDS * len(models),
+        ).measurements
+        return [1000 * found[0].seconds.median / m.speedup.median for m in found]
+
+    surrounded = {
+        str(ghost): nn.Sequential(module, nn.BatchNorm2d(maps), nn.ReLU(), reader).eval()
+        for ghost, module in modules.items()
+    }
+    together = timed(surrounded, torch.randn(shape))
+    size = modules[None](torch.zeros(shape)).shape
+    (alone,) = timed({"reader": reader}, torch.randn(size))
+    return {ghost: ms - alone for ghost, ms in zip(modules, together, strict=True)}
 
 
 def _arguments(geometry: Geometry) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Latencies of single layers; nothing here depends on how fast the machine is."""
 
 import json
+from math import isfinite
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_every_site_as_it_is_and_as_each_candidate(small_net, image, tmp_path, t
     sites = {s.name: s for s in ghostify.analyze(small_net, image) if s.obstacle is None}
     assert set(found.milliseconds) == set(sites)
     assert all(set(by_ghost) == {None, HALF} for by_ghost in found.milliseconds.values())
-    assert all(ms > 0 for by_ghost in found.milliseconds.values() for ms in by_ghost.values())
+    assert all(isfinite(ms) for by_ghost in found.milliseconds.values() for ms in by_ghost.values())
     assert found.total > 0
     models, shape = timed[0]
     assert models == ["None", str(HALF)]
@@ -66,7 +67,7 @@ def test_a_damaged_cache_is_made_anew(small_net, image, tmp_path, timed):
 def test_layers_of_one_size_are_timed_once(image, tmp_path, timed):
     net = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)))
     measure(net, image, tmp_path)
-    assert [models for models, _ in timed] == [["None", str(HALF)], ["network"]]
+    assert [models for models, _ in timed] == [["None", str(HALF)], ["reader"], ["network"]]
 
 
 def latencies(sites, faster):
