@@ -41,16 +41,17 @@ def importance(
     generator = torch.Generator().manual_seed(0)
 
     def watch(name: str) -> Any:
-        def hook(_: nn.Module, __: Any, output: Tensor) -> None:
+        def hook(_: nn.Module, __: Any, output: Tensor) -> Tensor | None:
             def add(gradient: Tensor) -> None:
                 channels = gradient.dim() - 3 if gradient.dim() > 2 else gradient.dim() - 1
                 others = [axis for axis in range(gradient.dim()) if axis != channels]
                 squares = gradient.double().square().sum(others)
                 found[name] = found.get(name, 0) + squares
 
-            if not output.requires_grad:
-                output.requires_grad_()
+            first = not output.requires_grad
+            output.requires_grad_()
             output.register_hook(add)  # type: ignore[no-untyped-call]
+            return output.clone() if first else None  # a leaf could not be written to
 
         return hook
 

@@ -97,3 +97,17 @@ def test_the_same_twice_whatever_the_generator():
 def test_a_floor_below_the_mean():
     assert floored(torch.tensor([0.0, 4.0])).tolist() == pytest.approx([0.001, 2.001])
     assert floored(torch.zeros(2)).tolist() == [1, 1]
+
+
+def test_maps_that_are_written_over():
+    """What a ReLU in place leaves of them makes no difference."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 5)
+    ).requires_grad_(False)
+    images = [torch.randn(3, 3, 8, 8)]
+    expected = importance(model, images, ["0", "2"])
+    for place in (1, 3):
+        model[place].inplace = True
+    found = importance(model, images, ["0", "2"])
+    assert all(torch.equal(found[name], expected[name]) for name in ("0", "2"))
