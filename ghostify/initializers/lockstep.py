@@ -103,12 +103,14 @@ class Lockstep(AbstractContextManager["Lockstep"]):
                 yield Arrival(number, seen, traveller.arguments, traveller.other)
                 seen += 1
                 there = seen < calls and traveller.go_on_to(pending, True)
-            if held + traveller.held_bytes > self.limit:
+            own = traveller.held_bytes
+            if held + own > self.limit:
                 traveller.put_aside()
-            if calls > 1 or traveller.ended or held + traveller.held_bytes > self.limit:
+                own = traveller.held_bytes
+            if calls > 1 or traveller.ended or held + own > self.limit:
                 self.waiting.pop(number).give_up()
             else:
-                held += traveller.held_bytes
+                held += own
             give_back_free_memory()
 
 
