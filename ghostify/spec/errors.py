@@ -1,8 +1,10 @@
 """The one exception whose message is written for the user."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_PLACE = re.compile(r"Exception from \S+:\d+:")
 _LONGEST = 200
 
 
@@ -17,9 +19,13 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, or its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line of an exception's message, or its type where it has none.
+
+    Lines that only say where in a C++ library it was thrown are passed over.
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    saying = [line for line in lines if not _PLACE.fullmatch(line)]
+    return next(iter(saying or lines), type(error).__name__)
 
 
 def root_cause(error: BaseException) -> str:
