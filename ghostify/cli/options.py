@@ -15,8 +15,8 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="resnet50 (torchvision), torchvision:NAME, timm:NAME, package.module:factory "
-        "or path/to/file.py:factory.",
+        help="resnet50 (torchvision), torchvision:NAME, timm:NAME, ghostify:NAME, "
+        "package.module:factory or path/to/file.py:factory.",
     ),
 ]
 ModelOrFolder = Annotated[

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ghostify.spec import GhostifyError, ModelSource
 from ghostify.spec.errors import first_line, near
-from ghostify.zoo import from_timm, from_torchvision
+from ghostify.zoo import from_ghostify, from_timm, from_torchvision
 from ghostify.zoo.input_size import declared_input_size
 from ghostify.zoo.user_code import make_from_code
 
@@ -35,6 +35,7 @@ LIBRARIES: dict[str, Library] = {
     "torchvision": Library(
         from_torchvision.names, from_torchvision.make, from_torchvision.input_size
     ),
+    "ghostify": Library(from_ghostify.names, from_ghostify.make, from_ghostify.input_size),
     "timm": Library(from_timm.names, from_timm.make, from_timm.input_size),
 }
 _DEFAULT = "torchvision"
@@ -62,7 +63,7 @@ def build(source: ModelSource, *, pretrained: bool = False) -> tuple[nn.Module, 
     """Make the network that ``source`` names.
 
     ``source.name`` is ``resnet50`` (torchvision), ``torchvision:NAME``, ``timm:NAME``,
-    ``package.module:factory`` or ``path/to/file.py:factory``.
+    ``ghostify:NAME``, ``package.module:factory`` or ``path/to/file.py:factory``.
 
     Returns:
         The network, and ``source`` with the input size filled in where it was open and the

@@ -45,6 +45,13 @@ def test_timm():
     assert build("timm:mobilenetv3_small_050.lamb_in1k")[1].input_size == (3, 224, 224)
 
 
+def test_ghostify():
+    model, source = build("ghostify:cifar_resnet20", num_classes=7)
+    assert model.fc.out_features == 7
+    assert source.input_size == (3, 32, 32)
+    assert "ghostify:cifar_resnet20" in zoo.names()
+
+
 def test_timm_where_it_is_missing(monkeypatch):
     monkeypatch.setattr("ghostify.zoo.from_timm.find_spec", lambda name: None)
     with pytest.raises(GhostifyError, match="timm is not installed: pip install timm"):
