@@ -12,6 +12,7 @@ from ghostify.layers import GhostModule
 from ghostify.spec import Geometry
 
 _NUMBERS = ("in_channels", "out_channels", "groups")
+_HALVES = {"primary_conv", "cheap_operation"}
 _SIZES = ("kernel_size", "stride", "dilation")
 
 
@@ -26,6 +27,14 @@ def is_convolution(module: nn.Module) -> bool:
     if isinstance(module, GhostModule) or not _has_numbers(module):
         return False
     return isinstance(module, ScriptModule) or not any(map(is_convolution, module.children()))
+
+
+def is_ghost(module: nn.Module) -> bool:
+    """Whether ``module`` is a Ghost module: one of this package, or the authors' or timm's.
+
+    Those are known by the names of their halves, which they all have from the authors' code.
+    """
+    return isinstance(module, GhostModule) or dict(module.named_children()).keys() >= _HALVES
 
 
 def _has_numbers(module: nn.Module) -> bool:

@@ -16,7 +16,7 @@ from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import is_parametrized
 
-from ghostify.layers import GhostModule
+from ghostify.analysis.kinds import is_ghost
 from ghostify.narrowing import is_filterwise
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -101,8 +101,7 @@ def _subclass(module: nn.Module) -> str | None:
 def _place(candidate: Candidate) -> str | None:
     if not candidate.name:
         return "the model is this convolution itself"
-    inside = any(isinstance(module, GhostModule) for module in candidate.around)
-    return "part of a Ghost module" if inside else None
+    return "part of a Ghost module" if any(map(is_ghost, candidate.around)) else None
 
 
 def _readers(candidate: Candidate) -> str | None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
 
 from ghostify.spec import GhostifyError
 from ghostify.zoo.family.cifar import CIFAR_NETWORKS
+from ghostify.zoo.family.ghostnet import ghostnet
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {**CIFAR_NETWORKS}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    **CIFAR_NETWORKS,
+    "ghostnet": ghostnet,
+    "ghostnet_050": partial(ghostnet, 0.5),
+    "ghostnet_100": partial(ghostnet, 1.0),
+    "ghostnet_130": partial(ghostnet, 1.3),
+}
+"""By name, what makes each with random weights. A GhostNet without a number takes ``width``."""
+
+_PUBLISHED = {"ghostnet_100"}
+"""Those that timm has weights of, by the same names."""
 
 
 def names() -> list[str]:
@@ -18,11 +32,29 @@ def names() -> list[str]:
 
 
 def make(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
+    """A network without weights unless asked; timm downloads the published ones.
+
+    Raises:
+        GhostifyError: if none are published, or timm is not installed.
+    """
+    model = NETWORKS[name](**arguments)
     if pretrained:
-        raise GhostifyError("there are no weights to download: give a file with --weights")
-    return NETWORKS[name](**arguments)
+        model.load_state_dict(_published(name, arguments))
+    return model
 
 
-def input_size(name: str) -> tuple[int, ...]:
-    """Of CIFAR's images, or of ImageNet's."""
-    return (3, 32, 32) if name in CIFAR_NETWORKS else (3, 224, 224)
+def input_size(name: str) -> tuple[int, ...] | None:
+    """That of CIFAR's images; the others say themselves what they have been made for."""
+    return (3, 32, 32) if name in CIFAR_NETWORKS else None
+
+
+def _published(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    if name not in _PUBLISHED:
+        raise GhostifyError("no weights of it are published: give a file with --weights")
+    if find_spec("timm") is None:
+        raise GhostifyError("timm downloads the weights and is not installed: pip install timm")
+    known = {"num_classes": "num_classes", "in_channels": "in_chans"}
+    options = {known[key]: value for key, value in arguments.items() if key in known}
+    timm = import_module("timm")
+    state: dict[str, Any] = timm.create_model(name, pretrained=True, **options).state_dict()
+    return state

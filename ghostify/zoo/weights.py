@@ -18,6 +18,7 @@ from ghostify.spec import GhostifyError
 from ghostify.spec.errors import first_line
 
 _NESTS = ("state_dict", "model_state_dict", "model", "module", "net")
+_COUNTS = ("total_ops", "total_params")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
@@ -51,7 +52,8 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     """Fill ``model`` from a safetensors file or a checkpoint that holds tensors only.
 
     The nests that training scripts wrap a state dict in (``state_dict``, ``model``, ...) and the
-    prefixes that wrappers leave on its names (``module.``, ``_orig_mod.``) are taken off.
+    prefixes that wrappers leave on its names (``module.``, ``_orig_mod.``) are taken off. Counts
+    that a profiler has left among the weights, as in the GhostNets' checkpoints, are passed over.
 
     Raises:
         GhostifyError: if the file cannot be read, holds pickled code, or fits less than half of
@@ -106,13 +108,17 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
             break
         content = content[nest]
     tensors = (
-        {n: t for n, t in content.items() if isinstance(t, Tensor)}
+        {n: t for n, t in content.items() if isinstance(t, Tensor) and not _is_count(n)}
         if isinstance(content, Mapping)
         else {}
     )
     if not tensors:
         raise GhostifyError(f"{path} holds no tensors by name")
     return tensors
+
+
+def _is_count(name: str) -> bool:
+    return name.rpartition(".")[2] in _COUNTS
 
 
 def _without_prefix(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -113,3 +113,11 @@ def test_weights_that_hardly_fit(net, tmp_path):
 def test_no_file(net, tmp_path):
     with pytest.raises(FileNotFoundError):
         zoo.load_weights(net, tmp_path / "w.pt")
+
+
+def test_counts_that_a_profiler_left(net, state, tmp_path):
+    """Thop's buffers, as in the checkpoints that the GhostNets' authors have published."""
+    counts = {name: torch.zeros(1) for name in ("total_ops", "0.total_ops", "1.total_params")}
+    torch.save(counts | state, tmp_path / "w.pth")
+    assert str(zoo.load_weights(net, tmp_path / "w.pth")) == "7 tensors loaded"
+    assert_loaded(net, state)

@@ -1,0 +1,90 @@
+"""What all GhostNets share: a stem, bottlenecks in stages, and a head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+
+from torch import Tensor, nn
+
+from ghostify.layers.norm import ConvNorm
+from ghostify.layers.widths import make_divisible
+from ghostify.spec import GhostifyError
+from ghostify.zoo.family.settings import HEAD, IMAGES, LAST, STAGES, STEM, Block
+
+MakeBottleneck = Callable[[int, int, Block], nn.Module]
+"""Makes the bottleneck of this index, for this many input channels, with these settings."""
+
+
+class GhostNet(nn.Module):
+    """A GhostNet that classifies: of version 1, 2 or 3, as its bottlenecks are.
+
+    State dicts have the names of the authors' code and of timm's.
+
+    Args:
+        make_bottleneck: makes the bottlenecks.
+        width: what all widths of the paper are multiplied by, and made divisible by 4.
+        num_classes: outputs; with 0, the features before the classifier.
+        in_channels: of the images.
+        dropout: probability before the classifier.
+
+    Attributes:
+        pretrained_cfg: how the published networks see images, in timm's words.
+
+    Shape:
+        ``(N, in_channels, H, W) -> (N, num_classes)``, or ``(N, 1280)`` without classes.
+
+    Raises:
+        GhostifyError: if a number is out of range.
+    """
+
+    def __init__(
+        self,
+        make_bottleneck: MakeBottleneck,
+        width: float,
+        *,
+        num_classes: int,
+        in_channels: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        _check(width, num_classes, in_channels, dropout)
+        self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **IMAGES}
+        channels = make_divisible(STEM * width)
+        self.conv_stem = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.act1 = nn.ReLU(inplace=True)
+        stages = []
+        index = 0
+        for settings in STAGES:
+            stage = nn.Sequential()
+            for block in settings:
+                scaled = block.scaled(width)
+                stage.append(make_bottleneck(index, channels, scaled))
+                channels = scaled.out
+                index += 1
+            stages.append(stage)
+        last = make_divisible(LAST * width)
+        self.blocks = nn.Sequential(*stages, nn.Sequential(ConvNorm(channels, last, relu=True)))
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.conv_head = nn.Conv2d(last, HEAD, 1)
+        self.act2 = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout(dropout)
+        self.classifier = nn.Linear(HEAD, num_classes) if num_classes else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.blocks(self.act1(self.bn1(self.conv_stem(x))))
+        features = self.act2(self.conv_head(self.global_pool(maps))).flatten(1)
+        scores: Tensor = self.classifier(self.drop(features))
+        return scores
+
+
+def _check(width: float, num_classes: int, in_channels: int, dropout: float) -> None:
+    if not (isfinite(width) and width > 0):
+        raise GhostifyError(f"width (={width}) must be above 0")
+    if num_classes < 0:
+        raise GhostifyError(f"num_classes (={num_classes}) must not be negative")
+    if in_channels < 1:
+        raise GhostifyError(f"in_channels (={in_channels}) must be at least 1")
+    if not 0 <= dropout <= 1:
+        raise GhostifyError(f"dropout (={dropout}) must be a probability")
