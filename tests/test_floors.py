@@ -22,7 +22,7 @@ FLOORS = [
     ["flow"],
     ["folding*", "agreement", "analysis", "costs", "initializers", "reordering", "verification"],
     ["planning*", "conversion", "reporting", "sensing"],
-    ["artifact", "deployment", "trials"],
+    ["artifact", "deployment", "papers", "trials"],
     ["exporters"],
     ["runtimes"],
     ["timing"],

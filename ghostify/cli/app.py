@@ -17,6 +17,7 @@ from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
 from ghostify.cli.sensitivity import sensitivity
+from ghostify.cli.tables import tables
 from ghostify.cli.terminal import fail
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a convolutional network smaller and faster: Ghost modules for its convolutions.",
 )
-for command in (convert, compare, export, benchmark, inspect, plan, sensitivity, models):
+for command in (convert, compare, export, benchmark, inspect, plan, sensitivity, models, tables):
     app.command()(command)
 
 

@@ -1,0 +1,75 @@
+"""A table of a paper, as it is printed, and its rows counted again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from ghostify.spec.ghost import GhostSpec
+
+_UNITS = {"K": 3, "M": 6, "G": 9}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRow:
+    """A network in a paper's table, with its numbers as printed, and how to make it here.
+
+    Attributes:
+        network: the network's name.
+        params: such as ``7.7M``; None where the paper has none.
+        macs: such as ``158M``, which papers call FLOPs; None where the paper has none.
+        accuracy: published, in the order of the table's; empty text where the paper has none.
+        model: MODEL, as on the command line; None where only the paper's numbers are known.
+        arguments: for the model's factory.
+        ghost: what its convolutions become; None leaves them.
+        note: why the paper's numbers cannot be met, or what else a reader must know.
+    """
+
+    network: str
+    params: str | None = None
+    macs: str | None = None
+    accuracy: tuple[str, ...]
+    model: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    ghost: GhostSpec | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperTable:
+    """A table of a paper.
+
+    Attributes:
+        name: on the command line.
+        title: what it shows.
+        source: paper and number of the table.
+        accuracy: what the published accuracies are, such as ``top-1``.
+        counted: operators whose MACs the paper counts, as fvcore names them.
+        stem: the first convolution is replaced, too.
+        rows: in the paper's order.
+        note: on how it was counted.
+    """
+
+    name: str
+    title: str
+    source: str
+    accuracy: tuple[str, ...]
+    counted: tuple[str, ...]
+    stem: bool
+    rows: tuple[PaperRow, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """Parameters and MACs of a row's network, counted now."""
+
+    params: int
+    macs: int
+
+
+def agrees(number: int, printed: str) -> bool:
+    """Whether ``number`` is what is ``printed``, such as ``7.7M``, rounded to as many digits."""
+    mantissa = Decimal(printed[:-1])
+    return Decimal(number).scaleb(-_UNITS[printed[-1]]).quantize(mantissa) == mantissa
