@@ -19,7 +19,7 @@ from ghostify.spec import (
     ModelSource,
     Plan,
     Sensitivity,
-    Timing,
+    Trial,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
     from ghostify.reporting.report import Report
+    from ghostify.reporting.timing import Timing
     from ghostify.sensing import measure_sensitivity
     from ghostify.timing import benchmark
     from ghostify.trials import search
@@ -55,6 +56,7 @@ __all__ = [
     "Report",
     "Sensitivity",
     "Timing",
+    "Trial",
     "analyze",
     "benchmark",
     "compare",
@@ -74,6 +76,7 @@ _HOMES = {
     "Exported": "exporters",
     "GhostModule": "layers",
     "Report": "reporting.report",
+    "Timing": "reporting.timing",
     "analyze": "analysis",
     "benchmark": "timing",
     "compare": "reporting.comparison",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -17,15 +18,14 @@ from torch import Tensor, nn
 from ghostify import __version__
 from ghostify.conversion import convert
 from ghostify.files import RECIPE, check_target, new_folder
+from ghostify.recipe import file_digest, read_recipe, write_recipe
 from ghostify.spec import Fidelity, GhostifyError, ModelSource, Plan
 from ghostify.spec.errors import first_line
-from ghostify.spec.readable import readable_json
 from ghostify.zoo.naming import build, is_named
 
 Model = TypeVar("Model", bound=nn.Module)
 
 _WEIGHTS = "model.safetensors"
-_FORMAT = "ghostify/1"
 
 
 def save(
@@ -33,6 +33,7 @@ def save(
     path: str | Path,
     *,
     source: ModelSource | None = None,
+    options: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> Path:
     """Write a converted model to a folder: ``ghostify.json`` and ``model.safetensors``.
@@ -43,17 +44,19 @@ def save(
         model: what `convert` returned, perhaps trained since.
         path: the folder to make.
         source: where the unconverted model comes from, so that `load` can build it by itself.
+        options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
         force: replace an artefact that stands there already.
 
     Raises:
         GhostifyError: if the model was not converted, the folder exists, or there is something to
-            save that is no tensor or, in ``source``, no JSON.
+            save that is no tensor or, in ``source`` and ``options``, no JSON.
         OSError: if it cannot be written.
     """
     path = Path(path)
     model = getattr(model, "_orig_mod", model)  # of torch.compile
     plan = Plan.of(model)
     provenance = _provenance(source)
+    _check_json(options, "options")
     state = _separate_tensors(model)
     check_target(path, force=force)
     with new_folder(path) as folder:
@@ -62,16 +65,16 @@ def save(
         except SafetensorError as error:
             raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
         recipe = {
-            "format": _FORMAT,
             "versions": {"ghostify": __version__, "torch": torch.__version__},
             "model": type(model).__name__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "source": provenance,
+            "options": None if options is None else dict(options),
             "plan": plan.to_dict(),
             "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
-            "weights": {"file": _WEIGHTS, "sha256": _file_digest(folder / _WEIGHTS)},
+            "weights": {"file": _WEIGHTS, "sha256": file_digest(folder / _WEIGHTS)},
         }
-        recipe["digest"] = _recipe_digest(recipe)
-        (folder / RECIPE).write_text(readable_json(recipe, depth=3) + "\n", encoding="utf-8")
+        write_recipe(folder, recipe)
     return path
 
 
@@ -96,7 +99,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         OSError: if it cannot be read.
     """
     path = Path(path)
-    recipe = _read_recipe(path)
+    recipe = read_recipe(path)
     try:
         plan = Plan.from_dict(recipe["plan"])
         expected = recipe["weights"]["sha256"]
@@ -105,7 +108,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
     source = _source_of(path, recipe)
     weights = path / _WEIGHTS
-    if _file_digest(weights) != expected:
+    if file_digest(weights) != expected:
         raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
     converted = convert(build(_named(path, source))[0] if model is None else model, plan=plan)
     try:
@@ -126,7 +129,7 @@ def read_source(path: str | Path) -> ModelSource:
         OSError: if it cannot be read.
     """
     path = Path(path)
-    return _named(path, _source_of(path, _read_recipe(path)))
+    return _named(path, _source_of(path, read_recipe(path)))
 
 
 def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:
@@ -155,11 +158,15 @@ def _provenance(source: ModelSource | None) -> dict[str, Any] | None:
     if not isinstance(source, ModelSource):
         raise GhostifyError(f"source (={source!r}) must be a ModelSource")
     described = asdict(source)
-    try:
-        json.dumps(described)
-    except TypeError as error:
-        raise GhostifyError(f"the source of the model cannot be written: {error}") from error
+    _check_json(described, "source of the model")
     return described
+
+
+def _check_json(value: Any, what: str) -> None:
+    try:
+        json.dumps(value)
+    except TypeError as error:
+        raise GhostifyError(f"the {what} cannot be written: {error}") from error
 
 
 def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -176,21 +183,6 @@ def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def _read_recipe(path: Path) -> dict[str, Any]:
-    file = path / RECIPE
-    if not file.is_file():
-        raise GhostifyError(f"{path} is no ghostify artefact: it has no {RECIPE}")
-    try:
-        recipe = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
-    if not isinstance(recipe, dict) or recipe.get("format") != _FORMAT:
-        raise GhostifyError(f'{file} is not a recipe: "format" must be "{_FORMAT}"')
-    if recipe.pop("digest", None) != _recipe_digest(recipe):
-        raise GhostifyError(f"{file} is damaged: its checksum does not fit what it says")
-    return recipe
-
-
 def _named(path: Path, source: ModelSource | None) -> ModelSource:
     if source is None:
         raise GhostifyError(f"{path} does not say what it was made from: pass the model (--model)")
@@ -200,13 +192,3 @@ def _named(path: Path, source: ModelSource | None) -> ModelSource:
             "artefact's word: pass the model (--model)"
         )
     return source
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _recipe_digest(recipe: dict[str, Any]) -> str:
-    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()

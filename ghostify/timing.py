@@ -19,8 +19,9 @@ from ghostify.exporters.quiet import quiet
 from ghostify.exporters.tensors import batch_of, batch_size, tensors_of
 from ghostify.initializers import Progress, silent
 from ghostify.memory import meaning_of_memory, peak, settled
+from ghostify.reporting.timing import Measurement, Spread, Timing
 from ghostify.runtimes import Opener, Runtime, runtime_named
-from ghostify.spec import Example, GhostifyError, Measurement, Spread, Timing, describe_example
+from ghostify.spec import Example, GhostifyError, describe_example
 from ghostify.spec.errors import root_cause
 
 LEAST_ROUNDS = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from math import inf, isnan
 from typing import Any
@@ -12,11 +12,13 @@ from torch import nn
 from ghostify.analysis import analyze
 from ghostify.calibration import as_batches
 from ghostify.conversion import convert
+from ghostify.costs.registry import macs
 from ghostify.initializers import Progress, silent
 from ghostify.planning import CANDIDATES, plan
-from ghostify.planning.budget import Budgets
+from ghostify.planning.budget import Budgets, parse_budgets
 from ghostify.sensing import measure_sensitivity
 from ghostify.spec import (
+    Agreement,
     ConvSite,
     Example,
     Fidelity,
@@ -24,6 +26,7 @@ from ghostify.spec import (
     GhostSpec,
     Plan,
     Sensitivity,
+    Trial,
 )
 
 _CAPS = (inf, 4, 2.5)
@@ -39,6 +42,7 @@ def search(
     calibration: Any,
     sensitivity: Sensitivity | None = None,
     progress: Progress = silent,
+    tried: Callable[[Trial], None] | None = None,
     **rules: Any,
 ) -> Plan:
     """The plan within a budget whose conversion agrees most with the original.
@@ -55,6 +59,7 @@ def search(
         calibration: at least ten images, as in `convert`.
         sensitivity: from `measure_sensitivity`; measured here if it is not given.
         progress: called with each layer that is done.
+        tried: called with each plan that was converted, and what it keeps.
         **rules: ``include``, ``exclude``, ``stem`` and ``all_eligible``, as in `plan`.
 
     Raises:
@@ -67,33 +72,49 @@ def search(
         )
     sites = analyze(model, example)
     best, least = None, inf
-    for tried in _plans(sites, budget, sensitivity, rules):
-        if not tried.replaced:
-            return tried
+    for name, found in _plans(sites, budget, sensitivity, rules):
+        if not found.replaced:
+            return found
         converted = convert(
-            model, example, plan=tried, calibration=calibration, verify=False, progress=progress
+            model, example, plan=found, calibration=calibration, verify=False, progress=progress
         )
         fidelity = Fidelity.find(converted)
         if fidelity is None or fidelity.agreement is None:
             raise GhostifyError("to compare plans takes at least ten calibration images")
-        found = fidelity.agreement
-        lost = found.relative_error if found.kl is None else found.kl
+        kept = fidelity.agreement
+        if tried is not None:
+            tried(_trial(name, found, kept))
+        lost = kept.relative_error if kept.kl is None else kept.kl
         lost = inf if isnan(lost) else lost
         if best is None or lost < least:
-            best, least = tried, lost
+            best, least = found, lost
     assert best is not None
     return best
 
 
 def _plans(
     sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, rules: dict[str, Any]
-) -> Iterator[Plan]:
+) -> Iterator[tuple[str, Plan]]:
+    said = ", ".join(map(str, parse_budgets(budget)))
     for cap in _CAPS:
+        name = said if cap == inf else f"{said}, s up to {cap:g}"
         gentle = [ghost for ghost in measured.candidates if ghost.ratio <= cap]
         with suppress(GhostifyError) if cap < inf else nullcontext():
-            yield plan(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules)
+            yield (
+                name,
+                plan(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules),
+            )
     with suppress(GhostifyError):  # the others may have cheaper kernels to choose from
-        yield uniform_within(sites, budget, measured, **rules)
+        yield f"{said}, one s", uniform_within(sites, budget, measured, **rules)
+
+
+def _trial(name: str, plan: Plan, agreement: Agreement) -> Trial:
+    return Trial(
+        plan=name,
+        uniform=len(set(plan.replaced.values())) == 1,
+        macs=int(sum(macs(d.site, d.ghost) for d in plan.decisions)),
+        agreement=agreement,
+    )
 
 
 def uniform_within(

@@ -8,7 +8,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, ModelSource, Plan
-from ghostify.artifact import _recipe_digest, read_source
+from ghostify.artifact import read_source
+from ghostify.recipe import json_digest
 from ghostify.spec import Fidelity
 
 
@@ -228,7 +229,7 @@ def test_an_artefact_from_before_fidelity_was_measured(small_net, image, tmp_pat
     path = ghostify.save(converted, tmp_path / "out")
     recipe = json.loads((path / "ghostify.json").read_text(encoding="utf-8"))
     del recipe["fidelity"], recipe["digest"]
-    recipe["digest"] = _recipe_digest(recipe)
+    recipe["digest"] = json_digest(recipe)
     (path / "ghostify.json").write_text(json.dumps(recipe), encoding="utf-8")
     loaded = ghostify.load(path, small_net)
     assert Fidelity.find(loaded) is None

@@ -16,6 +16,7 @@ PACKAGE = Path(ghostify.__file__).parent
 FLOORS = [
     ["spec"],
     ["files", "memory"],
+    ["recipe*", "measurements"],
     ["layers"],
     ["replica", "caches"],
     ["calibration", "dry_run", "narrowing", "zoo"],

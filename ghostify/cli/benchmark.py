@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,13 @@ from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import layer_progress
-from ghostify.cli.workflow import network_or_artefact, original_of, prepare, print_document
+from ghostify.cli.workflow import (
+    network_or_artefact,
+    original_of,
+    prepare,
+    print_document,
+    remember,
+)
 from ghostify.files import check_parent, write_text
 from ghostify.reporting.formats import format_of
 from ghostify.reporting.plots import check_plot
@@ -102,6 +110,12 @@ def benchmark(
         )
     document = list_timing(timing)
     print_document(document, format)
+    if against is None:
+        for (name, size, number), found in groupby(
+            timing.measurements, lambda m: (m.runtime, m.batch, m.threads)
+        ):
+            part = replace(timing, measurements=tuple(found))
+            remember(target, "timing", part.to_dict(), part=f"{name}-b{size}-t{number}")
     if out and write_form:
         write_text(out, write_form(document))
     if plot is not None:

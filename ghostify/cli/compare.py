@@ -12,7 +12,7 @@ from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import stage
-from ghostify.cli.workflow import original_of, prepare, print_document, read_calibration
+from ghostify.cli.workflow import original_of, prepare, print_document, read_calibration, remember
 
 
 def compare(
@@ -52,3 +52,4 @@ def compare(
             subject.network, ghost, subject.example, name=source.name, data=found
         )
     print_document(report.document(), format)
+    remember(folder, "costs", report.costs())

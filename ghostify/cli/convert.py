@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Plan
+from ghostify import GhostifyError, GhostSpec, Plan, Sensitivity, Trial
 from ghostify.cli import options
 from ghostify.cli.options import Format, check_budget, is_given
 from ghostify.cli.terminal import layer_progress, note, stage
@@ -19,6 +19,8 @@ from ghostify.cli.workflow import (
     print_document,
     read_calibration,
     read_noun,
+    remember,
+    remember_measured,
 )
 from ghostify.files import check_parent, check_target, write_text
 from ghostify.reporting.formats import format_of
@@ -113,6 +115,7 @@ def convert(
         check_target(target, force=force)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
+    measured: list[Sensitivity | Trial] = []
     plan = given or make_plan(
         subject,
         spec,
@@ -125,6 +128,7 @@ def convert(
         threads=threads,
         images=data,
         sensitivity_file=sensitivity,
+        remembered=measured.append,
     )
     with layer_progress("converting") as progress:
         ghost = ghostify.convert(
@@ -137,10 +141,16 @@ def convert(
             progress=progress,
         )
     with stage("counting"):
-        document = ghostify.compare(subject.network, ghost, subject.example, name=model).document()
+        report = ghostify.compare(subject.network, ghost, subject.example, name=model)
+        document = report.document()
     if not dry_run:
         with stage(f"saving {target}"):
-            ghostify.save(ghost, target, source=subject.source, force=force)
+            ghostify.save(
+                ghost, target, source=subject.source, options=_chosen(context), force=force
+            )
+        remember(target, "costs", report.costs())
+        for found in measured:
+            remember_measured(target, found)
     print_document(document, format)
     if report_file and write_form:
         write_text(report_file, write_form(document))
@@ -156,6 +166,11 @@ def _given_plan(context: typer.Context, file: Path | None) -> Plan | None:
             option = name.replace("_", "-")
             raise GhostifyError(f"--plan already decides what --{option} would: drop one")
     return read_noun(Plan, file)
+
+
+def _chosen(context: typer.Context) -> dict[str, Any]:
+    """The options that a plan was made by, as the user wrote them."""
+    return {name: context.params[name] for name in _PLANNING if is_given(context, name)}
 
 
 def _short_name(model: str) -> str:

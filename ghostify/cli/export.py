@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 import ghostify
 from ghostify.cli import options
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import network_or_artefact
+from ghostify.cli.workflow import network_or_artefact, remember
 from ghostify.files import check_new
 
 
@@ -61,3 +62,5 @@ def export(
     if exported.note:
         note(exported.note)
     print(exported)
+    found = asdict(exported) | {"path": file.name}
+    remember(target, "export", found, part=exported.to)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,19 @@ from ghostify import GhostifyError, GhostSpec
 from ghostify.cli import options
 from ghostify.cli.options import check_budget
 from ghostify.cli.terminal import note
-from ghostify.cli.workflow import make_plan, prepare, read_calibration
+from ghostify.cli.workflow import (
+    make_plan,
+    original_or_named,
+    prepare,
+    read_calibration,
+    remember_measured,
+)
 from ghostify.files import check_parent, write_text
 
 
 def plan(
     context: typer.Context,
-    model: options.ModelName,
+    target: options.ModelOrFolder,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Where to write. Default: stdout."),
@@ -42,6 +49,7 @@ def plan(
             "that agrees most with the original on images held out.",
         ),
     ] = False,
+    model: options.Original = None,
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
@@ -60,7 +68,7 @@ def plan(
         raise GhostifyError("--try needs --budget and --calibration")
     if not budget and (calibration or sensitivity):
         raise GhostifyError("--calibration and --sensitivity are for a --budget: add one")
-    source = options.source_of(model, input, model_arg)
+    source = original_or_named(target, model=model, input=input, model_arg=model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
     made = make_plan(
@@ -76,6 +84,7 @@ def plan(
         images=data,
         sensitivity_file=sensitivity,
         try_out=try_out,
+        remembered=partial(remember_measured, target),
     )
     if out is None:
         print(made.to_json(), end="")

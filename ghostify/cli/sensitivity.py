@@ -11,12 +11,18 @@ import ghostify
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import layer_progress, note, stage
-from ghostify.cli.workflow import prepare, print_document, read_calibration
+from ghostify.cli.workflow import (
+    original_or_named,
+    prepare,
+    print_document,
+    read_calibration,
+    remember,
+)
 from ghostify.files import check_parent, write_text
 
 
 def sensitivity(
-    model: options.ModelName,
+    target: options.ModelOrFolder,
     calibration: options.Calibration = None,
     images: options.Images = 256,
     out: Annotated[
@@ -29,6 +35,7 @@ def sensitivity(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw them: .png or .svg."),
     ] = None,
+    model: options.Original = None,
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
@@ -45,7 +52,7 @@ def sensitivity(
         from ghostify.reporting.plots import check_plot
 
         check_plot(plot)
-    source = options.source_of(model, input, model_arg)
+    source = original_or_named(target, model=model, input=input, model_arg=model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
     with layer_progress("measuring") as progress:
@@ -56,9 +63,10 @@ def sensitivity(
         from ghostify.reporting.sensitivities import list_sensitivity, plot_sensitivity
 
         sites = ghostify.analyze(subject.network, subject.example)
+    remember(target, "sensitivity", measured.to_dict())
     if out is not None:
         write_text(out, measured.to_json())
-        note(f"Kept in {out}: ghostify plan {model} --budget macs=0.5 --sensitivity {out}")
+        note(f"Kept in {out}: ghostify plan {target} --budget macs=0.5 --sensitivity {out}")
     if plot is not None:
-        plot_sensitivity(measured, sites, plot, title=model)
-    print_document(list_sensitivity(measured, sites, model=model), format)
+        plot_sensitivity(measured, sites, plot, title=source.name)
+    print_document(list_sensitivity(measured, sites, model=source.name), format)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity
+from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity, Trial
 from ghostify.cli.options import Format, source_of
 from ghostify.cli.terminal import layer_progress, note, show, stage
+from ghostify.measurements import record
 from ghostify.reporting.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -69,6 +71,21 @@ def original_of(
     )
 
 
+def original_or_named(
+    target: str, *, model: str | None, input: str | None, model_arg: list[str] | None
+) -> ModelSource:
+    """The network that the user named, or the original of an artefact's folder.
+
+    Raises:
+        GhostifyError: as `original_of` does; or for a ``model`` that would do nothing.
+    """
+    if Path(target).is_dir():
+        return original_of(Path(target), model, input, model_arg)
+    if model is not None:
+        raise GhostifyError(f"--model is for a folder, and {target} is none")
+    return source_of(target, input, model_arg)
+
+
 def network_or_artefact(
     target: str,
     *,
@@ -83,17 +100,32 @@ def network_or_artefact(
     Raises:
         GhostifyError: as `prepare` and `load` do; or for options that would do nothing.
     """
-    folder = Path(target)
-    if not folder.is_dir():
-        if model is not None:
-            raise GhostifyError(f"--model is for a folder, and {target} is none")
-        return prepare(source_of(target, input, model_arg), weights=weights, pretrained=pretrained)
+    source = original_or_named(target, model=model, input=input, model_arg=model_arg)
+    if not Path(target).is_dir():
+        return prepare(source, weights=weights, pretrained=pretrained)
     if weights is not None or pretrained:
         raise GhostifyError(f"{target} has its weights: drop --weights and --pretrained")
-    original = prepare(original_of(folder, model, input, model_arg))
-    with stage(f"loading {folder}"):
-        converted = ghostify.load(folder, original.network)
+    original = prepare(source)
+    with stage(f"loading {target}"):
+        converted = ghostify.load(target, original.network)
     return replace(original, network=converted)
+
+
+def remember(target: str | Path, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
+    """Let an artefact remember what was measured of it; a target that is none does not."""
+    if Path(target).is_dir():
+        try:
+            record(target, kind, data, part=part)
+        except OSError as error:
+            note(f"{target} does not remember it: {error}")
+
+
+def remember_measured(target: str | Path, found: Sensitivity | Trial) -> None:
+    """Let an artefact remember what was measured to make a plan."""
+    if isinstance(found, Trial):
+        remember(target, "trial", found.to_dict(), part=found.plan)
+    else:
+        remember(target, "sensitivity", found.to_dict())
 
 
 def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
@@ -129,8 +161,12 @@ def make_plan(
     images: Tensor | None,
     sensitivity_file: Path | None,
     try_out: bool = False,
+    remembered: Callable[[Sensitivity | Trial], None],
 ) -> Plan:
-    """The plan that the options ask for: uniform, or the one that keeps most within a budget."""
+    """The plan that the options ask for: uniform, or the one that keeps most within a budget.
+
+    What is measured on the way is given to ``remembered``.
+    """
     rules: dict[str, Any] = {
         "include": include or (),
         "exclude": exclude or (),
@@ -158,6 +194,7 @@ def make_plan(
             sensitivity = ghostify.measure_sensitivity(
                 subject.network, subject.example, calibration=images, progress=progress
             )
+    remembered(sensitivity)
     if try_out:
         with layer_progress("trying") as progress:
             return ghostify.search(
@@ -167,6 +204,7 @@ def make_plan(
                 calibration=images,
                 sensitivity=sensitivity,
                 progress=progress,
+                tried=remembered,
                 **rules,
             )
     sites = ghostify.analyze(subject.network, subject.example)

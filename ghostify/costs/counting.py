@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,42 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from ghostify.dry_run import Passage, cloned, dry_run, generators_kept, materialized
 from ghostify.layers import CheapOperation
 from ghostify.replica import replica
-from ghostify.spec import Example, split_example
+from ghostify.spec import Count, Example, split_example
 
 with warnings.catch_warnings():
     # fvcore scripts two losses when it is imported, and torch.jit.script is deprecated.
     warnings.filterwarnings("ignore", message=r"`torch\.jit\.script`", category=Warning)
     from fvcore.nn import FlopCountAnalysis
     from fvcore.nn.jit_handles import conv_flop_count, get_shape
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """The costs of a model on one example.
-
-    Attributes:
-        params: all parameters, shared ones once.
-        weight_bytes: bytes of these parameters.
-        macs: multiply-accumulates of one forward pass by operator, as fvcore names them.
-        uncounted: operators that fvcore has no rule for, and how often they ran.
-        counter: who counted, ``fvcore`` or ``torch``.
-    """
-
-    params: int
-    weight_bytes: int
-    macs: dict[str, int]
-    uncounted: dict[str, int]
-    counter: str = "fvcore"
-
-    @property
-    def total_macs(self) -> int:
-        """The total over all operators that are counted."""
-        return sum(self.macs.values())
-
-    @property
-    def conv_and_linear_macs(self) -> int:
-        """The part of convolutions and linear layers, which is what papers state."""
-        return self.macs.get("conv", 0) + self.macs.get("linear", 0)
 
 
 def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Count:

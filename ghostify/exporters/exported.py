@@ -17,6 +17,7 @@ class Exported:
         inputs: how many inputs it was verified on.
         max_abs_error: largest difference of any output number.
         max_relative_error: largest difference over the largest number of the same output.
+        size: bytes of all files that were written.
         note: why the size of the batch is fixed, where it could not be left open.
     """
 
@@ -26,6 +27,7 @@ class Exported:
     inputs: int
     max_abs_error: float
     max_relative_error: float
+    size: int
     note: str = ""
 
     def __str__(self) -> str:

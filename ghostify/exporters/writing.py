@@ -75,6 +75,7 @@ def export(
             except Exception as error:
                 name = type(model).__name__
                 raise GhostifyError(f"{name} cannot go to {to}: {root_cause(error)}") from error
+        size = sum(file.stat().st_size for file in beside.parent.iterdir())
     return Exported(
         path=path,
         to=to,
@@ -82,6 +83,7 @@ def export(
         inputs=INPUTS,
         max_abs_error=errors.absolute,
         max_relative_error=errors.relative,
+        size=size,
         note=note,
     )
 

@@ -8,10 +8,9 @@ from math import nan
 from typing import Any
 
 from ghostify.costs import conv_macs, conv_params, eq4_speedup, ghost_macs, ghost_params
-from ghostify.costs.counting import Count
 from ghostify.reporting.document import Column, Document, Table, si, summarize_names
 from ghostify.reporting.formats import to_csv, to_json, to_markdown, to_text
-from ghostify.spec import ConvSite, Fidelity, GhostSpec
+from ghostify.spec import ConvSite, Count, Fidelity, GhostSpec
 
 HELD_OUT = "images held out, before training"
 
@@ -101,6 +100,15 @@ class Report:
         """
         ideal = sum(r.macs_before / eq4_speedup(r.site.geometry, r.ghost) for r in self.replaced)
         return self.replaced_macs[0] / ideal if ideal else nan
+
+    def costs(self) -> dict[str, Any]:
+        """What the whole network cost before and after, in JSON types."""
+        return {
+            "model": self.model,
+            "input": self.input,
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+        }
 
     def document(self) -> Document:
         """The report's content in the shape that all formats and the terminal print."""

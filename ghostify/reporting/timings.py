@@ -8,7 +8,7 @@ from typing import Any
 
 from ghostify.reporting.document import Column, Document, Table, si
 from ghostify.reporting.plots import check_plot, write_plot
-from ghostify.spec import Measurement, Timing
+from ghostify.reporting.timing import Measurement, Timing
 
 
 def list_timing(timing: Timing) -> Document:

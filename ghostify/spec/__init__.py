@@ -1,5 +1,6 @@
 """The nouns every other part speaks in. Standard library only."""
 
+from ghostify.spec.count import Count
 from ghostify.spec.errors import GhostifyError
 from ghostify.spec.example import Example, describe_example, split_example
 from ghostify.spec.fidelity import Agreement, Fidelity
@@ -11,11 +12,12 @@ from ghostify.spec.plan import Decision, Plan
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
 from ghostify.spec.source import ModelSource
-from ghostify.spec.timing import Measurement, Spread, Timing
+from ghostify.spec.trial import Trial
 
 __all__ = [
     "Agreement",
     "ConvSite",
+    "Count",
     "Decision",
     "Example",
     "Fidelity",
@@ -24,12 +26,10 @@ __all__ = [
     "GhostifyError",
     "InferenceForm",
     "Latencies",
-    "Measurement",
     "ModelSource",
     "Plan",
     "Sensitivity",
-    "Spread",
-    "Timing",
+    "Trial",
     "describe_example",
     "split_example",
 ]

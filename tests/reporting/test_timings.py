@@ -6,8 +6,8 @@ import pytest
 
 from ghostify import GhostifyError, Timing
 from ghostify.reporting.formats import to_csv, to_json, to_text
+from ghostify.reporting.timing import Measurement, Spread
 from ghostify.reporting.timings import list_timing, plot_timing
-from ghostify.spec import Measurement, Spread
 
 
 def measurement(model, runtime, batch, middle, speedup, memory):

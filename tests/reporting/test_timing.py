@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostify import GhostifyError, Timing
-from ghostify.spec import Measurement, Spread
+from ghostify.reporting.timing import Measurement, Spread
 
 HALF = Measurement("ghost", "eager", 1, 2, 5, Spread(2.0, 1.0, 4.0), Spread(1.5, 1.25, 2.0), 1024)
 WHOLE = Measurement("original", "eager", 1, 2, 5, Spread(3.0, 3.0, 3.5), Spread(1, 1, 1))

@@ -1,0 +1,100 @@
+"""What an artefact remembers: a small JSON file in its folder for each thing measured of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ghostify import __version__
+from ghostify.files import write_text
+from ghostify.recipe import json_digest, read_recipe
+from ghostify.spec import GhostifyError
+from ghostify.spec.errors import first_line
+from ghostify.spec.readable import readable_json
+
+FOLDER = "measurements"
+
+KINDS = {
+    "costs": "plan",
+    "export": "weights",
+    "glimpse": "weights",
+    "sensitivity": "layers",
+    "timing": "plan",
+    "trial": "layers",
+}
+"""What is measured, and of what: it holds as long as the artefact's layers, plan or weights do."""
+
+_FORMAT = "ghostify-measurement/1"
+
+
+def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
+    """Let the artefact in ``folder`` remember a measurement, in place of an earlier one.
+
+    Args:
+        folder: an artefact.
+        kind: one of `KINDS`.
+        data: JSON types.
+        part: tells measurements of one kind apart, such as ``onnxruntime-b1-t2``.
+
+    Raises:
+        GhostifyError: if the artefact is damaged.
+        OSError: if it cannot be written.
+    """
+    folder = Path(folder)
+    entries = {
+        "format": _FORMAT,
+        "of": _identity(read_recipe(folder), KINDS[kind]),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ghostify": __version__,
+        "data": dict(data),
+    }
+    entries["digest"] = json_digest(entries)
+    (folder / FOLDER).mkdir(exist_ok=True)
+    file = folder / FOLDER / f"{_file_name(kind, part)}.json"
+    write_text(file, readable_json(entries, depth=3) + "\n")
+
+
+def recorded(folder: str | Path, kind: str) -> list[dict[str, Any]]:
+    """The ``data`` of all measurements of a kind that hold for the artefact as it is now.
+
+    Raises:
+        GhostifyError: if the artefact, or one of these files, is damaged.
+        OSError: if it cannot be read.
+    """
+    folder = Path(folder)
+    identity = _identity(read_recipe(folder), KINDS[kind])
+    files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
+    entries = [_read(file) for file in files if file.is_file()]
+    return [entry["data"] for entry in entries if entry["of"] == identity]
+
+
+def _identity(recipe: dict[str, Any], what: str) -> str:
+    if what == "weights":
+        return str(recipe["weights"]["sha256"])
+    layers = recipe["plan"]["layers"]
+    if what == "plan":
+        return json_digest({name: entry.get("ghost") for name, entry in layers.items()})
+    return json_digest({name: entry["geometry"] for name, entry in layers.items()})
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
+    if not isinstance(entries, dict) or entries.get("format") != _FORMAT:
+        raise GhostifyError(f'{file} is no measurement: "format" must be "{_FORMAT}"')
+    if entries.pop("digest", None) != json_digest(entries):
+        raise GhostifyError(f"{file} is damaged: measure again, or remove it")
+    return entries
+
+
+def _file_name(kind: str, part: str) -> str:
+    """One that every system takes, and another for another part."""
+    if not part:
+        return kind
+    plain = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in part)
+    return f"{kind}-{plain if plain == part else f'{plain}-{json_digest(part)[:6]}'}"

@@ -1,0 +1,73 @@
+"""Commands let an artefact remember what they measured of it."""
+
+import pytest
+
+from ghostify import Sensitivity, Timing, Trial
+from ghostify.measurements import recorded
+
+OWN = ["--model", "net.py:build", "--input", "3x16x16"]
+
+
+@pytest.fixture
+def out(run, net, tmp_path):
+    assert run("convert", *net, "--out", "out").code == 0
+    return tmp_path / "out"
+
+
+def test_convert_and_compare(run, out):
+    (costs,) = recorded(out, "costs")
+    assert costs["model"] == "net.py:build"
+    assert costs["before"]["params"] > costs["after"]["params"]
+    (out / "measurements" / "costs.json").unlink()
+    assert run("compare", "out", *OWN).code == 0
+    assert recorded(out, "costs") == [costs]
+
+
+def test_convert_within_a_budget(run, net, tensor, tmp_path):
+    assert run("convert", *net, "--budget", "macs=0.7", "--calibration", tensor).code == 0
+    (found,) = recorded(tmp_path / "build-ghost", "sensitivity")
+    assert Sensitivity.from_dict(found).measured
+
+
+def test_benchmark(run, out):
+    run("benchmark", "out", *OWN, "--seconds", "0", "--batch", "1,2")
+    run("benchmark", "out", *OWN, "--seconds", "0")
+    run("benchmark", "out", *OWN, "--seconds", "0", "--against", "squeezenet1_1", "--batch", "3")
+    found = [Timing.from_dict(data) for data in recorded(out, "timing")]
+    assert [[m.batch for m in timing.measurements] for timing in found] == [[1, 1], [2, 2]]
+
+
+def test_export(run, out):
+    result = run("export", "out", *OWN, "-o", "ghost.pt2")
+    assert result.code == 0, result.err
+    (found,) = recorded(out, "export")
+    assert found["path"] == "ghost.pt2"
+    assert found["size"] == (out.parent / "ghost.pt2").stat().st_size
+
+
+def test_sensitivity_and_plans_of_the_original(run, out, tensor):
+    options = [*OWN, "--calibration", tensor]
+    result = run("sensitivity", "out", *options)
+    assert result.code == 0, result.err
+    assert result.out.startswith("net.py:build: damage")
+    assert len(recorded(out, "sensitivity")) == 1
+    result = run("plan", "out", *options, "--budget", "macs=0.7", "--try", "-o", "plan.json")
+    assert result.code == 0, result.err
+    found = [Trial.from_dict(data) for data in recorded(out, "trial")]
+    assert {trial.plan for trial in found} >= {"macs=0.7", "macs=0.7, one s"}
+    assert all(trial.agreement.images == 4 and trial.macs > 0 for trial in found)
+
+
+def test_a_folder_that_cannot_be_written(run, out, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("ghostify.cli.workflow.record", refuse)
+    result = run("benchmark", "out", *OWN, "--seconds", "0")
+    assert result.code == 0
+    assert result.err.strip() == "out does not remember it: no space left on device"
+
+
+def test_a_model_for_a_network_that_is_no_folder(fails, net):
+    assert "--model is for a folder" in fails("sensitivity", *net, "--model", "resnet18")
+    assert "--model is for a folder" in fails("plan", *net, "--model", "resnet18")
