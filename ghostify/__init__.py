@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ghostify.spec import (
+    Augmentation,
     ConvSite,
     Decision,
     Geometry,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact import load, save
     from ghostify.conversion import convert
+    from ghostify.data import Data, open_data
     from ghostify.deployment import deploy
     from ghostify.exporters import Exported, export
     from ghostify.latency import measure_latency
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Augmentation",
     "ConvSite",
+    "Data",
     "Decision",
     "Exported",
     "Geometry",
@@ -67,12 +71,14 @@ __all__ = [
     "load",
     "measure_latency",
     "measure_sensitivity",
+    "open_data",
     "plan",
     "save",
     "search",
 ]
 
 _HOMES = {
+    "Data": "data",
     "Exported": "exporters",
     "GhostModule": "layers",
     "Report": "reporting.report",
@@ -87,6 +93,7 @@ _HOMES = {
     "load": "artifact",
     "measure_latency": "latency",
     "measure_sensitivity": "sensing",
+    "open_data": "data",
     "plan": "planning",
     "save": "artifact",
     "search": "trials",

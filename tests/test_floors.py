@@ -20,7 +20,7 @@ FLOORS = [
     ["layers"],
     ["replica", "caches"],
     ["calibration", "dry_run", "narrowing", "zoo"],
-    ["flow"],
+    ["data", "flow"],
     ["folding*", "agreement", "analysis", "costs", "initializers", "reordering", "verification"],
     ["planning*", "conversion", "reporting", "sensing"],
     ["artifact", "deployment", "papers", "trials"],

@@ -38,15 +38,36 @@ def read_picture(
     Raises:
         Exception: whatever decoders raise if the file is broken.
     """
-    channels, height, width = input_size
+    image = decode(path, mode_of(input_size[0]))
+    return pixels(centre(image, input_size[1:], interpolation, crop))
+
+
+def decode(path: Path, mode: str) -> Image.Image:
+    """The image upright, in PIL's ``mode``.
+
+    Raises:
+        Exception: whatever decoders raise if the file is broken.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(path) as opened:
-            image = _eight_bits(ImageOps.exif_transpose(opened)).convert(mode_of(channels))
+            return _eight_bits(ImageOps.exif_transpose(opened)).convert(mode)
+
+
+def centre(
+    image: Image.Image, size: tuple[int, ...], interpolation: str, crop: float
+) -> Image.Image:
+    """The centre of ``size`` (H, W), after resizing so that it is ``crop`` of the shorter side."""
+    height, width = size
     image = image.resize(_covering(image.size, (width, height), crop), _FILTERS[interpolation])
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    pixels = np.array(image.crop((left, top, left + width, top + height)))
-    return torch.from_numpy(pixels).view(height, width, channels).permute(2, 0, 1) / 255
+    return image.crop((left, top, left + width, top + height))
+
+
+def pixels(image: Image.Image) -> Tensor:
+    """``(C, H, W)`` in [0, 1], of an image of 8 bits."""
+    numbers = np.array(image)
+    return torch.from_numpy(numbers).view(*numbers.shape[:2], -1).permute(2, 0, 1) / 255
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """The nouns every other part speaks in. Standard library only."""
 
+from ghostify.spec.augmentation import Augmentation
 from ghostify.spec.count import Count
 from ghostify.spec.errors import GhostifyError
 from ghostify.spec.example import Example, describe_example, split_example
@@ -16,6 +17,7 @@ from ghostify.spec.trial import Trial
 
 __all__ = [
     "Agreement",
+    "Augmentation",
     "ConvSite",
     "Count",
     "Decision",

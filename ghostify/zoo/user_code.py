@@ -17,24 +17,32 @@ from ghostify.spec.errors import first_line, near
 
 
 def make_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Module:
-    """Call ``factory`` of a module (``package.module``) or a file (``path/to/file.py``).
+    """The network that ``factory`` of a module or a file makes.
 
     Raises:
-        GhostifyError: if the code cannot be imported, lacks the factory, or does not make an
-            ``nn.Module``.
+        GhostifyError: as `call_code` does, and if it does not make an ``nn.Module``.
     """
-    module = _import(place)
-    make = getattr(module, factory, None)
-    if not callable(make):
-        raise GhostifyError(f"{place} has no {factory!r} to call{near(factory, vars(module))}")
-    try:
-        with redirect_stdout(sys.stderr):  # stdout is for results
-            model = make(**arguments)
-    except Exception as error:
-        raise GhostifyError(f"{place}:{factory} failed: {_named(error)}") from error
+    model = call_code(place, factory, arguments)
     if not isinstance(model, nn.Module):
         raise GhostifyError(f"{place}:{factory} made a {type(model).__name__}, not an nn.Module")
     return model
+
+
+def call_code(place: str, name: str, arguments: dict[str, Any]) -> Any:
+    """What ``name`` of a module (``package.module``) or a file (``path/to/file.py``) returns.
+
+    Raises:
+        GhostifyError: if the code cannot be imported, lacks the name, or fails.
+    """
+    module = _import(place)
+    make = getattr(module, name, None)
+    if not callable(make):
+        raise GhostifyError(f"{place} has no {name!r} to call{near(name, vars(module))}")
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            return make(**arguments)
+    except Exception as error:
+        raise GhostifyError(f"{place}:{name} failed: {_named(error)}") from error
 
 
 def _import(place: str) -> ModuleType:
