@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ghostify.latency import measure_latency
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
+    from ghostify.redundancy import measure_redundancy
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
     from ghostify.reporting.report import Report
@@ -70,6 +71,7 @@ __all__ = [
     "list_sites",
     "load",
     "measure_latency",
+    "measure_redundancy",
     "measure_sensitivity",
     "open_data",
     "plan",
@@ -92,6 +94,7 @@ _HOMES = {
     "list_sites": "reporting.listing",
     "load": "artifact",
     "measure_latency": "latency",
+    "measure_redundancy": "redundancy",
     "measure_sensitivity": "sensing",
     "open_data": "data",
     "plan": "planning",

@@ -22,7 +22,7 @@ FLOORS = [
     ["calibration", "dry_run", "narrowing", "zoo"],
     ["data", "flow"],
     ["folding*", "agreement", "analysis", "costs", "initializers", "reordering", "verification"],
-    ["planning*", "conversion", "reporting", "sensing"],
+    ["planning*", "conversion", "redundancy", "reporting", "sensing"],
     ["artifact", "deployment", "papers", "trials"],
     ["exporters"],
     ["runtimes"],

@@ -16,6 +16,7 @@ from ghostify.cli.export import export
 from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
+from ghostify.cli.redundancy import redundancy
 from ghostify.cli.sensitivity import sensitivity
 from ghostify.cli.tables import tables
 from ghostify.cli.terminal import fail
@@ -27,7 +28,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a convolutional network smaller and faster: Ghost modules for its convolutions.",
 )
-for command in (convert, compare, export, benchmark, inspect, plan, sensitivity, models, tables):
+for command in (
+    convert,
+    compare,
+    export,
+    benchmark,
+    inspect,
+    plan,
+    sensitivity,
+    redundancy,
+    models,
+    tables,
+):
     app.command()(command)
 
 

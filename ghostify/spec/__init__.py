@@ -10,6 +10,7 @@ from ghostify.spec.ghost import GhostSpec
 from ghostify.spec.inference import InferenceForm
 from ghostify.spec.latencies import Latencies
 from ghostify.spec.plan import Decision, Plan
+from ghostify.spec.redundancy import LayerRedundancy, MapPair
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
 from ghostify.spec.source import ModelSource
@@ -28,6 +29,8 @@ __all__ = [
     "GhostifyError",
     "InferenceForm",
     "Latencies",
+    "LayerRedundancy",
+    "MapPair",
     "ModelSource",
     "Plan",
     "Sensitivity",

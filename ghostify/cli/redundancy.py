@@ -1,0 +1,94 @@
+"""``ghostify redundancy``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.cli import options
+from ghostify.cli.options import Format
+from ghostify.cli.terminal import layer_progress, note, stage
+from ghostify.cli.workflow import prepare, print_document, read_calibration
+from ghostify.files import check_parent
+
+if TYPE_CHECKING:
+    from ghostify.spec import LayerRedundancy
+
+
+def redundancy(
+    model: options.ModelName,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            "--image",
+            metavar="PATH",
+            help="What to show the network: an image, a folder, or a file with one tensor. "
+            "Default: the photograph that Matplotlib brings.",
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="Whose maps to look at, any module's. Default: all convolutions, and the picture "
+            "of the most ghostly one.",
+        ),
+    ] = None,
+    images: Annotated[
+        int, typer.Option("--images", min=1, help="How many images of a folder to use at most.")
+    ] = 16,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")
+    ] = Path("redundancy.png"),
+    weights: options.Weights = None,
+    pretrained: options.Pretrained = False,
+    input: options.Input = None,
+    model_arg: options.ModelArgs = None,
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Show how much the feature maps of a layer resemble each other, and draw them.
+
+    Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
+    """
+    from ghostify.reporting.plots import check_plot
+
+    check_parent(out)
+    check_plot(out)
+    source = options.source_of(model, input, model_arg)
+    subject = prepare(source, weights=weights, pretrained=pretrained)
+    data = read_calibration(subject, image or _photograph(), images)
+    with layer_progress("measuring") as progress:
+        measured = ghostify.measure_redundancy(
+            subject.network, data, layers=layer and [layer], progress=progress
+        )
+    shown = _most_ghostly(measured, data.shape[-1])
+    with stage("drawing"):
+        from ghostify.redundancy import feature_maps
+        from ghostify.reporting.redundancies import list_redundancy, plot_redundancy
+
+        maps = feature_maps(subject.network, data[:1], shown.layer)[0]
+        plot_redundancy(shown, data[0], maps, out, title=model.rpartition(":")[2])
+    print_document(list_redundancy(measured, model=model), format)
+    note(f"Drew {shown.layer} to {out}.")
+
+
+def _photograph() -> Path:
+    from matplotlib import get_data_path
+
+    return Path(get_data_path(), "sample_data", "grace_hopper.jpg")
+
+
+def _most_ghostly(layers: tuple[LayerRedundancy, ...], side: int) -> LayerRedundancy:
+    """That of which most is explained, among those whose maps are large enough to be looked at."""
+    told = [layer for layer in layers if layer.pairs]
+    if not told:
+        raise GhostifyError(
+            "no layer makes maps that these images suffice to compare: give more, or a --layer"
+        )
+    large = [layer for layer in told if 4 * layer.size[1] >= side]
+    return max(large or told, key=lambda layer: max(layer.explained.values()))
