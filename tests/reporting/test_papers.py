@@ -8,7 +8,6 @@ from ghostify.reporting.papers import list_papers
 from ghostify.spec import GhostSpec
 from ghostify.spec.paper import PaperRow, PaperTable, Recount
 
-
 COUNTED = Recount(7_651_498, 157_843_456)
 
 
