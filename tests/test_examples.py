@@ -19,7 +19,7 @@ def run(file, *arguments, cwd):
     return done.stdout
 
 
-@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("convert_*.py")), ids=lambda file: file.name)
 def test_example(file, tmp_path):
     assert "Totals" in run(file, cwd=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -72,3 +72,9 @@ def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert "| alexnet | " in done.stdout
+
+
+def test_every_example_is_run():
+    others = {file.name for file in EXAMPLES.glob("*.py")} - {"ablation.py"}
+    assert {file.name for file in EXAMPLES.glob("convert_*.py")} == others
+    assert (Path(__file__).parent / "test_ablation.py").exists()
