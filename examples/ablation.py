@@ -2,6 +2,8 @@
 
     python examples/ablation.py --data cifar10 --model cifar_vgg16 --epochs 400 --out ablation
 
+After ``pip install -e '.[train,plot]'``.
+
 A network is trained from scratch, and so are its conversions: every ratio with d = 3, and every
 kernel with s = 2, once for each seed. All convolutions are replaced, as in the paper. The recipe is
 the paper's for CIFAR-10, whatever the number of epochs: SGD, learning rate 0.1, a tenth of it after
