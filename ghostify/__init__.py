@@ -19,6 +19,7 @@ from ghostify.spec import (
     Latencies,
     ModelSource,
     Plan,
+    Score,
     Sensitivity,
     Trial,
 )
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from ghostify.conversion import convert
     from ghostify.data import Data, open_data
     from ghostify.deployment import deploy
+    from ghostify.evaluation import evaluate
     from ghostify.exporters import Exported, export
     from ghostify.latency import measure_latency
     from ghostify.layers import GhostModule
     from ghostify.planning import plan
+    from ghostify.recalibration import recalibrate
     from ghostify.redundancy import measure_redundancy
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
@@ -59,6 +62,7 @@ __all__ = [
     "ModelSource",
     "Plan",
     "Report",
+    "Score",
     "Sensitivity",
     "Timing",
     "Trial",
@@ -67,6 +71,7 @@ __all__ = [
     "compare",
     "convert",
     "deploy",
+    "evaluate",
     "export",
     "list_sites",
     "load",
@@ -75,6 +80,7 @@ __all__ = [
     "measure_sensitivity",
     "open_data",
     "plan",
+    "recalibrate",
     "save",
     "search",
 ]
@@ -90,6 +96,7 @@ _HOMES = {
     "compare": "reporting.comparison",
     "convert": "conversion",
     "deploy": "deployment",
+    "evaluate": "evaluation",
     "export": "exporters",
     "list_sites": "reporting.listing",
     "load": "artifact",
@@ -98,6 +105,7 @@ _HOMES = {
     "measure_sensitivity": "sensing",
     "open_data": "data",
     "plan": "planning",
+    "recalibrate": "recalibration",
     "save": "artifact",
     "search": "trials",
 }

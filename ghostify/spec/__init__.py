@@ -11,6 +11,7 @@ from ghostify.spec.inference import InferenceForm
 from ghostify.spec.latencies import Latencies
 from ghostify.spec.plan import Decision, Plan
 from ghostify.spec.redundancy import LayerRedundancy, MapPair
+from ghostify.spec.score import Evaluation, Score, Standing
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
 from ghostify.spec.source import ModelSource
@@ -22,6 +23,7 @@ __all__ = [
     "ConvSite",
     "Count",
     "Decision",
+    "Evaluation",
     "Example",
     "Fidelity",
     "Geometry",
@@ -33,7 +35,9 @@ __all__ = [
     "MapPair",
     "ModelSource",
     "Plan",
+    "Score",
     "Sensitivity",
+    "Standing",
     "Trial",
     "describe_example",
     "split_example",
