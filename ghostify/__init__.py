@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ghostify.exporters import Exported, export
     from ghostify.latency import measure_latency
     from ghostify.layers import GhostModule
+    from ghostify.page import report
     from ghostify.planning import plan
     from ghostify.recalibration import recalibrate
     from ghostify.redundancy import measure_redundancy
@@ -81,6 +82,7 @@ __all__ = [
     "open_data",
     "plan",
     "recalibrate",
+    "report",
     "save",
     "search",
 ]
@@ -106,6 +108,7 @@ _HOMES = {
     "open_data": "data",
     "plan": "planning",
     "recalibrate": "recalibration",
+    "report": "page",
     "save": "artifact",
     "search": "trials",
 }

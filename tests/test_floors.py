@@ -24,7 +24,7 @@ FLOORS = [
     ["evaluation", "recalibration"],
     ["folding*", "agreement", "analysis", "costs", "initializers", "reordering", "verification"],
     ["planning*", "conversion", "redundancy", "reporting", "sensing"],
-    ["artifact", "deployment", "papers", "trials"],
+    ["artifact", "deployment", "page", "papers", "trials"],
     ["exporters"],
     ["runtimes"],
     ["timing"],

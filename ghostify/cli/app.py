@@ -17,6 +17,7 @@ from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
 from ghostify.cli.redundancy import redundancy
+from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
 from ghostify.cli.tables import tables
 from ghostify.cli.terminal import fail
@@ -33,6 +34,7 @@ for command in (
     compare,
     export,
     benchmark,
+    report,
     inspect,
     plan,
     sensitivity,

@@ -23,6 +23,7 @@ from ghostify.cli.workflow import (
     remember_measured,
 )
 from ghostify.files import check_parent, check_target, write_text
+from ghostify.page import check_page
 from ghostify.reporting.formats import format_of
 
 _PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible", "budget",
@@ -89,7 +90,9 @@ def convert(
     report_file: Annotated[
         Path | None,
         typer.Option(
-            "--report", metavar="FILE", help="Also write the report: .txt, .json, .csv or .md."
+            "--report",
+            metavar="FILE",
+            help="Also write the report: .html (a page), .txt, .json, .csv or .md.",
         ),
     ] = None,
 ) -> None:
@@ -99,7 +102,12 @@ def convert(
     """
     spec = GhostSpec(ratio, kernel)
     source = options.source_of(model, input, model_arg)
-    write_form = format_of(report_file.suffix) if report_file else None
+    page = report_file is not None and report_file.suffix == ".html"
+    if page and dry_run:
+        raise GhostifyError("a page is made from what was saved: drop --dry-run")
+    if page:
+        check_page()
+    write_form = format_of(report_file.suffix) if report_file and not page else None
     given = _given_plan(context, plan_file)
     check_budget(context, budget)
     if init is Init.calibrated and calibration is None:
@@ -154,6 +162,8 @@ def convert(
     print_document(document, format)
     if report_file and write_form:
         write_text(report_file, write_form(document))
+    elif report_file:
+        ghostify.report(target, report_file)
     if not dry_run:
         note(f"Saved to {target}.")
 

@@ -71,6 +71,7 @@ def compare(
         kept=tuple(kept),
         before=before,
         after=after,
+        order=tuple(sites),
         fidelity=fidelity,
         agreement_on=HELD_OUT if data is None else "images given to compare",
     )

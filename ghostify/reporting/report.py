@@ -65,6 +65,7 @@ class Report:
         before, after: costs of the original and of the converted model, by the same counter.
         fidelity: how much of the original was kept, as far as that was measured.
         agreement_on: which images its agreement is of.
+        order: the names of all sites as they are executed.
     """
 
     model: str
@@ -75,6 +76,14 @@ class Report:
     after: Count
     fidelity: Fidelity | None = None
     agreement_on: str = HELD_OUT
+    order: tuple[str, ...] = ()
+
+    @property
+    def sites(self) -> tuple[ReplacedSite | KeptSite, ...]:
+        """All convolutions in the order of `order`."""
+        rows: dict[str, ReplacedSite | KeptSite] = {r.site.name: r for r in self.replaced}
+        rows |= {row.site.name: row for row in self.kept}
+        return tuple(rows[name] for name in self.order or rows)
 
     @property
     def params_ratio(self) -> float:

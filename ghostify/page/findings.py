@@ -1,0 +1,151 @@
+"""All that an artefact knows of itself, without loading its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ghostify.costs import conv_macs, conv_params, ghost_macs, ghost_params
+from ghostify.files import RECIPE
+from ghostify.measurements import recorded
+from ghostify.recipe import read_recipe
+from ghostify.reporting.report import KeptSite, ReplacedSite, Report
+from ghostify.reporting.timing import Timing
+from ghostify.spec import (
+    Count,
+    Fidelity,
+    GhostifyError,
+    ModelSource,
+    Plan,
+    Sensitivity,
+    Trial,
+)
+from ghostify.spec.parsing import construct
+
+Noun = TypeVar("Noun")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What has been measured of an artefact so far.
+
+    Attributes:
+        folder: the artefact's.
+        created: when it was saved, in ISO format, or None.
+        versions: of ghostify and torch, by name.
+        source: where the original comes from, if the artefact says it.
+        options: what the plan was made by.
+        report: all layers and totals.
+        whole: whether the totals are of the whole network, and not of its convolutions alone.
+        timings: one for each input and pair of networks.
+        exports: a record for each form.
+        sensitivity: the damage of each replacement alone.
+        trials: plans for the original that were tried.
+    """
+
+    folder: Path
+    created: str | None
+    versions: dict[str, str]
+    source: ModelSource | None
+    options: dict[str, Any]
+    report: Report
+    whole: bool
+    timings: tuple[Timing, ...]
+    exports: tuple[dict[str, Any], ...]
+    sensitivity: Sensitivity | None
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def of(cls, folder: str | Path) -> Findings:
+        """Read the artefact in ``folder``: its recipe, and the measurements that hold for it.
+
+        Raises:
+            GhostifyError: if the artefact or a measurement is damaged.
+            OSError: if it cannot be read.
+        """
+        folder = Path(folder)
+        recipe = read_recipe(folder)
+        try:
+            plan = Plan.from_dict(recipe["plan"])
+            fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
+            source = recipe["source"] and construct(ModelSource, recipe["source"])
+            name = source.name if source else recipe["model"]
+            versions = dict(recipe["versions"])
+            options = dict(recipe.get("options") or {})
+        except (KeyError, TypeError, ValueError) as error:
+            raise GhostifyError(f"{folder / RECIPE} is not a recipe: {error}") from error
+        costs = _nouns(folder, "costs", dict)
+        damages = _nouns(folder, "sensitivity", Sensitivity.from_dict)
+        return cls(
+            folder=folder,
+            created=recipe.get("created"),
+            versions=versions,
+            source=source,
+            options=options,
+            report=_report(folder, plan, name, fidelity, costs[-1] if costs else None),
+            whole=bool(costs),
+            timings=_merged(_nouns(folder, "timing", Timing.from_dict)),
+            exports=tuple(_nouns(folder, "export", dict)),
+            sensitivity=damages[-1] if damages else None,
+            trials=tuple(_nouns(folder, "trial", Trial.from_dict)),
+        )
+
+
+def _report(
+    folder: Path, plan: Plan, name: str, fidelity: Fidelity | None, costs: dict[str, Any] | None
+) -> Report:
+    """What `compare` would return, from the plan and the counts that it has left."""
+    replaced = tuple(ReplacedSite.priced(d.site, d.ghost) for d in plan.decisions if d.ghost)
+    kept = tuple(
+        KeptSite(d.site, d.keep, conv_macs(d.site)) for d in plan.decisions if d.keep is not None
+    )
+    try:
+        before, after = (
+            (construct(Count, costs["before"]), construct(Count, costs["after"]))
+            if costs
+            else (_convolutions(plan, converted=False), _convolutions(plan, converted=True))
+        )
+        return Report(
+            model=costs["model"] if costs else name,
+            input=costs["input"] if costs else "",
+            replaced=replaced,
+            kept=kept,
+            before=before,
+            after=after,
+            fidelity=fidelity,
+            order=tuple(d.site.name for d in plan.decisions),
+        )
+    except (KeyError, TypeError) as error:
+        raise GhostifyError(f"{folder}: its costs are no costs: {error} is amiss") from error
+
+
+def _convolutions(plan: Plan, *, converted: bool) -> Count:
+    """Costs of the plan's sites alone."""
+    params = macs = 0
+    for decision in plan.decisions:
+        site, ghost = decision.site, decision.ghost if converted else None
+        params += ghost_params(site.geometry, ghost) if ghost else conv_params(site.geometry)
+        macs += ghost_macs(site, ghost) if ghost else conv_macs(site)
+    return Count(params, 4 * params, {"conv": macs}, {}, counter="the plan")
+
+
+def _nouns(folder: Path, kind: str, read: Callable[[Any], Noun]) -> list[Noun]:
+    try:
+        return [read(data) for data in recorded(folder, kind)]
+    except (GhostifyError, TypeError, ValueError) as error:
+        raise GhostifyError(f"{kind} of {folder}: {error}") from error
+
+
+def _merged(timings: list[Timing]) -> tuple[Timing, ...]:
+    """Timings of the same networks on the same input as one."""
+    merged: list[Timing] = []
+    for timing in timings:
+        same = [t for t in merged if (t.input, t.macs) == (timing.input, timing.macs)]
+        if same:
+            together = (*same[0].measurements, *timing.measurements)
+            merged[merged.index(same[0])] = replace(same[0], measurements=together)
+        else:
+            merged.append(timing)
+    return tuple(merged)

@@ -1,0 +1,263 @@
+"""What stands in each section of the page, in words and numbers that are ready to print."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from ghostify.costs import conv_params
+from ghostify.costs.registry import macs
+from ghostify.page.findings import Findings
+from ghostify.reporting.charts import Curve, Plot
+from ghostify.reporting.document import si
+from ghostify.reporting.report import ReplacedSite, Report
+from ghostify.reporting.timing import Measurement, Timing
+from ghostify.spec import Trial
+
+LIBRARIES = ("torchvision", "timm", "ghostify")
+"""Prefixes of named networks; what has another one is the user's own code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One quantity of the original and of the converted network, side by side.
+
+    Attributes:
+        label: what it is.
+        original, converted: as printed; empty where there is none.
+        change: in words.
+        share: the converted network's over the original's, for a bar; None for no bar.
+    """
+
+    label: str
+    original: str
+    converted: str
+    change: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the table of sites: what is printed, and what it is sorted by."""
+
+    text: str
+    key: float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A site of the table."""
+
+    replaced: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Original and converted network in one runtime, batch and number of threads."""
+
+    original: Measurement
+    converted: Measurement
+    promised: float
+    realised: float
+
+
+def figures(findings: Findings) -> list[Figure]:
+    """The totals."""
+    report = findings.report
+    before, after = report.before, report.after
+    whose = "" if findings.whole else " of convolutions"
+    found = [
+        _cost(f"Parameters{whose}", before.params, after.params),
+        _cost("MACs of convolutions and linear layers" if findings.whole else f"MACs{whose}",
+              before.conv_and_linear_macs, after.conv_and_linear_macs),
+        _cost(f"Weights{whose}", before.weight_bytes, after.weight_bytes, "B"),
+    ]  # fmt: skip
+    for timing in findings.timings:
+        found += _fastest(timing)
+    agreement = report.fidelity.agreement if report.fidelity else None
+    if agreement is not None and agreement.top1 is not None:
+        of = f"of {agreement.images} images held out"
+        found.append(Figure("Same most likely class", "", f"{agreement.top1:.1%}", of))
+    elif agreement is not None:
+        error = f"{agreement.relative_error:.2%}"
+        found.append(Figure("Relative error of the outputs", "", error, "on images held out"))
+    return found
+
+
+def headings(findings: Findings) -> list[tuple[str, bool]]:
+    """Columns of the table of sites, and whether they hold numbers."""
+    found = [("#", True), ("layer", False), ("geometry", False), ("map", True), ("s", True),
+             ("d", True), ("MACs", True), ("now", True), ("parameters", True),
+             ("now", True)]  # fmt: skip
+    found += [("error", True)] if _residuals(findings.report) else []
+    found += [("sensitivity", True)] if findings.sensitivity else []
+    return [*found, ("stays because", False)]
+
+
+def rows(findings: Findings) -> Iterator[Row]:
+    """All sites, in the order of execution."""
+    residuals, damages = _residuals(findings.report), findings.sensitivity
+    for place, row in enumerate(findings.report.sites, 1):
+        site, replaced = row.site, isinstance(row, ReplacedSite)
+        ghost = row.ghost if isinstance(row, ReplacedSite) else None
+        before = (row.macs_before, row.params_before) if isinstance(row, ReplacedSite) else (
+            row.macs, conv_params(site.geometry))  # fmt: skip
+        after = (row.macs_after, row.params_after) if isinstance(row, ReplacedSite) else before
+        area = site.output[0] * site.output[-1] if site.output else 0
+        cells = [
+            Cell(str(place), place),
+            Cell(site.name, site.name),
+            Cell(str(site.geometry), site.geometry.weights),
+            Cell(site.output_map, area),
+            Cell(f"{ghost.ratio:.4g}", ghost.ratio) if ghost else Cell("", 1),
+            Cell(str(ghost.dw_size), ghost.dw_size) if ghost else Cell("", 0),
+        ]
+        for old, new in zip(before, after, strict=True):
+            cells += [Cell(si(old), old), Cell(si(new) if replaced else "", new)]
+        if residuals:
+            error = residuals.get(site.name)
+            cells.append(Cell("", -1) if error is None else Cell(f"{error:.2%}", error))
+        if damages:
+            known = damages.damages.get(site.name, {})
+            damage = known.get(ghost) if ghost else None
+            cells.append(Cell("", -1) if damage is None else Cell(f"{damage:.2g}", damage))
+        reason = "" if isinstance(row, ReplacedSite) else row.reason
+        yield Row(replaced, (*cells, Cell(reason, reason)))
+
+
+def plans(findings: Findings) -> Plot | None:
+    """How much each plan that was tried keeps, over what it costs; None if none was tried."""
+    if not findings.trials:
+        return None
+    report = findings.report
+    agreement = report.fidelity.agreement if report.fidelity else None
+    agreements = [trial.agreement for trial in findings.trials]
+    logits = all(found.top1 is not None for found in agreements)
+    curves = [
+        _tried("chosen layer by layer", [t for t in findings.trials if not t.uniform], "ghost"),
+        _tried("one s for all", [t for t in findings.trials if t.uniform], "original"),
+    ]
+    if agreement is not None and (agreement.top1 is not None) == logits:
+        spent = sum(
+            macs(row.site, row.ghost if isinstance(row, ReplacedSite) else None)
+            for row in report.sites
+        )
+        here = agreement.top1 if agreement.top1 is not None else agreement.relative_error
+        curves.append(Curve("this network", ((spent, here),), "here", ("this network",)))
+    kept = "images with the same most likely class" if logits else "relative error of the outputs"
+    shown = tuple(curve for curve in curves if curve.points)
+    return Plot(kept, "MACs of the convolutions", kept, shown, percent=logits)
+
+
+def runs(timing: Timing) -> list[Run]:
+    """Pairs of measurements; the first network is the original, the last the converted one."""
+    original, converted = next(iter(timing.macs)), list(timing.macs)[-1]
+    found = []
+    for _, group in groupby(timing.measurements, lambda m: (m.runtime, m.batch, m.threads)):
+        by_model = {m.model: m for m in group}
+        if original in by_model and converted in by_model and original != converted:
+            mine = by_model[converted]
+            promised = timing.macs_ratio(converted)
+            found.append(Run(by_model[original], mine, promised, timing.realised(mine)))
+    return found
+
+
+def commands(findings: Findings) -> list[tuple[str, str]]:
+    """What to do next with this artefact, and the exact command."""
+    folder = shlex.quote(findings.folder.name or str(findings.folder))
+    own = _own_code(findings)
+    return [
+        ("How much it keeps on images of yours",
+         f"ghostify compare {folder} --data images --weights original.safetensors{own}"),
+        ("How fast it is beside the original",
+         f"ghostify benchmark {folder} --runtime onnxruntime,openvino{own}"),
+        ("A file for ONNX Runtime, verified", f"ghostify export {folder} --to onnx{own}"),
+        ("A file for OpenVINO, verified", f"ghostify export {folder} --to openvino{own}"),
+        ("This page again, with what was measured since",
+         f"ghostify report {folder} -o report.html"),
+    ]  # fmt: skip
+
+
+def made_by(findings: Findings) -> str:
+    """What the plan was made by, in a few words."""
+    budgets = findings.options.get("budget")
+    parts = (
+        [f"within a budget of {' and '.join(map(str, budgets))}"]
+        if isinstance(budgets, list)
+        else []
+    )
+    if runtime := findings.options.get("runtime"):
+        parts.append(f"for {runtime}")
+    ghosts = [row.ghost for row in findings.report.replaced]
+    for letter, numbers in (("s", [g.ratio for g in ghosts]), ("d", [g.dw_size for g in ghosts])):
+        least, most = min(numbers), max(numbers)
+        parts.append(f"{letter} = {least:.4g}" + (f" to {most:.4g}" if most > least else ""))
+    return ", ".join(parts)
+
+
+def _cost(label: str, before: float, after: float, unit: str = "") -> Figure:
+    change = f"{before / after:.2f}× fewer" if after else ""
+    return Figure(
+        label, f"{si(before, 4)}{unit}", f"{si(after, 4)}{unit}",
+        change.replace("fewer", "less") if unit else change, after / before if before else None,
+    )  # fmt: skip
+
+
+def _fastest(timing: Timing) -> Iterator[Figure]:
+    """Of each runtime its smallest batch with the fewest threads."""
+    best: dict[str, Run] = {}
+    for run in runs(timing):
+        size = (run.original.batch, run.original.threads)
+        known = best.get(run.original.runtime)
+        if known is None or size < (known.original.batch, known.original.threads):
+            best[run.original.runtime] = run
+    for runtime, run in best.items():
+        old, new = run.original, run.converted
+        threads = f"{old.threads} thread{'s' if old.threads > 1 else ''}"
+        share = 1 / new.speedup.median
+        yield Figure(
+            f"Time in {runtime}, batch {old.batch}, {threads}",
+            _ms(old), _ms(new), f"{new.speedup.median:.2f}× as fast", share,
+        )  # fmt: skip
+        if old.memory and new.memory:
+            yield Figure(
+                f"Memory at the peak in {runtime}",
+                f"{si(old.memory)}B", f"{si(new.memory)}B",
+                f"{old.memory / new.memory:.2f}× less", new.memory / old.memory,
+            )  # fmt: skip
+
+
+def _ms(measurement: Measurement) -> str:
+    return f"{1000 * measurement.seconds.median:.3g} ms"
+
+
+def _tried(name: str, trials: list[Trial], role: str) -> Curve:
+    points = []
+    for trial in trials:
+        kept = trial.agreement
+        points.append((float(trial.macs), kept.relative_error if kept.top1 is None else kept.top1))
+    said = tuple(
+        f"{trial.plan}\n{si(trial.macs)} MACs, {y:.1%}"
+        for trial, (_, y) in zip(trials, points, strict=True)
+    )
+    return Curve(name, tuple(points), role, said)
+
+
+def _residuals(report: Report) -> dict[str, float]:
+    return dict(report.fidelity.residuals) if report.fidelity else {}
+
+
+def _own_code(findings: Findings) -> str:
+    """The options that an artefact of the user's own code needs."""
+    source = findings.source
+    if source is None:
+        return " --model FILE.py:FACTORY --input CxHxW"
+    prefix, colon, _ = source.name.rpartition(":")
+    if not colon or prefix in LIBRARIES:
+        return ""
+    given = f" --model {shlex.quote(source.name)}"
+    size = "x".join(map(str, source.input_size or ()))
+    return f"{given} --input {size}" if size else given

@@ -1,0 +1,91 @@
+"""The page as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghostify.files import check_parent, write_text
+from ghostify.page import sections
+from ghostify.page.findings import Findings
+from ghostify.reporting.charts import heaviest_half, layer_bars, stages
+from ghostify.reporting.document import si
+from ghostify.reporting.svg import bars_svg, meter_svg, plot_svg
+from ghostify.spec import GhostifyError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+
+
+def report(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write a page about an artefact, from its recipe and from what has been measured so far.
+
+    The page is one HTML file that needs nothing else and asks for nothing else. The weights are
+    not read, so a recipe and its ``measurements`` without them are enough.
+
+    Args:
+        folder: an artefact, which `save` or the command line has made.
+        out: the file to write. Default: ``report.html`` in the folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        GhostifyError: if the artefact is damaged, or Jinja2 is missing.
+        OSError: if a file cannot be read or written.
+    """
+    environment = _environment()
+    findings = Findings.of(folder)
+    out = Path(folder) / "report.html" if out is None else Path(out)
+    check_parent(out)
+    write_text(out, rendered(environment, findings))
+    return out
+
+
+def check_page() -> None:
+    """See that a page can be made, before the work.
+
+    Raises:
+        GhostifyError: if Jinja2 is missing.
+    """
+    _environment()
+
+
+def rendered(environment: Environment, findings: Findings) -> str:
+    """The page's HTML."""
+    from markupsafe import Markup
+
+    bars = {cost: layer_bars(findings.report, cost) for cost in ("macs", "params")}
+    names = {"macs": "MACs", "params": "Parameters"}
+    plot = sections.plans(findings)
+    return environment.get_template("page.html").render(
+        findings=findings,
+        report=findings.report,
+        sections=sections,
+        si=si,
+        charts=[
+            (names[cost], max((bar.before for bar in found), default=0),
+             heaviest_half(found), Markup(bars_svg(found, f"{names[cost]} of each layer")))
+            for cost, found in bars.items()
+        ],
+        stages=stages(bar.name for bar in bars["macs"]),
+        plans=plot,
+        plot=lambda plot: Markup(plot_svg(plot)),
+        meter=lambda *numbers: Markup(meter_svg(*numbers)),
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError as error:
+        raise GhostifyError("a page needs Jinja2: pip install 'ghostify[report]'") from error
+    return Environment(
+        autoescape=True,
+        loader=FileSystemLoader(_HERE / "template"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )

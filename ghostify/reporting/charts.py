@@ -1,0 +1,116 @@
+"""What charts show, before they are drawn as SVG in a page or by Matplotlib to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from ghostify.costs import conv_params
+from ghostify.reporting.document import si
+from ghostify.reporting.report import ReplacedSite, Report
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBar:
+    """One convolution.
+
+    Attributes:
+        name: its qualified name.
+        before: what it cost.
+        after: what it costs now.
+        replaced: whether it is a Ghost module.
+        said: all of it in words.
+    """
+
+    name: str
+    before: float
+    after: float
+    replaced: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of one kind.
+
+    Attributes:
+        name: for the legend.
+        points: x and y.
+        role: ``original``, ``ghost``, ``other`` or ``here``, which decides the colour.
+        said: a word for each point, or none.
+        line: whether the points are joined.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    role: str
+    said: tuple[str, ...] = ()
+    line: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Curves over one axis.
+
+    Attributes:
+        title: what is seen.
+        x, y: what the axes are.
+        curves: with the points.
+        percent: whether y is a share.
+    """
+
+    title: str
+    x: str
+    y: str
+    curves: tuple[Curve, ...]
+    percent: bool = False
+
+
+def layer_bars(report: Report, cost: str) -> tuple[LayerBar, ...]:
+    """A bar for each convolution in the order of the report's sites.
+
+    Args:
+        report: of the conversion.
+        cost: ``macs`` or ``params``.
+    """
+    bars = []
+    for row in report.sites:
+        if isinstance(row, ReplacedSite):
+            before, after, now = (
+                (row.macs_before, row.macs_after, str(row.ghost))
+                if cost == "macs"
+                else (row.params_before, row.params_after, str(row.ghost))
+            )
+        else:
+            before = after = row.macs if cost == "macs" else conv_params(row.site.geometry)
+            now = f"stays: {row.reason}"
+        replaced = isinstance(row, ReplacedSite)
+        numbers = f"{si(before)} → {si(after)}" if replaced else si(before)
+        unit = "MACs" if cost == "macs" else "parameters"
+        said = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{now}"
+        bars.append(LayerBar(row.site.name, before, after, replaced, said))
+    return tuple(bars)
+
+
+def stages(names: Iterable[str]) -> list[tuple[str, int]]:
+    """Runs of layers in one part of the network, and how many layers each has."""
+    return [(stage, len(list(run))) for stage, run in groupby(names, _stage)]
+
+
+def heaviest_half(bars: Iterable[LayerBar]) -> int:
+    """The least number of layers that together had half of the cost before."""
+    costs = sorted((bar.before for bar in bars), reverse=True)
+    half, total = sum(costs) / 2, 0.0
+    for number, cost in enumerate(costs, 1):
+        total += cost
+        if total >= half:
+            return number
+    return 0
+
+
+def _stage(name: str) -> str:
+    """``layer1`` of ``layer1.0.conv1``, ``features.3`` of ``features.3.conv.0``."""
+    steps = name.split(".")
+    numbered = len(steps) > 2 and steps[1].isdigit() and not steps[0][-1].isdigit()
+    return ".".join(steps[:2]) if numbered else steps[0]

@@ -1,0 +1,42 @@
+"""``ghostify report``, and pages from ``convert``."""
+
+import pytest
+
+pytest.importorskip("jinja2", reason="pages take Jinja2")
+
+
+@pytest.fixture
+def out(run, net, tmp_path):
+    assert run("convert", *net, "--out", "out").code == 0
+    return tmp_path / "out"
+
+
+def test_a_page(run, out, tmp_path):
+    result = run("report", "out")
+    assert result.code == 0, result.err
+    assert (result.out, result.err) == ("", "Written to out/report.html.\n")
+    assert run("report", "out", "-o", "page.html").code == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page == (out / "report.html").read_text(encoding="utf-8")
+    assert "<h1>net.py:build</h1>" in page
+    assert "ghostify export out --to onnx --model net.py:build --input 3x16x16" in page
+
+
+def test_convert_writes_the_same_page(run, net, tmp_path):
+    assert run("convert", *net, "--out", "out", "--report", "page.html").code == 0
+    run("report", "out")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page == (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_page_of_nothing(fails, net):
+    said = fails("convert", *net, "--report", "page.html", "--dry-run")
+    assert "a page is made from what was saved: drop --dry-run" in said
+
+
+def test_what_can_be_put_right(fails, run, out, tmp_path):
+    assert "missing is no ghostify artefact" in fails("report", "missing")
+    assert "there is no folder none" in fails("report", "out", "-o", "none/page.html")
+    (out / "ghostify.json").write_text("{")
+    assert "ghostify.json is damaged" in fails("report", "out")
+    assert not (out / "report.html").exists()
