@@ -12,6 +12,7 @@ from ghostify.spec import (
     Augmentation,
     ConvSite,
     Decision,
+    Evaluation,
     Geometry,
     GhostifyError,
     GhostSpec,
@@ -21,12 +22,13 @@ from ghostify.spec import (
     Plan,
     Score,
     Sensitivity,
+    Standing,
     Trial,
 )
 
 if TYPE_CHECKING:
     from ghostify.analysis import analyze
-    from ghostify.artifact import load, save
+    from ghostify.artifact import load, resave, save
     from ghostify.conversion import convert
     from ghostify.data import Data, open_data
     from ghostify.deployment import deploy
@@ -53,6 +55,7 @@ __all__ = [
     "ConvSite",
     "Data",
     "Decision",
+    "Evaluation",
     "Exported",
     "Geometry",
     "GhostModule",
@@ -65,6 +68,7 @@ __all__ = [
     "Report",
     "Score",
     "Sensitivity",
+    "Standing",
     "Timing",
     "Trial",
     "analyze",
@@ -83,6 +87,7 @@ __all__ = [
     "plan",
     "recalibrate",
     "report",
+    "resave",
     "save",
     "search",
 ]
@@ -109,6 +114,7 @@ _HOMES = {
     "plan": "planning",
     "recalibrate": "recalibration",
     "report": "page",
+    "resave": "artifact",
     "save": "artifact",
     "search": "trials",
 }

@@ -78,6 +78,27 @@ def save(
     return path
 
 
+def resave(model: nn.Module, path: str | Path) -> Path:
+    """Write new weights of the network of an artefact, whose recipe stays otherwise.
+
+    The new artefact takes its place whole or not at all.
+
+    Args:
+        model: what `load` read from there, changed since.
+        path: the artefact.
+
+    Raises:
+        GhostifyError: if the model has another plan than the artefact, or as `save` does.
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    recipe = read_recipe(path)
+    if Plan.of(model).to_dict() != recipe["plan"]:
+        raise GhostifyError(f"{path} is another conversion: save to another folder")
+    source, options = _source_of(path, recipe), recipe.get("options")
+    return save(model, path, source=source, options=options, force=True)
+
+
 @overload
 def load(path: str | Path, model: Model) -> Model: ...
 @overload

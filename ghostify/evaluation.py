@@ -54,8 +54,12 @@ def evaluate(
     if not score.images:
         raise GhostifyError("there are no images to evaluate on")
     if score.top1 is None and score.relative_error is None:
-        why = "the outputs cannot be compared" if teacher else "without labels that fit the outputs"
-        raise GhostifyError(f"{why}: give {'labels' if teacher else 'the original as teacher'}")
+        raise GhostifyError(
+            "labels do not fit the outputs, nor do the teacher's outputs"
+            if teacher is not None
+            else "without labels that fit the outputs, the original is needed as teacher, with its "
+            "weights"
+        )
     return score
 
 

@@ -19,6 +19,7 @@ FOLDER = "measurements"
 
 KINDS = {
     "costs": "plan",
+    "evaluation": "plan",
     "export": "weights",
     "glimpse": "weights",
     "sensitivity": "layers",

@@ -9,7 +9,7 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError, ModelSource, Plan
 from ghostify.artifact import read_source
-from ghostify.recipe import json_digest
+from ghostify.recipe import json_digest, read_recipe
 from ghostify.spec import Fidelity
 
 
@@ -247,3 +247,25 @@ def test_where_the_original_comes_from(ghost, tmp_path):
         read_source(nothing)
     with pytest.raises(GhostifyError, match="no ghostify artefact"):
         read_source(tmp_path)
+
+
+def test_new_weights_in_the_place_of_old_ones(tmp_path, small_net, image):
+    ghost = ghostify.convert(small_net, image)
+    source = ModelSource("net.py:build", {"width": 3}, (3, 16, 16))
+    ghostify.save(ghost, tmp_path / "out", source=source, options={"ratio": 2})
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    before = read_recipe(tmp_path / "out")
+    with torch.no_grad():
+        ghost.head.weight.zero_()
+    ghostify.resave(ghost, tmp_path / "out")
+    after = read_recipe(tmp_path / "out")
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed - {"created"} == {"weights"}
+    assert not ghostify.load(tmp_path / "out", small_net).head.weight.any()
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_weights_of_another_conversion(tmp_path, small_net, image):
+    ghostify.save(ghostify.convert(small_net, image), tmp_path / "out")
+    with pytest.raises(GhostifyError, match="another conversion"):
+        ghostify.resave(ghostify.convert(small_net, image, ratio=3), tmp_path / "out")

@@ -129,7 +129,7 @@ def test_progress():
     [
         ([], "no images"),
         ([torch.zeros(0, 1, 1, 1)], "no images"),
-        (batches(3), "without labels that fit the outputs: give the original as teacher"),
+        (batches(3), "without labels that fit the outputs, the original is needed"),
         (batches(3, labels=torch.zeros(3, 2, 2).long()), "without labels that fit"),
         (batches(3, labels=torch.tensor([0, 1, 3])), "from 0 to 3, but the network gives 3"),
         (batches(3, labels=torch.tensor([-1, 1, 2])), "from -1 to 2"),
@@ -141,5 +141,5 @@ def test_what_cannot_be_scored(data, message):
 
 
 def test_a_teacher_of_another_structure():
-    with pytest.raises(GhostifyError, match="cannot be compared: give labels"):
+    with pytest.raises(GhostifyError, match="nor do the teacher's outputs"):
         evaluate(Given(ODDS), batches(3), teacher=Given(ODDS[:, :2]))

@@ -53,7 +53,7 @@ def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
     trained = ghostify.load(path, small_net)
     torch.nn.init.normal_(trained.head.weight)
     ghostify.save(trained, path, force=True)
-    assert kinds_that_hold(path) == {"costs", "sensitivity", "timing", "trial"}
+    assert kinds_that_hold(path) == {"costs", "evaluation", "sensitivity", "timing", "trial"}
 
     ghostify.save(ghostify.convert(small_net, image, ratio=4), path, force=True)
     assert kinds_that_hold(path) == {"sensitivity", "trial"}

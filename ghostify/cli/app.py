@@ -10,8 +10,10 @@ import typer
 
 from ghostify import GhostifyError, __version__
 from ghostify.cli.benchmark import benchmark
+from ghostify.cli.calibrate import calibrate
 from ghostify.cli.compare import compare
 from ghostify.cli.convert import convert
+from ghostify.cli.evaluate import evaluate
 from ghostify.cli.export import export
 from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
@@ -32,6 +34,8 @@ app = typer.Typer(
 for command in (
     convert,
     compare,
+    evaluate,
+    calibrate,
     export,
     benchmark,
     report,

@@ -126,6 +126,44 @@ PlanRuntime = Annotated[
 ]
 PlanThreads = Annotated[int, typer.Option("--threads", min=1, help="Threads of --runtime.")]
 
+DataSource = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="A folder of images, with a subfolder for each class or without labels, perhaps in "
+        "train and val; cifar10, cifar100, mnist5k, digits; or package.module:function or "
+        "file.py:function that returns DataLoaders.",
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", metavar="DIR", help="Where CIFAR is. Default: a cache folder of the user."
+    ),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images to a batch.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that load images; 0 for none.")
+]
+HeldOut = Annotated[
+    float,
+    typer.Option(
+        "--held-out",
+        min=0,
+        max=1,
+        help="Share of the images that is not trained on, where the source has no validation part; "
+        "1 for all.",
+    ),
+]
+NoLabels = Annotated[bool, typer.Option("--no-labels", help="Do without the source's labels.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1. Default: a GPU where there is one."
+    ),
+]
+
 
 class Format(StrEnum):
     """How a document is printed on stdout."""

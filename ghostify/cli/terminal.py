@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, NoReturn
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 from rich.table import Table as RichTable
 
 from ghostify.reporting.document import WIDTH
 
 if TYPE_CHECKING:
+    from ghostify.data.passes import Watch
     from ghostify.initializers import Progress
     from ghostify.reporting.document import Document, Table
 
@@ -43,6 +50,23 @@ def layer_progress(doing: str) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, description=text)
 
         yield show_step
+
+
+@contextmanager
+def batch_progress(doing: str) -> Iterator[Watch]:
+    """A bar on stderr, one step a batch."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    bar = Bar(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(escape(doing), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def note(text: str) -> None:

@@ -80,6 +80,9 @@ def open_data(
         data = _of_code(str(source), call_code(place, function, {}), labels)
         _check_classes(data, network, input_size)
         return data
+    if len(input_size) != 3:
+        shape = "x".join(map(str, input_size))
+        raise GhostifyError(f"images are channels x height x width, the model's input is {shape}")
     parts = _parts(str(source), root)
     named = str(source) in SOURCES
     ways = preprocessing or _usual_preprocessing(network, name, input_size, whole=named)
@@ -140,6 +143,8 @@ def _usual_augmentation(input_size: tuple[int, ...], parts: Parts) -> Augmentati
 
 
 def _of_code(name: str, found: Any, labels: bool) -> Data:
+    if not labels:
+        raise GhostifyError(f"{name} decides itself whether to give labels: let it leave them out")
     if isinstance(found, Data):
         return found
     pair = found if isinstance(found, list | tuple) else (found, None)
@@ -148,7 +153,7 @@ def _of_code(name: str, found: Any, labels: bool) -> Data:
             f"{name} returned {type(found).__name__}: return a DataLoader, or two of them, for "
             "training and validation"
         )
-    known = getattr(pair[0].dataset, "classes", None) if labels else None
+    known = getattr(pair[0].dataset, "classes", None)
     train, validation = pair
     return Data(name, train, validation, known and len(known))
 

@@ -228,3 +228,14 @@ def test_loaders_of_ones_own(open_it, tmp_path, monkeypatch):
         open_it(f"{place}:none")
     with pytest.raises(GhostifyError, match="has no 'ones' to call; did you mean"):
         open_it(f"{place}:ones")
+
+
+def test_labels_that_loaders_of_ones_own_give(open_it, tmp_path):
+    (tmp_path / "more_loaders.py").write_text(CODE)
+    with pytest.raises(GhostifyError, match="decides itself whether to give labels"):
+        open_it(f"{tmp_path}/more_loaders.py:two", labels=False)
+
+
+def test_inputs_that_are_no_images(open_it, folder):
+    with pytest.raises(GhostifyError, match="the model's input is 16"):
+        open_it(folder, input_size=(16,))

@@ -1,0 +1,129 @@
+"""What the commands that look at images and labels have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ghostify
+from ghostify import Augmentation, Evaluation, GhostifyError, Score, Standing
+from ghostify.cli.terminal import batch_progress, note, stage
+from ghostify.cli.workflow import Subject, remember
+from ghostify.measurements import recorded
+from ghostify.recipe import read_recipe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ghostify.data import Data
+
+_MOST_NAMED = 3
+
+
+def open_for(
+    subject: Subject,
+    source: str,
+    *,
+    root: Path | None,
+    batch_size: int,
+    workers: int,
+    held_out: float,
+    labels: bool,
+    seed: int = 0,
+    augmentation: Augmentation | None = None,
+) -> Data:
+    """The data that the user named, as the network wants it.
+
+    Raises:
+        GhostifyError: as `open_data` does.
+    """
+    with stage(f"opening {source}"):
+        return ghostify.open_data(
+            source,
+            network=subject.network,
+            name=subject.source.name,
+            input_size=tuple(subject.example.shape[1:]),
+            batch_size=batch_size,
+            workers=workers,
+            seed=seed,
+            root=root,
+            labels=labels,
+            held_out=held_out,
+            augmentation=augmentation,
+        )
+
+
+def device_named(name: str | None) -> torch.device:
+    """The device that the user named, or a GPU where there is one.
+
+    Raises:
+        GhostifyError: if there is no such device.
+    """
+    import torch
+
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise GhostifyError(f"no device {name!r} here: give cpu, or leave it out") from error
+    return device
+
+
+def scored(
+    networks: Mapping[str, nn.Module],
+    data: Data,
+    example: torch.Tensor,
+    *,
+    teacher: nn.Module | None,
+    device: torch.device,
+) -> Evaluation:
+    """Each network's score and costs.
+
+    If the teacher is among them, it is scored with labels alone.
+
+    Raises:
+        GhostifyError: as `evaluate` does.
+    """
+    from ghostify.costs.counting import count
+
+    standings: dict[str, Standing] = {}
+    for network in (*networks.values(), *([teacher] if teacher else [])):
+        network.to(device)
+    for name in reversed(list(networks)):
+        network = networks[name]
+        if network is teacher and all(s.score.top1 is None for s in standings.values()):
+            score = Score(next(iter(standings.values())).score.images)
+        else:
+            with batch_progress(f"evaluating {name}") as progress:
+                judge = None if network is teacher else teacher
+                score = ghostify.evaluate(network, data, teacher=judge, progress=progress)
+        costs = count(network, example.to(device))
+        standings[name] = Standing(score, costs.conv_and_linear_macs, costs.params)
+    return Evaluation(data.name, data.held_out, {name: standings[name] for name in networks})
+
+
+def tell_skipped(data: Data) -> None:
+    """Say how many images could not be read, and name the first."""
+    skipped = data.skipped()
+    if skipped:
+        more = ", ..." if len(skipped) > _MOST_NAMED else ""
+        named = ", ".join(skipped[:_MOST_NAMED])
+        note(f"skipped, because unreadable: {len(skipped)} of the images: {named}{more}")
+
+
+def stage_of(folder: Path) -> str:
+    """What the weights of an artefact are: ``converted``, or ``recovered`` since."""
+    return "recovered" if read_recipe(folder).get("recovery") else "converted"
+
+
+def remembered_with(folder: Path, evaluation: Evaluation) -> Evaluation:
+    """The evaluation, with what an artefact remembers of other networks on the same images.
+
+    The artefact remembers it in turn.
+    """
+    for data in recorded(folder, "evaluation"):
+        evaluation = evaluation.over(Evaluation.from_dict(data))
+    remember(folder, "evaluation", evaluation.to_dict(), part=evaluation.data)
+    return evaluation

@@ -1,0 +1,131 @@
+"""``ghostify evaluate``"""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ghostify.measurements import recorded
+from ghostify.recipe import read_recipe, write_recipe
+
+NET = """
+from torch import nn
+
+def build():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
+    )
+"""
+LABELLED = ["--model", "classes.py:build", "--input", "3x16x16"]
+
+
+@pytest.fixture
+def data(run, tmp_path):
+    """Four pictures of each of six shades, and one that is broken."""
+    (tmp_path / "classes.py").write_text(NET)
+    for number in range(24):
+        shade = number // 4
+        file = tmp_path / "shades" / f"{shade}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 40, (16, 16, 3)) + 40 * shade
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+    (tmp_path / "shades" / "0" / "broken.png").write_bytes(b"no picture")
+    return "shades"
+
+
+@pytest.fixture
+def weights(data, tmp_path):
+    sys.path.insert(0, str(tmp_path))
+    from classes import build
+
+    torch.save(build().state_dict(), "classes.pt")
+    return ["--weights", "classes.pt"]
+
+
+@pytest.fixture
+def out(run, weights):
+    result = run("convert", "classes.py:build", "--input", "3x16x16", *weights, "--out", "out")
+    assert result.code == 0, result.err
+    return "out"
+
+
+def evaluate(run, *arguments):
+    result = run("evaluate", *arguments, "--held-out", "1", "--format", "json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)["standings"]
+
+
+def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
+    result = run("evaluate", out, *LABELLED, *weights, "--data", data, "--held-out", "1")
+    assert result.code == 0, result.err
+    assert "classes.py:build on shades: 24 images held out" in result.out
+    assert "skipped, because unreadable: 1 of the images: 0/broken.png" in result.err
+    assert max(map(len, result.out.splitlines())) <= 80
+    rows = {line.split()[0]: line.split() for line in result.out.splitlines() if line}
+    assert rows["original"][5:] == [rows["original"][5], "-", "-", "-"]
+    (stored,) = recorded(tmp_path / out, "evaluation")
+    assert list(stored["standings"]) == ["original", "converted"]
+    assert stored["standings"]["converted"]["score"]["images"] == 24
+
+
+def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
+    from classes import build
+
+    import ghostify
+
+    found = evaluate(run, out, *LABELLED, *weights, "--data", data)
+    original = build()
+    original.load_state_dict(torch.load("classes.pt"))
+    ghost = ghostify.load(out, original)
+    opened = ghostify.open_data(
+        data, network=original, name="classes.py:build", input_size=(3, 16, 16), held_out=1
+    )
+    score = ghostify.evaluate(ghost, opened, teacher=original)
+    assert ghostify.Score(**found["converted"]["score"]) == score
+    assert found["converted"]["macs"] < found["original"]["macs"]
+    assert found["original"]["score"]["top1"] == ghostify.evaluate(original, opened).top1
+
+
+def test_without_labels(run, data, out, weights):
+    found = evaluate(run, out, *LABELLED, *weights, "--data", data, "--no-labels")
+    assert found["converted"]["score"]["top1"] is None
+    assert 0 <= found["converted"]["score"]["agreement"] <= 1
+    assert found["original"]["score"]["agreement"] is None
+
+
+def test_a_network_that_is_no_folder(run, data, weights):
+    found = evaluate(run, "classes.py:build", "--input", "3x16x16", *weights, "--data", data)
+    assert list(found) == ["original"]
+
+
+def test_what_is_recovered_stands_beside_what_it_was(run, data, out, tmp_path):
+    evaluate(run, out, *LABELLED, "--data", data)
+    recipe = read_recipe(tmp_path / out)
+    write_recipe(tmp_path / out, recipe | {"recovery": {"steps": 3}})
+    found = evaluate(run, out, *LABELLED, "--data", data)
+    assert list(found) == ["original", "converted", "recovered"]
+    other = evaluate(run, out, *LABELLED, "--data", f"./{data}")
+    assert list(other) == ["original", "recovered"]  # of that source nothing is known
+
+
+def test_as_a_program_reads_it(run, data, out):
+    result = run("evaluate", out, *LABELLED, "--data", data, "--format", "csv")
+    assert result.out.startswith("network,macs,params,images,top1,top5,loss,agreement,kl,")
+    assert len(result.out.splitlines()) == 3
+
+
+def test_what_cannot_be_evaluated(fails, data, out, weights):
+    said = fails(
+        "evaluate", "classes.py:build", "--input", "3x16x16", "--data", data, "--no-labels"
+    )
+    assert "the original is needed as teacher" in said
+    own = ["evaluate", out, *LABELLED]
+    assert "did you mean digits" in fails(*own, "--data", "digit")
+    assert "10 classes, but the network gives 6" in fails(*own, "--data", "digits")
+    assert "holds no images back" in fails(*own, "--data", data, "--held-out", "0")
+    assert "no device 'tpu9' here" in fails(*own, "--data", data, "--device", "tpu9")
