@@ -12,6 +12,7 @@ from torch import nn
 
 from ghostify.spec import GhostifyError
 from ghostify.zoo.family.cifar import CIFAR_NETWORKS
+from ghostify.zoo.family.detection import fasterrcnn_ghostnet, retinanet_ghostnet
 from ghostify.zoo.family.ghostnet import ghostnet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -20,6 +21,10 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ghostnet_050": partial(ghostnet, 0.5),
     "ghostnet_100": partial(ghostnet, 1.0),
     "ghostnet_130": partial(ghostnet, 1.3),
+    "retinanet_ghostnet": retinanet_ghostnet,
+    "retinanet_ghostnet_110": partial(retinanet_ghostnet, 1.1),
+    "fasterrcnn_ghostnet": fasterrcnn_ghostnet,
+    "fasterrcnn_ghostnet_110": partial(fasterrcnn_ghostnet, 1.1),
 }
 """By name, what makes each with random weights. A GhostNet without a number takes ``width``."""
 
