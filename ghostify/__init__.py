@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ghostify.deployment import deploy
     from ghostify.evaluation import evaluate
     from ghostify.exporters import Exported, export
+    from ghostify.fusion import fuse
     from ghostify.latency import measure_latency
     from ghostify.layers import GhostModule
     from ghostify.page import report
@@ -78,6 +79,7 @@ __all__ = [
     "deploy",
     "evaluate",
     "export",
+    "fuse",
     "list_sites",
     "load",
     "measure_latency",
@@ -105,6 +107,7 @@ _HOMES = {
     "deploy": "deployment",
     "evaluate": "evaluation",
     "export": "exporters",
+    "fuse": "fusion",
     "list_sites": "reporting.listing",
     "load": "artifact",
     "measure_latency": "latency",

@@ -13,6 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from ghostify.dry_run import cloned, generators_kept, materialized
 from ghostify.flow import Flow, follow, is_norm, tensors_in
 from ghostify.folding import fold, foldable
+from ghostify.fusion import fusions
 from ghostify.layers import GhostModule, InferenceGhost
 from ghostify.reordering import movable, move
 from ghostify.replica import frozen_replica, replica
@@ -32,13 +33,13 @@ def deploy(
 ) -> Model:
     """Copy ``model`` into a form made for inference, and only for that: there is no way back.
 
-    Batch norms are folded into the convolution, linear layer or Ghost module that they alone read;
-    the order of a Ghost module's outputs into the layers behind it; and what does nothing in
-    evaluation mode is replaced by ``Identity``. Who reads what is found by running the model once
-    on the example; no name and no type of network matters. What would not be exact stays as it
-    is, and `InferenceForm.find` tells how much that is. The copy is in evaluation mode, without
-    gradients; it cannot be trained, saved as an artefact or converted. ``model`` itself is never
-    changed.
+    Parallel branches are made one convolution, as `fuse` does. Batch norms are folded into the
+    convolution, linear layer or Ghost module that they alone read; the order of a Ghost module's
+    outputs into the layers behind it; and what does nothing in evaluation mode is replaced by
+    ``Identity``. Who reads what is found by running the model once on the example; no name and no
+    type of network matters. What would not be exact stays as it is, and `InferenceForm.find`
+    tells how much that is. The copy is in evaluation mode, without gradients; it cannot be trained,
+    saved as an artefact or converted. ``model`` itself is never changed.
 
     The result has been compared with the original on the example: its outputs agree to 1e-4 of
     their largest number. Where numbers decide what is computed, as in a detector, their structure
@@ -55,9 +56,10 @@ def deploy(
     Raises:
         GhostifyError: if the model does not run on the example, or if outputs would change.
     """
-    model = frozen_replica(materialized(model, example))
+    original = frozen_replica(materialized(model, example))
+    model = _without_branches(original)
     flow = follow(model, example)
-    expected = _outputs(frozen_replica(model), example)
+    expected = _outputs(frozen_replica(original), example)
     changes = _Changes(model, flow, memory_format or torch.channels_last)
     if memory_format is None and not _runs(changes.made(()), example):  # a view, for one
         changes = _Changes(model, flow, torch.contiguous_format)
@@ -80,6 +82,12 @@ def deploy(
     Fidelity.remove(deployed)
     _form(deployed, names).attach(deployed)
     return deployed
+
+
+def _without_branches(model: Model) -> Model:
+    kept: dict[Any, Any] = {t: t for t in (*model.parameters(), *model.buffers())}
+    exchange = fusions(model)
+    return replica(model, kept | exchange) if exchange else model
 
 
 class _Changes:

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ghostify.dry_run import Passage, dry_run
-from ghostify.layers import GhostModule
+from ghostify.layers import CheapOperation, GhostModule
 from ghostify.spec import Example
 
 
@@ -58,7 +58,8 @@ class Step:
 class Flow(Passage):
     """Follows values from layer to layer.
 
-    Layers are convolutions, linear layers, Ghost modules and batch norms; each is one step,
+    Layers are convolutions, linear layers, Ghost modules, cheap operations outside of these, and
+    batch norms; each is one step,
     whatever it does inside. Everything else is seen as aten operations, whoever calls them:
     modules, functions, scripted code or autograd functions.
 
@@ -180,7 +181,7 @@ class Flow(Passage):
         return next((module for module in self.stack if self._is_layer(module)), None)
 
     def _is_layer(self, module: nn.Module) -> bool:
-        kinds = (nn.Conv2d, nn.Linear, GhostModule)
+        kinds = (nn.Conv2d, nn.Linear, GhostModule, CheapOperation)
         return bool(self.names.get(module)) and (isinstance(module, kinds) or is_norm(module))
 
     def _expose(self, owners: list[nn.Module]) -> None:

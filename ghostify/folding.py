@@ -106,7 +106,13 @@ def _takes_up(layer: nn.Module, norm: nn.Module, flow: Flow, name: str) -> bool:
         return linear and not is_hooked(layer) and _alike(layer.cheap_operation[0], norm)
     dims = 2 if isinstance(layer, nn.Linear) else 4
     batched = all(len(value.shape) == dims for step in flow.steps[name] for value in step.outputs)
-    return batched and is_plain_layer(layer) and _alike(layer, norm)
+    return batched and _is_plain(layer) and _alike(layer, norm)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether its weight can take up a scale, of its outputs."""
+    cheap = isinstance(layer, CheapOperation)
+    return not is_hooked(layer) if cheap else is_plain_layer(layer)
 
 
 def _alike(layer: nn.Module, norm: nn.Module) -> bool:
@@ -121,8 +127,7 @@ def _fold_halves(ghost: GhostModule) -> None:
         operation, *rest = half
         if not rest or not is_norm(rest[0]) or not _is_plain_norm(rest[0]):
             continue
-        plain = isinstance(operation, CheapOperation) or is_plain_layer(operation)
-        if plain and _alike(operation, rest[0]):
+        if _is_plain(operation) and _alike(operation, rest[0]):
             _absorb(operation, Affine.of(rest[0]))
             half[1] = _what_follows(rest[0])
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd
 
-from ghostify.layers import GhostModule
+from ghostify.layers import BranchedGhost, GhostModule
 from ghostify.spec import Geometry
 
 _NUMBERS = ("in_channels", "out_channels", "groups")
@@ -34,7 +34,8 @@ def is_ghost(module: nn.Module) -> bool:
 
     Those are known by the names of their halves, which they all have from the authors' code.
     """
-    return isinstance(module, GhostModule) or dict(module.named_children()).keys() >= _HALVES
+    kinds = (GhostModule, BranchedGhost)
+    return isinstance(module, kinds) or dict(module.named_children()).keys() >= _HALVES
 
 
 def _has_numbers(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from ghostify.analysis.functional import FUNCTIONS, functional_geometry, is_transposed
 from ghostify.analysis.kinds import geometry_of, is_convolution
 from ghostify.dry_run import Passage
-from ghostify.layers import GhostModule
+from ghostify.layers import CheapOperation, GhostModule
 from ghostify.spec import Geometry
 
 
@@ -101,7 +101,7 @@ class ConvolutionWatch(Passage):
 
     def _explains(self, module: nn.Module) -> bool:
         """Whether a functional convolution inside ``module`` is that module's own."""
-        return module in self._watched or isinstance(module, GhostModule)
+        return module in self._watched or isinstance(module, (GhostModule, CheapOperation))
 
     def _saw_function(
         self, function: Callable[..., Any], arguments: dict[str, Any], result: Tensor

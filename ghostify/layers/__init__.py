@@ -1,7 +1,9 @@
 """The networks' building blocks: tensors in, tensors out."""
 
 from ghostify.layers.affine import Affine
+from ghostify.layers.attention import AttendedGhost, DFCAttention
 from ghostify.layers.bottleneck import GhostBottleneck
+from ghostify.layers.branches import BranchedBottleneck, BranchedGhost
 from ghostify.layers.cheap import CheapOperation
 from ghostify.layers.excitation import SqueezeExcite
 from ghostify.layers.ghost import GhostModule
@@ -10,7 +12,11 @@ from ghostify.layers.parts import kept_apart
 
 __all__ = [
     "Affine",
+    "AttendedGhost",
+    "BranchedBottleneck",
+    "BranchedGhost",
     "CheapOperation",
+    "DFCAttention",
     "GhostBottleneck",
     "GhostModule",
     "InferenceGhost",

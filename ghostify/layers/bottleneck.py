@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from ghostify.layers.attention import AttendedGhost, DFCAttention
 from ghostify.layers.excitation import SqueezeExcite
 from ghostify.layers.ghost import GhostModule
 from ghostify.spec import GhostifyError
@@ -14,7 +15,7 @@ from ghostify.spec import GhostifyError
 class GhostBottleneck(nn.Module):
     """Two Ghost modules, the first to widen and the second to narrow, and a shortcut.
 
-    GhostNet, Section 3.2 and Figure 3 (arXiv 1911.11907), with the names of the authors' code.
+    GhostNet, Figure 3 (arXiv 1911.11907), with the names of the authors' code.
     Between the two stand, with stride 2, a depthwise convolution, and perhaps squeeze-excite.
     No activation follows the second one, nor the sum. The shortcut is the identity where the sizes
     agree, and else a depthwise and a pointwise convolution.
@@ -26,6 +27,8 @@ class GhostBottleneck(nn.Module):
         kernel_size: of the depthwise convolutions, which are there only where the sizes change.
         stride: 1 or 2.
         excite: whether there is a squeeze-excite.
+        attend: whether the maps of the first Ghost module are weighted by `DFCAttention`, as in
+            GhostNetV2 (arXiv 2211.12905).
 
     Shape:
         ``(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))``.
@@ -43,20 +46,54 @@ class GhostBottleneck(nn.Module):
         stride: int = 1,
         *,
         excite: bool = False,
+        attend: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(kernel_size, stride)
-        self.out_channels = out_channels
-        self.stride = stride
-        self.ghost1 = activated_ghost(in_channels, hidden_channels)
-        self.conv_dw: nn.Module = nn.Identity()
-        self.bn_dw: nn.Module = nn.Identity()
+        ghost = activated_ghost(in_channels, hidden_channels)
+        attention = DFCAttention(in_channels, hidden_channels) if attend else None
+        between: tuple[nn.Module, nn.Module] = (nn.Identity(), nn.Identity())
         if stride > 1:
-            self.conv_dw = depthwise(hidden_channels, kernel_size, stride)
-            self.bn_dw = nn.BatchNorm2d(hidden_channels)
-        self.se = SqueezeExcite(hidden_channels) if excite else nn.Identity()
-        self.ghost2 = activated_ghost(hidden_channels, out_channels, relu=False)
-        self.shortcut = shortcut(in_channels, out_channels, kernel_size, stride)
+            conv = depthwise(hidden_channels, kernel_size, stride)
+            between = (conv, nn.BatchNorm2d(hidden_channels))
+        self._assemble(
+            ghost if attention is None else AttendedGhost(ghost, attention),
+            *between,
+            SqueezeExcite(hidden_channels) if excite else nn.Identity(),
+            activated_ghost(hidden_channels, out_channels, relu=False),
+            shortcut(in_channels, out_channels, kernel_size, stride),
+        )
+
+    @classmethod
+    def of(cls, *parts: nn.Module) -> GhostBottleneck:
+        """A bottleneck of the parts that are there already.
+
+        Args:
+            parts: the first Ghost module, the convolution between and its batch norm, the
+                squeeze-excite, the second Ghost module, and the shortcut; ``Identity`` for none.
+        """
+        block = cls.__new__(cls)
+        nn.Module.__init__(block)
+        block._assemble(*parts)
+        return block
+
+    def _assemble(
+        self,
+        ghost1: nn.Module,
+        conv_dw: nn.Module,
+        bn_dw: nn.Module,
+        se: nn.Module,
+        ghost2: nn.Module,
+        shortcut: nn.Module,
+    ) -> None:
+        self.ghost1 = ghost1
+        self.conv_dw = conv_dw
+        self.bn_dw = bn_dw
+        self.se = se
+        self.ghost2 = ghost2
+        self.shortcut = shortcut
+        self.out_channels = ghost2.out_channels
+        self.stride = 2 if isinstance(conv_dw, nn.Conv2d) else 1
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.bn_dw(self.conv_dw(self.ghost1(x)))

@@ -89,7 +89,7 @@ def ghosts_in_blocks(
     ghosts = []
     for start, size in blocks(in_channels, out_channels):
         maps = intrinsic if size == in_channels else intrinsic.narrow(-3, 0, size)
-        part = weight.narrow(0, start, size)
+        part = weight if size == out_channels else weight.narrow(0, start, size)
         constant = None if bias is None else bias.narrow(0, start, size)
         if dw_size > 1:
             made = F.conv2d(maps, part, constant, padding=dw_size // 2, groups=size)

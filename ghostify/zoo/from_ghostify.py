@@ -14,6 +14,8 @@ from ghostify.spec import GhostifyError
 from ghostify.zoo.family.cifar import CIFAR_NETWORKS
 from ghostify.zoo.family.detection import fasterrcnn_ghostnet, retinanet_ghostnet
 from ghostify.zoo.family.ghostnet import ghostnet
+from ghostify.zoo.family.ghostnetv2 import ghostnetv2
+from ghostify.zoo.family.ghostnetv3 import ghostnetv3
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **CIFAR_NETWORKS,
@@ -21,6 +23,15 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ghostnet_050": partial(ghostnet, 0.5),
     "ghostnet_100": partial(ghostnet, 1.0),
     "ghostnet_130": partial(ghostnet, 1.3),
+    "ghostnetv2": ghostnetv2,
+    "ghostnetv2_100": partial(ghostnetv2, 1.0),
+    "ghostnetv2_130": partial(ghostnetv2, 1.3),
+    "ghostnetv2_160": partial(ghostnetv2, 1.6),
+    "ghostnetv3": ghostnetv3,
+    "ghostnetv3_050": partial(ghostnetv3, 0.5),
+    "ghostnetv3_100": partial(ghostnetv3, 1.0),
+    "ghostnetv3_130": partial(ghostnetv3, 1.3),
+    "ghostnetv3_160": partial(ghostnetv3, 1.6),
     "retinanet_ghostnet": retinanet_ghostnet,
     "retinanet_ghostnet_110": partial(retinanet_ghostnet, 1.1),
     "fasterrcnn_ghostnet": fasterrcnn_ghostnet,
@@ -28,7 +39,13 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 """By name, what makes each with random weights. A GhostNet without a number takes ``width``."""
 
-_PUBLISHED = {"ghostnet_100"}
+_PUBLISHED = {
+    "ghostnet_100",
+    "ghostnetv2_100",
+    "ghostnetv2_130",
+    "ghostnetv2_160",
+    "ghostnetv3_100",
+}
 """Those that timm has weights of, by the same names."""
 
 

@@ -53,7 +53,8 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
 
     The nests that training scripts wrap a state dict in (``state_dict``, ``model``, ...) and the
     prefixes that wrappers leave on its names (``module.``, ``_orig_mod.``) are taken off. Counts
-    that a profiler has left among the weights, as in the GhostNets' checkpoints, are passed over.
+    that a profiler has left among the weights, as in the GhostNets' checkpoints, are passed over,
+    and the batch norms of GhostNetV3's authors get the name that they have here and in timm.
 
     Raises:
         GhostifyError: if the file cannot be read, holds pickled code, or fits less than half of
@@ -61,8 +62,8 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         OSError: if there is no such file.
     """
     path = Path(path)
-    state = _without_prefix(_unwrap(_read(path), path), model)
     own = model.state_dict()
+    state = _renamed(_without_prefix(_unwrap(_read(path), path), model), own)
     fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
     if 2 * len(fitting) < len(own):
         raise GhostifyError(
@@ -119,6 +120,16 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
 
 def _is_count(name: str) -> bool:
     return name.rpartition(".")[2] in _COUNTS
+
+
+def _renamed(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The names of GhostNetV3's authors, ``.bn.``, made ``.bn1.`` where the network has that."""
+
+    def name_here(name: str) -> str:
+        other = name.replace(".bn.", ".bn1.")
+        return other if name not in own and other in own else name
+
+    return {name_here(name): tensor for name, tensor in state.items()}
 
 
 def _without_prefix(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ghostify.layers.bottleneck import GhostBottleneck
+from ghostify.layers import GhostBottleneck
 from ghostify.zoo.family.network import GhostNet
 from ghostify.zoo.family.settings import Block
 
@@ -12,7 +12,7 @@ from ghostify.zoo.family.settings import Block
 def ghostnet(
     width: float = 1.0, *, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
 ) -> GhostNet:
-    """GhostNet (CVPR 2020, arXiv 1911.11907, Table 1), with random weights.
+    """GhostNet (CVPR 2020, arXiv 1911.11907), with random weights.
 
     At 224 x 224 and with 1000 classes, width 0.5 has 2.59 M parameters and 42.3 M MACs, width 1
     has 5.18 M and 141.2 M, and width 1.3 has 7.36 M and 227.0 M.

@@ -55,7 +55,7 @@ STAGES: tuple[tuple[Block, ...], ...] = (
         Block(5, 960, 160, True, 1),
     ),
 )
-"""GhostNet, Table 1 (arXiv 1911.11907), in the stages of the authors' code."""
+"""The architecture of GhostNet (arXiv 1911.11907), in the stages of the authors' code."""
 
 LAST = 960
 """Channels of the convolution behind the blocks."""
@@ -70,3 +70,6 @@ IMAGES = {
     "crop_pct": 0.875,
 }
 """How the published networks see images of 224 x 224."""
+
+UNATTENDED = 2
+"""The first bottlenecks of GhostNetV2 and V3, which have no attention."""
