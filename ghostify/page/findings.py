@@ -15,6 +15,7 @@ from ghostify.reporting.report import KeptSite, ReplacedSite, Report
 from ghostify.reporting.timing import Timing
 from ghostify.spec import (
     Count,
+    Evaluation,
     Fidelity,
     GhostifyError,
     ModelSource,
@@ -43,6 +44,8 @@ class Findings:
         exports: a record for each form.
         sensitivity: the damage of each replacement alone.
         trials: plans for the original that were tried.
+        glimpse: what `look` has seen of one image.
+        evaluations: scores, one for each source of images.
     """
 
     folder: Path
@@ -56,6 +59,8 @@ class Findings:
     exports: tuple[dict[str, Any], ...]
     sensitivity: Sensitivity | None
     trials: tuple[Trial, ...]
+    glimpse: dict[str, Any] | None
+    evaluations: tuple[Evaluation, ...]
 
     @classmethod
     def of(cls, folder: str | Path) -> Findings:
@@ -77,6 +82,7 @@ class Findings:
         except (KeyError, TypeError, ValueError) as error:
             raise GhostifyError(f"{folder / RECIPE} is not a recipe: {error}") from error
         costs = _nouns(folder, "costs", dict)
+        glimpses = _nouns(folder, "glimpse", dict)
         damages = _nouns(folder, "sensitivity", Sensitivity.from_dict)
         return cls(
             folder=folder,
@@ -90,6 +96,8 @@ class Findings:
             exports=tuple(_nouns(folder, "export", dict)),
             sensitivity=damages[-1] if damages else None,
             trials=tuple(_nouns(folder, "trial", Trial.from_dict)),
+            glimpse=glimpses[-1] if glimpses else None,
+            evaluations=tuple(_nouns(folder, "evaluation", Evaluation.from_dict)),
         )
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from ghostify.costs import conv_params
 from ghostify.costs.registry import macs
@@ -14,10 +15,12 @@ from ghostify.reporting.charts import Curve, Plot
 from ghostify.reporting.document import si
 from ghostify.reporting.report import ReplacedSite, Report
 from ghostify.reporting.timing import Measurement, Timing
-from ghostify.spec import Trial
+from ghostify.spec import Evaluation, Trial
 
 LIBRARIES = ("torchvision", "timm", "ghostify")
 """Prefixes of named networks; what has another one is the user's own code."""
+
+_CLASSES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ def figures(findings: Findings) -> list[Figure]:
     ]  # fmt: skip
     for timing in findings.timings:
         found += _fastest(timing)
+    for evaluation in findings.evaluations:
+        found += _scores(evaluation)
     agreement = report.fidelity.agreement if report.fidelity else None
     if agreement is not None and agreement.top1 is not None:
         of = f"of {agreement.images} images held out"
@@ -128,6 +133,12 @@ def rows(findings: Findings) -> Iterator[Row]:
         yield Row(replaced, (*cells, Cell(reason, reason)))
 
 
+def plots(findings: Findings) -> dict[str, Plot]:
+    """All charts of points, by a name for their file."""
+    found = {"plans": plans(findings)}
+    return {name: plot for name, plot in found.items() if plot is not None}
+
+
 def plans(findings: Findings) -> Plot | None:
     """How much each plan that was tried keeps, over what it costs; None if none was tried."""
     if not findings.trials:
@@ -165,6 +176,14 @@ def runs(timing: Timing) -> list[Run]:
     return found
 
 
+def likely(glimpse: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The most likely classes of one image, and their probabilities in both networks."""
+    ours = dict(map(tuple, glimpse["classes"]))
+    theirs = dict(map(tuple, glimpse["original_classes"] or ()))
+    shown = list(dict.fromkeys([*theirs, *ours]))[:_CLASSES]
+    return [(str(label), _percent(theirs.get(label)), _percent(ours.get(label))) for label in shown]
+
+
 def commands(findings: Findings) -> list[tuple[str, str]]:
     """What to do next with this artefact, and the exact command."""
     folder = shlex.quote(findings.folder.name or str(findings.folder))
@@ -172,10 +191,14 @@ def commands(findings: Findings) -> list[tuple[str, str]]:
     return [
         ("How much it keeps on images of yours",
          f"ghostify compare {folder} --data images --weights original.safetensors{own}"),
+        ("How well it does on labelled images, beside the original",
+         f"ghostify evaluate {folder} --data images --weights original.safetensors{own}"),
         ("How fast it is beside the original",
          f"ghostify benchmark {folder} --runtime onnxruntime,openvino{own}"),
         ("A file for ONNX Runtime, verified", f"ghostify export {folder} --to onnx{own}"),
         ("A file for OpenVINO, verified", f"ghostify export {folder} --to openvino{own}"),
+        ("What its layers make of an image, in this page",
+         f"ghostify report {folder} --image image.jpg -o report.html{own}"),
         ("This page again, with what was measured since",
          f"ghostify report {folder} -o report.html"),
     ]  # fmt: skip
@@ -230,6 +253,17 @@ def _fastest(timing: Timing) -> Iterator[Figure]:
             )  # fmt: skip
 
 
+def _scores(evaluation: Evaluation) -> Iterator[Figure]:
+    """The original's top-1 accuracy, and that of the last network."""
+    known = evaluation.standings.get("original")
+    last = list(evaluation.standings.values())[-1].score
+    if last.top1 is not None:
+        top1 = known.score.top1 if known else None
+        change = "" if top1 is None else f"{100 * (last.top1 - top1):+.1f} points"
+        label = f"Top-1 accuracy on {evaluation.data}"
+        yield Figure(label, _percent(top1), _percent(last.top1), change.replace("-", "−"))
+
+
 def _ms(measurement: Measurement) -> str:
     return f"{1000 * measurement.seconds.median:.3g} ms"
 
@@ -244,6 +278,10 @@ def _tried(name: str, trials: list[Trial], role: str) -> Curve:
         for trial, (_, y) in zip(trials, points, strict=True)
     )
     return Curve(name, tuple(points), role, said)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def _residuals(report: Report) -> dict[str, float]:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from ghostify.files import check_parent, write_text
 from ghostify.page import sections
+from ghostify.page.drawing import draw
 from ghostify.page.findings import Findings
 from ghostify.reporting.charts import heaviest_half, layer_bars, stages
 from ghostify.reporting.document import si
+from ghostify.reporting.evaluations import list_evaluation
+from ghostify.reporting.plots import check_plot
 from ghostify.reporting.svg import bars_svg, meter_svg, plot_svg
 from ghostify.spec import GhostifyError
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 
-def report(folder: str | Path, out: str | Path | None = None) -> Path:
+def report(
+    folder: str | Path, out: str | Path | None = None, *, plots: str | Path | None = None
+) -> Path:
     """Write a page about an artefact, from its recipe and from what has been measured so far.
 
     The page is one HTML file that needs nothing else and asks for nothing else. The weights are
@@ -28,29 +33,34 @@ def report(folder: str | Path, out: str | Path | None = None) -> Path:
     Args:
         folder: an artefact, which `save` or the command line has made.
         out: the file to write. Default: ``report.html`` in the folder.
+        plots: a folder to draw the same charts to, as PNG and SVG by Matplotlib; made if need be.
 
     Returns:
         The file.
 
     Raises:
-        GhostifyError: if the artefact is damaged, or Jinja2 is missing.
+        GhostifyError: if the artefact is damaged, or Jinja2, or for plots Matplotlib, is missing.
         OSError: if a file cannot be read or written.
     """
-    environment = _environment()
+    check_page(plots=plots is not None)
     findings = Findings.of(folder)
     out = Path(folder) / "report.html" if out is None else Path(out)
     check_parent(out)
-    write_text(out, rendered(environment, findings))
+    write_text(out, rendered(_environment(), findings))
+    if plots is not None:
+        draw(findings, Path(plots))
     return out
 
 
-def check_page() -> None:
+def check_page(*, plots: bool = False) -> None:
     """See that a page can be made, before the work.
 
     Raises:
-        GhostifyError: if Jinja2 is missing.
+        GhostifyError: if Jinja2 is missing, or Matplotlib where it is to draw ``plots``.
     """
     _environment()
+    if plots:
+        check_plot(Path("plot.svg"))
 
 
 def rendered(environment: Environment, findings: Findings) -> str:
@@ -72,6 +82,7 @@ def rendered(environment: Environment, findings: Findings) -> str:
         ],
         stages=stages(bar.name for bar in bars["macs"]),
         plans=plot,
+        list_evaluation=list_evaluation,
         plot=lambda plot: Markup(plot_svg(plot)),
         meter=lambda *numbers: Markup(meter_svg(*numbers)),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from ghostify.costs import conv_macs, conv_params, eq4_speedup, ghost_macs, ghost_params
 from ghostify.reporting.document import Column, Document, Table, si, summarize_names
 from ghostify.reporting.formats import to_csv, to_json, to_markdown, to_text
+from ghostify.reporting.notebook import to_notebook
 from ghostify.spec import ConvSite, Count, Fidelity, GhostSpec
 
 HELD_OUT = "images held out, before training"
@@ -147,6 +148,19 @@ class Report:
         return to_text(self.document())
 
     _repr_markdown_ = to_markdown
+
+    def _repr_html_(self) -> str:
+        from ghostify.reporting.charts import layer_bars
+        from ghostify.reporting.svg import bars_svg
+
+        charts = [
+            (f"{name} of each layer: before in grey, Ghost modules in colour", cost)
+            for name, cost in (("MACs", "macs"), ("Parameters", "params"))
+        ]
+        return to_notebook(
+            self.document(),
+            [(caption, bars_svg(layer_bars(self, cost), caption)) for caption, cost in charts],
+        )
 
     def _replaced(self) -> Table:
         mixed = len({row.ghost for row in self.replaced}) > 1

@@ -114,6 +114,12 @@ class Timing:
         """JSON, made to be read."""
         return readable_json(self.to_dict(), depth=2) + "\n"
 
+    def _repr_html_(self) -> str:
+        from ghostify.reporting.notebook import to_notebook
+        from ghostify.reporting.timings import list_timing, timing_meters
+
+        return to_notebook(list_timing(self), timing_meters(self))
+
     @classmethod
     def from_dict(cls, data: Any) -> Timing:
         """Read what `to_dict` wrote.

@@ -8,6 +8,7 @@ from typing import Any
 
 from ghostify.reporting.document import Column, Document, Table, si
 from ghostify.reporting.plots import check_plot, write_plot
+from ghostify.reporting.svg import meter_svg
 from ghostify.reporting.timing import Measurement, Timing
 
 
@@ -29,6 +30,19 @@ def list_timing(timing: Timing) -> Document:
         records=tuple(_record(timing, measurement) for measurement in timing.measurements),
         data=timing.to_dict(),
     )
+
+
+def timing_meters(timing: Timing) -> list[tuple[str, str]]:
+    """A bar of each speed-up, with a line where the ratio of the MACs is; caption and SVG."""
+    first = next(iter(timing.macs))
+    shown = [m for m in timing.measurements if m.model != first]
+    most = max((max(m.speedup.median, timing.macs_ratio(m.model)) for m in shown), default=1)
+    meters = []
+    for m in shown:
+        setting = _setting(m).replace("\n", ", ")
+        said = f"{m.model} in {setting}: {m.speedup.median:.2f}x as fast as {first}"
+        meters.append((said, meter_svg(m.speedup.median, timing.macs_ratio(m.model), most, said)))
+    return meters
 
 
 def plot_timing(timing: Timing, file: Path) -> None:

@@ -40,3 +40,27 @@ def test_what_can_be_put_right(fails, run, out, tmp_path):
     (out / "ghostify.json").write_text("{")
     assert "ghostify.json is damaged" in fails("report", "out")
     assert not (out / "report.html").exists()
+
+
+def test_what_its_layers_see(run, net, pictures, tmp_path):
+    run("convert", *net, "--out", "out")
+    own = ["--model", "net.py:build", "--input", "3x16x16"]
+    result = run("report", "out", "--image", "pictures/0.jpg", *own, "-o", "page.html")
+    assert result.code == 0, result.err
+    assert "What the layers see" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    run("report", "out", "-o", "again.html")
+    assert (tmp_path / "again.html").read_bytes() == (tmp_path / "page.html").read_bytes()
+
+
+def test_an_image_that_is_none(fails, out, tmp_path):
+    own = ["--model", "net.py:build", "--input", "3x16x16"]
+    assert "missing.png" in fails("report", "out", "--image", "missing.png", *own)
+    assert "own code" in fails("report", "out", "--image", "missing.png")
+    assert not (out / "report.html").exists()
+
+
+def test_plots(run, out, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert run("report", "out", "--plots", "plots").code == 0
+    found = sorted(file.name for file in (tmp_path / "plots").iterdir())
+    assert found == ["macs.png", "macs.svg", "params.png", "params.svg"]

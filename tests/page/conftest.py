@@ -10,7 +10,16 @@ from ghostify import Decision, GhostSpec, Plan, Sensitivity
 from ghostify.measurements import record
 from ghostify.recipe import write_recipe
 from ghostify.reporting.timing import Measurement, Spread, Timing
-from ghostify.spec import Agreement, ConvSite, Fidelity, Geometry, Trial
+from ghostify.spec import (
+    Agreement,
+    ConvSite,
+    Evaluation,
+    Fidelity,
+    Geometry,
+    Score,
+    Standing,
+    Trial,
+)
 
 
 def site(name, maps=16, side=8):
@@ -72,6 +81,11 @@ def measure_everything(folder, sites, model="net"):
     for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
         trial = Trial(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
         record(folder, "trial", trial.to_dict(), part=plan)
+    standings = {
+        name: Standing(Score(50, top1=top1), 64_000, 1000)
+        for name, top1 in (("original", 0.92), ("converted", 0.9))
+    }
+    record(folder, "evaluation", Evaluation("digits", 50, standings).to_dict())
     record(folder, "export", {
         "path": "out.onnx", "to": "onnx", "batch": None, "inputs": 3, "max_abs_error": 1.5e-6,
         "max_relative_error": 2e-7, "size": 2345, "note": "",

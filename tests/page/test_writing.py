@@ -17,7 +17,8 @@ def test_sections_appear_as_their_data_exist(artefact, sites, read, make):
     assert read(ghostify.report(artefact)).headings == ALWAYS
     make.measure(artefact, sites)
     assert read(ghostify.report(artefact)).headings == [
-        *ALWAYS[:2], "This plan and others", "How fast it is", "Exports", ALWAYS[2]
+        *ALWAYS[:2], "How well it does", "This plan and others", "How fast it is", "Exports",
+        ALWAYS[2],
     ]  # fmt: skip
 
 
@@ -28,6 +29,8 @@ def test_the_figures(measured, read):
         "Parameters 1.000K 500 2.00× fewer",
         "linear layers 64.00K 32.00K 2.00× fewer",
         "Time in openvino, batch 1, 1 thread 3 ms 2 ms 1.50× as fast",
+        "Top-1 accuracy on digits 92.0% 90.0% −2.0 points",
+        "converted 64.0K 1.00K 90.00%",
         "Same most likely class 95.0% of 20 images held out",
         "eager 1 1 3 ms 2 ms 1.50× 1.50 times as fast, the MACs are 2.00 times fewer 75%",
         "onnx out.onnx 2.35KB any 1.5e-06 2.0e-07",
