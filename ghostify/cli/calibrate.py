@@ -50,7 +50,8 @@ def calibrate(
 ) -> None:
     """Estimate a converted network's batch norms again, and save it if it is no worse for that.
 
-    It helps after --init random or weights; after a fit to --calibration it usually does not.
+    It helps a network that was not fitted (--init weights); after a fit to --calibration it usually
+    does harm.
     Without labels the original's weights are needed to tell: --weights, --pretrained, or a
     --model that loads them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from ghostify.spec.errors import GhostifyError
@@ -83,13 +84,18 @@ class Evaluation:
     standings: Mapping[str, Standing] = field(default_factory=dict)
 
     def over(self, earlier: Evaluation | None) -> Evaluation:
-        """With what an earlier evaluation on the same images says of other networks."""
+        """With what an earlier evaluation on the same images says of what came before.
+
+        What came after the last network here is of other weights, and is dropped.
+        """
         if earlier is None or (earlier.data, earlier.held_out) != (self.data, self.held_out):
             return self
         images = {standing.score.images for standing in self.standings.values()}
         if any(standing.score.images not in images for standing in earlier.standings.values()):
             return self
-        return Evaluation(self.data, self.held_out, {**earlier.standings, **self.standings})
+        last = list(self.standings)[-1]
+        before = dict(takewhile(lambda entry: entry[0] != last, earlier.standings.items()))
+        return Evaluation(self.data, self.held_out, {**before, **self.standings})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""

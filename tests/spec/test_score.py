@@ -35,8 +35,17 @@ def test_what_is_no_evaluation(data):
 def test_earlier_standings_stay():
     found = Evaluation("digits", 10, {"converted": standing(top1=0.5)})
     assert list(found.over(EVALUATION).standings) == ["original", "converted"]
-    again = Evaluation("digits", 10, {"original": standing(top1=0.1)})
-    assert again.over(EVALUATION) == again
+    assert found.over(EVALUATION).over(found) == found.over(EVALUATION)
+
+
+def test_later_standings_are_of_other_weights():
+    recovered = Evaluation(
+        "digits", 10, {"converted": standing(top1=0.5), "recovered": standing(top1=0.8)}
+    ).over(EVALUATION)
+    assert list(recovered.standings) == ["original", "converted", "recovered"]
+    anew = Evaluation("digits", 10, {"converted": standing(top1=0.6)}).over(recovered)
+    assert list(anew.standings) == ["original", "converted"]
+    assert anew.standings["converted"].score.top1 == 0.6
 
 
 @pytest.mark.parametrize(
