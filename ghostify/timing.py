@@ -17,6 +17,7 @@ from ghostify.dry_run import dry_run
 from ghostify.exporters import Session
 from ghostify.exporters.quiet import quiet
 from ghostify.exporters.tensors import batch_of, batch_size, tensors_of
+from ghostify.fusion import fuse
 from ghostify.initializers import Progress, silent
 from ghostify.memory import meaning_of_memory, peak, settled
 from ghostify.reporting.timing import Measurement, Spread, Timing
@@ -231,6 +232,8 @@ def _device(example: Example) -> torch.device:
 
 
 def _macs(models: Mapping[str, nn.Module], example: Example) -> dict[str, int]:
+    """Of what runs: parallel branches are one convolution each."""
+    models = {name: fuse(model) for name, model in models.items()}
     counts = {name: count(model, example) for name, model in models.items()}
     if len({found.counter for found in counts.values()}) > 1:
         counts = {name: count(m, example, counter="torch") for name, m in models.items()}

@@ -8,8 +8,9 @@ import torch
 
 import ghostify
 from ghostify import GhostifyError
+from ghostify.layers import BranchedGhost
+from ghostify.reporting.timing import Spread
 from ghostify.runtimes import RUNTIMES, Runtime
-from ghostify.spec import Spread
 from ghostify.timing import LEAST_ROUNDS, WARM_UP, Runs, measured, take_turns
 
 
@@ -193,3 +194,10 @@ def test_a_conversion_beside_its_original(small_net, image):
     assert timing.macs_ratio("ghost") > 1.3
     assert [m.batch for m in timing.measurements] == [1, 1, 3, 3]
     assert ghostify.Timing.from_json(timing.to_json()) == timing
+
+
+def test_the_macs_are_those_of_what_runs():
+    """Branches are one convolution then: 8 x 4 + 9 x 4, at 6 x 6 positions."""
+    model = BranchedGhost(8, 8)
+    timing = ghostify.benchmark({"a": model}, torch.randn(1, 8, 6, 6), rounds=1)
+    assert timing.macs == {"a": 36 * (32 + 36)}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd
 
-from ghostify.layers import BranchedGhost, GhostModule
+from ghostify.layers import AttendedGhost, BranchedGhost, GhostModule
 from ghostify.spec import Geometry
 
 _NUMBERS = ("in_channels", "out_channels", "groups")
@@ -30,12 +30,15 @@ def is_convolution(module: nn.Module) -> bool:
 
 
 def is_ghost(module: nn.Module) -> bool:
-    """Whether ``module`` is a Ghost module: one of this package, or the authors' or timm's.
+    """Whether ``module`` is a Ghost module: one of this package, of the authors' code, or of timm.
 
-    Those are known by the names of their halves, which they all have from the authors' code.
+    The latter two are known by their name and by those of their halves. RepGhost's modules, which
+    have halves of these names too, make all of their maps in the primary one.
     """
-    kinds = (GhostModule, BranchedGhost)
-    return isinstance(module, kinds) or dict(module.named_children()).keys() >= _HALVES
+    if isinstance(module, (GhostModule, AttendedGhost, BranchedGhost)):
+        return True
+    halves = dict(module.named_children()).keys() >= _HALVES
+    return halves and type(module).__name__.startswith("GhostModule")
 
 
 def _has_numbers(module: nn.Module) -> bool:

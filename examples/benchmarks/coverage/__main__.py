@@ -24,8 +24,8 @@ def to_markdown(findings: list[Finding]) -> str:
 {len(findings)} networks and {sum(f.sites for f in findings)} convolutions, each replaced or kept with a
 reason. Every network is converted at s = 2 and at s = 4, gives outputs of the original's structure
 and shapes, takes a training step, and is saved and loaded with equal outputs. Of the convolutions
-that have one group, are not the first, make maps larger than 1x1 and would be cheaper as Ghost
-modules, {candidates - kept} of {candidates} ({share:.2%}) are replaced. MACs are those of all
+that have one group, are not the first, make maps larger than 1x1, would be cheaper as Ghost modules
+and are in none, {candidates - kept} of {candidates} ({share:.2%}) are replaced. MACs are those of all
 convolutions at s = 2, in G. Written by
 `python examples/benchmarks/coverage --markdown docs/coverage.md`.
 """  # noqa: E501

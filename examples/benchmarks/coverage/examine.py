@@ -29,8 +29,9 @@ class Finding:
     Attributes:
         sites, replaced: numbers of convolutions, at s = 2.
         kept: how many stay, by reason.
-        candidates: convolutions with one group, apart from the first one, that run, have a map
-            larger than 1x1, and for which a Ghost module of s = 2 is cheaper.
+        candidates: convolutions with one group, apart from the first one and from those in Ghost
+            modules, that run, have a map larger than 1x1, and for which a Ghost module of s = 2 is
+            cheaper.
         kept_candidates: those of them that stay.
         macs: of all convolutions, before and after.
         seconds: for everything below.
@@ -83,6 +84,7 @@ def _count(finding: Finding, model: nn.Module, sites: tuple[ConvSite, ...]) -> N
         and not site.stem
         and site.calls
         and site.output != (1, 1)
+        and site.obstacle != "part of a Ghost module"
         and ghost_weights(site.geometry, ghost) < site.geometry.weights
     ]
     finding.candidates = len(candidates)

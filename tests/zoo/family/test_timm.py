@@ -78,6 +78,10 @@ def test_timms_own_ghost_modules_are_known(name):
     assert sum(map(is_ghost, timm.create_model(name).modules())) == 32
 
 
+def test_repghosts_modules_make_all_maps_themselves():
+    assert not any(map(is_ghost, timm.create_model("repghostnet_050").modules()))
+
+
 def test_timms_own_ghost_modules_are_not_ghosted_again():
     sites = ghostify.analyze(timm.create_model("ghostnet_050"), torch.zeros(1, 3, 64, 64))
     primaries = [site for site in sites if ".primary_conv." in site.name]
