@@ -20,6 +20,8 @@ from ghostify.spec import (
     Latencies,
     ModelSource,
     Plan,
+    Recovery,
+    RecoverySettings,
     Score,
     Sensitivity,
     Standing,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from ghostify.page import report
     from ghostify.planning import plan
     from ghostify.recalibration import recalibrate
+    from ghostify.recovery import recover
     from ghostify.redundancy import measure_redundancy
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
@@ -66,6 +69,8 @@ __all__ = [
     "Latencies",
     "ModelSource",
     "Plan",
+    "Recovery",
+    "RecoverySettings",
     "Report",
     "Score",
     "Sensitivity",
@@ -88,6 +93,7 @@ __all__ = [
     "open_data",
     "plan",
     "recalibrate",
+    "recover",
     "report",
     "resave",
     "save",
@@ -118,6 +124,7 @@ _HOMES = {
     "recalibrate": "recalibration",
     "report": "page",
     "resave": "artifact",
+    "recover": "recovery",
     "save": "artifact",
     "search": "trials",
 }

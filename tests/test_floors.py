@@ -34,7 +34,7 @@ FLOORS = [
     ],
     ["planning*", "conversion", "redundancy", "reporting", "sensing"],
     ["artifact", "deployment", "page", "papers", "trials"],
-    ["exporters"],
+    ["exporters", "recovery"],
     ["runtimes"],
     ["timing"],
     ["latency"],

@@ -10,6 +10,7 @@ from ghostify.spec.ghost import GhostSpec
 from ghostify.spec.inference import InferenceForm
 from ghostify.spec.latencies import Latencies
 from ghostify.spec.plan import Decision, Plan
+from ghostify.spec.recovery import Recovery, RecoverySettings
 from ghostify.spec.redundancy import LayerRedundancy, MapPair
 from ghostify.spec.score import Evaluation, Score, Standing
 from ghostify.spec.sensitivity import Sensitivity
@@ -35,6 +36,8 @@ __all__ = [
     "MapPair",
     "ModelSource",
     "Plan",
+    "Recovery",
+    "RecoverySettings",
     "Score",
     "Sensitivity",
     "Standing",

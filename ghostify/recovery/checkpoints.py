@@ -1,0 +1,80 @@
+"""Where a training stands, on disk: written beside, renamed, and then the older one removed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ghostify.files import new_folder
+from ghostify.spec import GhostifyError
+from ghostify.spec.errors import first_line
+
+_TENSORS, _POSITION = "training.pt", "position.json"
+_PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training at one step.
+
+    Attributes:
+        position: how far it is, in JSON types.
+        tensors: state dicts of networks and optimizers, and the generators' states.
+    """
+
+    position: dict[str, Any]
+    tensors: dict[str, Any]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Keep it in ``folder``; the one before is there until this one is whole.
+
+    Raises:
+        OSError: if it cannot be written; the one before stays.
+    """
+    older = _all(folder)
+    path = folder / f"{_PREFIX}{checkpoint.position['step']:09d}"
+    text = json.dumps(checkpoint.position, indent=1)
+    if path.exists():  # written at this step already, and perhaps the epoch has ended since
+        path = path.with_name(f"{path.name}-{len(older)}")
+    with new_folder(path) as beside:
+        try:
+            torch.save(checkpoint.tensors, beside / _TENSORS)
+        except RuntimeError as error:
+            raise OSError(f"cannot write {path / _TENSORS}: {first_line(error)}") from error
+        (beside / _POSITION).write_text(text, encoding="utf-8")
+    for old in older:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """The latest one in ``folder``, if there is one. Nothing is unpickled but tensors.
+
+    Raises:
+        GhostifyError: if it is damaged.
+    """
+    found = _all(folder)
+    if not found:
+        return None
+    try:
+        position = json.loads((found[-1] / _POSITION).read_text(encoding="utf-8"))
+        tensors = torch.load(found[-1] / _TENSORS, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise GhostifyError(f"{found[-1]} is damaged: {first_line(error)}") from error
+    return Checkpoint(position, tensors)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Those of a training that has ended."""
+    for path in _all(folder):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _all(folder: Path) -> list[Path]:
+    """The oldest first. What was being written when a process was killed has another name."""
+    return sorted(folder.glob(f"{_PREFIX}*"))

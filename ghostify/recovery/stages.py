@@ -1,0 +1,146 @@
+"""What a student learns from its teacher: each site its own original, or all of it at once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ghostify.recovery.losses import are_logits, divergence, numbers, relative_errors, scale_of
+from ghostify.recovery.maps import Calls, watched
+from ghostify.spec import Example, GhostifyError, RecoverySettings, split_example
+
+
+class Stage(nn.Module):
+    """A loss of the student, as a module, so that what distributes modules takes it whole.
+
+    Args:
+        teacher: in evaluation mode, without gradients.
+        student: to be trained.
+        places: by site, the module behind which its maps are compared.
+        scales: by module, what an error there is divided by.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student: nn.Module,
+        places: Mapping[str, str],
+        scales: Mapping[str, Sequence[float]],
+        settings: RecoverySettings,
+    ) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.student = student
+        self.places = dict(places)
+        self.scales = scales
+        self.settings = settings
+
+    @abstractmethod
+    def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses by name; ``loss`` is the one to be made small."""
+
+    @abstractmethod
+    def trained(self) -> dict[str, nn.Parameter]:
+        """By name, the parameters of the student that this stage changes."""
+
+
+class Local(Stage):
+    """Each site learns its own original from the teacher's inputs; no site waits for another."""
+
+    name = "local"
+
+    def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """The mean over sites of the relative error of their maps."""
+        args, kwargs = split_example(inputs)
+        names = [*self.places, *self.places.values()]
+        with torch.no_grad(), watched(self.teacher, names) as calls:
+            self.teacher(*args, **kwargs)
+        errors = [self._error(site, place, calls) for site, place in self.places.items()]
+        loss = torch.stack(errors).mean()
+        return {"loss": loss, "maps": loss.detach()}
+
+    def _error(self, site: str, place: str, calls: Calls) -> Tensor:
+        ghost, behind = (self.student.get_submodule(name) for name in (site, place))
+        made = [ghost(given) for given, _ in calls[site]]
+        if place != site:
+            made = [behind(maps) for maps in made]
+        return relative_errors(made, [wanted for _, wanted in calls[place]], self.scales[place])
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Those of the Ghost modules and of the batch norms behind them."""
+        return {
+            f"{name}.{own}": parameter
+            for name in dict.fromkeys([*self.places, *self.places.values()])
+            for own, parameter in self.student.get_submodule(name).named_parameters()
+        }
+
+
+class EndToEnd(Stage):
+    """The student's outputs, and its maps, are to be the teacher's; labels may have a say."""
+
+    name = "end to end"
+
+    def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses of outputs, of maps and of labels, as far as they count."""
+        settings = self.settings
+        args, kwargs = split_example(inputs)
+        places = self.places.values() if settings.maps else ()
+        with torch.no_grad(), watched(self.teacher, places) as wanted:
+            taught = numbers(self.teacher(*args, **kwargs))
+        with watched(self.student, places) as made:
+            found = numbers(self.student(*args, **kwargs))
+        logits = are_logits(taught) and are_logits(found)
+        if logits:
+            distilled = divergence(found[0], taught[0], settings.temperature)
+        else:
+            distilled = relative_errors(found, taught, self.scales[""])
+        parts = {"outputs": distilled}
+        loss = distilled
+        if labels is not None and settings.alpha:
+            if not logits:
+                raise GhostifyError("labels are for outputs (B, classes): leave alpha at 0")
+            parts["labels"] = F.cross_entropy(
+                found[0].float(), labels, label_smoothing=settings.smoothing
+            )
+            loss = (1 - settings.alpha) * distilled + settings.alpha * parts["labels"]
+        if settings.maps:
+            parts["maps"] = torch.stack(
+                [
+                    relative_errors(
+                        [maps for _, maps in made[place]],
+                        [maps for _, maps in wanted[place]],
+                        self.scales[place],
+                    )
+                    for place in self.places.values()
+                ]
+            ).mean()
+            loss = loss + settings.maps * parts["maps"]
+        if logits:
+            target = taught[0].argmax(1) if labels is None else labels
+            parts["top1"] = (found[0].argmax(1) == target).float().mean()
+        return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """All that want to be."""
+        return dict(self.student.named_parameters())
+
+
+@torch.no_grad()
+def measure_scales(
+    teacher: nn.Module, places: Mapping[str, str], inputs: Example
+) -> dict[str, list[float]]:
+    """How large the teacher's outputs (under the name "") and maps are, call by call."""
+    args, kwargs = split_example(inputs)
+    with watched(teacher, places.values()) as calls:
+        outputs = numbers(teacher(*args, **kwargs))
+    tensors = {"": outputs} | {place: [maps for _, maps in calls[place]] for place in calls}
+    return {name: [scale_of(tensor) for tensor in found] for name, found in tensors.items()}
+
+
+STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Local, EndToEnd)}

@@ -1,0 +1,388 @@
+"""The loop: one student, its teacher, and everything that changes from step to step."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils._pytree import tree_map_only
+
+from ghostify.recovery.checkpoints import Checkpoint, write_checkpoint
+from ghostify.recovery.diagnosis import likely_cause
+from ghostify.recovery.feed import Batch, Feed, size_of
+from ghostify.recovery.history import History
+from ghostify.recovery.interruption import interruptions
+from ghostify.recovery.maps import matched_places
+from ghostify.recovery.optimizers import make_optimizers, set_rate
+from ghostify.recovery.randomness import generator_states, set_generator_states
+from ghostify.recovery.schedule import Budget, rate_at, stage_at
+from ghostify.recovery.scores import rank, score
+from ghostify.recovery.stages import STAGES, measure_scales
+from ghostify.spec import Example, GhostifyError, Recovery, RecoverySettings
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_LOOK_EVERY = 20
+"""Steps between two looks at the loss, on devices that would have to be waited for."""
+
+_SHOW_EVERY = 0.2
+"""Seconds between two moments that are shown."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training is, for whoever watches.
+
+    Attributes:
+        stage: its name.
+        epoch: from 1.
+        spent: the share of the budget.
+        loss: its mean since the epoch began.
+        score: share of images, since then, whose most likely class was right; without labels, was
+            the teacher's. None for outputs that are no logits.
+        speed: images a second, over all processes.
+        seconds_left: of training.
+    """
+
+    stage: str
+    epoch: int
+    spent: float
+    loss: float
+    score: float | None
+    speed: float
+    seconds_left: float
+
+
+Watch = Callable[[Moment], None]
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass
+class Position:
+    """How far a training is, in JSON types.
+
+    Attributes:
+        batch: of the epoch, the next one.
+        images: that one process has seen.
+        stage: whose optimizers there are.
+        stale: epochs since the best one.
+        sums: of what the steps of this epoch gave, and their number.
+        scales: what errors are divided by.
+        original, converted, recovered: scores of the teacher, of the student before, and of the
+            best weights.
+        records: of the epochs.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    stage: str = ""
+    stale: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, list[float]] = field(default_factory=dict)
+    original: dict[str, float] = field(default_factory=dict)
+    converted: dict[str, float] = field(default_factory=dict)
+    recovered: dict[str, float] = field(default_factory=dict)
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Training:
+    """A student on its way.
+
+    Args:
+        accelerator: of the devices and processes.
+        teacher, student: on its device, in evaluation mode.
+        feed: what is learnt from.
+        validation: what is scored on, or None.
+        budget: how long.
+        settings: how.
+        folder: for checkpoints and the history, or None for neither.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        teacher: nn.Module,
+        student: nn.Module,
+        feed: Feed,
+        validation: Feed | None,
+        budget: Budget,
+        settings: RecoverySettings,
+        folder: Path | None,
+    ) -> None:
+        self.accelerator, self.settings, self.budget = accelerator, settings, budget
+        self.teacher, self.student = teacher, student
+        self.feed, self.validation = feed, validation
+        self.folder = folder if accelerator.is_main_process else None
+        self.position = Position()
+        self.places: dict[str, str] = {}
+        self.best: dict[str, Tensor] | None = None
+        self.mean: AveragedModel | None = None
+        if settings.ema:
+            average = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+            self.mean = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
+        self.optimizers: list[Optimizer] = []
+        self._stage: Any = None
+        self._trainable: list[nn.Parameter] = []
+        self._sums: dict[str, Tensor] = {}
+        self._states: dict[str, Any] | None = None
+        self._written = 0
+        self._clock = self._saved = time.perf_counter()
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is scored and kept: the running mean, if there is one."""
+        return self.student if self.mean is None else self.mean.module
+
+    def score(self, model: nn.Module) -> dict[str, float]:
+        """That of a network on the validation data; nothing without any."""
+        if self.validation is None:
+            return {}
+        states, training = generator_states(), model.training
+        model.eval()
+        found = score(model, self.teacher, self.validation.epoch(0), self._summed)
+        model.train(training)
+        set_generator_states(states)
+        return found
+
+    def begin(self, example: Example | None) -> None:
+        """See where maps are compared and how large they are, and score both networks."""
+        inputs, _ = self.feed.first()
+        if example is None:
+            example = tree_map_only(Tensor, lambda tensor: tensor[:1], inputs)
+        example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
+        self.places = matched_places(self.teacher, self.student, example)
+        self.position.scales = measure_scales(self.teacher, self.places, inputs)
+        self.position.original = self.score(self.teacher)
+        self.position.converted = self.position.recovered = self.score(self.student)
+
+    def run(self, watch: Watch, tell: Tell) -> Recovery:
+        """Train to the end of the budget or of the patience.
+
+        Raises:
+            GhostifyError: if the loss is no longer finite.
+            KeyboardInterrupt: if the user has asked to end; where there is a folder, this moment
+                is in it.
+            OSError: if a checkpoint cannot be written; the one before stays.
+        """
+        history = History(self.folder, self.position.records)
+        with interruptions() as asked:
+            while not (ended := self._ended()):
+                self._train_epoch(watch, asked)
+                record = self._end_epoch()
+                history.add(record)
+                tell(record)
+                self.write()
+                if asked() and not self._ended():
+                    raise KeyboardInterrupt
+        return self._outcome(ended)
+
+    def _outcome(self, ended: str) -> Recovery:
+        position = self.position
+        return Recovery(
+            settings=self.settings,
+            steps=position.step,
+            images=position.images * self.accelerator.num_processes,
+            seconds=position.seconds,
+            ended=ended,
+            original=position.original,
+            converted=position.converted,
+            recovered=position.recovered,
+            history=tuple(position.records),
+        )
+
+    def _ended(self) -> str:
+        patience, position = self.settings.patience, self.position
+        if patience is not None and position.stale >= patience:
+            return "patience"
+        if position.epoch == self.settings.passes or position.step == self.budget.steps:
+            return "epochs"
+        return "" if self._spent() < 1 else "minutes"
+
+    def _train_epoch(self, watch: Watch, asked: Callable[[], bool]) -> None:
+        position, drawn = self.position, self.position.batch
+        states, self._states = self._states, None
+        self._clock, shown, images = time.perf_counter(), 0.0, position.images
+        began = position.seconds
+        for inputs, labels in self.feed.epoch(position.epoch, drawn, states):
+            if self._spent() >= 1:
+                break
+            position.batch += 1
+            if self.settings.norms == "updated" and size_of(inputs) == 1:
+                continue  # the variance of one image's maps may be nought
+            self._step(inputs, labels)
+            self._tick()
+            if position.seconds - shown >= _SHOW_EVERY:
+                shown = position.seconds
+                watch(self._moment(position.images - images, position.seconds - began))
+            if asked() or self._clock - self._saved > 60 * self.settings.checkpoint_minutes:
+                self.write()
+                if asked():
+                    raise KeyboardInterrupt
+        if not position.batch:
+            raise GhostifyError("the data is empty, or can be gone through only once")
+
+    def _step(self, inputs: Any, labels: Tensor | None) -> None:
+        position = self.position
+        spent = self.budget.spent(position.step + 0.5, position.seconds)
+        name, share = stage_at(spent, self.settings)
+        if name != position.stage or self._stage is None:
+            self._enter(name)
+        set_rate(self.optimizers, rate_at(share, self.settings))
+        losses = self._stage(inputs, labels)
+        self._look_at(losses["loss"], (inputs, labels))
+        self.accelerator.backward(losses["loss"])
+        if self.settings.clip:
+            self.accelerator.clip_grad_norm_(self._trainable, self.settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        if self.mean is not None:
+            self.mean.update_parameters(self.student)
+        for part, value in {**losses, "steps": torch.ones(())}.items():
+            value = value.detach().float()
+            self._sums[part] = self._sums[part] + value if part in self._sums else value
+        position.step += 1
+        position.images += size_of(inputs)
+
+    def _enter(self, name: str) -> None:
+        """Begin with a stage: what it trains, and with which optimizers."""
+        stage = STAGES[name](
+            self.teacher, self.student, self.places, self.position.scales, self.settings
+        )
+        wanted = stage.trained()
+        for own, parameter in self.student.named_parameters():
+            parameter.requires_grad_(own in wanted)
+        self._trainable = list(wanted.values())
+        optimizers = make_optimizers(wanted, self.settings)
+        with warnings.catch_warnings():  # newer PyTorch has another word for an option
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
+            self._stage, *self.optimizers = self.accelerator.prepare(stage, *optimizers)
+        self.student.train(self.settings.norms == "updated")
+        self.position.stage = name
+
+    def _look_at(self, loss: Tensor, batch: Batch) -> None:
+        waiting = loss.device.type != "cpu" and self.position.step % _LOOK_EVERY
+        if not waiting and not bool(loss.isfinite()):
+            cause = likely_cause(self.teacher, batch, self.settings)
+            kept = f"; what there was at step {self._written} is in {self.folder}"
+            raise GhostifyError(
+                f"the loss is not finite at step {self.position.step + 1}: {cause}"
+                + (kept if self._written else "")
+            )
+
+    def _end_epoch(self) -> dict[str, Any]:
+        """Score the student, and begin with the next epoch."""
+        position = self.position
+        means = self._means()
+        scores = self.score(self.kept)
+        if not scores or rank(scores) > rank(position.recovered):
+            position.recovered, position.stale = scores, 0
+            self.best = {name: t.detach().clone() for name, t in self.kept.state_dict().items()}
+        else:
+            position.stale += 1
+        record = {
+            "epoch": position.epoch + 1,
+            "stage": position.stage,
+            "step": position.step,
+            "seconds": round(position.seconds, 3),
+            **{part: means[part] for part in means},
+            "scores": scores,
+        }
+        position.records.append(record)
+        position.epoch, position.batch, self._sums = position.epoch + 1, 0, {}
+        return record
+
+    def _means(self) -> dict[str, float]:
+        """What the steps of this epoch gave, over all processes."""
+        totals = torch.stack([total.cpu().double() for total in self._sums.values()])
+        summed = dict(zip(self._sums, self._summed(totals).tolist(), strict=True))
+        steps = summed.pop("steps")
+        return {part: total / steps for part, total in summed.items()}
+
+    def _summed(self, totals: Tensor) -> Tensor:
+        if self.accelerator.num_processes == 1:
+            return totals
+        return self.accelerator.reduce(totals.to(self.accelerator.device), "sum").cpu()  # type: ignore[no-any-return]
+
+    def _spent(self) -> float:
+        """The share of the budget that is spent; the same in all processes."""
+        seconds = self.position.seconds
+        if self.budget.seconds and self.accelerator.num_processes > 1:
+            from accelerate.utils import broadcast
+
+            seconds = float(broadcast(torch.tensor(seconds, device=self.accelerator.device)))
+            self.position.seconds = seconds
+        return self.budget.spent(self.position.step, seconds)
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.position.seconds += now - self._clock
+        self._clock = now
+
+    def _moment(self, images: int, seconds: float) -> Moment:
+        steps = float(self._sums["steps"])
+        spent = self.budget.spent(self.position.step, self.position.seconds)
+        score = self._sums.get("top1")
+        return Moment(
+            stage=self.position.stage,
+            epoch=self.position.epoch + 1,
+            spent=spent,
+            loss=float(self._sums["loss"]) / steps,
+            score=None if score is None else float(score) / steps,
+            speed=images * self.accelerator.num_processes / seconds,
+            seconds_left=self.position.seconds * (1 - spent) / spent,
+        )
+
+    def write(self) -> None:
+        """A checkpoint of this moment, by the main process."""
+        if self.folder is not None:
+            self.position.sums = {part: float(total) for part, total in self._sums.items()}
+            tensors = {
+                "student": self.student.state_dict(),
+                "mean": None if self.mean is None else self.mean.state_dict(),
+                "best": self.best,
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "scaler": self.accelerator.scaler and self.accelerator.scaler.state_dict(),
+                "generators": generator_states(),
+            }
+            write_checkpoint(self.folder, Checkpoint(asdict(self.position), tensors))
+            self._written = self.position.step
+        self._clock = self._saved = time.perf_counter()
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            GhostifyError: if it is of another training.
+        """
+        tensors = checkpoint.tensors
+        try:
+            self.position = Position(**checkpoint.position)
+            self.student.load_state_dict(tensors["student"])
+            if self.mean is not None:
+                self.mean.load_state_dict(tensors["mean"])
+            if self.position.stage:
+                self._enter(self.position.stage)
+                for optimizer, state in zip(self.optimizers, tensors["optimizers"], strict=True):
+                    optimizer.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise GhostifyError(
+                f"the checkpoint in {self.folder} is of another training: {error}"
+            ) from error
+        if self.accelerator.scaler and tensors["scaler"]:
+            self.accelerator.scaler.load_state_dict(tensors["scaler"])
+        self.best = tensors["best"]
+        self._sums = {part: torch.tensor(total) for part, total in self.position.sums.items()}
+        self._states = tensors["generators"] if self.position.batch else None

@@ -1,0 +1,192 @@
+"""How a converted network is trained back, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any
+
+from ghostify.spec.errors import GhostifyError
+from ghostify.spec.parsing import construct
+
+_ATTRIBUTE = "_ghostify_recovery"
+
+OPTIMIZERS = ("adamw", "sgd", "muon")
+NORMS = ("frozen", "updated")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_RATES = {"adamw": 2e-3, "sgd": 5e-2, "muon": 2e-3}
+
+
+@dataclass(frozen=True)
+class RecoverySettings:
+    """How a converted network is trained back.
+
+    Attributes:
+        epochs: passes over the data, at most. Default: 10, or without end where minutes are given.
+        minutes: of training, at most.
+        local: share of the training in which every site learns its own original from the
+            teacher's inputs; the rest is end to end.
+        optimizer: ``adamw``, ``sgd`` or ``muon`` (orthogonalised steps for weights of two or more
+            dimensions, AdamW for the others; torch.optim.Muon, as for AdamW in size).
+        rate: the learning rate at its height. Default: 2e-3, for ``sgd`` 5e-2.
+        weight_decay: of weights; norms and biases have none.
+        momentum: of ``sgd``.
+        warmup: share of a stage in which the rate rises from nought; then it falls as a cosine.
+        clip: largest norm of the gradient; 0 for any.
+        ema: decay of the running mean of the weights, a step, which is what is kept; 0 for none.
+        temperature: that the teacher's probabilities are softened by (arXiv 1503.02531).
+        alpha: with labels, what cross-entropy counts; the teacher counts 1 - alpha.
+        smoothing: of the labels.
+        maps: what the error of the maps at the replaced sites counts beside the outputs'.
+        norms: ``frozen`` runs batch norms with the statistics they have, and trains their scales
+            and shifts alone; ``updated`` trains the network in training mode.
+        precision: of the arithmetic; ``auto`` is bf16 where a GPU has it, else fp32.
+        channels_last: the memory format of maps.
+        compile: run both networks through torch.compile.
+        patience: end after so many epochs without a better validation score.
+        checkpoint_minutes: between checkpoints, of which every epoch has one too.
+        seed: of the order of the data and of what is random.
+
+    Raises:
+        GhostifyError: naming the setting that is out of range.
+    """
+
+    epochs: int | None = None
+    minutes: float | None = None
+    local: float = 0.0
+    optimizer: str = "adamw"
+    rate: float | None = None
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    warmup: float = 0.1
+    clip: float = 5.0
+    ema: float = 0.0
+    temperature: float = 2.0
+    alpha: float = 0.0
+    smoothing: float = 0.0
+    maps: float = 0.0
+    norms: str = "frozen"
+    precision: str = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    patience: int | None = None
+    checkpoint_minutes: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise GhostifyError(
+                    f"{name} (={getattr(self, name)!r}) must be one of {', '.join(known)}"
+                )
+        for name, (lowest, highest, meaning) in _RANGES.items():
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not isfinite(value) or not lowest <= value <= highest:
+                raise GhostifyError(f"{name} (={value!r}) must be {meaning}")
+
+    @property
+    def passes(self) -> int | None:
+        """Epochs at most, or None for as many as the minutes allow."""
+        return 10 if self.epochs is None and self.minutes is None else self.epochs
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate at its height."""
+        return _RATES[self.optimizer] if self.rate is None else self.rate
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> RecoverySettings:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            GhostifyError: saying what is wrong.
+        """
+        settings: RecoverySettings = construct(cls, data)
+        return settings
+
+
+_CHOICES = {"optimizer": OPTIMIZERS, "norms": NORMS, "precision": PRECISIONS}
+_OPTIONAL = ("epochs", "minutes", "rate", "patience")
+_TINY, _ANY = 1e-12, float("inf")
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "epochs": (1, _ANY, "a whole number from 1"),
+    "minutes": (_TINY, _ANY, "a number above 0"),
+    "local": (0, 1, "between 0 and 1"),
+    "rate": (_TINY, _ANY, "a number above 0"),
+    "weight_decay": (0, _ANY, "0 or more"),
+    "momentum": (0, 1 - _TINY, "at least 0 and below 1"),
+    "warmup": (0, 1, "between 0 and 1"),
+    "clip": (0, _ANY, "0 or more"),
+    "ema": (0, 1 - _TINY, "at least 0 and below 1"),
+    "temperature": (_TINY, _ANY, "a number above 0"),
+    "alpha": (0, 1, "between 0 and 1"),
+    "smoothing": (0, 1 - _TINY, "at least 0 and below 1"),
+    "maps": (0, _ANY, "0 or more"),
+    "patience": (1, _ANY, "a whole number from 1"),
+    "checkpoint_minutes": (0, _ANY, "0 or more"),
+    "seed": (0, 2**63 - 1, "a whole number from 0"),
+}
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What came of training a converted network back.
+
+    Attributes:
+        settings: how it was trained.
+        steps: of the optimizer.
+        images: the network was shown, each as often as it was.
+        seconds: of training, without validation.
+        ended: ``epochs``, ``minutes`` or ``patience``: what ended it.
+        converted: scores on the validation images before training, by name; none without them.
+        recovered: those of the weights that were kept.
+        original: those of the teacher.
+        history: a record for each epoch.
+    """
+
+    settings: RecoverySettings
+    steps: int
+    images: int
+    seconds: float
+    ended: str
+    original: Mapping[str, float] = field(default_factory=dict)
+    converted: Mapping[str, float] = field(default_factory=dict)
+    recovered: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    def attach(self, model: Any) -> None:
+        """Leave it on the model that it speaks of."""
+        setattr(model, _ATTRIBUTE, self)
+
+    @classmethod
+    def find(cls, model: Any) -> Recovery | None:
+        """That of ``model``, if it has one."""
+        found = getattr(model, _ATTRIBUTE, None)
+        return found if isinstance(found, cls) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self) | {"history": list(map(dict, self.history))}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Recovery:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            GhostifyError: if it is something else.
+        """
+        try:
+            entries = dict(data)
+            settings = RecoverySettings.from_dict(entries.pop("settings"))
+            history = tuple(map(dict, entries.pop("history")))
+            return cls(settings=settings, history=history, **entries)
+        except (TypeError, KeyError, ValueError) as error:
+            raise GhostifyError(f"not a record of a recovery: {error}") from error

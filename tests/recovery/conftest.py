@@ -1,0 +1,74 @@
+"""A small network and its data, also for tests that run in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import ghostify
+
+
+class Network(nn.Module):
+    """Two convolutions with a batch norm, one without; a residual sum; five classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.conv = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.last = nn.Conv2d(8, 16, 3, padding=1)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu()
+        x = (x + self.norm(self.conv(x))).relu()
+        return self.head(self.last(x).relu().mean((2, 3)))
+
+
+def trained() -> Network:
+    """One whose batch norm has seen images, and which tells classes apart."""
+    torch.manual_seed(0)
+    network = Network()
+    with torch.no_grad():
+        for _ in range(5):
+            network(torch.randn(16, 3, 8, 8))
+        network.head.weight.mul_(20)
+        network.head.bias.sub_(network.eval()(torch.randn(64, 3, 8, 8)).mean(0))
+    return network.eval()
+
+
+def images(number: int, seed: int = 1) -> Tensor:
+    """``(number, 3, 8, 8)``."""
+    return torch.randn(number, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def converted(network: nn.Module) -> nn.Module:
+    """At s = 2, from the filters alone."""
+    return ghostify.convert(network, images(1), ratio=2)
+
+
+def loader(network: nn.Module, number: int = 48, *, shuffle: bool = True) -> DataLoader:
+    """Images in batches of 16, with the network's own classes for labels."""
+    shown = images(number)
+    with torch.no_grad():
+        return DataLoader(
+            TensorDataset(shown, network(shown).argmax(1)), batch_size=16, shuffle=shuffle
+        )
+
+
+@pytest.fixture
+def teacher():
+    return trained()
+
+
+@pytest.fixture
+def student(teacher):
+    return converted(teacher)
+
+
+@pytest.fixture
+def data(teacher):
+    """Three batches of 16, drawn in another order in each epoch."""
+    return loader(teacher)

@@ -1,0 +1,225 @@
+import json
+import signal
+import time
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError, RecoverySettings
+from ghostify.recovery.scores import rank
+
+TWO = RecoverySettings(epochs=2)
+
+
+def state_of(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one) and one.keys() == other.keys()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"maps": 1.0, "temperature": 4},
+        {"local": 1.0},
+        {"local": 0.5, "optimizer": "sgd", "ema": 0.5},
+        {"optimizer": "muon", "alpha": 0.5, "smoothing": 0.1},
+        {"norms": "updated", "alpha": 1.0},
+        {"precision": "bf16", "channels_last": False},
+    ],
+    ids=str,
+)
+def test_the_student_comes_closer_to_its_teacher(teacher, student, data, settings):
+    before = state_of(teacher), state_of(student)
+    recovered, recovery = ghostify.recover(
+        teacher, student, data, RecoverySettings(epochs=8, **settings)
+    )
+    with torch.no_grad():
+        shown = torch.cat([batch for batch, _ in data])
+        errors = [
+            (teacher(shown) - network(shown)).square().mean() for network in (student, recovered)
+        ]
+        assert errors[1] < 0.9 * errors[0]
+    assert same(before[0], state_of(teacher))
+    assert same(before[1], state_of(student))
+    assert all(parameter.requires_grad for parameter in recovered.parameters())
+    assert (recovery.steps, recovery.images, recovery.ended) == (24, 24 * 16, "epochs")
+    assert len(recovery.history) == 8
+    assert not recovered.training
+
+
+def test_without_labels(teacher, student, data):
+    unlabelled = [batch for batch, _ in data]
+    _, recovery = ghostify.recover(teacher, student, unlabelled, TWO, validation=unlabelled)
+    assert recovery.recovered["agreement"] >= recovery.converted["agreement"]
+    assert "top1" not in recovery.recovered
+    assert recovery.original == {"agreement": 1.0, "relative_error": 0.0}
+
+
+def test_outputs_of_any_structure():
+    class Segmenter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3, padding=1)
+            self.conv = nn.Conv2d(8, 8, 3, padding=1)
+            self.unused = nn.Linear(3, 3)
+
+        def forward(self, x):
+            x = self.stem(x).relu()
+            return {"out": self.conv(x).relu(), "number": 7, "aux": [self.conv(x), None]}
+
+    teacher = Segmenter().eval()
+    shown = torch.randn(32, 3, 8, 8)
+    student = ghostify.convert(teacher, shown[:1], ratio=2)
+    _, recovery = ghostify.recover(teacher, student, list(shown.split(8)), TWO, validation=[shown])
+    assert recovery.recovered["relative_error"] < recovery.converted["relative_error"]
+    assert "agreement" not in recovery.recovered
+
+
+def test_a_detector_learns_from_its_maps():
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
+
+    teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
+    shown = [[torch.rand(3, 64, 64)] for _ in range(4)]
+    student = ghostify.convert(teacher, shown[0], ratio=2)
+    settings = RecoverySettings(epochs=2, maps=1.0)
+    _, recovery = ghostify.recover(teacher, student, shown, settings)
+    first, second = (record["maps"] for record in recovery.history)
+    assert second < first
+
+
+def test_the_best_weights_are_kept(teacher, student, data):
+    settings = RecoverySettings(epochs=4, rate=1.0, optimizer="sgd")
+    recovered, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
+    scores = [recovery.converted, *(record["scores"] for record in recovery.history)]
+    assert recovery.recovered == max(scores, key=rank) != scores[-1]
+    with torch.no_grad():
+        right = sum(int((recovered(x).argmax(1) == labels).sum()) for x, labels in data)
+    assert right / 48 == recovery.recovered["top1"]
+
+
+def test_patience_ends_what_gets_no_better(teacher, student, data):
+    settings = RecoverySettings(epochs=9, rate=1e-12, patience=2)
+    _, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
+    assert (recovery.ended, len(recovery.history)) == ("patience", 2)
+
+
+def test_minutes_end_within_an_epoch(teacher, student, data):
+    _, recovery = ghostify.recover(
+        teacher, student, data, RecoverySettings(minutes=0.2 / 60), progress=lambda _: None
+    )
+    assert recovery.ended == "minutes"
+    assert recovery.seconds >= 0.2
+
+
+def test_the_history_has_a_line_an_epoch(teacher, student, data, tmp_path):
+    told = []
+    _, recovery = ghostify.recover(
+        teacher, student, data, TWO, folder=tmp_path / "new", on_epoch=told.append
+    )
+    lines = (tmp_path / "new" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == list(recovery.history) == told
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["history.jsonl"]
+
+
+def test_one_image_in_the_last_batch(teacher, student):
+    shown = torch.randn(17, 3, 8, 8)
+    for norms in ("frozen", "updated"):
+        settings = RecoverySettings(epochs=1, norms=norms)
+        _, recovery = ghostify.recover(teacher, student, shown.split(16), settings)
+        assert recovery.steps == {"frozen": 2, "updated": 1}[norms]
+
+
+class Interrupted:
+    """Batches that send a signal along with one of them."""
+
+    def __init__(self, batches, number):
+        self.batches, self.number = batches, number
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        for batch in self.batches:
+            self.number -= 1
+            if self.number == 0:
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_ctrl_c_keeps_what_there_is_and_it_goes_on(teacher, student, data, tmp_path, number):
+    settings = RecoverySettings(epochs=3, local=0.3, ema=0.9, maps=0.1, norms="updated")
+    batches = list(data)
+    whole, expected = ghostify.recover(teacher, student, batches, settings, validation=batches)
+    interrupted = Interrupted(batches, number)
+    with pytest.raises(KeyboardInterrupt):
+        ghostify.recover(
+            teacher, student, interrupted, settings, validation=batches, folder=tmp_path
+        )
+    with pytest.raises(GhostifyError, match="unfinished training"):
+        ghostify.recover(teacher, student, batches, settings, folder=tmp_path)
+    resumed, found = ghostify.recover(
+        teacher, student, batches, settings, validation=batches, folder=tmp_path, resume=True
+    )
+    assert same(state_of(resumed), state_of(whole))
+    without_times = [
+        [{key: value for key, value in record.items() if key != "seconds"} for record in history]
+        for history in (expected.history, found.history)
+    ]
+    assert without_times[0] == without_times[1]
+
+
+def test_a_loss_that_is_not_finite_ends_with_the_last_good_state(teacher, student, data, tmp_path):
+    batches = [batch for batch, _ in data]
+    broken = [*batches[:2], batches[2].clone().fill_(float("nan"))]
+    settings = RecoverySettings(epochs=2, checkpoint_minutes=0)
+    with pytest.raises(GhostifyError, match=r"step 3: the images .* look at the data.*step 2"):
+        ghostify.recover(teacher, student, broken, settings, folder=tmp_path)
+    _, recovery = ghostify.recover(
+        teacher, student, batches, settings, folder=tmp_path, resume=True
+    )
+    assert recovery.steps == 6
+
+
+def test_a_rate_that_is_too_high_is_named(teacher, student, data):
+    settings = RecoverySettings(optimizer="sgd", rate=1e6, clip=0)
+    with pytest.raises(GhostifyError, match=r"rate \(=1e\+06\) is too high: try 250000"):
+        ghostify.recover(teacher, student, data, settings)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ([], "the data is empty"),
+        (iter([torch.zeros(2, 3, 8, 8)]), "give a DataLoader or a list"),
+        (7, "data is a int"),
+    ],
+)
+def test_data_that_cannot_be_used(teacher, student, data, said):
+    with pytest.raises(GhostifyError, match=said):
+        ghostify.recover(teacher, student, data)
+
+
+def test_data_without_a_length_needs_minutes(teacher, student):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(torch.randn(32, 3, 8, 8))
+
+    stream = torch.utils.data.DataLoader(Stream(), batch_size=8)
+    with pytest.raises(GhostifyError, match="give minutes"):
+        ghostify.recover(teacher, student, stream)
+    begin = time.monotonic()
+    ghostify.recover(teacher, student, stream, RecoverySettings(minutes=0.1 / 60))
+    assert time.monotonic() > begin
+
+
+def test_a_missing_accelerate_is_named(teacher, student, data, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "accelerate", None)
+    with pytest.raises(GhostifyError, match=r"pip install 'ghostify\[train\]'"):
+        ghostify.recover(teacher, student, data)
