@@ -202,7 +202,7 @@ def train_one(settings: Settings, spec: GhostSpec | None, seed: int, images: Ima
 
 def train(network: nn.Module, images: Images, epochs: int, *, mirror: bool, name: str) -> None:
     """The paper's recipe for CIFAR-10, with its steps at the same parts of the training."""
-    network.train()
+    network.train().to(memory_format=torch.channels_last)  # cheap operations are faster on a CPU
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     batch_size = min(BATCH, len(images.train))
     steps = len(images.train) // batch_size * epochs
