@@ -15,7 +15,7 @@ def tables(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="vgg16-kernel, vgg16-ratio, cifar10 or resnet50. Default: all.",
+            help="vgg16-kernel, vgg16-ratio, cifar10, resnet50, imagenet or coco. Default: all.",
         ),
     ] = None,
     format: FormatOption = Format.table,

@@ -10,7 +10,7 @@ from ghostify.spec import GhostifyError, GhostSpec
 from ghostify.spec.errors import near
 from ghostify.spec.paper import PaperRow, PaperTable
 
-NAMES = ("vgg16-kernel", "vgg16-ratio", "cifar10", "resnet50")
+NAMES = ("vgg16-kernel", "vgg16-ratio", "cifar10", "resnet50", "imagenet", "coco")
 """In the order of the paper."""
 
 

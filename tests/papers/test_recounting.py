@@ -3,21 +3,26 @@
 import pytest
 
 from ghostify.papers import NAMES, read_table, recount
-from ghostify.spec.paper import agrees
+from ghostify.spec.paper import PaperRow, PaperTable, agrees
 
 # Rows that do not agree, and in what. Each has its footnote.
 DISAGREE = {
     ("cifar10", "Ghost-ResNet-56, s = 2, d = 3"): {"params", "macs"},
     ("resnet50", "Ghost, s = 2"): {"params"},
     ("resnet50", "Ghost, s = 4"): {"params"},
+    ("imagenet", "ShuffleNetV2 1.0x"): {"macs"},
+    ("imagenet", "MobileNetV2 1.0x"): {"macs"},
+    ("imagenet", "MobileNetV3-L 1.0x"): {"params", "macs"},
+    ("imagenet", "GhostNet 1.3x"): {"params", "macs"},
+    ("coco", "MobileNetV2"): {"macs"},
+    ("coco", "MobileNetV3"): {"macs"},
+    ("coco", "GhostNet 1.1x"): {"macs"},
 }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_counts_agree(name):
-    pytest.importorskip("timm", reason="timm is an extra")
-    table = read_table(name)
-    (recounts,) = recount([table])
+def test_counts_agree(name, recounted):
+    table, recounts = recounted[name]
     for row, found in zip(table.rows, recounts, strict=True):
         assert (found is None) == (row.model is None)
         if found is None:
@@ -31,12 +36,42 @@ def test_counts_agree(name):
         assert not wrong or row.note
 
 
-def test_resnet50():
-    """A 1x1 convolution of c inputs and n outputs has n / s filters, and (n - n / s) 3x3 ghosts."""
-    (recounts,) = recount([read_table("resnet50")])
-    counted = [found for found in recounts if found]
-    assert [found.params for found in counted] == [25_557_032, 13_953_512, 8_151_752]
-    assert [found.macs for found in counted] == [4_089_184_256, 2_151_023_360, 1_181_942_912]
+@pytest.mark.parametrize(
+    ("name", "networks", "params", "macs"),
+    [
+        (
+            "resnet50",
+            ["ResNet-50", "Ghost, s = 2", "Ghost, s = 4"],
+            [25_557_032, 13_953_512, 8_151_752],
+            [4089.18, 2151.02, 1181.94],
+        ),
+        (
+            "imagenet",
+            ["GhostNet 0.5x", "GhostNet 1.0x", "GhostNet 1.3x"],
+            [2_587_292, 5_182_508, 7_358_820],
+            [42.33, 141.15, 227.00],
+        ),
+        (
+            "imagenet",
+            ["GhostNetV2 1.0x", "GhostNetV2 1.3x", "GhostNetV2 1.6x"],
+            [6_156_908, 8_960_404, 12_392_698],
+            [167.05, 269.32, 398.61],
+        ),
+    ],
+)
+def test_counts(name, networks, params, macs, recounted):
+    table, recounts = recounted[name]
+    found = {row.network: counts for row, counts in zip(table.rows, recounts, strict=True)}
+    assert [found[network].params for network in networks] == params
+    assert [round(found[network].macs / 1e6, 2) for network in networks] == macs
+
+
+def test_what_is_not_installed_is_not_counted():
+    row = PaperRow(network="some", params="1M", accuracy=(), model="timm:of_another_library")
+    table = PaperTable(
+        name="", title="", source="", accuracy=(), counted=("conv",), stem=False, rows=(row,)
+    )
+    assert recount([table]) == ((None,),)
 
 
 def test_progress_is_told_before_each_row():

@@ -1,0 +1,14 @@
+"""The documentation shows what is counted now."""
+
+from pathlib import Path
+
+from ghostify.reporting.formats import to_markdown
+from ghostify.reporting.papers import list_papers
+
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+
+
+def test_the_page_is_what_the_command_prints(recounted):
+    tables, recounts = zip(*recounted.values(), strict=True)
+    printed = to_markdown(list_papers(tables, recounts))
+    assert PAGE.read_text(encoding="utf-8") == printed, "ghostify tables --format markdown"
