@@ -184,7 +184,7 @@ def train_one(settings: Settings, spec: GhostSpec | None, seed: int, images: Ima
         plan = ghostify.plan(
             sites, ratio=spec.ratio, dw_size=spec.dw_size, stem=True, all_eligible=True
         )
-        network = ghostify.convert(network, example, plan=plan, init="random")
+        network = ghostify.convert(network, example, plan=plan)  # with its first filters
     counted = count(network, example)
     name = f"{spec or 'dense'}, seed {seed}"
     train(network, images, settings.epochs, mirror=settings.data not in GRAY, name=name)
