@@ -75,6 +75,26 @@ def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
 
 
 def test_every_example_is_run():
-    others = {file.name for file in EXAMPLES.glob("*.py")} - {"ablation.py"}
+    others = {file.name for file in EXAMPLES.glob("*.py")} - {"ablation.py", "detection.py"}
     assert {file.name for file in EXAMPLES.glob("convert_*.py")} == others
     assert (Path(__file__).parent / "test_ablation.py").exists()
+    assert (Path(__file__).parent / "test_detection_example.py").exists()
+
+
+@pytest.mark.slow
+def test_peers_are_drawn(tmp_path):
+    pytest.importorskip("timm", reason="most of the peers are timm's")
+    pytest.importorskip("matplotlib", reason="the benchmark draws")
+    names = "ghostify:ghostnet_050,torchvision:shufflenet_v2_x0_5,timm:mobilenetv2_050"
+    options = ["--networks", names, "--runtime", "eager", "--seconds", "0.1", "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-m", "speed.peers", *options],
+        cwd=EXAMPLES / "benchmarks",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| GhostNet 0.5x | 42 | " in done.stdout
+    assert "| 66.2 | the GhostNet paper, arXiv 1911.11907 |" in done.stdout
+    assert "| ShuffleNetV2 0.5x | " in done.stdout
+    assert {file.name for file in tmp_path.iterdir()} == {"peers-macs.png", "peers-latency.png"}
