@@ -23,12 +23,21 @@ def test_counts_of_v2(width, params, macs):
     assert (found.params, found.conv_and_linear_macs) == (params, macs)
 
 
-def test_counts_of_v3_before_and_after_fusion():
-    """6.1 M parameters and 167 M MACs (arXiv 2404.11202), of the fused form."""
-    network = zoo.ghostnetv3()
-    assert sum(p.numel() for p in network.parameters()) == 8_129_028
+@pytest.mark.parametrize(
+    ("width", "training", "params", "macs"),
+    [
+        (0.5, 3_395_384, 2_853_176, 49_640_656),
+        (1.0, 8_129_028, 6_147_588, 167_048_288),
+        pytest.param(1.3, 12_217_720, 8_948_296, 269_322_976, marks=pytest.mark.slow),
+        pytest.param(1.6, 17_275_700, 12_377_778, 398_607_224, marks=pytest.mark.slow),
+    ],
+)
+def test_counts_of_v3_before_and_after_fusion(width, training, params, macs):
+    """6.1 M parameters and 167 M MACs at width 1 (arXiv 2404.11202), of the fused form."""
+    network = zoo.ghostnetv3(width)
+    assert sum(p.numel() for p in network.parameters()) == training
     found = count(ghostify.fuse(network), IMAGE)
-    assert (found.params, found.conv_and_linear_macs) == (6_147_588, 167_048_288)
+    assert (found.params, found.conv_and_linear_macs) == (params, macs)
 
 
 def test_attention_to_all_bottlenecks_but_two():
