@@ -324,7 +324,7 @@ def plot(found: list[Run], settings: Settings, file: Path) -> None:
         f"{settings.model}, width {settings.width:g}, {settings.data} at {settings.size} pixels, "
         f"{settings.epochs} epochs"
     )
-    axes.margins(x=0.1)
+    axes.margins(0.1)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     write_plot(figure, file)
