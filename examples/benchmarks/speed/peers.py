@@ -23,6 +23,7 @@ from ghostify import zoo
 from ghostify.latency import processor
 
 OWN = {"GhostNet": "#d62728", "GhostNetV2": "#ff7f0e"}
+LABELS = {"GhostNet": (7, -13), "GhostNetV2": (-7, 6)}  # in points beside the point
 OTHERS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#17becf", "#7f7f7f", "#bcbd22", "#393b79")
 MARKERS = "sD^vPX<>"
 
@@ -122,9 +123,9 @@ def draw(found: list[Peer], file: Path, *, latency: bool, title: str, axis: str)
         for peer, place_x, place_y in zip(mine, x, y, strict=True):
             if own:
                 axes.annotate(
-                    peer.label.replace("x", "×"), (place_x, place_y), xytext=(-7, 6),
-                    textcoords="offset points", ha="right", fontsize=9, color=OWN[family],
-                    weight="bold", zorder=4,
+                    peer.label.replace("x", "×"), (place_x, place_y), xytext=LABELS[family],
+                    textcoords="offset points", ha="left" if LABELS[family][0] > 0 else "right",
+                    fontsize=9, color=OWN[family], weight="bold", zorder=4,
                 )  # fmt: skip
     axes.set_xlim(left=0)
     axes.set_xlabel(axis)
