@@ -19,7 +19,7 @@ from ghostify import __version__
 from ghostify.conversion import convert
 from ghostify.files import RECIPE, check_target, new_folder
 from ghostify.recipe import file_digest, read_recipe, write_recipe
-from ghostify.spec import Fidelity, GhostifyError, ModelSource, Plan
+from ghostify.spec import Fidelity, GhostifyError, ModelSource, Plan, Recovery
 from ghostify.spec.errors import first_line
 from ghostify.zoo.naming import build, is_named
 
@@ -72,6 +72,7 @@ def save(
             "options": None if options is None else dict(options),
             "plan": plan.to_dict(),
             "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
+            "recovery": recovery.to_dict() if (recovery := Recovery.find(model)) else None,
             "weights": {"file": _WEIGHTS, "sha256": file_digest(folder / _WEIGHTS)},
         }
         write_recipe(folder, recipe)
@@ -125,6 +126,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         plan = Plan.from_dict(recipe["plan"])
         expected = recipe["weights"]["sha256"]
         fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
+        recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
     except (KeyError, TypeError) as error:
         raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
     source = _source_of(path, recipe)
@@ -139,6 +141,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
     if fidelity:
         fidelity.attach(converted)
+    if recovery:
+        recovery.attach(converted)
     return converted
 
 

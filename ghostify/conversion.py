@@ -22,7 +22,16 @@ from ghostify.initializers.sums import last_terms
 from ghostify.layers import GhostModule
 from ghostify.narrowing import narrowed
 from ghostify.replica import frozen_replica, replica
-from ghostify.spec import ConvSite, Example, Fidelity, Geometry, GhostifyError, GhostSpec, Plan
+from ghostify.spec import (
+    ConvSite,
+    Example,
+    Fidelity,
+    Geometry,
+    GhostifyError,
+    GhostSpec,
+    Plan,
+    Recovery,
+)
 from ghostify.spec.errors import near
 from ghostify.verification import Expectation, culprits, expectations
 
@@ -99,6 +108,7 @@ def convert(
             converted = _swapped(model, replaced)
     _with_earlier(model, plan).attach(converted)
     Fidelity.remove(converted)  # that of an earlier conversion, whose copy this is
+    Recovery.remove(converted)
     if init is None and calibration is None and (example is None or is_untrained(model)):
         return converted
     name = init or ("weights" if calibration is None else "calibrated")

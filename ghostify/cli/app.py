@@ -18,6 +18,7 @@ from ghostify.cli.export import export
 from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
+from ghostify.cli.recover import recover
 from ghostify.cli.redundancy import redundancy
 from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
@@ -36,6 +37,7 @@ for command in (
     compare,
     evaluate,
     calibrate,
+    recover,
     export,
     benchmark,
     report,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich import box
 from rich.console import Console
@@ -25,6 +26,7 @@ from ghostify.reporting.document import WIDTH
 if TYPE_CHECKING:
     from ghostify.data.passes import Watch
     from ghostify.initializers import Progress
+    from ghostify.recovery import Moment
     from ghostify.reporting.document import Document, Table
 
 
@@ -50,6 +52,56 @@ def layer_progress(doing: str) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, description=text)
 
         yield show_step
+
+
+@contextmanager
+def training_progress() -> Iterator[tuple[Callable[[Moment], None], Callable[[Any], None]]]:
+    """A bar on stderr with loss, score, speed and time left, and a line for each epoch."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not is_main_process())
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
+    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with bar:
+        task = bar.add_task("recovering", total=1.0)
+
+        def watch(moment: Moment) -> None:
+            score = "" if moment.score is None else f", top-1 {moment.score:.1%}"
+            text = (
+                f"epoch {moment.epoch}, {moment.stage}: loss {moment.loss:.4g}{score}, "
+                f"{moment.speed:.0f} images/s, {_clock(moment.seconds_left)} left"
+            )
+            bar.update(task, completed=moment.spent, description=escape(text))
+
+        def tell(record: Any) -> None:
+            score = record["score"] or {}
+            shown = [
+                f"{heading} {score[name]:{form}}"
+                for name, heading, form in _SCORES
+                if score.get(name) is not None
+            ]
+            text = (
+                f"epoch {record['epoch']}, {_clock(record['seconds'])}: "
+                f"loss {record['loss']:.4g}{'; held out: ' if shown else ''}{', '.join(shown)}"
+            )
+            console.print(escape(text))
+
+        yield watch, tell
+
+
+_SCORES = (
+    ("top1", "top-1", ".2%"),
+    ("agreement", "agreement", ".2%"),
+    ("kl", "KL", ".3g"),
+    ("relative_error", "relative error", ".3g"),
+)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def is_main_process() -> bool:
+    """Whether this one speaks, of those that torchrun or accelerate launch has started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager

@@ -33,13 +33,14 @@ def untold(record: Mapping[str, Any]) -> None:
 def recover(
     teacher: nn.Module,
     student: Model,
-    data: Iterable[Any],
+    data: Data | Iterable[Any],
     settings: RecoverySettings | None = None,
     *,
     validation: Iterable[Any] | None = None,
     example: Example | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
+    tensorboard: bool = False,
     progress: Watch = unwatched,
     on_epoch: Tell = untold,
 ) -> tuple[Model, Recovery]:
@@ -64,6 +65,7 @@ def recover(
         example: an input to see the network's layers by; by default the data's first image.
         folder: for checkpoints, at every epoch and every ``checkpoint_minutes``, and
             ``history.jsonl``. Without, nothing is written.
+        tensorboard: also write the history for TensorBoard there.
         resume: go on from the checkpoint in ``folder``, if there is one.
         progress: called some times a second with the `Moment`.
         on_epoch: called with the record of each epoch.
@@ -99,6 +101,7 @@ def recover(
             _budget(feed, settings),
             settings,
             folder,
+            tensorboard=tensorboard,
         )
         training.begin(example)
         if found is not None:

@@ -122,7 +122,8 @@ class EndToEnd(Stage):
             ).mean()
             loss = loss + settings.maps * parts["maps"]
         if logits:
-            target = taught[0].argmax(1) if labels is None else labels
+            target = taught[0] if labels is None else labels
+            target = target.argmax(1) if target.dim() == 2 else target
             parts["top1"] = (found[0].argmax(1) == target).float().mean()
         return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
 
@@ -134,13 +135,17 @@ class EndToEnd(Stage):
 @torch.no_grad()
 def measure_scales(
     teacher: nn.Module, places: Mapping[str, str], inputs: Example
-) -> dict[str, list[float]]:
-    """How large the teacher's outputs (under the name "") and maps are, call by call."""
+) -> tuple[dict[str, list[float]], bool]:
+    """How large the teacher's outputs (under the name "") and maps are, call by call.
+
+    And whether its outputs are logits.
+    """
     args, kwargs = split_example(inputs)
     with watched(teacher, places.values()) as calls:
         outputs = numbers(teacher(*args, **kwargs))
     tensors = {"": outputs} | {place: [maps for _, maps in calls[place]] for place in calls}
-    return {name: [scale_of(tensor) for tensor in found] for name, found in tensors.items()}
+    scales = {name: [scale_of(tensor) for tensor in found] for name, found in tensors.items()}
+    return scales, are_logits(outputs)
 
 
 STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Local, EndToEnd)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,9 @@ from ghostify.recovery.maps import matched_places
 from ghostify.recovery.optimizers import make_optimizers, set_rate
 from ghostify.recovery.randomness import generator_states, set_generator_states
 from ghostify.recovery.schedule import Budget, rate_at, stage_at
-from ghostify.recovery.scores import rank, score
+from ghostify.recovery.scores import score
 from ghostify.recovery.stages import STAGES, measure_scales
-from ghostify.spec import Example, GhostifyError, Recovery, RecoverySettings
+from ghostify.spec import Example, GhostifyError, Recovery, RecoverySettings, Score
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -91,9 +91,9 @@ class Position:
     stale: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     scales: dict[str, list[float]] = field(default_factory=dict)
-    original: dict[str, float] = field(default_factory=dict)
-    converted: dict[str, float] = field(default_factory=dict)
-    recovered: dict[str, float] = field(default_factory=dict)
+    original: dict[str, Any] | None = None
+    converted: dict[str, Any] | None = None
+    recovered: dict[str, Any] | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -108,6 +108,7 @@ class Training:
         budget: how long.
         settings: how.
         folder: for checkpoints and the history, or None for neither.
+        tensorboard: whether the history is for TensorBoard too.
     """
 
     def __init__(
@@ -120,12 +121,15 @@ class Training:
         budget: Budget,
         settings: RecoverySettings,
         folder: Path | None,
+        *,
+        tensorboard: bool = False,
     ) -> None:
         self.accelerator, self.settings, self.budget = accelerator, settings, budget
         self.teacher, self.student = teacher, student
         self.feed, self.validation = feed, validation
         self.folder = folder if accelerator.is_main_process else None
         self.position = Position()
+        self.tensorboard = tensorboard
         self.places: dict[str, str] = {}
         self.best: dict[str, Tensor] | None = None
         self.mean: AveragedModel | None = None
@@ -145,16 +149,16 @@ class Training:
         """The network that is scored and kept: the running mean, if there is one."""
         return self.student if self.mean is None else self.mean.module
 
-    def score(self, model: nn.Module) -> dict[str, float]:
-        """That of a network on the validation data; nothing without any."""
+    def score(self, model: nn.Module) -> dict[str, Any] | None:
+        """That of a network on the validation data, in JSON types; None without any."""
         if self.validation is None:
-            return {}
+            return None
         states, training = generator_states(), model.training
         model.eval()
         found = score(model, self.teacher, self.validation.epoch(0), self._summed)
         model.train(training)
         set_generator_states(states)
-        return found
+        return asdict(found)
 
     def begin(self, example: Example | None) -> None:
         """See where maps are compared and how large they are, and score both networks."""
@@ -163,7 +167,9 @@ class Training:
             example = tree_map_only(Tensor, lambda tensor: tensor[:1], inputs)
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
         self.places = matched_places(self.teacher, self.student, example)
-        self.position.scales = measure_scales(self.teacher, self.places, inputs)
+        self.position.scales, logits = measure_scales(self.teacher, self.places, inputs)
+        if self.settings.maps is None:
+            self.settings = replace(self.settings, maps=0.0 if logits else 1.0)
         self.position.original = self.score(self.teacher)
         self.position.converted = self.position.recovered = self.score(self.student)
 
@@ -176,7 +182,7 @@ class Training:
                 is in it.
             OSError: if a checkpoint cannot be written; the one before stays.
         """
-        history = History(self.folder, self.position.records)
+        history = History(self.folder, self.position.records, tensorboard=self.tensorboard)
         with interruptions() as asked:
             while not (ended := self._ended()):
                 self._train_epoch(watch, asked)
@@ -196,9 +202,9 @@ class Training:
             images=position.images * self.accelerator.num_processes,
             seconds=position.seconds,
             ended=ended,
-            original=position.original,
-            converted=position.converted,
-            recovered=position.recovered,
+            original=_score_of(position.original),
+            converted=_score_of(position.converted),
+            recovered=_score_of(position.recovered),
             history=tuple(position.records),
         )
 
@@ -286,9 +292,9 @@ class Training:
         """Score the student, and begin with the next epoch."""
         position = self.position
         means = self._means()
-        scores = self.score(self.kept)
-        if not scores or rank(scores) > rank(position.recovered):
-            position.recovered, position.stale = scores, 0
+        found = self.score(self.kept)
+        if _is_better(found, position.recovered):
+            position.recovered, position.stale = found, 0
             self.best = {name: t.detach().clone() for name, t in self.kept.state_dict().items()}
         else:
             position.stale += 1
@@ -297,8 +303,8 @@ class Training:
             "stage": position.stage,
             "step": position.step,
             "seconds": round(position.seconds, 3),
-            **{part: means[part] for part in means},
-            "scores": scores,
+            **means,
+            "score": found,
         }
         position.records.append(record)
         position.epoch, position.batch, self._sums = position.epoch + 1, 0, {}
@@ -386,3 +392,12 @@ class Training:
         self.best = tensors["best"]
         self._sums = {part: torch.tensor(total) for part, total in self.position.sums.items()}
         self._states = tensors["generators"] if self.position.batch else None
+
+
+def _is_better(found: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
+    """Whether to keep it; without validation images the last one is."""
+    return not (found and best) or Score(**found).merit > Score(**best).merit
+
+
+def _score_of(entries: dict[str, Any] | None) -> Score | None:
+    return None if entries is None else Score(**entries)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
 from ghostify.spec.errors import GhostifyError
 from ghostify.spec.parsing import construct
+from ghostify.spec.score import Score
 
 _ATTRIBUTE = "_ghostify_recovery"
 
 OPTIMIZERS = ("adamw", "sgd", "muon")
 NORMS = ("frozen", "updated")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-_RATES = {"adamw": 2e-3, "sgd": 5e-2, "muon": 2e-3}
+_RATES = {"adamw": 4e-3, "sgd": 5e-2, "muon": 5e-3}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class RecoverySettings:
             teacher's inputs; the rest is end to end.
         optimizer: ``adamw``, ``sgd`` or ``muon`` (orthogonalised steps for weights of two or more
             dimensions, AdamW for the others; torch.optim.Muon, as for AdamW in size).
-        rate: the learning rate at its height. Default: 2e-3, for ``sgd`` 5e-2.
+        rate: the learning rate at its height. Default: 4e-3 for ``adamw``, 5e-3
+            for ``muon``, 5e-2 for ``sgd``.
         weight_decay: of weights; norms and biases have none.
         momentum: of ``sgd``.
         warmup: share of a stage in which the rate rises from nought; then it falls as a cosine.
@@ -38,12 +40,12 @@ class RecoverySettings:
         temperature: that the teacher's probabilities are softened by (arXiv 1503.02531).
         alpha: with labels, what cross-entropy counts; the teacher counts 1 - alpha.
         smoothing: of the labels.
-        maps: what the error of the maps at the replaced sites counts beside the outputs'.
+        maps: what the error of the maps at the replaced sites counts beside the outputs'. Default:
+            0 where these are logits, 1 elsewhere.
         norms: ``frozen`` runs batch norms with the statistics they have, and trains their scales
             and shifts alone; ``updated`` trains the network in training mode.
         precision: of the arithmetic; ``auto`` is bf16 where a GPU has it, else fp32.
         channels_last: the memory format of maps.
-        compile: run both networks through torch.compile.
         patience: end after so many epochs without a better validation score.
         checkpoint_minutes: between checkpoints, of which every epoch has one too.
         seed: of the order of the data and of what is random.
@@ -65,11 +67,10 @@ class RecoverySettings:
     temperature: float = 2.0
     alpha: float = 0.0
     smoothing: float = 0.0
-    maps: float = 0.0
+    maps: float | None = None
     norms: str = "frozen"
     precision: str = "auto"
     channels_last: bool = True
-    compile: bool = False
     patience: int | None = None
     checkpoint_minutes: float = 10.0
     seed: int = 0
@@ -114,7 +115,7 @@ class RecoverySettings:
 
 
 _CHOICES = {"optimizer": OPTIMIZERS, "norms": NORMS, "precision": PRECISIONS}
-_OPTIONAL = ("epochs", "minutes", "rate", "patience")
+_OPTIONAL = ("epochs", "minutes", "rate", "maps", "patience")
 _TINY, _ANY = 1e-12, float("inf")
 _RANGES: dict[str, tuple[float, float, str]] = {
     "epochs": (1, _ANY, "a whole number from 1"),
@@ -146,9 +147,9 @@ class Recovery:
         images: the network was shown, each as often as it was.
         seconds: of training, without validation.
         ended: ``epochs``, ``minutes`` or ``patience``: what ended it.
-        converted: scores on the validation images before training, by name; none without them.
-        recovered: those of the weights that were kept.
-        original: those of the teacher.
+        original: score of the teacher on the validation images; None without any.
+        converted: of the student before training.
+        recovered: of the weights that were kept.
         history: a record for each epoch.
     """
 
@@ -157,14 +158,19 @@ class Recovery:
     images: int
     seconds: float
     ended: str
-    original: Mapping[str, float] = field(default_factory=dict)
-    converted: Mapping[str, float] = field(default_factory=dict)
-    recovered: Mapping[str, float] = field(default_factory=dict)
+    original: Score | None = None
+    converted: Score | None = None
+    recovered: Score | None = None
     history: tuple[Mapping[str, Any], ...] = ()
 
     def attach(self, model: Any) -> None:
         """Leave it on the model that it speaks of."""
         setattr(model, _ATTRIBUTE, self)
+
+    @staticmethod
+    def remove(model: Any) -> None:
+        """Take what was left on an earlier state of ``model`` off it."""
+        vars(model).pop(_ATTRIBUTE, None)
 
     @classmethod
     def find(cls, model: Any) -> Recovery | None:
@@ -187,6 +193,11 @@ class Recovery:
             entries = dict(data)
             settings = RecoverySettings.from_dict(entries.pop("settings"))
             history = tuple(map(dict, entries.pop("history")))
-            return cls(settings=settings, history=history, **entries)
+            for name in ("original", "converted", "recovered"):
+                entries[name] = entries[name] and construct(Score, entries[name])
+            recovery: Recovery = construct(
+                cls, entries | {"settings": settings, "history": history}
+            )
+            return recovery
         except (TypeError, KeyError, ValueError) as error:
             raise GhostifyError(f"not a record of a recovery: {error}") from error

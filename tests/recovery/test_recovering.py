@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import GhostifyError, RecoverySettings
-from ghostify.recovery.scores import rank
+from ghostify import GhostifyError, RecoverySettings, Score
 
 TWO = RecoverySettings(epochs=2)
 
@@ -56,9 +55,9 @@ def test_the_student_comes_closer_to_its_teacher(teacher, student, data, setting
 def test_without_labels(teacher, student, data):
     unlabelled = [batch for batch, _ in data]
     _, recovery = ghostify.recover(teacher, student, unlabelled, TWO, validation=unlabelled)
-    assert recovery.recovered["agreement"] >= recovery.converted["agreement"]
-    assert "top1" not in recovery.recovered
-    assert recovery.original == {"agreement": 1.0, "relative_error": 0.0}
+    assert recovery.recovered.merit > recovery.converted.merit
+    assert recovery.recovered.top1 is None
+    assert (recovery.original.agreement, recovery.original.relative_error) == (1, 0)
 
 
 def test_outputs_of_any_structure():
@@ -77,8 +76,8 @@ def test_outputs_of_any_structure():
     shown = torch.randn(32, 3, 8, 8)
     student = ghostify.convert(teacher, shown[:1], ratio=2)
     _, recovery = ghostify.recover(teacher, student, list(shown.split(8)), TWO, validation=[shown])
-    assert recovery.recovered["relative_error"] < recovery.converted["relative_error"]
-    assert "agreement" not in recovery.recovered
+    assert recovery.recovered.relative_error < recovery.converted.relative_error
+    assert recovery.recovered.agreement is None
 
 
 def test_a_detector_learns_from_its_maps():
@@ -87,8 +86,7 @@ def test_a_detector_learns_from_its_maps():
     teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
     shown = [[torch.rand(3, 64, 64)] for _ in range(4)]
     student = ghostify.convert(teacher, shown[0], ratio=2)
-    settings = RecoverySettings(epochs=2, maps=1.0)
-    _, recovery = ghostify.recover(teacher, student, shown, settings)
+    _, recovery = ghostify.recover(teacher, student, shown, TWO)
     first, second = (record["maps"] for record in recovery.history)
     assert second < first
 
@@ -96,11 +94,11 @@ def test_a_detector_learns_from_its_maps():
 def test_the_best_weights_are_kept(teacher, student, data):
     settings = RecoverySettings(epochs=4, rate=1.0, optimizer="sgd")
     recovered, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
-    scores = [recovery.converted, *(record["scores"] for record in recovery.history)]
-    assert recovery.recovered == max(scores, key=rank) != scores[-1]
+    scores = [recovery.converted, *(Score(**record["score"]) for record in recovery.history)]
+    assert recovery.recovered == max(scores, key=lambda score: score.merit) != scores[-1]
     with torch.no_grad():
         right = sum(int((recovered(x).argmax(1) == labels).sum()) for x, labels in data)
-    assert right / 48 == recovery.recovered["top1"]
+    assert right / 48 == recovery.recovered.top1
 
 
 def test_patience_ends_what_gets_no_better(teacher, student, data):

@@ -1,0 +1,257 @@
+"""``ghostify recover``"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import ghostify
+from ghostify import Augmentation, Evaluation, Recovery, RecoverySettings, Standing
+from ghostify.cli import options
+from ghostify.cli.options import Format
+from ghostify.cli.scoring import open_for, remembered_with, tell_skipped
+from ghostify.cli.terminal import is_main_process, note, stage, training_progress
+from ghostify.cli.workflow import original_of, prepare, print_document
+from ghostify.reporting.evaluations import list_evaluation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ghostify.data import Data
+
+
+class Optimizer(StrEnum):
+    """Those of `RecoverySettings`."""
+
+    adamw = "adamw"
+    sgd = "sgd"
+    muon = "muon"
+
+
+class Norms(StrEnum):
+    """Those of `RecoverySettings`."""
+
+    frozen = "frozen"
+    updated = "updated"
+
+
+class Precision(StrEnum):
+    """Those of `RecoverySettings`."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+_OPTIMIZER = Optimizer(RecoverySettings.optimizer)
+_NORMS = Norms(RecoverySettings.norms)
+_PRECISION = Precision(RecoverySettings.precision)
+
+
+def recover(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
+    ],
+    data: options.DataSource,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="Default: 10, or any number with --minutes."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Train so long at most.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", min=1, help="End after so many epochs that are no better."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
+    ] = False,
+    optimizer: Annotated[
+        Optimizer, typer.Option("--optimizer", help="muon takes the fewest steps.")
+    ] = _OPTIMIZER,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Learning rate at its height. Default: its own.")
+    ] = None,
+    local: Annotated[
+        float,
+        typer.Option(
+            "--local", help="Share of the training in which each layer learns its own original."
+        ),
+    ] = RecoverySettings.local,
+    alpha: Annotated[
+        float,
+        typer.Option("--alpha", help="What the labels count, 0 to 1; the rest is the teacher's."),
+    ] = RecoverySettings.alpha,
+    smoothing: Annotated[
+        float, typer.Option("--smoothing", help="Of the labels.")
+    ] = RecoverySettings.smoothing,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Softens the teacher's probabilities.")
+    ] = RecoverySettings.temperature,
+    maps: Annotated[
+        float | None,
+        typer.Option(
+            "--maps",
+            help="What the error of the replaced layers' maps counts. Default: 0 for a classifier, "
+            "else 1.",
+        ),
+    ] = None,
+    norms: Annotated[Norms, typer.Option("--norms", help="Statistics of batch norms.")] = _NORMS,
+    ema: Annotated[
+        float, typer.Option("--ema", help="Decay a step of a running mean of the weights.")
+    ] = RecoverySettings.ema,
+    weight_decay: Annotated[
+        float, typer.Option("--weight-decay", help="Not of norms and biases.")
+    ] = RecoverySettings.weight_decay,
+    warmup: Annotated[
+        float, typer.Option("--warmup", help="Share of the training in which the rate rises.")
+    ] = RecoverySettings.warmup,
+    clip: Annotated[
+        float, typer.Option("--clip", help="Largest norm of the gradient; 0 for any.")
+    ] = RecoverySettings.clip,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="auto: bf16 where a GPU has it.")
+    ] = _PRECISION,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option("--checkpoint-minutes", help="Between checkpoints, beside one an epoch."),
+    ] = RecoverySettings.checkpoint_minutes,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Of the order and the augmentation.")
+    ] = RecoverySettings.seed,
+    crop_scale: Annotated[
+        float,
+        typer.Option("--crop-scale", help="Least share of an image that a random crop takes."),
+    ] = 1.0,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror every second image.")] = False,
+    randaugment: Annotated[
+        int, typer.Option("--randaugment", help="Magnitude of RandAugment, 0 to 30; 0 for none.")
+    ] = 0,
+    mixup: Annotated[float, typer.Option("--mixup", help="Its alpha; 0 for none.")] = 0.0,
+    cutmix: Annotated[float, typer.Option("--cutmix", help="Its alpha; 0 for none.")] = 0.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write the history for TensorBoard.")
+    ] = False,
+    data_root: options.DataRoot = None,
+    batch_size: options.BatchSize = 32,
+    workers: options.Workers = 0,
+    held_out: options.HeldOut = 0.1,
+    no_labels: options.NoLabels = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            "--model",
+            metavar="MODEL",
+            help="The original, where the folder cannot say; one that loads its own weights, or "
+            "with --weights.",
+        ),
+    ] = None,
+    weights: options.Weights = None,
+    pretrained: options.Pretrained = False,
+    input: options.Input = None,
+    model_arg: options.ModelArgs = None,
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Train a converted network back, with its original as teacher, and save it to its folder.
+
+    The original needs its weights: --weights, --pretrained, or a --teacher that loads them. The
+    best weights are kept, and those of before where none is better. Runs on several GPUs by
+    accelerate launch -m ghostify recover.
+
+    Example: ghostify recover resnet50-ghost --data imagenet --pretrained --minutes 20
+    """
+    if weights is None and not pretrained and teacher is None:
+        raise ghostify.GhostifyError(
+            "the teacher needs the original's weights: add --weights, --pretrained or --teacher"
+        )
+    settings = RecoverySettings(
+        epochs=epochs,
+        minutes=minutes,
+        local=local,
+        optimizer=optimizer.value,
+        rate=rate,
+        weight_decay=weight_decay,
+        warmup=warmup,
+        clip=clip,
+        ema=ema,
+        temperature=temperature,
+        alpha=alpha,
+        smoothing=smoothing,
+        maps=maps,
+        norms=norms.value,
+        precision=precision.value,
+        patience=patience,
+        checkpoint_minutes=checkpoint_minutes,
+        seed=seed,
+    )
+    source = original_of(folder, teacher, input, model_arg)
+    subject = prepare(source, weights=weights, pretrained=pretrained)
+    with stage(f"loading {folder}"):
+        ghost = ghostify.load(folder, subject.network)
+    opened = open_for(
+        subject,
+        data,
+        root=data_root,
+        batch_size=batch_size,
+        workers=workers,
+        held_out=held_out,
+        labels=not no_labels,
+        seed=seed,
+        augmentation=Augmentation(crop_scale, flip, randaugment, mixup, cutmix),
+    )
+    work = folder / "recovery"
+    try:
+        with training_progress() as (watch, tell):
+            recovered, recovery = ghostify.recover(
+                subject.network,
+                ghost,
+                opened,
+                settings,
+                example=subject.example,
+                folder=work,
+                resume=resume,
+                tensorboard=tensorboard,
+                progress=watch,
+                on_epoch=tell,
+            )
+    except KeyboardInterrupt:
+        note(f"Stopped. What there is lies in {work}: the same command with --resume goes on.")
+        raise typer.Exit(130) from None
+    if not is_main_process():
+        return
+    tell_skipped(opened)
+    better = recovery.recovered is None or recovery.recovered != recovery.converted
+    if better:
+        with stage(f"saving {folder}"):
+            ghostify.resave(recovered, folder)
+        note(f"Saved to {folder}.")
+    else:
+        note(f"{folder} stays as it was: no epoch scored better. Try more, or another --rate.")
+    if recovery.recovered is not None:
+        networks = {"original": subject.network, "converted": ghost, "recovered": recovered}
+        if not better:
+            networks.pop("recovered")
+        found = _evaluation(recovery, networks, opened, subject.example)
+        print_document(list_evaluation(remembered_with(folder, found), model=source.name), format)
+
+
+def _evaluation(
+    recovery: Recovery, networks: Mapping[str, nn.Module], data: Data, example: Tensor
+) -> Evaluation:
+    """What was scored while training, with what the networks cost."""
+    from ghostify.costs.counting import count
+
+    standings = {}
+    for name, network in networks.items():
+        costs = count(network, example)
+        standings[name] = Standing(
+            getattr(recovery, name), costs.conv_and_linear_macs, costs.params
+        )
+    return Evaluation(data.name, data.held_out, standings)

@@ -1,0 +1,132 @@
+"""``ghostify recover``"""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ghostify.recipe import read_recipe
+
+NET = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
+    )
+    with torch.no_grad():
+        network(torch.randn(32, 3, 16, 16))
+        network[-1].weight.mul_(10)
+    return network
+"""
+
+
+@pytest.fixture
+def out(run, tmp_path):
+    (tmp_path / "classes.py").write_text(NET)
+    for number in range(60):
+        file = tmp_path / "shades" / f"{number % 6}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 60, (16, 16, 3)) + 30 * (number % 6)
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+    result = run("convert", "classes.py:build", "--input", "3x16x16", "--out", "out")
+    assert result.code == 0, result.err
+    return tmp_path / "out"
+
+
+def recover(run, *arguments):
+    return run(
+        "recover", "out", "--data", "shades", "--teacher", "classes.py:build", *arguments,
+        "--input", "3x16x16", "--batch-size", "8",
+    )  # fmt: skip
+
+
+def test_the_table_and_the_artefact(run, out):
+    result = recover(
+        run, "--epochs", "5", "--alpha", "1", "--rate", "0.02", "--held-out", "0.2",
+        "--format", "json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    standings = json.loads(result.out)["standings"]
+    assert list(standings) == ["original", "converted", "recovered"]
+    assert standings["original"]["score"]["agreement"] == 1
+    assert standings["recovered"]["score"]["top1"] is not None
+    assert standings["recovered"]["macs"] == standings["converted"]["macs"]
+    assert standings["recovered"]["macs"] < standings["original"]["macs"]
+    assert "epoch 5, 0:0" in result.err
+    assert "Saved to out" in result.err
+    assert read_recipe(out)["recovery"]["steps"] == 30
+    assert len((out / "recovery" / "history.jsonl").read_text().splitlines()) == 5
+    again = run(
+        "evaluate", "out", "--data", "shades", "--model", "classes.py:build",
+        "--held-out", "0.2", "--input", "3x16x16", "--format", "json",
+    )  # fmt: skip
+    assert again.code == 0, again.err
+    repeated = json.loads(again.out)["standings"]
+    assert repeated["converted"] == standings["converted"]
+    assert repeated["recovered"]["score"]["top1"] == standings["recovered"]["score"]["top1"]
+
+
+def test_without_labels_and_held_out_images(run, out):
+    result = recover(run, "--epochs", "1", "--no-labels", "--held-out", "0")
+    assert (result.code, result.out) == (0, ""), result.err
+    assert read_recipe(out)["recovery"]["recovered"] is None
+
+
+def test_nothing_better_is_nothing_saved(run, out):
+    before = read_recipe(out)
+    result = recover(run, "--epochs", "1", "--rate", "1e-12")
+    assert "stays as it was" in result.err
+    assert read_recipe(out) == before
+    assert "converted" in result.out
+    assert "recovered" not in result.out
+
+
+def test_ctrl_c_says_how_to_go_on(run, out, monkeypatch):
+    import ghostify.recovery.training as training
+
+    step = training.Training._step
+
+    def interrupted(self, *arguments):
+        step(self, *arguments)
+        if self.position.step == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training.Training, "_step", interrupted)
+    result = recover(run, "--epochs", "2")
+    assert result.code == 130
+    assert "--resume goes on" in result.err
+    monkeypatch.undo()
+    monkeypatch.chdir(out.parent)
+    assert "unfinished training" in recover(run, "--epochs", "2").err
+    result = recover(run, "--epochs", "2", "--resume")
+    assert result.code == 0, result.err
+    assert list((out / "recovery").iterdir()) == [out / "recovery" / "history.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "shades"], "add --weights, --pretrained or --teacher"),
+        (["--data", "none", "--teacher", "classes.py:build"], "none"),
+        (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "alpha (=2.0)"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(run, out, arguments, said):
+    result = run("recover", "out", *arguments, "--input", "3x16x16")
+    assert result.code == 1
+    assert said in result.err
+    assert len(result.err.strip().splitlines()) == 1
+
+
+def test_events_for_tensorboard(run, out):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    assert recover(run, "--epochs", "1", "--tensorboard").code == 0
+    assert list((out / "recovery").glob("events*"))
