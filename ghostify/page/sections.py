@@ -222,11 +222,17 @@ def made_by(findings: Findings) -> str:
 
 
 def _cost(label: str, before: float, after: float, unit: str = "") -> Figure:
-    change = f"{before / after:.2f}× fewer" if after else ""
-    return Figure(
-        label, f"{si(before, 4)}{unit}", f"{si(after, 4)}{unit}",
-        change.replace("fewer", "less") if unit else change, after / before if before else None,
-    )  # fmt: skip
+    change = _change(before, after, "less" if unit else "fewer")
+    share = after / before if before else None
+    return Figure(label, f"{si(before, 4)}{unit}", f"{si(after, 4)}{unit}", change, share)
+
+
+def _change(before: float, after: float, word: str) -> str:
+    """``1.83× fewer``, ``1.05× more`` or ``the same``."""
+    if not before or not after:
+        return ""
+    ratio = max(before / after, after / before)
+    return "the same" if ratio < 1.005 else f"{ratio:.2f}× {word if after < before else 'more'}"
 
 
 def _fastest(timing: Timing) -> Iterator[Figure]:
@@ -243,13 +249,13 @@ def _fastest(timing: Timing) -> Iterator[Figure]:
         share = 1 / new.speedup.median
         yield Figure(
             f"Time in {runtime}, batch {old.batch}, {threads}",
-            _ms(old), _ms(new), f"{new.speedup.median:.2f}× as fast", share,
+            milliseconds(old), milliseconds(new), f"{new.speedup.median:.2f}× as fast", share,
         )  # fmt: skip
         if old.memory and new.memory:
             yield Figure(
                 f"Memory at the peak in {runtime}",
                 f"{si(old.memory)}B", f"{si(new.memory)}B",
-                f"{old.memory / new.memory:.2f}× less", new.memory / old.memory,
+                _change(old.memory, new.memory, "less"), new.memory / old.memory,
             )  # fmt: skip
 
 
@@ -264,8 +270,10 @@ def _scores(evaluation: Evaluation) -> Iterator[Figure]:
         yield Figure(label, _percent(top1), _percent(last.top1), change.replace("-", "−"))
 
 
-def _ms(measurement: Measurement) -> str:
-    return f"{1000 * measurement.seconds.median:.3g} ms"
+def milliseconds(measurement: Measurement) -> str:
+    """The median of a run."""
+    number = 1000 * measurement.seconds.median
+    return f"{number:.0f} ms" if number >= 100 else f"{number:.3g} ms"
 
 
 def _tried(name: str, trials: list[Trial], role: str) -> Curve:

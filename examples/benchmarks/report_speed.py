@@ -1,0 +1,79 @@
+"""How long a page takes, and how large it is, by the number of convolutions.
+
+    python examples/benchmarks/report_speed.py [--rounds 5]
+
+The artefacts are recipes without weights, in which every layer has an error and a damage. Wanted: a
+page of 1,000 convolutions in less than 3 s and 2 MB. The processor's seconds are what it takes
+on a machine without other work.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import ghostify
+from ghostify import ConvSite, Decision, Geometry, GhostSpec, Plan, Sensitivity
+from ghostify.measurements import record
+from ghostify.recipe import write_recipe
+from ghostify.spec import Fidelity
+
+SIZES = (50, 200, 1000)
+
+
+def site(place: int) -> ConvSite:
+    """A convolution from 64 to 64 maps of 28x28."""
+    geometry = Geometry(
+        in_channels=64, out_channels=64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1),
+        dilation=(1, 1), groups=1, bias=False, padding_mode="zeros",
+    )  # fmt: skip
+    name = f"stage{place // 50}.blocks.{place}.branch.conv"
+    return ConvSite(name=name, type="Conv2d", geometry=geometry, output=(28, 28), positions=784)
+
+
+def make(folder: Path, size: int) -> Path:
+    """An artefact of that many layers."""
+    folder.mkdir()
+    plan = Plan(tuple(Decision(site(place), ghost=GhostSpec()) for place in range(size)))
+    numbers = {name: 0.01 + place / 1e4 for place, name in enumerate(plan.replaced)}
+    recipe = {
+        "versions": {"ghostify": ghostify.__version__},
+        "model": "net",
+        "source": None,
+        "plan": plan.to_dict(),
+        "fidelity": Fidelity("calibrated", numbers, images=256).to_dict(),
+        "weights": {"file": "model.safetensors", "sha256": "0" * 64},
+    }
+    write_recipe(folder, recipe)
+    damages = {name: {GhostSpec(): number} for name, number in numbers.items()}
+    record(folder, "sensitivity", Sensitivity(damages, "KL (nats)", True).to_dict())
+    return folder
+
+
+def main() -> None:
+    """Print a line for each size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as work:
+        folders = {size: make(Path(work, str(size)), size) for size in SIZES}
+        pages = {size: ghostify.report(folder) for size, folder in folders.items()}
+        times: dict[int, list[float]] = {size: [] for size in SIZES}
+        busy = dict.fromkeys(SIZES, 0.0)
+        for _ in range(rounds):
+            for size, folder in folders.items():
+                begin, own = time.perf_counter(), time.process_time()
+                ghostify.report(folder)
+                times[size].append(time.perf_counter() - begin)
+                busy[size] += (time.process_time() - own) / rounds
+        first = statistics.median(times[SIZES[0]])
+        for size, taken in times.items():
+            median, kilobytes = statistics.median(taken), pages[size].stat().st_size / 1000
+            print(
+                f"{size:5} convolutions {median:6.2f} s {median / first:6.2f}x {kilobytes:7.0f} kB"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Measure the networks of the documentation's gallery, and keep what a page needs of each.
+
+    python examples/gallery/measure.py [resnet50 vgg16_bn efficientnet-lite0]
+
+After ``pip install -e '.[bench,export,report]'``. Writes folders beside this file: the recipe and
+the measurements, without the weights. Takes some minutes a network.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+GALLERY = Path(__file__).parent
+RUNTIMES = ["--runtime", "eager,onnxruntime,openvino", "--seconds", "5"]
+LITE0 = ["--model", "lite0.py:build", "--input", "3x224x224"]
+
+
+def ghostify(*arguments: str, cwd: Path) -> None:
+    """Run a command, and say which."""
+    print("ghostify", *arguments, flush=True)
+    subprocess.run(
+        [sys.executable, "-m", "ghostify", *arguments],
+        cwd=cwd, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def uniform(name: str, folder: str, cwd: Path) -> None:
+    """A network of torchvision at s=2, without weights: what it saves, and how fast it is."""
+    ghostify("convert", name, "--ratio", "2", "--out", folder, cwd=cwd)
+    ghostify("benchmark", folder, *RUNTIMES, cwd=cwd)
+    ghostify("export", folder, "--to", "onnx", cwd=cwd)
+
+
+def calibrated(name: str, folder: str, cwd: Path) -> None:
+    """EfficientNet-Lite0 within a budget, calibrated on crops of photographs."""
+    sys.path.insert(0, str(ROOT / "examples" / "benchmarks"))
+    from accuracy.photographs import _installed, crops
+
+    shutil.copy(Path(__file__).with_name("lite0.py"), cwd)
+    torch.save(crops(192, evaluation=False, size=224, seed=0), cwd / "photographs.pt")
+    shutil.copy(_installed("skimage/data/chelsea.png"), cwd / "cat.png")
+    data = ["--calibration", "photographs.pt"]
+    network = ["lite0.py:build", "--input", "3x224x224"]
+    ghostify("convert", *network, "--budget", "macs=0.75", *data, "--out", folder, cwd=cwd)
+    few = ["--budget", "macs=0.75", "--try", *data, "--images", "64", "--out", "plan.json"]
+    ghostify("plan", folder, *LITE0, *few, cwd=cwd)
+    ghostify("benchmark", folder, *LITE0, *RUNTIMES, cwd=cwd)
+    ghostify("export", folder, *LITE0, "--to", "onnx", cwd=cwd)
+    torch.save(_weights(cwd), cwd / "weights.pt")
+    glimpse = ["--image", "cat.png", "--weights", "weights.pt", "--out", "page.html"]
+    ghostify("report", folder, *LITE0, *glimpse, cwd=cwd)
+
+
+def _weights(cwd: Path) -> dict[str, torch.Tensor]:
+    sys.path.insert(0, str(cwd))
+    from lite0 import build
+
+    return build().state_dict()
+
+
+NETWORKS = {"resnet50": uniform, "vgg16_bn": uniform, "efficientnet-lite0": calibrated}
+
+
+def main() -> None:
+    """Measure the networks that are named, or all of them."""
+    for name in sys.argv[1:] or NETWORKS:
+        with tempfile.TemporaryDirectory() as work:
+            folder = f"{name}-ghost"
+            NETWORKS[name](name, folder, Path(work))
+            made, kept = Path(work, folder), GALLERY / folder
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(made, kept, ignore=shutil.ignore_patterns("*.safetensors", "*.html"))
+
+
+if __name__ == "__main__":
+    main()

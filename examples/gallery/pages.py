@@ -1,0 +1,23 @@
+"""A hook of MkDocs: the pages of the gallery, made while the documentation is built."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+import ghostify
+
+MEASURED = Path(__file__).parent
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add ``gallery/NAME.html`` for each artefact beside this file."""
+    with tempfile.TemporaryDirectory() as work:
+        for recipe in sorted(MEASURED.glob("*/ghostify.json")):
+            page = ghostify.report(recipe.parent, Path(work, "page.html"))
+            name = f"gallery/{recipe.parent.name}.html"
+            files.append(File.generated(config, name, content=page.read_text(encoding="utf-8")))
+    return files
