@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ghostify.page import report
     from ghostify.planning import plan
     from ghostify.recalibration import recalibrate
-    from ghostify.recovery import recover
+    from ghostify.recovery import recover, recover_by_steps
     from ghostify.redundancy import measure_redundancy
     from ghostify.reporting.comparison import compare
     from ghostify.reporting.listing import list_sites
@@ -94,6 +94,7 @@ __all__ = [
     "plan",
     "recalibrate",
     "recover",
+    "recover_by_steps",
     "report",
     "resave",
     "save",
@@ -125,6 +126,7 @@ _HOMES = {
     "report": "page",
     "resave": "artifact",
     "recover": "recovery",
+    "recover_by_steps": "recovery",
     "save": "artifact",
     "search": "trials",
 }
