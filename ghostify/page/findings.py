@@ -20,6 +20,7 @@ from ghostify.spec import (
     GhostifyError,
     ModelSource,
     Plan,
+    Recovery,
     Sensitivity,
     Trial,
 )
@@ -46,6 +47,7 @@ class Findings:
         trials: plans for the original that were tried.
         glimpse: what `look` has seen of one image.
         evaluations: scores, one for each source of images.
+        recovery: how the network was trained back, if it was.
     """
 
     folder: Path
@@ -61,6 +63,7 @@ class Findings:
     trials: tuple[Trial, ...]
     glimpse: dict[str, Any] | None
     evaluations: tuple[Evaluation, ...]
+    recovery: Recovery | None
 
     @classmethod
     def of(cls, folder: str | Path) -> Findings:
@@ -75,6 +78,7 @@ class Findings:
         try:
             plan = Plan.from_dict(recipe["plan"])
             fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
+            recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
             source = recipe["source"] and construct(ModelSource, recipe["source"])
             name = source.name if source else recipe["model"]
             versions = dict(recipe["versions"])
@@ -98,6 +102,7 @@ class Findings:
             trials=tuple(_nouns(folder, "trial", Trial.from_dict)),
             glimpse=glimpses[-1] if glimpses else None,
             evaluations=tuple(_nouns(folder, "evaluation", Evaluation.from_dict)),
+            recovery=recovery,
         )
 
 

@@ -135,7 +135,7 @@ def rows(findings: Findings) -> Iterator[Row]:
 
 def plots(findings: Findings) -> dict[str, Plot]:
     """All charts of points, by a name for their file."""
-    found = {"plans": plans(findings)}
+    found = {"plans": plans(findings), **recovery(findings)}
     return {name: plot for name, plot in found.items() if plot is not None}
 
 
@@ -161,6 +161,31 @@ def plans(findings: Findings) -> Plot | None:
     kept = "images with the same most likely class" if logits else "relative error of the outputs"
     shown = tuple(curve for curve in curves if curve.points)
     return Plot(kept, "MACs of the convolutions", kept, shown, percent=logits)
+
+
+def recovery(findings: Findings) -> dict[str, Plot | None]:
+    """Loss and score of a recovery, epoch by epoch; no score where nothing was held out."""
+    found = findings.recovery
+    if found is None or not found.history:
+        return {}
+    losses = [(float(r["epoch"]), float(r["loss"])) for r in found.history if r.get("loss")]
+    curves = (Curve("this network", tuple(losses), "ghost", line=True),)
+    plots: dict[str, Plot | None] = {
+        "recovery-loss": Plot("Loss", "epoch", "loss", curves) if losses else None
+    }
+    name = next((n for n in ("top1", "agreement") if getattr(found.recovered, n, None)), None)
+    if found.recovered is not None and name is not None:
+        scored = [(float(r["epoch"]), (r.get("score") or {}).get(name)) for r in found.history]
+        points = [(0.0, getattr(found.converted, name, None)), *scored]
+        known = tuple((x, float(y)) for x, y in points if y is not None)
+        last = known[-1][0]
+        top = getattr(found.original, name, None)
+        shown = [Curve("this network", known, "ghost", line=True)]
+        if top is not None:
+            shown.append(Curve("original", ((0.0, top), (last, top)), "original", line=True))
+        said = "Top-1 accuracy" if name == "top1" else "Agreement with the original"
+        plots["recovery-score"] = Plot(said, "epoch", said, tuple(shown), percent=True)
+    return plots
 
 
 def runs(timing: Timing) -> list[Run]:
@@ -191,6 +216,8 @@ def commands(findings: Findings) -> list[tuple[str, str]]:
     return [
         ("How much it keeps on images of yours",
          f"ghostify compare {folder} --data images --weights original.safetensors{own}"),
+        ("Trained back, with the original as teacher",
+         f"ghostify recover {folder} --data images --weights original.safetensors{own}"),
         ("How well it does on labelled images, beside the original",
          f"ghostify evaluate {folder} --data images --weights original.safetensors{own}"),
         ("How fast it is beside the original",

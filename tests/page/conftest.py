@@ -16,6 +16,8 @@ from ghostify.spec import (
     Evaluation,
     Fidelity,
     Geometry,
+    Recovery,
+    RecoverySettings,
     Score,
     Standing,
     Trial,
@@ -92,11 +94,28 @@ def measure_everything(folder, sites, model="net"):
     }, part="onnx")  # fmt: skip
 
 
+def train_back(folder):
+    score = Score(50, top1=0.91)
+    history = [
+        {"epoch": epoch, "loss": 1 / epoch, "score": {"top1": 0.9 + epoch / 200}}
+        for epoch in (1, 2)
+    ]
+    recovery = Recovery(
+        RecoverySettings(), 20, 640, 12.5, "epochs", Score(50, top1=0.92), Score(50, top1=0.9),
+        score, tuple(history),
+    )  # fmt: skip
+    changed_recipe(folder, lambda recipe: recipe.update(recovery=recovery.to_dict()))
+
+
 @pytest.fixture
 def make():
     """What makes artefacts: ``make.site``, ``make.artefact``, ``make.measure``, ``make.change``."""
     return SimpleNamespace(
-        site=site, artefact=write_artefact, measure=measure_everything, change=changed_recipe
+        site=site,
+        artefact=write_artefact,
+        measure=measure_everything,
+        change=changed_recipe,
+        train=train_back,
     )
 
 

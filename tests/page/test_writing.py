@@ -52,6 +52,15 @@ def test_it_asks_for_nothing(measured, read):
         assert not {"src", "srcset", "action", "xlink:href"} & set(attributes)
 
 
+def test_a_recovery(measured, make, read):
+    make.train(measured)
+    page = read(ghostify.report(measured))
+    assert "How it was trained back" in page.headings
+    assert "20 steps on 640 images, in 12 s, with the original as teacher" in page.words
+    circles = [a for tag, a in page.tags if tag == "circle"]
+    assert len(circles) == 2 + 3 + 2 + 3  # losses, scores with that before, original, plans
+
+
 EVIL = "<script>alert('x')</script>\"&amp;"
 
 
