@@ -49,8 +49,6 @@ def calibrated(name: str, folder: str, cwd: Path) -> None:
     data = ["--calibration", "photographs.pt"]
     network = ["lite0.py:build", "--input", "3x224x224"]
     ghostify("convert", *network, "--budget", "macs=0.75", *data, "--out", folder, cwd=cwd)
-    few = ["--budget", "macs=0.75", "--try", *data, "--images", "64", "--out", "plan.json"]
-    ghostify("plan", folder, *LITE0, *few, cwd=cwd)
     ghostify("benchmark", folder, *LITE0, *RUNTIMES, cwd=cwd)
     ghostify("export", folder, *LITE0, "--to", "onnx", cwd=cwd)
     torch.save(_weights(cwd), cwd / "weights.pt")
