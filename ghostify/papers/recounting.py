@@ -8,6 +8,7 @@ from ghostify import zoo
 from ghostify.analysis import analyze
 from ghostify.conversion import convert
 from ghostify.costs.counting import count
+from ghostify.fusion import fuse
 from ghostify.planning import plan
 from ghostify.spec import ModelSource
 from ghostify.spec.paper import PaperRow, PaperTable, Recount
@@ -51,5 +52,7 @@ def _recount(row: PaperRow, table: PaperTable) -> Recount:
             all_eligible=True,
         )
         network = convert(network, example, plan=decisions, init="random", verify=False)
+    if row.fused:
+        network = fuse(network)
     counted = count(network, example)
     return Recount(counted.params, sum(counted.macs.get(name, 0) for name in table.counted))

@@ -86,7 +86,7 @@ def _missing(row: PaperRow, recount: Recount | None) -> str:
 
 
 def _agreement(row: PaperRow, recount: Recount | None) -> str:
-    if recount is None:
+    if recount is None or row.params is row.macs is None:
         return ""
     found = {"params": _agrees(recount.params, row.params), "MACs": _agrees(recount.macs, row.macs)}
     wrong = [name for name, agreed in found.items() if agreed is False]
@@ -105,6 +105,7 @@ def _record(table: PaperTable, row: PaperRow, recount: Recount | None) -> dict[s
         "arguments": row.arguments,
         "ratio": row.ghost and row.ghost.ratio,
         "dw_size": row.ghost and row.ghost.dw_size,
+        "fused": row.fused,
         "params": recount and recount.params,
         "params_printed": row.params,
         "params_agree": recount and _agrees(recount.params, row.params),

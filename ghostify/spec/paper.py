@@ -23,6 +23,7 @@ class PaperRow:
         model: MODEL, as on the command line; None where only the paper's numbers are known.
         arguments: for the model's factory.
         ghost: what its convolutions become; None leaves them.
+        fused: parallel branches are made one convolution each, as for inference.
         note: why the paper's numbers cannot be met, or what else a reader must know.
     """
 
@@ -33,6 +34,7 @@ class PaperRow:
     model: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     ghost: GhostSpec | None = None
+    fused: bool = False
     note: str = ""
 
 

@@ -57,6 +57,12 @@ def test_counts_agree(name, recounted):
             [6_156_908, 8_960_404, 12_392_698],
             [167.05, 269.32, 398.61],
         ),
+        (
+            "imagenet",
+            ["GhostNetV3 1.0x", "GhostNetV3 1.0x, fused"],
+            [8_129_028, 6_147_588],
+            [404.13, 167.05],
+        ),
     ],
 )
 def test_counts(name, networks, params, macs, recounted):

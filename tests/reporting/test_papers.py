@@ -24,6 +24,7 @@ ROWS = [
     row("neither", params="7.6M", macs="157M"),
     row("only one is printed", params=None, macs="157M"),
     row("absent", None, model="timm:resnet50"),
+    row("nothing is printed", params=None, macs=None),
 ]
 
 
@@ -56,7 +57,7 @@ def test_ours_stand_beside_what_is_printed(document):
 
 def test_agreement_and_footnotes(document):
     assert [row[5] for row in document.tables[0].rows] == [
-        "yes", "", "not params [2]", "not MACs [2]", "no", "not MACs", "[3]",
+        "yes", "", "not params [2]", "not MACs [2]", "no", "not MACs", "[3]", "",
     ]  # fmt: skip
     assert document.notes[-3:] == (
         "[1] Counted so.",
