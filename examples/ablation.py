@@ -294,6 +294,24 @@ def table(found: list[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def mark(
+    axes: Any, key: tuple[float | None, int | None], point: tuple[float, float], *, below: bool
+) -> None:
+    """A mean's s above it on the left, or its d below it on the right, clear of the lines."""
+    from matplotlib.patheffects import withStroke
+
+    ratio, size = key
+    text = "dense" if ratio is None else f"d={size}" if below else f"s={ratio:g}"
+    axes.annotate(
+        text,
+        point,
+        xytext=(6, -13) if below else (-6, 6),
+        textcoords="offset points",
+        horizontalalignment="left" if below else "right",
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+    )
+
+
 def plot(found: list[Run], settings: Settings, file: Path) -> None:
     """Accuracy over MACs: a dot for each run, a line through the means."""
     from matplotlib.figure import Figure
@@ -314,15 +332,12 @@ def plot(found: list[Run], settings: Settings, file: Path) -> None:
             shares = [100 * run.accuracy for run in groups[key]]
             axes.scatter([macs] * len(shares), shares, s=12, color=f"C{place}", alpha=0.5)
             if place == 0 or key[1] != 3:
-                text = (
-                    "dense" if key[0] is None else f"s={key[0]:g}" if not place else f"d={key[1]}"
-                )
-                axes.annotate(text, (macs, mean), xytext=(4, 5), textcoords="offset points")
+                mark(axes, key, (macs, mean), below=place == 1)
     axes.set_xlabel("MACs of convolutions and linear layers, millions")
     axes.set_ylabel("top-1 accuracy, %")
     axes.set_title(
         f"{settings.model}, width {settings.width:g}, {settings.data} at {settings.size} pixels, "
-        f"{settings.epochs} epochs"
+        f"{settings.epochs} epochs, {len({run.seed for run in found})} seeds"
     )
     axes.margins(0.1)
     axes.grid(alpha=0.3)
