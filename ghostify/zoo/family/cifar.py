@@ -9,6 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghostify.layers.widths import check_width
 from ghostify.spec import GhostifyError
 
 _VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -137,6 +138,7 @@ def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 def _scaled(channels: int, width: float) -> int:
+    check_width(width)
     scaled = round(channels * width)
     if scaled < 1:
         raise GhostifyError(f"width (={width}) leaves nothing of {channels} channels")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from ghostify.layers import GhostBottleneck
 from ghostify.zoo.family.network import GhostNet
-from ghostify.zoo.family.settings import Block
 
 
 def ghostnet(
@@ -27,10 +24,10 @@ def ghostnet(
         GhostifyError: if a number is out of range.
     """
     return GhostNet(
-        _bottleneck, width, num_classes=num_classes, in_channels=in_channels, dropout=dropout
+        GhostBottleneck,
+        width,
+        attend=False,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
     )
-
-
-def _bottleneck(index: int, in_channels: int, block: Block) -> nn.Module:
-    kernel_size, hidden, out, excite, stride = block
-    return GhostBottleneck(in_channels, hidden, out, kernel_size, stride, excite=excite)

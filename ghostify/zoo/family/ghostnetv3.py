@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from ghostify.layers import BranchedBottleneck
 from ghostify.zoo.family.network import GhostNet
-from ghostify.zoo.family.settings import UNATTENDED, Block
 
 
 def ghostnetv3(
@@ -28,13 +25,10 @@ def ghostnetv3(
         GhostifyError: if a number is out of range.
     """
     return GhostNet(
-        _bottleneck, width, num_classes=num_classes, in_channels=in_channels, dropout=dropout
-    )
-
-
-def _bottleneck(index: int, in_channels: int, block: Block) -> nn.Module:
-    kernel_size, hidden, out, excite, stride = block
-    attend = index >= UNATTENDED
-    return BranchedBottleneck(
-        in_channels, hidden, out, kernel_size, stride, excite=excite, attend=attend
+        BranchedBottleneck,
+        width,
+        attend=True,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
     )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 
 from torch import Tensor, nn
 
 from ghostify.layers.norm import ConvNorm
-from ghostify.layers.widths import make_divisible
+from ghostify.layers.widths import check_width, make_divisible
 from ghostify.spec import GhostifyError
-from ghostify.zoo.family.settings import HEAD, IMAGES, LAST, STAGES, STEM, Block
-
-MakeBottleneck = Callable[[int, int, Block], nn.Module]
-"""Makes the bottleneck of this index, for this many input channels, with these settings."""
+from ghostify.zoo.family.settings import HEAD, IMAGES, LAST, STAGES, STEM, UNATTENDED
 
 
 class GhostNet(nn.Module):
@@ -22,7 +18,8 @@ class GhostNet(nn.Module):
     State dicts have the names of the authors' code and of timm's.
 
     Args:
-        make_bottleneck: makes the bottlenecks.
+        bottleneck: of which class; called as `GhostBottleneck` is.
+        attend: whether all bottlenecks but the first two have attention.
         width: what all widths of the paper are multiplied by, and made divisible by 4.
         num_classes: outputs; with 0, the features before the classifier.
         in_channels: of the images.
@@ -40,9 +37,10 @@ class GhostNet(nn.Module):
 
     def __init__(
         self,
-        make_bottleneck: MakeBottleneck,
+        bottleneck: Callable[..., nn.Module],
         width: float,
         *,
+        attend: bool,
         num_classes: int,
         in_channels: int,
         dropout: float,
@@ -59,9 +57,14 @@ class GhostNet(nn.Module):
         for settings in STAGES:
             stage = nn.Sequential()
             for block in settings:
-                scaled = block.scaled(width)
-                stage.append(make_bottleneck(index, channels, scaled))
-                channels = scaled.out
+                kernel_size, hidden, out, excite, stride = block.scaled(width)
+                attended = attend and index >= UNATTENDED
+                stage.append(
+                    bottleneck(
+                        channels, hidden, out, kernel_size, stride, excite=excite, attend=attended
+                    )
+                )
+                channels = out
                 index += 1
             stages.append(stage)
         last = make_divisible(LAST * width)
@@ -80,8 +83,7 @@ class GhostNet(nn.Module):
 
 
 def _check(width: float, num_classes: int, in_channels: int, dropout: float) -> None:
-    if not (isfinite(width) and width > 0):
-        raise GhostifyError(f"width (={width}) must be above 0")
+    check_width(width)
     if num_classes < 0:
         raise GhostifyError(f"num_classes (={num_classes}) must not be negative")
     if in_channels < 1:
