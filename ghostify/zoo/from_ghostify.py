@@ -57,8 +57,12 @@ def make(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
     """A network without weights unless asked; timm downloads the published ones.
 
     Raises:
-        GhostifyError: if none are published, or timm is not installed.
+        GhostifyError: if none are published, or timm is not installed, or a width is given to a
+            network that has one in its name.
     """
+    family = name.rpartition("_")[0]
+    if "width" in arguments and family in NETWORKS:
+        raise GhostifyError(f"its name says its width; ghostify:{family} takes any")
     model = NETWORKS[name](**arguments)
     if pretrained:
         model.load_state_dict(_published(name, arguments))

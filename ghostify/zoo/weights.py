@@ -98,7 +98,9 @@ def _read(path: Path) -> Any:
         ) from error
     except FileNotFoundError:
         raise
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except KeyError as error:  # of torch's unpickler, which met a byte that it does not know
+        raise GhostifyError(f"{path} is not a checkpoint") from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise GhostifyError(f"{path} is not a checkpoint: {first_line(error)}") from error
 
 

@@ -26,6 +26,13 @@ def test_a_number_out_of_range():
         zoo.build(ModelSource("ghostify:ghostnet", {"width": -1}))
 
 
+@pytest.mark.parametrize("name", ["ghostnetv2_130", "retinanet_ghostnet_110"])
+def test_a_width_beside_that_of_the_name(name):
+    family = name.rpartition("_")[0]
+    with pytest.raises(GhostifyError, match=f"its name says its width; ghostify:{family} takes"):
+        zoo.build(ModelSource(f"ghostify:{name}", {"width": 1.0}))
+
+
 def test_published_weights_come_from_timm(monkeypatch):
     timm = pytest.importorskip("timm", reason="timm is an extra")
     create, made = timm.create_model, []

@@ -81,7 +81,7 @@ def test_code_in_a_checkpoint_is_refused(net, state, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"hello", b"\x80\x02"])
 def test_other_files(net, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(GhostifyError, match=name):
