@@ -47,13 +47,13 @@ class Tally:
             GhostifyError: if there is a label beyond the classes.
         """
         own = dict.fromkeys(_NAMES, 0.0) | {"images": float(images)}
-        outputs = _numbers(found)
+        outputs = numbers(found)
         first = outputs[0] if outputs else torch.empty(0)
-        if _are_logits(first):
+        if is_logits(first):
             self.classes = first.shape[1]
             own |= _against_labels(first, labels)
         if expected is not None:
-            own |= _against_teacher(outputs, _numbers(expected))
+            own |= _against_teacher(outputs, numbers(expected))
         self.totals += torch.tensor([own[name] for name in _NAMES], dtype=torch.float64)
 
     def score(self, summed: Callable[[Tensor], Tensor] = lambda totals: totals) -> Score:
@@ -76,12 +76,14 @@ class Tally:
         )
 
 
-def _numbers(output: Any) -> list[Tensor]:
+def numbers(output: Any) -> list[Tensor]:
+    """The floating-point tensors of an output of any structure, in its order."""
     leaves = tree_leaves(output)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
-def _are_logits(output: Tensor) -> bool:
+def is_logits(output: Tensor) -> bool:
+    """Whether a tensor is ``(B, classes)``."""
     return output.dim() == 2 and output.shape[1] > 1
 
 
@@ -115,7 +117,7 @@ def _against_teacher(outputs: list[Tensor], expected: list[Tensor]) -> dict[str,
             own["wrong"] += float((wanted - given)[known].double().square().sum())
             own["square"] += float(wanted[known].double().square().sum())
     first, second = (found[0] if found else torch.empty(0) for found in (expected, outputs))
-    if _are_logits(first) and first.shape == second.shape:
+    if is_logits(first) and first.shape == second.shape:
         log_p, log_q = first.double().log_softmax(1), second.double().log_softmax(1)
         possible = log_p.exp() > 0
         own["compared"] = float(len(first))

@@ -1,6 +1,6 @@
 import torch
 
-from ghostify.tally import Tally
+from ghostify.tally import Tally, numbers
 
 LOGITS = torch.tensor([[2.0, 1.0], [1.0, 2.0], [3.0, 0.0]])
 LABELS = torch.tensor([0, 0, 0])
@@ -19,3 +19,8 @@ def test_labels_on_some_batches_say_nothing_of_all():
     tally.add(LOGITS, LABELS, None, 3)
     tally.add(LOGITS, None, None, 3)
     assert (tally.score().images, tally.score().top1) == (6, None)
+
+
+def test_numbers_are_found_in_any_structure():
+    output = [{"boxes": torch.zeros(2, 4), "labels": torch.zeros(2, dtype=torch.long)}, None]
+    assert [tuple(tensor.shape) for tensor in numbers(output)] == [(2, 4)]

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import ghostify
-from ghostify import Augmentation, Evaluation, Recovery, RecoverySettings, Standing
+from ghostify import (
+    Augmentation,
+    Evaluation,
+    GhostifyError,
+    Plan,
+    Recovery,
+    RecoverySettings,
+    Score,
+    Sensitivity,
+    Standing,
+)
 from ghostify.cli import options
 from ghostify.cli.options import Format
-from ghostify.cli.scoring import open_for, remembered_with, tell_skipped
-from ghostify.cli.terminal import is_main_process, note, stage, training_progress
+from ghostify.cli.scoring import device_named, open_for, remembered_with, tell_skipped
+from ghostify.cli.terminal import batch_progress, is_main_process, note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
+from ghostify.measurements import recorded
 from ghostify.reporting.evaluations import list_evaluation
 
 if TYPE_CHECKING:
@@ -69,6 +81,15 @@ def recover(
         int | None,
         typer.Option("--patience", min=1, help="End after so many epochs that are no better."),
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=2,
+            help="Convert the original anew in so many steps, the least sensitive layers first, "
+            "each trained before the next, for --epochs and --minutes of its own.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
     ] = False,
@@ -118,6 +139,13 @@ def recover(
     precision: Annotated[
         Precision, typer.Option("--precision", help="auto: bf16 where a GPU has it.")
     ] = _PRECISION,
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="By torch.compile, end to end; not with --maps. Pays on long trainings.",
+        ),
+    ] = False,
     checkpoint_minutes: Annotated[
         float,
         typer.Option("--checkpoint-minutes", help="Between checkpoints, beside one an epoch."),
@@ -168,7 +196,7 @@ def recover(
     Example: ghostify recover resnet50-ghost --data imagenet --pretrained --minutes 20
     """
     if weights is None and not pretrained and teacher is None:
-        raise ghostify.GhostifyError(
+        raise GhostifyError(
             "the teacher needs the original's weights: add --weights, --pretrained or --teacher"
         )
     settings = RecoverySettings(
@@ -187,10 +215,13 @@ def recover(
         maps=maps,
         norms=norms.value,
         precision=precision.value,
+        compile=compile,
         patience=patience,
         checkpoint_minutes=checkpoint_minutes,
         seed=seed,
     )
+    work = folder / "recovery"
+    _check_kind(work, steps)
     source = original_of(folder, teacher, input, model_arg)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
@@ -206,40 +237,102 @@ def recover(
         seed=seed,
         augmentation=Augmentation(crop_scale, flip, randaugment, mixup, cutmix),
     )
-    work = folder / "recovery"
     try:
-        with training_progress() as (watch, tell):
-            recovered, recovery = ghostify.recover(
-                subject.network,
-                ghost,
-                opened,
-                settings,
-                example=subject.example,
-                folder=work,
-                resume=resume,
-                tensorboard=tensorboard,
-                progress=watch,
-                on_epoch=tell,
-            )
+        with training_progress() as (converting, watch, tell):
+            common: dict[str, Any] = {
+                "folder": work,
+                "resume": resume,
+                "tensorboard": tensorboard,
+                "progress": watch,
+                "on_epoch": tell,
+            }
+            network, example, plan = subject.network, subject.example, Plan.of(ghost)
+            if steps is None:
+                recovered, recovery = ghostify.recover(
+                    network, ghost, opened, settings, example=example, **common
+                )
+            else:
+                recovered, recovery = ghostify.recover_by_steps(
+                    network,
+                    example,
+                    plan,
+                    opened,
+                    settings,
+                    steps=steps,
+                    sensitivity=_sensitivity(folder, plan),
+                    converting=converting,
+                    **common,
+                )
     except KeyboardInterrupt:
-        note(f"Stopped. What there is lies in {work}: the same command with --resume goes on.")
+        note(_how_to_go_on(work))
         raise typer.Exit(130) from None
     if not is_main_process():
         return
+    from ghostify.recovery.checkpoints import remove_checkpoints
+
     tell_skipped(opened)
-    better = recovery.recovered is None or recovery.recovered != recovery.converted
+    if steps is not None and recovery.recovered is not None:  # beside what the folder has
+        recovery = replace(recovery, converted=_score(ghost, opened, network))
+        recovery.attach(recovered)
+    better = _is_better(recovery)
     if better:
         with stage(f"saving {folder}"):
             ghostify.resave(recovered, folder)
         note(f"Saved to {folder}.")
     else:
         note(f"{folder} stays as it was: no epoch scored better. Try more, or another --rate.")
+    remove_checkpoints(work)
     if recovery.recovered is not None:
-        networks = {"original": subject.network, "converted": ghost, "recovered": recovered}
+        networks = {"original": network, "converted": ghost, "recovered": recovered}
         if not better:
             networks.pop("recovered")
-        found = _evaluation(recovery, networks, opened, subject.example)
+        found = _evaluation(recovery, networks, opened, example)
         print_document(list_evaluation(remembered_with(folder, found), model=source.name), format)
+
+
+def _is_better(recovery: Recovery) -> bool:
+    """Whether what was learnt is to be saved; without images held out it is."""
+    before, after = recovery.converted, recovery.recovered
+    return before is None or after is None or after.merit > before.merit
+
+
+def _sensitivity(folder: Path, plan: Plan) -> Sensitivity | None:
+    """What the artefact remembers of single layers, if that is all that the plan wants to know."""
+    for data in recorded(folder, "sensitivity"):
+        found = Sensitivity.from_dict(data)
+        if all(ghost in found.damages.get(name, {}) for name, ghost in plan.replaced.items()):
+            return found
+    return None
+
+
+def _check_kind(work: Path, steps: int | None) -> None:
+    """That an unfinished training is of the kind that is asked for."""
+    from ghostify.recovery.checkpoints import has_checkpoint
+
+    if steps is None and any(map(has_checkpoint, work.glob("step-*"))):
+        raise GhostifyError(f"{work} has a training in steps: add --steps, or remove the folder")
+    if steps is not None and has_checkpoint(work):
+        raise GhostifyError(f"{work} has a training without steps: drop --steps, or remove it")
+
+
+def _how_to_go_on(work: Path) -> str:
+    from ghostify.recovery.checkpoints import has_checkpoint
+
+    if any(map(has_checkpoint, [work, *work.glob("step-*")])):
+        return f"Stopped. What there is lies in {work}: the same command with --resume goes on."
+    return "Stopped before anything was learnt."
+
+
+def _score(ghost: nn.Module, data: Data, teacher: nn.Module) -> Score:
+    """That of the network that the folder has, beside the original."""
+    device = device_named(None)
+    with batch_progress("evaluating converted") as progress:
+        score = ghostify.evaluate(
+            ghost.to(device), data, teacher=teacher.to(device), progress=progress
+        )
+    for network in (ghost, teacher):
+        network.cpu()
+    return score
 
 
 def _evaluation(

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @contextmanager
 def stage(doing: str) -> Iterator[None]:
     """Show what is being done, on stderr, while it lasts; nothing where that is no terminal."""
-    console = Console(file=sys.stderr)  # the stream of now, whatever is redirected meanwhile
+    quiet = not is_main_process()
+    console = Console(file=sys.stderr, quiet=quiet)  # the stream of now, if it is redirected
     with console.status(f"{escape(doing)} ..."):
         yield
 
@@ -55,13 +56,21 @@ def layer_progress(doing: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def training_progress() -> Iterator[tuple[Callable[[Moment], None], Callable[[Any], None]]]:
-    """A bar on stderr with loss, score, speed and time left, and a line for each epoch."""
+def training_progress() -> Iterator[
+    tuple[Progress, Callable[[Moment], None], Callable[[Any], None]]
+]:
+    """A bar on stderr with loss, score, speed and time left, and a line for each epoch.
+
+    Yields what is to be told of a layer that is converted, of a moment and of an epoch.
+    """
     console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not is_main_process())
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
     bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
     with bar:
         task = bar.add_task("recovering", total=1.0)
+
+        def convert(name: str, done: int, total: int, residual: float | None) -> None:
+            bar.update(task, description=escape(f"converting {name}, {done} of {total}"))
 
         def watch(moment: Moment) -> None:
             score = "" if moment.score is None else f", top-1 {moment.score:.1%}"
@@ -78,13 +87,14 @@ def training_progress() -> Iterator[tuple[Callable[[Moment], None], Callable[[An
                 for name, heading, form in _SCORES
                 if score.get(name) is not None
             ]
+            part = f"step {record['part']}, " if "part" in record else ""
             text = (
-                f"epoch {record['epoch']}, {_clock(record['seconds'])}: "
+                f"{part}epoch {record['epoch']}, {_clock(record['seconds'])}: "
                 f"loss {record['loss']:.4g}{'; held out: ' if shown else ''}{', '.join(shown)}"
             )
             console.print(escape(text))
 
-        yield watch, tell
+        yield convert, watch, tell
 
 
 _SCORES = (
@@ -122,14 +132,16 @@ def batch_progress(doing: str) -> Iterator[Watch]:
 
 
 def note(text: str) -> None:
-    """A remark beside the output, on stderr."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text))
+    """A remark beside the output, on stderr, by the main process."""
+    if is_main_process():
+        Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text))
 
 
 def fail(text: str) -> NoReturn:
     """End with one line of explanation on stderr and exit code 1."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"[bold red]error:[/] {escape(text)}")
+    where = "" if is_main_process() else f" process {os.environ['RANK']}:"
+    console.print(f"[bold red]error:[/]{where} {escape(text)}")
     sys.exit(1)
 
 

@@ -30,6 +30,11 @@ class Checkpoint:
     position: dict[str, Any]
     tensors: dict[str, Any]
 
+    @property
+    def finished(self) -> bool:
+        """Whether the training had ended."""
+        return bool(self.position["ended"])
+
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Keep it in ``folder``; the one before is there until this one is whole.
@@ -69,9 +74,14 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     return Checkpoint(position, tensors)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is one to go on from."""
+    return bool(_all(folder))
+
+
 def remove_checkpoints(folder: Path) -> None:
-    """Those of a training that has ended."""
-    for path in _all(folder):
+    """Those of a training that has ended, and of its steps."""
+    for path in [*_all(folder), *folder.glob(f"*/{_PREFIX}*")]:
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ghostify.recovery.feed import Batch
-from ghostify.recovery.losses import numbers
 from ghostify.spec import RecoverySettings, split_example
+from ghostify.tally import numbers
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader
 
 from ghostify.data import set_epoch, split_labels
@@ -120,11 +120,6 @@ class Feed:
         if self._settings.channels_last and tensor.dim() == 4:
             return tensor.contiguous(memory_format=torch.channels_last)
         return tensor
-
-
-def size_of(inputs: Example) -> int:
-    """Images in a batch: the length of its first tensor."""
-    return next((len(leaf) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), 1)
 
 
 def _part_of(data: Any, accelerator: Accelerator, even: bool) -> Any:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves
+
+from ghostify.tally import is_logits
 
 _FLAT, _TINY = 1e-4, 1e-12
 """The least that a variance is taken for: of the mean square, and in all."""
 
 
-def numbers(output: Any) -> list[Tensor]:
-    """The floating-point tensors of an output of any structure, in its order."""
-    leaves = tree_leaves(output)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-
-
 def are_logits(outputs: Sequence[Tensor]) -> bool:
     """Whether an output is one tensor ``(B, classes)``."""
-    return len(outputs) == 1 and outputs[0].dim() == 2 and outputs[0].shape[1] > 1
+    return len(outputs) == 1 and is_logits(outputs[0])
 
 
 def divergence(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:

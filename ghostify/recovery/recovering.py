@@ -12,7 +12,7 @@ from torch import nn
 
 from ghostify.data import Data
 from ghostify.recovery.accelerator import accelerated
-from ghostify.recovery.checkpoints import read_checkpoint, remove_checkpoints
+from ghostify.recovery.checkpoints import read_checkpoint
 from ghostify.recovery.feed import Feed
 from ghostify.recovery.schedule import Budget
 from ghostify.recovery.training import Moment, Tell, Training, Watch
@@ -64,7 +64,8 @@ def recover(
             kept, and without, the last ones. Default: those of a `Data`.
         example: an input to see the network's layers by; by default the data's first image.
         folder: for checkpoints, at every epoch and every ``checkpoint_minutes``, and
-            ``history.jsonl``. Without, nothing is written.
+            ``history.jsonl``. Without, nothing is written. The last checkpoint stays, so that what
+            was learnt is there until it has been saved: resumed, it gives the result at once.
         tensorboard: also write the history for TensorBoard there.
         resume: go on from the checkpoint in ``folder``, if there is one.
         progress: called some times a second with the `Moment`.
@@ -89,7 +90,9 @@ def recover(
     folder = None if folder is None else Path(folder)
     found = None if folder is None else read_checkpoint(folder)
     if found is not None and not resume:
-        raise GhostifyError(f"{folder} has an unfinished training: resume it, or remove the folder")
+        if not found.finished:
+            raise unfinished(folder)
+        found = None
     with accelerated(settings) as accelerator:
         feed = Feed(data, accelerator, settings)
         training = Training(
@@ -107,11 +110,14 @@ def recover(
         if found is not None:
             training.resume(found)
         recovery = training.run(progress, on_epoch)
-        if folder is not None and accelerator.is_main_process:
-            remove_checkpoints(folder)
     recovered = _handed_over(training, student)
     recovery.attach(recovered)
     return recovered, recovery
+
+
+def unfinished(folder: Path | None) -> GhostifyError:
+    """What to say of a training that a new one would do away with."""
+    return GhostifyError(f"{folder} has an unfinished training: resume it, or remove the folder")
 
 
 def _placed(model: Model, device: torch.device, settings: RecoverySettings) -> Model:

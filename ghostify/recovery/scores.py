@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from ghostify.recovery.feed import Batch, size_of
+from ghostify.calibration import images_in
+from ghostify.recovery.feed import Batch
 from ghostify.spec import Score, split_example
 from ghostify.tally import Tally
 
@@ -28,5 +29,5 @@ def score(
     for inputs, labels in batches:
         args, kwargs = split_example(inputs)
         expected, found = teacher(*args, **kwargs), model(*args, **kwargs)
-        tally.add(found, labels, expected, size_of(inputs))
+        tally.add(found, labels, expected, images_in(inputs))
     return tally.score(summed)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ghostify.recovery.losses import are_logits, divergence, numbers, relative_errors, scale_of
+from ghostify.recovery.losses import are_logits, divergence, relative_errors, scale_of
 from ghostify.recovery.maps import Calls, watched
 from ghostify.spec import Example, GhostifyError, RecoverySettings, split_example
+from ghostify.tally import numbers
 
 
 class Stage(nn.Module):

@@ -15,9 +15,10 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.calibration import images_in
 from ghostify.recovery.checkpoints import Checkpoint, write_checkpoint
 from ghostify.recovery.diagnosis import likely_cause
-from ghostify.recovery.feed import Batch, Feed, size_of
+from ghostify.recovery.feed import Batch, Feed
 from ghostify.recovery.history import History
 from ghostify.recovery.interruption import interruptions
 from ghostify.recovery.maps import matched_places
@@ -25,7 +26,7 @@ from ghostify.recovery.optimizers import make_optimizers, set_rate
 from ghostify.recovery.randomness import generator_states, set_generator_states
 from ghostify.recovery.schedule import Budget, rate_at, stage_at
 from ghostify.recovery.scores import score
-from ghostify.recovery.stages import STAGES, measure_scales
+from ghostify.recovery.stages import STAGES, EndToEnd, measure_scales
 from ghostify.spec import Example, GhostifyError, Recovery, RecoverySettings, Score
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Position:
         stage: whose optimizers there are.
         stale: epochs since the best one.
         sums: of what the steps of this epoch gave, and their number.
+        ended: by what, when it has; see `Recovery`.
         scales: what errors are divided by.
         original, converted, recovered: scores of the teacher, of the student before, and of the
             best weights.
@@ -89,6 +91,7 @@ class Position:
     seconds: float = 0.0
     stage: str = ""
     stale: int = 0
+    ended: str = ""
     sums: dict[str, float] = field(default_factory=dict)
     scales: dict[str, list[float]] = field(default_factory=dict)
     original: dict[str, Any] | None = None
@@ -169,6 +172,11 @@ class Training:
         self.places = matched_places(self.teacher, self.student, example)
         self.position.scales, logits = measure_scales(self.teacher, self.places, inputs)
         if self.settings.maps is None:
+            if self.settings.compile and not logits:
+                raise GhostifyError(
+                    "outputs that are no logits are learnt with the maps, at which compiled "
+                    "networks cannot be looked into: leave compile out, or give maps=0"
+                )
             self.settings = replace(self.settings, maps=0.0 if logits else 1.0)
         self.position.original = self.score(self.teacher)
         self.position.converted = self.position.recovered = self.score(self.student)
@@ -183,25 +191,28 @@ class Training:
             OSError: if a checkpoint cannot be written; the one before stays.
         """
         history = History(self.folder, self.position.records, tensorboard=self.tensorboard)
+        position = self.position
+        position.ended = self._ended()
         with interruptions() as asked:
-            while not (ended := self._ended()):
+            while not position.ended:
                 self._train_epoch(watch, asked)
                 record = self._end_epoch()
                 history.add(record)
                 tell(record)
+                position.ended = self._ended()
                 self.write()
-                if asked() and not self._ended():
+                if self._tick(asked) and not position.ended:
                     raise KeyboardInterrupt
-        return self._outcome(ended)
+        return self._outcome()
 
-    def _outcome(self, ended: str) -> Recovery:
+    def _outcome(self) -> Recovery:
         position = self.position
         return Recovery(
             settings=self.settings,
             steps=position.step,
             images=position.images * self.accelerator.num_processes,
             seconds=position.seconds,
-            ended=ended,
+            ended=position.ended,
             original=_score_of(position.original),
             converted=_score_of(position.converted),
             recovered=_score_of(position.recovered),
@@ -225,17 +236,19 @@ class Training:
             if self._spent() >= 1:
                 break
             position.batch += 1
-            if self.settings.norms == "updated" and size_of(inputs) == 1:
+            if self.settings.norms == "updated" and images_in(inputs) == 1:
                 continue  # the variance of one image's maps may be nought
             self._step(inputs, labels)
-            self._tick()
+            asked_to_end = self._tick(asked, waiting=self._waiting())
             if position.seconds - shown >= _SHOW_EVERY:
                 shown = position.seconds
                 watch(self._moment(position.images - images, position.seconds - began))
-            if asked() or self._clock - self._saved > 60 * self.settings.checkpoint_minutes:
+            since = time.perf_counter() - self._saved
+            if asked_to_end or since > 60 * self.settings.checkpoint_minutes:
                 self.write()
-                if asked():
-                    raise KeyboardInterrupt
+            if asked_to_end:
+                raise KeyboardInterrupt
+        self._tick(asked)
         if not position.batch:
             raise GhostifyError("the data is empty, or can be gone through only once")
 
@@ -260,7 +273,7 @@ class Training:
             value = value.detach().float()
             self._sums[part] = self._sums[part] + value if part in self._sums else value
         position.step += 1
-        position.images += size_of(inputs)
+        position.images += images_in(inputs)
 
     def _enter(self, name: str) -> None:
         """Begin with a stage: what it trains, and with which optimizers."""
@@ -276,11 +289,13 @@ class Training:
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
             self._stage, *self.optimizers = self.accelerator.prepare(stage, *optimizers)
         self.student.train(self.settings.norms == "updated")
+        if self.settings.compile and name == EndToEnd.name:
+            for network in (self.teacher, self.student):
+                network.compile()
         self.position.stage = name
 
     def _look_at(self, loss: Tensor, batch: Batch) -> None:
-        waiting = loss.device.type != "cpu" and self.position.step % _LOOK_EVERY
-        if not waiting and not bool(loss.isfinite()):
+        if not self._waiting() and not bool(loss.isfinite()):
             cause = likely_cause(self.teacher, batch, self.settings)
             kept = f"; what there was at step {self._written} is in {self.folder}"
             raise GhostifyError(
@@ -324,22 +339,32 @@ class Training:
 
     def _spent(self) -> float:
         """The share of the budget that is spent; the same in all processes."""
-        seconds = self.position.seconds
-        if self.budget.seconds and self.accelerator.num_processes > 1:
-            from accelerate.utils import broadcast
+        return self.budget.spent(self.position.step, self.position.seconds)
 
-            seconds = float(broadcast(torch.tensor(seconds, device=self.accelerator.device)))
-            self.position.seconds = seconds
-        return self.budget.spent(self.position.step, seconds)
+    def _waiting(self) -> bool:
+        """Whether a look at what a device has computed would hold it up too often."""
+        return self.accelerator.device.type != "cpu" and self.position.step % _LOOK_EVERY > 0
 
-    def _tick(self) -> None:
+    def _tick(self, asked: Callable[[], bool], *, waiting: bool = False) -> bool:
+        """Bring the clock forward, and hear whether any process was asked to end.
+
+        All processes go by the clock of the main one; several wait for a later look.
+        """
+        alone = self.accelerator.num_processes == 1
+        if waiting and not alone:
+            return False
         now = time.perf_counter()
-        self.position.seconds += now - self._clock
+        passed, heard = now - self._clock, asked()
         self._clock = now
+        if not alone:
+            own = [passed * self.accelerator.is_main_process, float(heard)]
+            passed, heard = self._summed(torch.tensor(own, dtype=torch.float64)).tolist()
+        self.position.seconds += passed
+        return bool(heard)
 
     def _moment(self, images: int, seconds: float) -> Moment:
         steps = float(self._sums["steps"])
-        spent = self.budget.spent(self.position.step, self.position.seconds)
+        spent = self._spent()
         score = self._sums.get("top1")
         return Moment(
             stage=self.position.stage,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -46,6 +46,8 @@ class RecoverySettings:
             and shifts alone; ``updated`` trains the network in training mode.
         precision: of the arithmetic; ``auto`` is bf16 where a GPU has it, else fp32.
         channels_last: the memory format of maps.
+        compile: both networks by torch.compile, end to end; not while maps are compared, for
+            which one looks into the networks.
         patience: end after so many epochs without a better validation score.
         checkpoint_minutes: between checkpoints, of which every epoch has one too.
         seed: of the order of the data and of what is random.
@@ -71,6 +73,7 @@ class RecoverySettings:
     norms: str = "frozen"
     precision: str = "auto"
     channels_last: bool = True
+    compile: bool = False
     patience: int | None = None
     checkpoint_minutes: float = 10.0
     seed: int = 0
@@ -88,6 +91,11 @@ class RecoverySettings:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not isfinite(value) or not lowest <= value <= highest:
                 raise GhostifyError(f"{name} (={value!r}) must be {meaning}")
+        if self.compile and self.maps:
+            raise GhostifyError(
+                f"maps (={self.maps:g}) are compared inside the networks, which compile closes: "
+                "leave one out"
+            )
 
     @property
     def passes(self) -> int | None:
@@ -162,6 +170,28 @@ class Recovery:
     converted: Score | None = None
     recovered: Score | None = None
     history: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Recovery]) -> Recovery:
+        """Several trainings one after another as one.
+
+        The scores are those of the last. Epochs are counted through, and each record has the
+        number of its ``part``, from 1.
+        """
+        history: list[Mapping[str, Any]] = []
+        for number, part in enumerate(parts, 1):
+            before = len(history)
+            history += [
+                {**record, "part": number, "epoch": before + record["epoch"]}
+                for record in part.history
+            ]
+        return replace(
+            parts[-1],
+            steps=sum(part.steps for part in parts),
+            images=sum(part.images for part in parts),
+            seconds=sum(part.seconds for part in parts),
+            history=tuple(history),
+        )
 
     def attach(self, model: Any) -> None:
         """Leave it on the model that it speaks of."""

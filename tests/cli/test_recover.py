@@ -19,6 +19,7 @@ def build():
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
         nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
     )
     with torch.no_grad():
@@ -109,6 +110,47 @@ def test_ctrl_c_says_how_to_go_on(run, out, monkeypatch):
     result = recover(run, "--epochs", "2", "--resume")
     assert result.code == 0, result.err
     assert list((out / "recovery").iterdir()) == [out / "recovery" / "history.jsonl"]
+
+
+def test_in_steps(run, out):
+    result = recover(
+        run, "--steps", "2", "--epochs", "2", "--no-labels", "--held-out", "0.2",
+        "--format", "json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert "step 2, epoch 2, 0:0" in result.err
+    assert "Saved to out" in result.err
+    standings = json.loads(result.out)["standings"]
+    assert list(standings) == ["original", "converted", "recovered"]
+    assert standings["recovered"]["macs"] == standings["converted"]["macs"]
+    recovery = read_recipe(out)["recovery"]
+    assert recovery["steps"] == 2 * 2 * 6
+    assert recovery["converted"] == standings["converted"]["score"]
+    assert [record["part"] for record in recovery["history"]] == [1, 1, 2, 2]
+    left = {str(path.relative_to(out / "recovery")) for path in (out / "recovery").rglob("*")}
+    assert left == {f"step-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
+
+
+def test_steps_that_were_interrupted(run, out, monkeypatch):
+    import ghostify.recovery.training as training
+
+    step = training.Training._step
+
+    def interrupted(self, *arguments):
+        step(self, *arguments)
+        if self.position.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training.Training, "_step", interrupted)
+    result = recover(run, "--steps", "2", "--epochs", "1")
+    assert result.code == 130
+    assert "--resume goes on" in result.err
+    monkeypatch.undo()
+    monkeypatch.chdir(out.parent)
+    assert "add --steps" in recover(run, "--resume").err
+    assert "unfinished training" in recover(run, "--steps", "2").err
+    result = recover(run, "--steps", "2", "--epochs", "1", "--resume")
+    assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize(

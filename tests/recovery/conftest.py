@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -56,6 +58,28 @@ def loader(network: nn.Module, number: int = 48, *, shuffle: bool = True) -> Dat
         return DataLoader(
             TensorDataset(shown, network(shown).argmax(1)), batch_size=16, shuffle=shuffle
         )
+
+
+class Interrupted:
+    """Batches that send a signal along with one of them."""
+
+    def __init__(self, batches, number):
+        self.batches, self.number = batches, number
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        for batch in self.batches:
+            self.number -= 1
+            if self.number == 0:
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+
+@pytest.fixture
+def interrupted():
+    return Interrupted
 
 
 @pytest.fixture

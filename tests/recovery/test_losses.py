@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ghostify.recovery.losses import are_logits, divergence, numbers, relative_errors, scale_of
+from ghostify.recovery.losses import are_logits, divergence, relative_errors, scale_of
 
 
 def test_the_divergence_of_two_coins():
@@ -51,8 +51,3 @@ def test_logits_are_the_only_output_and_have_classes():
     assert not are_logits([torch.zeros(4, 1)])
     assert not are_logits([torch.zeros(4, 10, 2)])
     assert not are_logits([torch.zeros(4, 10), torch.zeros(4, 10)])
-
-
-def test_numbers_are_found_in_any_structure():
-    output = [{"boxes": torch.zeros(2, 4), "labels": torch.zeros(2, dtype=torch.long)}, None]
-    assert [tuple(tensor.shape) for tensor in numbers(output)] == [(2, 4)]

@@ -1,5 +1,4 @@
 import json
-import signal
 import time
 
 import pytest
@@ -122,7 +121,17 @@ def test_the_history_has_a_line_an_epoch(teacher, student, data, tmp_path):
     )
     lines = (tmp_path / "new" / "history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == list(recovery.history) == told
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["history.jsonl"]
+
+
+def test_a_finished_training_is_there_until_the_next_one(teacher, student, data, tmp_path):
+    first, recovery = ghostify.recover(teacher, student, data, TWO, folder=tmp_path)
+    again, same_recovery = ghostify.recover(
+        teacher, student, [torch.zeros(1, 3, 8, 8)], TWO, folder=tmp_path, resume=True
+    )
+    assert same(state_of(first), state_of(again))
+    assert (same_recovery.steps, same_recovery.history) == (6, recovery.history)
+    _, other = ghostify.recover(teacher, student, data, RecoverySettings(epochs=1), folder=tmp_path)
+    assert other.steps == 3
 
 
 def test_one_image_in_the_last_batch(teacher, student):
@@ -133,32 +142,21 @@ def test_one_image_in_the_last_batch(teacher, student):
         assert recovery.steps == {"frozen": 2, "updated": 1}[norms]
 
 
-class Interrupted:
-    """Batches that send a signal along with one of them."""
-
-    def __init__(self, batches, number):
-        self.batches, self.number = batches, number
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        for batch in self.batches:
-            self.number -= 1
-            if self.number == 0:
-                signal.raise_signal(signal.SIGINT)
-            yield batch
-
-
 @pytest.mark.parametrize("number", [2, 3, 4])
-def test_ctrl_c_keeps_what_there_is_and_it_goes_on(teacher, student, data, tmp_path, number):
+def test_ctrl_c_keeps_what_there_is_and_it_goes_on(
+    teacher, student, data, tmp_path, interrupted, number
+):
     settings = RecoverySettings(epochs=3, local=0.3, ema=0.9, maps=0.1, norms="updated")
     batches = list(data)
     whole, expected = ghostify.recover(teacher, student, batches, settings, validation=batches)
-    interrupted = Interrupted(batches, number)
     with pytest.raises(KeyboardInterrupt):
         ghostify.recover(
-            teacher, student, interrupted, settings, validation=batches, folder=tmp_path
+            teacher,
+            student,
+            interrupted(batches, number),
+            settings,
+            validation=batches,
+            folder=tmp_path,
         )
     with pytest.raises(GhostifyError, match="unfinished training"):
         ghostify.recover(teacher, student, batches, settings, folder=tmp_path)
@@ -215,6 +213,39 @@ def test_data_without_a_length_needs_minutes(teacher, student):
     begin = time.monotonic()
     ghostify.recover(teacher, student, stream, RecoverySettings(minutes=0.1 / 60))
     assert time.monotonic() > begin
+
+
+def test_compiled_networks_learn_the_same(teacher, student, data, monkeypatch):
+    backends = []
+
+    def compile_quickly(network):
+        backends.append(network)
+        network._compiled_call_impl = torch.compile(network._call_impl, backend="aot_eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_quickly)
+    batches = list(data)
+    found = [
+        ghostify.recover(
+            teacher,
+            student,
+            batches,
+            RecoverySettings(epochs=2, local=0.3, compile=compiled),
+            validation=batches,
+        )
+        for compiled in (False, True)
+    ]
+    assert len(backends) == 2
+    for name, tensor in found[0][0].state_dict().items():
+        torch.testing.assert_close(found[1][0].state_dict()[name], tensor, atol=1e-4, rtol=1e-3)
+
+
+def test_compiled_networks_show_no_maps(teacher, data):
+    with pytest.raises(GhostifyError, match=r"maps \(=1\) .* leave one out"):
+        RecoverySettings(maps=1.0, compile=True)
+    network = nn.Sequential(*list(teacher.children())[:2])
+    student = ghostify.convert(network, torch.randn(1, 3, 8, 8), ratio=2)
+    with pytest.raises(GhostifyError, match="leave compile out"):
+        ghostify.recover(network, student, data, RecoverySettings(compile=True))
 
 
 def test_a_missing_accelerate_is_named(teacher, student, data, monkeypatch):
