@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torchvision.models import get_model_weights
 
 import ghostify
@@ -23,7 +24,7 @@ from ghostify import zoo
 from ghostify.latency import processor
 
 OWN = {"GhostNet": "#d62728", "GhostNetV2": "#ff7f0e"}
-LABELS = {"GhostNet": (7, -13), "GhostNetV2": (-7, 6)}  # in points beside the point
+LEFT, RIGHT = (-7, 6), (7, -13)  # in points beside the point
 OTHERS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#17becf", "#7f7f7f", "#bcbd22", "#393b79")
 MARKERS = "sD^vPX<>"
 
@@ -111,6 +112,7 @@ def draw(found: list[Peer], file: Path, *, latency: bool, title: str, axis: str)
         mine = sorted((p for p in found if p.family == family), key=lambda peer: peer.top1)
         place = others.index(family) if family in others else None
         own = place is None
+        beside = RIGHT if latency and family == "GhostNet" else LEFT
         x = [1000 * peer.seconds[1] if latency else peer.macs / 1e6 for peer in mine]
         y = [peer.top1 for peer in mine]
         axes.plot(
@@ -123,9 +125,10 @@ def draw(found: list[Peer], file: Path, *, latency: bool, title: str, axis: str)
         for peer, place_x, place_y in zip(mine, x, y, strict=True):
             if own:
                 axes.annotate(
-                    peer.label.replace("x", "×"), (place_x, place_y), xytext=LABELS[family],
-                    textcoords="offset points", ha="left" if LABELS[family][0] > 0 else "right",
+                    peer.label.replace("x", "×"), (place_x, place_y), xytext=beside,
+                    textcoords="offset points", ha="left" if beside is RIGHT else "right",
                     fontsize=9, color=OWN[family], weight="bold", zorder=4,
+                    path_effects=[withStroke(linewidth=3, foreground="white")],
                 )  # fmt: skip
     axes.set_xlim(left=0)
     axes.set_xlabel(axis)
