@@ -102,7 +102,8 @@ def recover(
     local: Annotated[
         float,
         typer.Option(
-            "--local", help="Share of the training in which each layer learns its own original."
+            "--local-share",
+            help="Share of the training in which each layer learns its own original.",
         ),
     ] = RecoverySettings.local,
     alpha: Annotated[

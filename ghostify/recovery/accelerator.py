@@ -30,10 +30,8 @@ def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
     precision = {"auto": _best_precision(), "fp32": "no"}.get(
         settings.precision, settings.precision
     )
-    # Not every parameter need be in every stage, and batch norms change in one setting only.
-    distributed = DistributedDataParallelKwargs(
-        find_unused_parameters=True, broadcast_buffers=settings.norms == "updated"
-    )
+    # Batch norms change in one setting only.
+    distributed = DistributedDataParallelKwargs(broadcast_buffers=settings.norms == "updated")
     first = not AcceleratorState._shared_state
     try:
         made = Accelerator(
@@ -48,6 +46,14 @@ def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
     finally:
         if first:  # the next training may be of another precision
             AcceleratorState._reset_state()
+
+
+def expect_unused(accelerator: Accelerator, *, always_the_same: bool) -> None:
+    """Not every parameter need be in every stage; nor in every step, unless always the same are."""
+    handler = accelerator.ddp_handler
+    if handler is not None:
+        handler.static_graph = always_the_same
+        handler.find_unused_parameters = not always_the_same
 
 
 def _best_precision() -> str:

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.calibration import images_in
+from ghostify.recovery.accelerator import expect_unused
 from ghostify.recovery.checkpoints import Checkpoint, write_checkpoint
 from ghostify.recovery.diagnosis import likely_cause
 from ghostify.recovery.feed import Batch, Feed
@@ -178,6 +179,10 @@ class Training:
                     "networks cannot be looked into: leave compile out, or give maps=0"
                 )
             self.settings = replace(self.settings, maps=0.0 if logits else 1.0)
+        expect_unused(
+            self.accelerator,
+            always_the_same=logits and self.settings.norms == "frozen",
+        )
         self.position.original = self.score(self.teacher)
         self.position.converted = self.position.recovered = self.score(self.student)
 

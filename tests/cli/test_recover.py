@@ -1,13 +1,16 @@
 """``ghostify recover``"""
 
+import importlib
 import json
 import os
 import signal
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
+from ghostify.cli.app import app
 from ghostify.recipe import read_recipe
 
 NET = """
@@ -172,3 +175,15 @@ def test_events_for_tensorboard(run, out):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     assert recover(run, "--epochs", "1", "--tensorboard").code == 0
     assert list((out / "recovery").glob("events*"))
+
+
+@pytest.mark.parametrize("launcher", ["torch.distributed.run", "accelerate.commands.launch"])
+def test_launchers_take_no_option_for_one_of_theirs(launcher):
+    """Argparse reads ``--local`` as short for torchrun's ``--local-addr``, wherever it stands."""
+    module = importlib.import_module(launcher)
+    parser = getattr(module, "get_args_parser", getattr(module, "launch_command_parser", None))()
+    command = typer.main.get_command(app).commands["recover"]
+    options = [option for parameter in command.params for option in parameter.opts]
+    assert "--data" in options
+    for option in options:
+        assert not [known for known in parser._option_string_actions if known.startswith(option)]
