@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
+from inspect import getdoc
 from typing import Annotated
 
 import typer
@@ -24,6 +26,13 @@ from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
 from ghostify.cli.tables import tables
 from ghostify.cli.terminal import fail
+
+
+def _in_paragraphs(command: Callable[..., None]) -> str:
+    """What it says of itself, each paragraph in one line, which the terminal breaks."""
+    paragraphs = (getdoc(command) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
 
 app = typer.Typer(
     name="ghostify",
@@ -48,7 +57,7 @@ for command in (
     models,
     tables,
 ):
-    app.command()(command)
+    app.command(help=_in_paragraphs(command))(command)
 
 
 def _print_version(asked: bool) -> None:
