@@ -15,6 +15,7 @@ from ghostify.trials import uniform_within
 from .pruning import pruned, torch_pruning_as_it_comes
 from .refitting import refitted
 
+CALIBRATION_IMAGES = 640
 LOCAL_STEPS = 60
 
 
@@ -88,6 +89,14 @@ def pruning(importance: str) -> Callable[[Bed, float], nn.Module]:
     return method
 
 
+def pruning_alone(importance: str) -> Callable[[Bed, float], nn.Module]:
+    def method(bed: Bed, share: float) -> nn.Module:
+        with torch.enable_grad():
+            return pruned(bed.model, bed.example, importance, share)[0]
+
+    return method
+
+
 def torch_pruning(bed: Bed, share: float) -> nn.Module:
     return torch_pruning_as_it_comes(bed.model, bed.example, share)
 
@@ -102,5 +111,7 @@ METHODS: dict[str, Callable[[Bed, float], nn.Module]] = {
     "calibrated, searched": searched,
     "L1 pruning, refitted": pruning("L1"),
     "FPGM pruning, refitted": pruning("FPGM"),
+    "L1 pruning": pruning_alone("L1"),
+    "FPGM pruning": pruning_alone("FPGM"),
     "Torch-Pruning as it comes": torch_pruning,
 }

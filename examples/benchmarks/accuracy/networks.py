@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -71,11 +72,16 @@ class VGG16(nn.Module):
 NETWORKS: dict[str, Callable[[], nn.Module]] = {"ResNet-20": ResNet20, "VGG-16": VGG16}
 
 
-def train(name: str, seed: int, *, steps: int = 1500, size: int = 96) -> nn.Module:
-    """Train a network from scratch on freshly drawn images; some minutes on two cores."""
+def train(name: str, seed: int) -> nn.Module:
+    """Train a network from scratch; some minutes on two cores."""
     torch.manual_seed(seed)
+    return fit(NETWORKS[name](), seed)
+
+
+def fit(model: nn.Module, seed: int, *, steps: int = 1500, size: int = 96) -> nn.Module:
+    """Train a network's random weights on freshly drawn images."""
     generator = torch.Generator().manual_seed(seed)
-    model = NETWORKS[name]().to(memory_format=torch.channels_last)
+    model = model.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.15
@@ -88,5 +94,22 @@ def train(name: str, seed: int, *, steps: int = 1500, size: int = 96) -> nn.Modu
         optimizer.step()
         schedule.step()
         if step % 100 == 99:
-            print(f"  {name}, seed {seed}: step {step + 1} of {steps}, loss {loss:.3f}", flush=True)
+            print(f"    step {step + 1} of {steps}, loss {loss:.3f}", flush=True)
+    return model.eval()
+
+
+Trained = Callable[[str, int], nn.Module]
+"""Gives the network of a name and seed."""
+
+
+def trained(name: str, seed: int, cache: Path) -> nn.Module:
+    """A network from the cache, or a new one."""
+    file = cache / f"{name}-{seed}.pt"
+    if not file.exists():
+        print(f"  {name}, seed {seed}:", flush=True)
+        model = train(name, seed)
+        cache.mkdir(parents=True, exist_ok=True)
+        torch.save(model.state_dict(), file)
+    model = NETWORKS[name]()
+    model.load_state_dict(torch.load(file, weights_only=True))
     return model.eval()

@@ -1,0 +1,108 @@
+"""How much comes back: networks made smaller in several ways, all trained back in the same way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import ghostify
+
+from . import digits, networks, photographs
+from .methods import CALIBRATION_IMAGES, METHODS, Bed
+from .networks import Trained
+from .scores import accuracy, spread
+
+BATCH = 96
+STEPS = 75
+"""A twentieth of the originals' own, with batches of the same size."""
+
+FROM_SCRATCH = "random, from scratch"
+DIGIT_METHODS = (
+    "calibrated, uniform, local steps",
+    "calibrated, planned, local steps",
+    "random",
+    "L1 pruning, refitted",
+    "FPGM pruning, refitted",
+    "L1 pruning",
+    "FPGM pruning",
+    FROM_SCRATCH,
+)
+PHOTOGRAPH_METHODS = ("calibrated, uniform", "random", "L1 pruning, refitted")
+
+
+def on_digits(
+    names: list[str],
+    seeds: list[int],
+    shares: list[float],
+    methods: Sequence[str],
+    trained: Trained,
+) -> None:
+    """Points of accuracy below the original, before and after a twentieth of its training."""
+    test = digits.dataset(3000, test=True, seed=1)
+    found: dict[tuple[str, float, str], list[tuple[float, float]]] = defaultdict(list)
+    for name in names:
+        for seed in seeds:
+            model = trained(name, seed)
+            bed = Bed(model, digits.dataset(CALIBRATION_IMAGES, test=False, seed=100 + seed)[0])
+            original = accuracy(model, *test)
+            print(f"{name}, seed {seed}: {original:.1%}", flush=True)
+            for share in shares:
+                for method in methods:
+                    smaller, recovered = _both(bed, method, share, seed)
+                    before, after = (accuracy(m, *test) - original for m in (smaller, recovered))
+                    found[name, share, method].append((100 * before, 100 * after))
+                    print(
+                        f"  {share:g} | {method} | {100 * before:+.1f} | {100 * after:+.1f}"
+                        f" | MACs {bed.macs_share(smaller):.3f}",
+                        flush=True,
+                    )
+    print(f"\n| method | {' | '.join(f'{n}, {s:g}' for n in names for s in shares)} |")
+    print("|---|" + "---|" * (len(names) * len(shares)))
+    for method in methods:
+        cells = [_cell(found[name, share, method]) for name in names for share in shares]
+        print(f"| {method} | {' | '.join(cells)} |")
+
+
+def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
+    """A smaller network, and the same trained back, or from scratch."""
+    torch.manual_seed(seed)
+    if method == FROM_SCRATCH:
+        smaller = METHODS["random"](bed, share)
+        return smaller, networks.fit(smaller, seed)
+    smaller = METHODS[method](bed, share)
+    images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
+    loader = DataLoader(TensorDataset(images, classes), BATCH)
+    settings = ghostify.RecoverySettings(epochs=1, alpha=0.5, seed=seed)
+    recovered, _ = ghostify.recover(bed.model, smaller, loader, settings, example=bed.example)
+    return smaller, recovered
+
+
+def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) -> None:
+    """Agreement of EfficientNet-Lite0 with itself on photographs that nobody has seen."""
+    model = photographs.efficientnet_lite0()
+    bed = Bed(model, photographs.crops(512, evaluation=False, size=128, seed=0))
+    images = photographs.crops(240, evaluation=True, size=128, seed=1)
+    print("| method | MACs | agreement before | after | KL before | after | steps |")
+    print("|---|---|---|---|---|---|---|")
+    for share in shares:
+        for method in methods:
+            smaller = METHODS[method](bed, share)
+            settings = ghostify.RecoverySettings(minutes=minutes)
+            recovered, what = ghostify.recover(
+                model, smaller, photographs.Stream(128, BATCH), settings, example=bed.example
+            )
+            pairs = [photographs.agreement(model, m, images) for m in (smaller, recovered)]
+            (agreed, far), (agreed_after, far_after) = pairs
+            print(
+                f"| {method} | {bed.macs_share(smaller):.2f} | {agreed:.1%} | {agreed_after:.1%}"
+                f" | {far:.2f} | {far_after:.2f} | {what.steps} |",
+                flush=True,
+            )
+
+
+def _cell(pairs: list[tuple[float, float]]) -> str:
+    return " → ".join(spread([pair[place] for pair in pairs], "+.1f") for place in (0, 1))
