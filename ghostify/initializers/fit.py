@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ghostify.initializers.choice import Choice, choose
 from ghostify.initializers.filters import FilterMoments
-from ghostify.initializers.pairs import best_kernels, covariances, pair_errors
+from ghostify.initializers.pairs import best_kernels, covariances, explained, pair_errors
 from ghostify.initializers.sampling import Sample
 from ghostify.layers import GhostModule
 
@@ -109,9 +109,11 @@ def fit_to_sample(
     maps = _Maps(sample, weight, bias_of_maps, y_mean)
     covariance, cross, mean = covariances(maps.chunks(centres, ghosts), sources)
     covariance, mean = covariance[sources], mean[sources]
-    kernel = best_kernels(covariance, cross)
+    freely = explained(best_kernels(covariance, cross), covariance, cross)
+    noise = (variance[ghosts] - freely).clamp_min(0) / len(sample)
+    kernel = best_kernels(covariance, cross, noise)
     error = own.clone()
-    error[ghosts] = variance[ghosts] - _explained(kernel, covariance, cross)
+    error[ghosts] = variance[ghosts] - explained(kernel, covariance, cross)
     return Fit(
         weight=weight[centres].clone(),
         kernel=kernel.to(weight).view(-1, 1, sample.dw_size, sample.dw_size),
@@ -180,7 +182,7 @@ def fit_to_filters(
     covariance, cross = moments.covariance(made_of), moments.paired(made_of, weight[ghosts])
     kernel = best_kernels(covariance, cross)
     error = own.double()
-    error[ghosts] = variance[ghosts].double() - _explained(kernel, covariance, cross)
+    error[ghosts] = variance[ghosts].double() - explained(kernel, covariance, cross)
     return Fit(
         weight=weight[centres].clone(),
         kernel=kernel.to(weight).view(-1, 1, moments.dw_size, moments.dw_size),
@@ -226,9 +228,3 @@ def _indices(choice: Choice, device: torch.device) -> tuple[Tensor, Tensor, Tens
     centres = torch.as_tensor(choice.intrinsic, device=device)
     ghosts = torch.as_tensor(choice.ghosts, device=device)
     return centres, ghosts, torch.arange(len(ghosts), device=device) % len(centres)
-
-
-def _explained(kernel: Tensor, covariance: Tensor, cross: Tensor) -> Tensor:
-    """How much of its target's variance each kernel takes away."""
-    used = (covariance @ kernel[..., None])[..., 0]
-    return (2 * kernel * cross.double() - kernel * used).sum(1)

@@ -36,15 +36,27 @@ def pair_errors(moments: Moments, variance: Tensor, dw_size: int) -> Tensor:
     return torch.cat(rows)
 
 
-def best_kernels(covariance: Tensor, cross: Tensor) -> Tensor:
+def best_kernels(covariance: Tensor, cross: Tensor, noise: Tensor | None = None) -> Tensor:
     """``(g, d^2)``: the kernel of each ghost, in float64.
 
     Args:
         covariance: ``(g, d^2, d^2)``, of the shifted copies of the map that it is made of.
         cross: ``(g, d^2)``, with its target.
+        noise: ``(g,)``, what no kernel explains of the target's variance, over the positions: the
+            ridge of Bayesian regression for entries of the order of 1. Without it, a map that
+            hardly varies and tells nothing of its ghost may be blown up by hundreds.
     """
-    root = torch.linalg.cholesky(_regular(covariance.double()))
+    exact = _regular(covariance.double())
+    if noise is not None:
+        exact.diagonal(dim1=1, dim2=2).add_(noise.double()[:, None])
+    root = torch.linalg.cholesky(exact)
     return torch.cholesky_solve(cross.double()[..., None], root)[..., 0]
+
+
+def explained(kernel: Tensor, covariance: Tensor, cross: Tensor) -> Tensor:
+    """``(g,)``: how much of its target's variance each kernel takes away."""
+    used = (covariance @ kernel[..., None])[..., 0]
+    return (2 * kernel * cross.double() - kernel * used).sum(1)
 
 
 def covariances(

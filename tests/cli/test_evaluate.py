@@ -10,6 +10,7 @@ from PIL import Image
 
 from ghostify.measurements import recorded
 from ghostify.recipe import read_recipe, write_recipe
+from ghostify.spec import Recovery, RecoverySettings
 
 NET = """
 from torch import nn
@@ -21,6 +22,7 @@ def build():
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
     )
 """
+RECOVERY = Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs")
 LABELLED = ["--model", "classes.py:build", "--input", "3x16x16"]
 
 
@@ -106,7 +108,7 @@ def test_a_network_that_is_no_folder(run, data, weights):
 def test_what_is_recovered_stands_beside_what_it_was(run, data, out, tmp_path):
     evaluate(run, out, *LABELLED, "--data", data)
     recipe = read_recipe(tmp_path / out)
-    write_recipe(tmp_path / out, recipe | {"recovery": {"steps": 3}})
+    write_recipe(tmp_path / out, recipe | {"recovery": RECOVERY.to_dict()})
     found = evaluate(run, out, *LABELLED, "--data", data)
     assert list(found) == ["original", "converted", "recovered"]
     other = evaluate(run, out, *LABELLED, "--data", f"./{data}")

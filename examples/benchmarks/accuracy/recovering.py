@@ -20,6 +20,8 @@ BATCH = 96
 STEPS = 75
 """A twentieth of the originals' own, with batches of the same size."""
 
+CROPS = 48
+MAPS = 2.0
 FROM_SCRATCH = "random, from scratch"
 DIGIT_METHODS = (
     "calibrated, uniform, local steps",
@@ -76,7 +78,14 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     smaller = METHODS[method](bed, share)
     images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
     loader = DataLoader(TensorDataset(images, classes), BATCH)
-    settings = ghostify.RecoverySettings(epochs=1, alpha=0.5, seed=seed)
+    settings = ghostify.RecoverySettings(
+        epochs=1,
+        optimizer="muon",
+        rate=4e-3,
+        alpha=0.3,
+        maps=0.0 if "pruning" in method else MAPS,  # pruned layers have other maps
+        seed=seed,
+    )
     recovered, _ = ghostify.recover(bed.model, smaller, loader, settings, example=bed.example)
     return smaller, recovered
 
@@ -93,7 +102,7 @@ def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) 
             smaller = METHODS[method](bed, share)
             settings = ghostify.RecoverySettings(minutes=minutes)
             recovered, what = ghostify.recover(
-                model, smaller, photographs.Stream(128, BATCH), settings, example=bed.example
+                model, smaller, photographs.Stream(128, CROPS), settings, example=bed.example
             )
             pairs = [photographs.agreement(model, m, images) for m in (smaller, recovered)]
             (agreed, far), (agreed_after, far_after) = pairs
