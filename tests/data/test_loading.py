@@ -83,6 +83,9 @@ def test_loaders_of_ones_own_are_seeded_by_the_epoch():
 def test_accelerate_passes_the_epoch_on(open_it, noise):
     accelerate = pytest.importorskip("accelerate")
     data, plain = open_it(noise, batch_size=4), open_it(noise, batch_size=4)
-    prepared = accelerate.Accelerator(cpu=True).prepare(data.train)
-    set_epoch(prepared, 3)
-    assert same([tensor for batch in prepared for tensor in batch], epoch_of(plain, 3))
+    try:
+        prepared = accelerate.Accelerator(cpu=True).prepare(data.train)
+        set_epoch(prepared, 3)
+        assert same([tensor for batch in prepared for tensor in batch], epoch_of(plain, 3))
+    finally:
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)

@@ -38,6 +38,7 @@ def in_two_processes(function):
     assert [process.exitcode for process in processes] == [0, 0]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("listed", [False, True])
 def test_two_processes_have_the_losses_and_the_weights_of_one(
     teacher, student, data, tmp_path, listed

@@ -27,6 +27,7 @@ class Noisy(TensorDataset):
         return image + 0.1 * torch.randn(image.shape), label
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("setting", [{}, {"optimizer": "muon"}, {"norms": "updated"}], ids=str)
 def test_killed_and_resumed(teacher, student, data, tmp_path, setting):
     settings = RecoverySettings(epochs=3, local=0.3, ema=0.9, checkpoint_minutes=0, **setting)
