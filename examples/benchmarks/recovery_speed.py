@@ -67,7 +67,7 @@ def main() -> None:
         plain, own = (loop(teacher, student, batches) for loop in (bare, ours))
         ratios.append(own / plain)
         print(f"bare {plain:.1f}, ghostify {own:.1f} images/s: {ratios[-1]:.3f}", flush=True)
-    print(f"ghostify over bare, median of {options.rounds}: {statistics.median(ratios):.3f}")
+    print(f"ghostify over bare, median of {options.rounds}: {statistics.median(ratios):.3f}x")
 
 
 main()
