@@ -100,7 +100,7 @@ def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) 
     for share in shares:
         for method in methods:
             smaller = METHODS[method](bed, share)
-            settings = ghostify.RecoverySettings(minutes=minutes)
+            settings = ghostify.RecoverySettings(minutes=minutes, rate=1e-3)
             recovered, what = ghostify.recover(
                 model, smaller, photographs.Stream(128, CROPS), settings, example=bed.example
             )
