@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -15,6 +17,25 @@ os.environ.setdefault("COLUMNS", "80")
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Tests that fork, or that interrupt their process, have one of their own.
+
+    A fork has none of the threads that autograd may have started in tests before.
+    """
+    if pyfuncitem.get_closest_marker("alone") is None or "ALONE" in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    done = subprocess.run(
+        command,
+        cwd=pyfuncitem.config.rootpath,
+        env=os.environ | {"ALONE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return True
 
 
 class SmallNet(nn.Module):

@@ -93,6 +93,7 @@ def test_nothing_better_is_nothing_saved(run, out):
     assert "recovered" not in result.out
 
 
+@pytest.mark.alone
 def test_ctrl_c_says_how_to_go_on(run, out, monkeypatch):
     import ghostify.recovery.training as training
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,25 +10,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ghostify
-
-
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Tests that fork have a process of their own.
-
-    A fork has none of the threads that autograd may have started in tests before.
-    """
-    if pyfuncitem.get_closest_marker("alone") is None or "ALONE" in os.environ:
-        return None
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
-    done = subprocess.run(
-        command,
-        cwd=pyfuncitem.config.rootpath,
-        env=os.environ | {"ALONE": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    return True
 
 
 class Network(nn.Module):
