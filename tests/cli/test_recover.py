@@ -135,6 +135,7 @@ def test_in_steps(run, out):
     assert left == {f"step-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
 
 
+@pytest.mark.alone
 def test_steps_that_were_interrupted(run, out, monkeypatch):
     import ghostify.recovery.training as training
 
