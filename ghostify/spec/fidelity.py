@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+from ghostify.spec.attachment import Attachment
 from ghostify.spec.errors import GhostifyError
-
-_ATTRIBUTE = "_ghostify_fidelity"
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class Fidelity(Attachment):
     """What an initializer kept.
 
     Attributes:
@@ -41,26 +40,13 @@ class Fidelity:
         notes: what the user should know.
     """
 
+    _attribute: ClassVar[str] = "_ghostify_fidelity"
+
     init: str
     residuals: Mapping[str, float] = field(default_factory=dict)
     images: int = 0
     agreement: Agreement | None = None
     notes: tuple[str, ...] = ()
-
-    def attach(self, model: Any) -> None:
-        """Leave it on the model that it speaks of."""
-        setattr(model, _ATTRIBUTE, self)
-
-    @staticmethod
-    def remove(model: Any) -> None:
-        """Take what was left on an earlier state of ``model`` off it."""
-        vars(model).pop(_ATTRIBUTE, None)
-
-    @classmethod
-    def find(cls, model: Any) -> Fidelity | None:
-        """That of ``model``, if it has one."""
-        found = getattr(model, _ATTRIBUTE, None)
-        return found if isinstance(found, cls) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""

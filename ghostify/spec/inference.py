@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-_ATTRIBUTE = "_ghostify_inference"
+from ghostify.spec.attachment import Attachment
 
 
 @dataclass(frozen=True)
-class InferenceForm:
+class InferenceForm(Attachment):
     """Left on a deployed network.
 
     Attributes:
@@ -20,17 +20,9 @@ class InferenceForm:
         orders_left: Ghost modules that still put their outputs in order.
     """
 
+    _attribute: ClassVar[str] = "_ghostify_inference"
+
     folded: tuple[str, ...] = ()
     norms_left: tuple[str, ...] = ()
     orders_folded: tuple[str, ...] = ()
     orders_left: tuple[str, ...] = ()
-
-    def attach(self, model: Any) -> None:
-        """Leave it on the model that it speaks of."""
-        setattr(model, _ATTRIBUTE, self)
-
-    @classmethod
-    def find(cls, model: Any) -> InferenceForm | None:
-        """That of ``model``, if it has been deployed."""
-        found = getattr(model, _ATTRIBUTE, None)
-        return found if isinstance(found, cls) else None

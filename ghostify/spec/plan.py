@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from ghostify.spec.attachment import Attachment
 from ghostify.spec.errors import GhostifyError
 from ghostify.spec.geometry import Geometry
 from ghostify.spec.ghost import GhostSpec
@@ -15,7 +16,6 @@ from ghostify.spec.readable import readable_json
 from ghostify.spec.site import ConvSite
 
 _FORMAT = "ghostify-plan/1"
-_ATTRIBUTE = "_ghostify_plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Attachment):
     """One decision for each convolution of a model, in the order of execution."""
+
+    _attribute: ClassVar[str] = "_ghostify_plan"
 
     decisions: tuple[Decision, ...]
 
@@ -48,15 +50,6 @@ class Plan:
     def replaced(self) -> dict[str, GhostSpec]:
         """The sites that become Ghost modules, by qualified name."""
         return {d.site.name: d.ghost for d in self.decisions if d.ghost is not None}
-
-    def attach(self, model: Any) -> None:
-        """Leave the plan on the model that was made by it."""
-        setattr(model, _ATTRIBUTE, self)
-
-    @staticmethod
-    def remove(model: Any) -> None:
-        """Take the plan off a model that it no longer describes."""
-        vars(model).pop(_ATTRIBUTE, None)
 
     @classmethod
     def of(cls, model: Any) -> Plan:
@@ -69,12 +62,6 @@ class Plan:
         if plan is None:
             raise GhostifyError(f"{type(model).__name__} was not made by ghostify.convert")
         return plan
-
-    @classmethod
-    def find(cls, model: Any) -> Plan | None:
-        """The plan that ``model`` was converted by, if it was."""
-        plan = getattr(model, _ATTRIBUTE, None)
-        return plan if isinstance(plan, cls) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; the decision comes first in each layer's entry."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
+from ghostify.spec.attachment import Attachment
 from ghostify.spec.errors import GhostifyError
 from ghostify.spec.parsing import construct
 from ghostify.spec.score import Score
-
-_ATTRIBUTE = "_ghostify_recovery"
 
 OPTIMIZERS = ("adamw", "sgd", "muon")
 NORMS = ("frozen", "updated")
@@ -146,7 +145,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 
 
 @dataclass(frozen=True)
-class Recovery:
+class Recovery(Attachment):
     """What came of training a converted network back.
 
     Attributes:
@@ -160,6 +159,8 @@ class Recovery:
         recovered: of the weights that were kept.
         history: a record for each epoch.
     """
+
+    _attribute: ClassVar[str] = "_ghostify_recovery"
 
     settings: RecoverySettings
     steps: int
@@ -192,21 +193,6 @@ class Recovery:
             seconds=sum(part.seconds for part in parts),
             history=tuple(history),
         )
-
-    def attach(self, model: Any) -> None:
-        """Leave it on the model that it speaks of."""
-        setattr(model, _ATTRIBUTE, self)
-
-    @staticmethod
-    def remove(model: Any) -> None:
-        """Take what was left on an earlier state of ``model`` off it."""
-        vars(model).pop(_ATTRIBUTE, None)
-
-    @classmethod
-    def find(cls, model: Any) -> Recovery | None:
-        """That of ``model``, if it has one."""
-        found = getattr(model, _ATTRIBUTE, None)
-        return found if isinstance(found, cls) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""

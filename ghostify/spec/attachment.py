@@ -1,0 +1,27 @@
+"""Nouns that stay with the model they speak of."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+
+class Attachment:
+    """Plain data that is left on a model, as an attribute, and found there again."""
+
+    __slots__ = ()
+    _attribute: ClassVar[str]
+
+    def attach(self, model: Any) -> None:
+        """Leave it on the model that it speaks of."""
+        setattr(model, self._attribute, self)
+
+    @classmethod
+    def remove(cls, model: Any) -> None:
+        """Take what was left on an earlier state of ``model`` off it."""
+        vars(model).pop(cls._attribute, None)
+
+    @classmethod
+    def find(cls, model: Any) -> Self | None:
+        """That of ``model``, if it has one."""
+        found = getattr(model, cls._attribute, None)
+        return found if isinstance(found, cls) else None
