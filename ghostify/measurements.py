@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any
 
 from ghostify import __version__
 from ghostify.files import write_text
-from ghostify.recipe import json_digest, read_recipe
-from ghostify.spec import GhostifyError
-from ghostify.spec.errors import first_line
-from ghostify.spec.readable import readable_json
+from ghostify.recipe import read_recipe
+from ghostify.sealed import json_digest, sealed, unsealed
 
 FOLDER = "measurements"
 
@@ -46,16 +43,14 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
     """
     folder = Path(folder)
     entries = {
-        "format": _FORMAT,
         "of": _identity(read_recipe(folder), KINDS[kind]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "ghostify": __version__,
         "data": dict(data),
     }
-    entries["digest"] = json_digest(entries)
     (folder / FOLDER).mkdir(exist_ok=True)
     file = folder / FOLDER / f"{_file_name(kind, part)}.json"
-    write_text(file, readable_json(entries, depth=3) + "\n")
+    write_text(file, sealed(_FORMAT, entries))
 
 
 def recorded(folder: str | Path, kind: str) -> list[dict[str, Any]]:
@@ -68,7 +63,16 @@ def recorded(folder: str | Path, kind: str) -> list[dict[str, Any]]:
     folder = Path(folder)
     identity = _identity(read_recipe(folder), KINDS[kind])
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
-    entries = [_read(file) for file in files if file.is_file()]
+    entries = [
+        unsealed(
+            file,
+            _FORMAT,
+            otherwise="is no measurement",
+            damaged="measure again, or remove it",
+        )
+        for file in files
+        if file.is_file()
+    ]
     return [entry["data"] for entry in entries if entry["of"] == identity]
 
 
@@ -79,18 +83,6 @@ def _identity(recipe: dict[str, Any], what: str) -> str:
     if what == "plan":
         return json_digest({name: entry.get("ghost") for name, entry in layers.items()})
     return json_digest({name: entry["geometry"] for name, entry in layers.items()})
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
-    if not isinstance(entries, dict) or entries.get("format") != _FORMAT:
-        raise GhostifyError(f'{file} is no measurement: "format" must be "{_FORMAT}"')
-    if entries.pop("digest", None) != json_digest(entries):
-        raise GhostifyError(f"{file} is damaged: measure again, or remove it")
-    return entries
 
 
 def _file_name(kind: str, part: str) -> str:

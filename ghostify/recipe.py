@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from ghostify.files import RECIPE
+from ghostify.sealed import sealed, unsealed
 from ghostify.spec import GhostifyError
-from ghostify.spec.errors import first_line
-from ghostify.spec.readable import readable_json
 
 _FORMAT = "ghostify/1"
 
@@ -25,15 +23,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
     file = path / RECIPE
     if not file.is_file():
         raise GhostifyError(f"{path} is no ghostify artefact: it has no {RECIPE}")
-    try:
-        recipe = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
-    if not isinstance(recipe, dict) or recipe.get("format") != _FORMAT:
-        raise GhostifyError(f'{file} is not a recipe: "format" must be "{_FORMAT}"')
-    if recipe.pop("digest", None) != json_digest(recipe):
-        raise GhostifyError(f"{file} is damaged: its checksum does not fit what it says")
-    return recipe
+    return unsealed(
+        file,
+        _FORMAT,
+        otherwise="is not a recipe",
+        damaged="its checksum does not fit what it says",
+    )
 
 
 def write_recipe(path: Path, entries: dict[str, Any]) -> None:
@@ -42,18 +37,10 @@ def write_recipe(path: Path, entries: dict[str, Any]) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    recipe = {"format": _FORMAT, **entries}
-    recipe["digest"] = json_digest(recipe)
-    (path / RECIPE).write_text(readable_json(recipe, depth=3) + "\n", encoding="utf-8")
+    (path / RECIPE).write_text(sealed(_FORMAT, entries), encoding="utf-8")
 
 
 def file_digest(file: Path) -> str:
     """The SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def json_digest(data: Any) -> str:
-    """The SHA-256 of data of JSON types, in whatever order its keys are."""
-    canonical = json.dumps(data, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()

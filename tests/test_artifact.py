@@ -9,7 +9,8 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError, ModelSource, Plan
 from ghostify.artifact import read_source
-from ghostify.recipe import json_digest, read_recipe
+from ghostify.recipe import read_recipe
+from ghostify.sealed import json_digest
 from ghostify.spec import Fidelity
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(ghostify.__file__).parent
 # marked with a star and which the others on its floor may use.
 FLOORS = [
     ["spec"],
-    ["files", "memory"],
+    ["files", "memory", "sealed"],
     ["recipe*", "measurements"],
     ["layers"],
     ["replica", "caches"],
