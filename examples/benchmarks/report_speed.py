@@ -60,13 +60,11 @@ def main() -> None:
         folders = {size: make(Path(work, str(size)), size) for size in SIZES}
         pages = {size: ghostify.report(folder) for size, folder in folders.items()}
         times: dict[int, list[float]] = {size: [] for size in SIZES}
-        busy = dict.fromkeys(SIZES, 0.0)
         for _ in range(rounds):
             for size, folder in folders.items():
-                begin, own = time.perf_counter(), time.process_time()
+                begin = time.perf_counter()
                 ghostify.report(folder)
                 times[size].append(time.perf_counter() - begin)
-                busy[size] += (time.process_time() - own) / rounds
         first = statistics.median(times[SIZES[0]])
         for size, taken in times.items():
             median, kilobytes = statistics.median(taken), pages[size].stat().st_size / 1000

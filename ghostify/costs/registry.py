@@ -13,12 +13,12 @@ Cost = Callable[[ConvSite, GhostSpec | None], float]
 _FLOAT32 = 4
 
 
-def macs(site: ConvSite, ghost: GhostSpec | None) -> float:
+def macs(site: ConvSite, ghost: GhostSpec | None) -> int:
     """Multiply-accumulates of one forward pass."""
     return conv_macs(site) if ghost is None else ghost_macs(site, ghost)
 
 
-def params(site: ConvSite, ghost: GhostSpec | None) -> float:
+def params(site: ConvSite, ghost: GhostSpec | None) -> int:
     """Weights and bias."""
     return conv_params(site.geometry) if ghost is None else ghost_params(site.geometry, ghost)
 

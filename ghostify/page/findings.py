@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ghostify.costs import conv_macs, conv_params, ghost_macs, ghost_params
+from ghostify.costs import conv_macs
+from ghostify.costs.registry import macs, params
 from ghostify.files import RECIPE
 from ghostify.measurements import recorded
 from ghostify.recipe import read_recipe
@@ -136,12 +137,11 @@ def _report(
 
 def _convolutions(plan: Plan, *, converted: bool) -> Count:
     """Costs of the plan's sites alone."""
-    params = macs = 0
-    for decision in plan.decisions:
-        site, ghost = decision.site, decision.ghost if converted else None
-        params += ghost_params(site.geometry, ghost) if ghost else conv_params(site.geometry)
-        macs += ghost_macs(site, ghost) if ghost else conv_macs(site)
-    return Count(params, 4 * params, {"conv": macs}, {}, counter="the plan")
+    chosen = [(d.site, d.ghost if converted else None) for d in plan.decisions]
+    weights = sum(params(*pair) for pair in chosen)
+    return Count(
+        weights, 4 * weights, {"conv": sum(macs(*pair) for pair in chosen)}, {}, counter="the plan"
+    )
 
 
 def _nouns(folder: Path, kind: str, read: Callable[[Any], Noun]) -> list[Noun]:

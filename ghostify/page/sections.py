@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ghostify.costs import conv_params
-from ghostify.costs.registry import macs
 from ghostify.page.findings import Findings
 from ghostify.reporting.charts import Curve, Plot
 from ghostify.reporting.document import si
-from ghostify.reporting.report import ReplacedSite, Report
+from ghostify.reporting.report import KeptSite, Report
 from ghostify.reporting.timing import Measurement, Timing
 from ghostify.spec import Evaluation, Trial
 
@@ -106,11 +104,8 @@ def rows(findings: Findings) -> Iterator[Row]:
     """All sites, in the order of execution."""
     residuals, damages = _residuals(findings.report), findings.sensitivity
     for place, row in enumerate(findings.report.sites, 1):
-        site, replaced = row.site, isinstance(row, ReplacedSite)
-        ghost = row.ghost if isinstance(row, ReplacedSite) else None
-        before = (row.macs_before, row.params_before) if isinstance(row, ReplacedSite) else (
-            row.macs, conv_params(site.geometry))  # fmt: skip
-        after = (row.macs_after, row.params_after) if isinstance(row, ReplacedSite) else before
+        site, ghost = row.site, row.ghost
+        costs = ((row.macs_before, row.macs_after), (row.params_before, row.params_after))
         area = site.output[0] * site.output[-1] if site.output else 0
         cells = [
             Cell(str(place), place),
@@ -120,8 +115,8 @@ def rows(findings: Findings) -> Iterator[Row]:
             Cell(f"{ghost.ratio:.4g}", ghost.ratio) if ghost else Cell("", 1),
             Cell(str(ghost.dw_size), ghost.dw_size) if ghost else Cell("", 0),
         ]
-        for old, new in zip(before, after, strict=True):
-            cells += [Cell(si(old), old), Cell(si(new) if replaced else "", new)]
+        for old, new in costs:
+            cells += [Cell(si(old), old), Cell(si(new) if ghost else "", new)]
         if residuals:
             error = residuals.get(site.name)
             cells.append(Cell("", -1) if error is None else Cell(f"{error:.2%}", error))
@@ -129,8 +124,8 @@ def rows(findings: Findings) -> Iterator[Row]:
             known = damages.damages.get(site.name, {})
             damage = known.get(ghost) if ghost else None
             cells.append(Cell("", -1) if damage is None else Cell(f"{damage:.2g}", damage))
-        reason = "" if isinstance(row, ReplacedSite) else row.reason
-        yield Row(replaced, (*cells, Cell(reason, reason)))
+        reason = row.reason if isinstance(row, KeptSite) else ""
+        yield Row(ghost is not None, (*cells, Cell(reason, reason)))
 
 
 def plots(findings: Findings) -> dict[str, Plot]:
@@ -152,10 +147,7 @@ def plans(findings: Findings) -> Plot | None:
         _tried("one s for all", [t for t in findings.trials if t.uniform], "original"),
     ]
     if agreement is not None and (agreement.top1 is not None) == logits:
-        spent = sum(
-            macs(row.site, row.ghost if isinstance(row, ReplacedSite) else None)
-            for row in report.sites
-        )
+        spent = sum(row.macs_after for row in report.sites)
         here = agreement.top1 if agreement.top1 is not None else agreement.relative_error
         curves.append(Curve("this network", ((spent, here),), "here", ("this network",)))
     kept = "images with the same most likely class" if logits else "relative error of the outputs"

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ghostify.costs import conv_params
 from ghostify.reporting.document import si
-from ghostify.reporting.report import ReplacedSite, Report
+from ghostify.reporting.report import KeptSite, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +75,9 @@ def layer_bars(report: Report, cost: str) -> tuple[LayerBar, ...]:
     """
     bars = []
     for row in report.sites:
-        if isinstance(row, ReplacedSite):
-            before, after, now = (
-                (row.macs_before, row.macs_after, str(row.ghost))
-                if cost == "macs"
-                else (row.params_before, row.params_after, str(row.ghost))
-            )
-        else:
-            before = after = row.macs if cost == "macs" else conv_params(row.site.geometry)
-            now = f"stays: {row.reason}"
-        replaced = isinstance(row, ReplacedSite)
+        before, after = getattr(row, f"{cost}_before"), getattr(row, f"{cost}_after")
+        replaced = not isinstance(row, KeptSite)
+        now = f"stays: {row.reason}" if isinstance(row, KeptSite) else str(row.ghost)
         numbers = f"{si(before)} → {si(after)}" if replaced else si(before)
         unit = "MACs" if cost == "macs" else "parameters"
         said = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{now}"

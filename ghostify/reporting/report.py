@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import nan
-from typing import Any
+from typing import Any, ClassVar
 
 from ghostify.costs import conv_macs, conv_params, eq4_speedup, ghost_macs, ghost_params
 from ghostify.reporting.document import Column, Document, Table, si, summarize_names
@@ -47,11 +47,27 @@ class ReplacedSite:
 
 @dataclass(frozen=True, slots=True)
 class KeptSite:
-    """A convolution that stayed, and why."""
+    """A convolution that stayed, and why; its costs have the names of those of a `ReplacedSite`."""
+
+    ghost: ClassVar[None] = None
 
     site: ConvSite
     reason: str
     macs: int
+
+    @property
+    def macs_before(self) -> int:
+        """As they are."""
+        return self.macs
+
+    macs_after = macs_before
+
+    @property
+    def params_before(self) -> int:
+        """As they are."""
+        return conv_params(self.site.geometry)
+
+    params_after = params_before
 
 
 @dataclass(frozen=True, slots=True)
