@@ -53,15 +53,22 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
     write_text(file, sealed(_FORMAT, entries))
 
 
-def recorded(folder: str | Path, kind: str) -> list[dict[str, Any]]:
+def recorded(
+    folder: str | Path, kind: str, *, recipe: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """The ``data`` of all measurements of a kind that hold for the artefact as it is now.
+
+    Args:
+        folder: the artefact.
+        kind: one of `KINDS`.
+        recipe: the artefact's, where it has been read already.
 
     Raises:
         GhostifyError: if the artefact, or one of these files, is damaged.
         OSError: if it cannot be read.
     """
     folder = Path(folder)
-    identity = _identity(read_recipe(folder), KINDS[kind])
+    identity = _identity(read_recipe(folder) if recipe is None else recipe, KINDS[kind])
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
     entries = [
         unsealed(

@@ -86,9 +86,9 @@ class Findings:
             options = dict(recipe.get("options") or {})
         except (KeyError, TypeError, ValueError) as error:
             raise GhostifyError(f"{folder / RECIPE} is not a recipe: {error}") from error
-        costs = _nouns(folder, "costs", dict)
-        glimpses = _nouns(folder, "glimpse", dict)
-        damages = _nouns(folder, "sensitivity", Sensitivity.from_dict)
+        costs = _nouns(folder, recipe, "costs", dict)
+        glimpses = _nouns(folder, recipe, "glimpse", dict)
+        damages = _nouns(folder, recipe, "sensitivity", Sensitivity.from_dict)
         return cls(
             folder=folder,
             created=recipe.get("created"),
@@ -97,12 +97,12 @@ class Findings:
             options=options,
             report=_report(folder, plan, name, fidelity, costs[-1] if costs else None),
             whole=bool(costs),
-            timings=_merged(_nouns(folder, "timing", Timing.from_dict)),
-            exports=tuple(_nouns(folder, "export", dict)),
+            timings=_merged(_nouns(folder, recipe, "timing", Timing.from_dict)),
+            exports=tuple(_nouns(folder, recipe, "export", dict)),
             sensitivity=damages[-1] if damages else None,
-            trials=tuple(_nouns(folder, "trial", Trial.from_dict)),
+            trials=tuple(_nouns(folder, recipe, "trial", Trial.from_dict)),
             glimpse=glimpses[-1] if glimpses else None,
-            evaluations=tuple(_nouns(folder, "evaluation", Evaluation.from_dict)),
+            evaluations=tuple(_nouns(folder, recipe, "evaluation", Evaluation.from_dict)),
             recovery=recovery,
         )
 
@@ -144,9 +144,11 @@ def _convolutions(plan: Plan, *, converted: bool) -> Count:
     )
 
 
-def _nouns(folder: Path, kind: str, read: Callable[[Any], Noun]) -> list[Noun]:
+def _nouns(
+    folder: Path, recipe: dict[str, Any], kind: str, read: Callable[[Any], Noun]
+) -> list[Noun]:
     try:
-        return [read(data) for data in recorded(folder, kind)]
+        return [read(data) for data in recorded(folder, kind, recipe=recipe)]
     except (GhostifyError, TypeError, ValueError) as error:
         raise GhostifyError(f"{kind} of {folder}: {error}") from error
 
