@@ -22,8 +22,9 @@ def seeded() -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Tests that fork, or that interrupt their process, have one of their own.
 
-    A fork has none of the threads that autograd may have started in tests before, and a signal
-    may end a process in which tests have loaded an inference runtime.
+    A fork has none of the threads that autograd may have started in tests before, and waits for
+    ever for those of OpenMP; and a signal may end a process in which tests have loaded an inference
+    runtime.
     """
     if pyfuncitem.get_closest_marker("alone") is None or "ALONE" in os.environ:
         return None
@@ -31,7 +32,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     done = subprocess.run(
         command,
         cwd=pyfuncitem.config.rootpath,
-        env=os.environ | {"ALONE": "1"},
+        env=os.environ | {"ALONE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
