@@ -11,7 +11,7 @@ import torch
 from . import digits, photographs
 from .methods import CALIBRATION_IMAGES, METHODS, Bed
 from .networks import Trained
-from .scores import accuracy, spread
+from .scores import accuracy, print_table, spread
 
 
 def on_digits(
@@ -43,11 +43,7 @@ def on_digits(
                         f"  {share:g} | {method} | {left:.1%} | MACs {macs:.3f} | {seconds:.0f} s",
                         flush=True,
                     )
-    print(f"\n| method | {' | '.join(f'{n}, {s:g}' for n in names for s in shares)} |")
-    print("|---|" + "---|" * (len(names) * len(shares)))
-    for method in methods:
-        cells = [spread(found[name, share, method]) for name in names for share in shares]
-        print(f"| {method} | {' | '.join(cells)} |")
+    print_table(found, names, shares, methods, spread)
 
 
 def on_photographs(shares: list[float], methods: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ import ghostify
 from . import digits, networks, photographs
 from .methods import CALIBRATION_IMAGES, METHODS, Bed
 from .networks import Trained
-from .scores import accuracy, spread
+from .scores import accuracy, print_table, spread
 
 BATCH = 96
 STEPS = 75
@@ -62,11 +62,7 @@ def on_digits(
                         f" | MACs {bed.macs_share(smaller):.3f}",
                         flush=True,
                     )
-    print(f"\n| method | {' | '.join(f'{n}, {s:g}' for n in names for s in shares)} |")
-    print("|---|" + "---|" * (len(names) * len(shares)))
-    for method in methods:
-        cells = [_cell(found[name, share, method]) for name in names for share in shares]
-        print(f"| {method} | {' | '.join(cells)} |")
+    print_table(found, names, shares, methods, _cell)
 
 
 def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
