@@ -45,6 +45,24 @@ def out(run, tmp_path):
     return tmp_path / "out"
 
 
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """Has Ctrl-C pressed after a step of a training."""
+    import ghostify.recovery.training as training
+
+    step = training.Training._step
+
+    def arrange(number):
+        def interrupted(self, *arguments):
+            step(self, *arguments)
+            if self.position.step == number:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(training.Training, "_step", interrupted)
+
+    return arrange
+
+
 def recover(run, *arguments):
     return run(
         "recover", "out", "--data", "shades", "--teacher", "classes.py:build", *arguments,
@@ -94,17 +112,8 @@ def test_nothing_better_is_nothing_saved(run, out):
 
 
 @pytest.mark.alone
-def test_ctrl_c_says_how_to_go_on(run, out, monkeypatch):
-    import ghostify.recovery.training as training
-
-    step = training.Training._step
-
-    def interrupted(self, *arguments):
-        step(self, *arguments)
-        if self.position.step == 8:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(training.Training, "_step", interrupted)
+def test_ctrl_c_says_how_to_go_on(run, out, interrupted_at, monkeypatch):
+    interrupted_at(8)
     result = recover(run, "--epochs", "2")
     assert result.code == 130
     assert "--resume goes on" in result.err
@@ -136,17 +145,8 @@ def test_in_steps(run, out):
 
 
 @pytest.mark.alone
-def test_steps_that_were_interrupted(run, out, monkeypatch):
-    import ghostify.recovery.training as training
-
-    step = training.Training._step
-
-    def interrupted(self, *arguments):
-        step(self, *arguments)
-        if self.position.step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(training.Training, "_step", interrupted)
+def test_steps_that_were_interrupted(run, out, interrupted_at, monkeypatch):
+    interrupted_at(3)
     result = recover(run, "--steps", "2", "--epochs", "1")
     assert result.code == 130
     assert "--resume goes on" in result.err
