@@ -20,12 +20,18 @@ from ghostify import (
     RecoverySettings,
     Score,
     Sensitivity,
-    Standing,
 )
 from ghostify.cli import options
 from ghostify.cli.options import Format
-from ghostify.cli.scoring import device_named, open_for, remembered_with, tell_skipped
-from ghostify.cli.terminal import batch_progress, is_main_process, note, stage, training_progress
+from ghostify.cli.scoring import (
+    device_named,
+    open_for,
+    remembered_with,
+    scored_one,
+    standing,
+    tell_skipped,
+)
+from ghostify.cli.terminal import is_main_process, note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
 from ghostify.measurements import recorded
 from ghostify.reporting.evaluations import list_evaluation
@@ -327,10 +333,7 @@ def _how_to_go_on(work: Path) -> str:
 def _score(ghost: nn.Module, data: Data, teacher: nn.Module) -> Score:
     """That of the network that the folder has, beside the original."""
     device = device_named(None)
-    with batch_progress("evaluating converted") as progress:
-        score = ghostify.evaluate(
-            ghost.to(device), data, teacher=teacher.to(device), progress=progress
-        )
+    score = scored_one("converted", ghost.to(device), data, teacher.to(device))
     for network in (ghost, teacher):
         network.cpu()
     return score
@@ -340,12 +343,8 @@ def _evaluation(
     recovery: Recovery, networks: Mapping[str, nn.Module], data: Data, example: Tensor
 ) -> Evaluation:
     """What was scored while training, with what the networks cost."""
-    from ghostify.costs.counting import count
-
-    standings = {}
-    for name, network in networks.items():
-        costs = count(network, example)
-        standings[name] = Standing(
-            getattr(recovery, name), costs.conv_and_linear_macs, costs.params
-        )
+    standings = {
+        name: standing(network, getattr(recovery, name), example)
+        for name, network in networks.items()
+    }
     return Evaluation(data.name, data.held_out, standings)

@@ -86,8 +86,6 @@ def scored(
     Raises:
         GhostifyError: as `evaluate` does.
     """
-    from ghostify.costs.counting import count
-
     standings: dict[str, Standing] = {}
     for network in (*networks.values(), *([teacher] if teacher else [])):
         network.to(device)
@@ -96,12 +94,27 @@ def scored(
         if network is teacher and all(s.score.top1 is None for s in standings.values()):
             score = Score(next(iter(standings.values())).score.images)
         else:
-            with batch_progress(f"evaluating {name}") as progress:
-                judge = None if network is teacher else teacher
-                score = ghostify.evaluate(network, data, teacher=judge, progress=progress)
-        costs = count(network, example.to(device))
-        standings[name] = Standing(score, costs.conv_and_linear_macs, costs.params)
+            score = scored_one(name, network, data, None if network is teacher else teacher)
+        standings[name] = standing(network, score, example.to(device))
     return Evaluation(data.name, data.held_out, {name: standings[name] for name in networks})
+
+
+def scored_one(name: str, network: nn.Module, data: Data, teacher: nn.Module | None) -> Score:
+    """The score of a network, with a bar while it is measured.
+
+    Raises:
+        GhostifyError: as `evaluate` does.
+    """
+    with batch_progress(f"evaluating {name}") as progress:
+        return ghostify.evaluate(network, data, teacher=teacher, progress=progress)
+
+
+def standing(network: nn.Module, score: Score, example: torch.Tensor) -> Standing:
+    """A score, with what the network costs."""
+    from ghostify.costs.counting import count
+
+    costs = count(network, example)
+    return Standing(score, costs.conv_and_linear_macs, costs.params)
 
 
 def tell_skipped(data: Data) -> None:

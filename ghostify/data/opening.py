@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ghostify.calibration import Preprocessing, preprocessing_of
 from ghostify.data.datasets import TrainingSet, ValidationSet
 from ghostify.data.loading import Data, check_loading, training_loader, validation_loader
+from ghostify.data.passes import device_of
 from ghostify.data.pictures import Pictures, hold_out
 from ghostify.data.sources import SOURCES, Parts, downloads, folder
 from ghostify.data.views import View
@@ -161,8 +162,7 @@ def _of_code(name: str, found: Any, labels: bool) -> Data:
 def _check_classes(data: Data, network: nn.Module, input_size: tuple[int, ...]) -> None:
     if data.classes is None:
         return
-    device = next((p.device for p in network.parameters()), None)
-    output = dry_run(network, torch.zeros(1, *input_size, device=device)).output
+    output = dry_run(network, torch.zeros(1, *input_size, device=device_of(network))).output
     scores = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), None)
     if scores is not None and scores.dim() == 2 and scores.shape[1] != data.classes:
         raise GhostifyError(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ghostify.layers import GhostModule
 from ghostify.replica import frozen_replica
 from ghostify.spec import GhostifyError, Plan
+from ghostify.tally import is_logits
 
 _SITES = 4
 _MAPS = 6
@@ -141,7 +142,7 @@ def _png(picture: Tensor, span: tuple[float, float] | None = None) -> str:
 
 def _likely(output: Any) -> list[list[float]] | None:
     """Class and probability of the most likely ones."""
-    if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[1] < 2:
+    if not isinstance(output, Tensor) or not is_logits(output):
         return None
     top = output[0].double().softmax(0).topk(min(_TOP, output.shape[1]))
     return [[int(c), float(p)] for c, p in zip(top.indices, top.values, strict=True)]

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.calibration import images_in
+from ghostify.dry_run import evaluated
 from ghostify.recovery.accelerator import expect_unused
 from ghostify.recovery.checkpoints import Checkpoint, write_checkpoint
 from ghostify.recovery.diagnosis import likely_cause
@@ -157,10 +158,9 @@ class Training:
         """That of a network on the validation data, in JSON types; None without any."""
         if self.validation is None:
             return None
-        states, training = generator_states(), model.training
-        model.eval()
-        found = score(model, self.teacher, self.validation.epoch(0), self._summed)
-        model.train(training)
+        states = generator_states()
+        with evaluated(model):
+            found = score(model, self.teacher, self.validation.epoch(0), self._summed)
         set_generator_states(states)
         return asdict(found)
 
