@@ -20,11 +20,10 @@ def seeded() -> None:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Tests that fork, or that interrupt their process, have one of their own.
+    """Tests that fork have a process of their own.
 
     A fork has none of the threads that autograd may have started in tests before, and waits for
-    ever for those of OpenMP; and a signal may end a process in which tests have loaded an inference
-    runtime.
+    ever for those of OpenMP.
     """
     if pyfuncitem.get_closest_marker("alone") is None or "ALONE" in os.environ:
         return None

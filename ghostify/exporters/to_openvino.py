@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +22,7 @@ def _write(program: ExportedProgram, path: Path) -> None:
 
 def _open(path: Path, threads: int) -> Session:
     """Computes in the weights' own precision, where OpenVINO alone might take bfloat16."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(
+    compiled = _core().compile_model(
         path,
         "CPU",
         {
@@ -38,6 +38,18 @@ def _open(path: Path, threads: int) -> Session:
         return [torch.as_tensor(array) for array in found.to_tuple()]
 
     return run
+
+
+@cache
+def _core() -> Any:
+    """One that stays: where several go, signals are left a stack that is no longer there.
+
+    The CPU plugin of each sets an alternate signal stack and puts back the one before it, which may
+    be that of a core that has gone. The next signal, such as Ctrl-C, then ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 OPENVINO = Exporter(".xml", ("openvino",), "export", _write, _open)

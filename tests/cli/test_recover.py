@@ -111,7 +111,6 @@ def test_nothing_better_is_nothing_saved(run, out):
     assert "recovered" not in result.out
 
 
-@pytest.mark.alone
 def test_ctrl_c_says_how_to_go_on(run, out, interrupted_at, monkeypatch):
     interrupted_at(8)
     result = recover(run, "--epochs", "2")
@@ -144,7 +143,6 @@ def test_in_steps(run, out):
     assert left == {f"step-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
 
 
-@pytest.mark.alone
 def test_steps_that_were_interrupted(run, out, interrupted_at, monkeypatch):
     interrupted_at(3)
     result = recover(run, "--steps", "2", "--epochs", "1")
