@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghostify.layers.parts import are_kept_apart
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -50,10 +52,10 @@ class Affine:
 
 
 class ChannelAffine(nn.Module):
-    """A scale and a shift for each channel, computed as a batch norm.
+    """A scale and a shift for each channel.
 
-    Inference runtimes fuse that with what is around it, and it is the fastest of its forms in
-    eager mode; a 1x1 depthwise convolution would be the slowest there.
+    For inference runtimes it is a batch norm, which they fuse with what is around it. In eager
+    mode ``addcmul`` is faster than that, and a 1x1 depthwise convolution would be the slowest.
 
     Shape:
         ``(N, C, H, W)`` or without N, and the same out.
@@ -67,7 +69,7 @@ class ChannelAffine(nn.Module):
         self.register_buffer("variance", torch.ones_like(scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 3:
+        if x.dim() == 3 or not are_kept_apart():
             return torch.addcmul(self.bias.view(-1, 1, 1), x, self.weight.view(-1, 1, 1))
         return F.batch_norm(
             x,
