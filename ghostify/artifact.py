@@ -153,8 +153,17 @@ def read_source(path: str | Path) -> ModelSource:
         GhostifyError: if the artefact is damaged, does not say it, or names code of the user's.
         OSError: if it cannot be read.
     """
-    path = Path(path)
-    return _named(path, _source_of(path, read_recipe(path)))
+    return _named(Path(path), remembered_source(path))
+
+
+def remembered_source(path: str | Path) -> ModelSource | None:
+    """What an artefact says of its unconverted model, which may be code of the user's.
+
+    Raises:
+        GhostifyError: if the artefact is damaged.
+        OSError: if it cannot be read.
+    """
+    return _source_of(Path(path), read_recipe(Path(path)))
 
 
 def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:

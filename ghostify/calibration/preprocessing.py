@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 from torchvision import models
+
+from ghostify.spec import GhostifyError, Normalization
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ class Preprocessing:
 _IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def preprocessing_of(model: nn.Module, source_name: str, *, channels: int = 3) -> Preprocessing:
+def preprocessing_of(
+    model: nn.Module,
+    source_name: str,
+    *,
+    channels: int = 3,
+    normalization: Normalization | None = None,
+) -> Preprocessing:
     """What ``model`` or the library that it is from says, or else what is usual.
 
     Understood are timm's ``pretrained_cfg`` and torchvision's best weights. Usual are the numbers
@@ -39,11 +47,31 @@ def preprocessing_of(model: nn.Module, source_name: str, *, channels: int = 3) -
     Args:
         source_name: MODEL as the user wrote it, such as ``resnet50`` or ``net.py:build``.
         channels: of the model's input.
+        normalization: goes before what is said, and what is usual.
+
+    Raises:
+        GhostifyError: if ``normalization`` is none for so many channels.
     """
     said = _of_timm(model) or _of_torchvision(source_name)
     if said is not None:
-        return _for_channels(said, channels)
-    return _IMAGENET if channels == 3 else Preprocessing((0.5,) * channels, (0.5,) * channels)
+        found = _for_channels(said, channels)
+    elif channels == 3:
+        found = _IMAGENET
+    else:
+        found = Preprocessing((0.5,) * channels, (0.5,) * channels)
+    if normalization is None:
+        return found
+    mean, std = (_of_each(numbers, channels) for numbers in normalization)
+    return replace(found, mean=mean, std=std)
+
+
+def _of_each(numbers: Sequence[float], channels: int) -> tuple[float, ...]:
+    if len(numbers) not in (1, channels):
+        raise GhostifyError(
+            f"{len(numbers)} numbers to normalise by, but the input has {channels} channels: give "
+            "one for each, or one for all"
+        )
+    return tuple(numbers) * (channels // len(numbers))
 
 
 def _of_timm(model: nn.Module) -> Preprocessing | None:

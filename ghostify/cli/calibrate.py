@@ -45,6 +45,7 @@ def calibrate(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -57,7 +58,7 @@ def calibrate(
 
     Example: ghostify calibrate resnet50-ghost --data imagenet --batches 50
     """
-    source = original_of(folder, model, input, model_arg)
+    source = original_of(folder, model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
         ghost = ghostify.load(folder, subject.network)

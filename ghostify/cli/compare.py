@@ -33,6 +33,7 @@ def compare(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -42,7 +43,7 @@ def compare(
     """
     if data is not None and weights is None and not pretrained and model is None:
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
-    source = original_of(folder, model, input, model_arg)
+    source = original_of(folder, model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
         ghost = ghostify.load(folder, subject.network)

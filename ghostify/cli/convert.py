@@ -83,6 +83,7 @@ def convert(
     stem: options.Stem = False,
     all_eligible: options.AllEligible = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
@@ -101,7 +102,7 @@ def convert(
     Example: ghostify convert resnet50 --ratio 2 --kernel 3 --out resnet50-ghost
     """
     spec = GhostSpec(ratio, kernel)
-    source = options.source_of(model, input, model_arg)
+    source = options.source_of(model, input, model_arg, normalize)
     page = report_file is not None and report_file.suffix == ".html"
     if page and dry_run:
         raise GhostifyError("a page is made from what was saved: drop --dry-run")

@@ -33,6 +33,7 @@ def evaluate(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -43,7 +44,9 @@ def evaluate(
 
     Example: ghostify evaluate resnet50-ghost --data imagenet --pretrained
     """
-    source = original_or_named(target, model=model, input=input, model_arg=model_arg)
+    source = original_or_named(
+        target, model=model, input=input, model_arg=model_arg, normalize=normalize
+    )
     subject = prepare(source, weights=weights, pretrained=pretrained)
     networks, teacher = {"original": subject.network}, None
     if Path(target).is_dir():

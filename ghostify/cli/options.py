@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from math import inf, isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ghostify import GhostifyError, ModelSource
+from ghostify import GhostifyError, ModelSource, Normalization
 
 ModelName = Annotated[
     str,
@@ -35,6 +36,15 @@ Input = Annotated[
         "--input",
         metavar="CxHxW",
         help="Shape of one input, such as 3x224x224. Default: what the model says of itself.",
+    ),
+]
+Normalize = Annotated[
+    str | None,
+    typer.Option(
+        "--normalize",
+        metavar="MEAN/STD",
+        help="Of images with values in [0, 1], for each channel or for all, such as 0.5/0.5 or "
+        "0.485,0.456,0.406/0.229,0.224,0.225. Default: what the model or its library says.",
     ),
 ]
 ModelArgs = Annotated[
@@ -177,16 +187,22 @@ class Format(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print on stdout.")]
 
 
-def source_of(model: str, input: str | None, arguments: list[str] | None) -> ModelSource:
+def source_of(
+    model: str,
+    input: str | None,
+    arguments: list[str] | None,
+    normalize: str | None = None,
+) -> ModelSource:
     """What the user said of the model, read and checked.
 
     Raises:
-        GhostifyError: if a shape or an argument is not of its form.
+        GhostifyError: if a shape, an argument or the normalisation is not of its form.
     """
     return ModelSource(
         name=model,
         arguments=dict(map(_parse_argument, arguments or [])),
         input_size=None if input is None else _parse_shape(input),
+        normalization=None if normalize is None else _parse_normalization(normalize),
     )
 
 
@@ -198,6 +214,19 @@ def _parse_shape(text: str) -> tuple[int, ...]:
     if not shape or min(shape) < 1:
         raise GhostifyError(f"input {text!r}: a shape looks like 3x224x224")
     return shape
+
+
+def _parse_normalization(text: str) -> Normalization:
+    try:
+        mean, std = (tuple(map(float, part.split(","))) for part in text.split("/"))
+    except ValueError:
+        mean = std = ()
+    if not mean or not all(map(isfinite, mean)) or not all(0 < s < inf for s in std):
+        raise GhostifyError(
+            f"normalize {text!r}: means and standard deviations look like 0.5/0.5 or "
+            "0.485,0.456,0.406/0.229,0.224,0.225"
+        )
+    return mean, std
 
 
 def _parse_argument(text: str) -> tuple[str, Any]:

@@ -53,6 +53,7 @@ def plan(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
 ) -> None:
     """Write what convert would do as JSON, to be edited and given to convert --plan.
@@ -68,7 +69,9 @@ def plan(
         raise GhostifyError("--try needs --budget and --calibration")
     if not budget and (calibration or sensitivity):
         raise GhostifyError("--calibration and --sensitivity are for a --budget: add one")
-    source = original_or_named(target, model=model, input=input, model_arg=model_arg)
+    source = original_or_named(
+        target, model=model, input=input, model_arg=model_arg, normalize=normalize
+    )
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
     made = make_plan(

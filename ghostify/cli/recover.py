@@ -191,6 +191,7 @@ def recover(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -229,7 +230,7 @@ def recover(
     )
     work = folder / "recovery"
     _check_kind(work, steps)
-    source = original_of(folder, teacher, input, model_arg)
+    source = original_of(folder, teacher, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
         ghost = ghostify.load(folder, subject.network)

@@ -48,6 +48,7 @@ def redundancy(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -59,7 +60,7 @@ def redundancy(
 
     check_parent(out)
     check_plot(out)
-    source = options.source_of(model, input, model_arg)
+    source = options.source_of(model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, image or _photograph(), images)
     with layer_progress("measuring") as progress:

@@ -42,6 +42,7 @@ def report(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
 ) -> None:
     """Write a page about a conversion: one HTML file with all that has been measured so far.
@@ -50,7 +51,7 @@ def report(
     """
     check_page(plots=plots is not None)
     if image is not None:
-        source = original_of(folder, model, input, model_arg)
+        source = original_of(folder, model, input, model_arg, normalize)
         subject = prepare(source, weights=weights, pretrained=pretrained)
         with stage(f"loading {folder}"):
             from ghostify.page.glimpse import look

@@ -52,6 +52,7 @@ def open_for(
             labels=labels,
             held_out=held_out,
             augmentation=augmentation,
+            normalization=subject.source.normalization,
         )
 
 

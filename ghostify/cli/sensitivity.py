@@ -39,6 +39,7 @@ def sensitivity(
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     input: options.Input = None,
+    normalize: options.Normalize = None,
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -52,7 +53,9 @@ def sensitivity(
         from ghostify.reporting.plots import check_plot
 
         check_plot(plot)
-    source = original_or_named(target, model=model, input=input, model_arg=model_arg)
+    source = original_or_named(
+        target, model=model, input=input, model_arg=model_arg, normalize=normalize
+    )
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
     with layer_progress("measuring") as progress:

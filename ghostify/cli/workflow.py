@@ -54,7 +54,11 @@ def prepare(
 
 
 def original_of(
-    folder: Path, model: str | None, input: str | None, model_arg: list[str] | None
+    folder: Path,
+    model: str | None,
+    input: str | None,
+    model_arg: list[str] | None,
+    normalize: str | None = None,
 ) -> ModelSource:
     """Where an artefact's original comes from: what the user says of it, then what its folder says.
 
@@ -63,16 +67,28 @@ def original_of(
         OSError: if it cannot be read.
     """
     with stage("loading torch"):
-        from ghostify.artifact import read_source
-    said = read_source(folder) if model is None else ModelSource(model)
-    given = source_of(said.name, input, model_arg)
+        from ghostify.artifact import read_source, remembered_source
+    if model is None:
+        said = read_source(folder)
+    else:
+        remembered = remembered_source(folder) or ModelSource(model)
+        said = replace(remembered, name=model, arguments={})
+    given = source_of(said.name, input, model_arg, normalize)
     return ModelSource(
-        said.name, {**said.arguments, **given.arguments}, given.input_size or said.input_size
+        said.name,
+        {**said.arguments, **given.arguments},
+        given.input_size or said.input_size,
+        given.normalization or said.normalization,
     )
 
 
 def original_or_named(
-    target: str, *, model: str | None, input: str | None, model_arg: list[str] | None
+    target: str,
+    *,
+    model: str | None,
+    input: str | None,
+    model_arg: list[str] | None,
+    normalize: str | None = None,
 ) -> ModelSource:
     """The network that the user named, or the original of an artefact's folder.
 
@@ -80,10 +96,10 @@ def original_or_named(
         GhostifyError: as `original_of` does; or for a ``model`` that would do nothing.
     """
     if Path(target).is_dir():
-        return original_of(Path(target), model, input, model_arg)
+        return original_of(Path(target), model, input, model_arg, normalize)
     if model is not None:
         raise GhostifyError(f"--model is for a folder, and {target} is none")
-    return source_of(target, input, model_arg)
+    return source_of(target, input, model_arg, normalize)
 
 
 def network_or_artefact(
@@ -139,7 +155,12 @@ def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
     size = tuple(subject.example.shape[1:])
     if len(size) != 3:
         raise GhostifyError(f"--calibration takes images, and the input is {size}: use Python")
-    ways = preprocessing_of(subject.network, subject.source.name, channels=size[0])
+    ways = preprocessing_of(
+        subject.network,
+        subject.source.name,
+        channels=size[0],
+        normalization=subject.source.normalization,
+    )
     with stage(f"reading {path}"):
         loaded = load_images(path, input_size=size, limit=images, **asdict(ways))
     for skipped in loaded.skipped:

@@ -19,7 +19,7 @@ from ghostify.data.pictures import Pictures, hold_out
 from ghostify.data.sources import SOURCES, Parts, downloads, folder
 from ghostify.data.views import View
 from ghostify.dry_run import dry_run
-from ghostify.spec import Augmentation, GhostifyError
+from ghostify.spec import Augmentation, GhostifyError, Normalization
 from ghostify.spec.errors import near
 from ghostify.zoo.user_code import call_code
 
@@ -39,6 +39,7 @@ def open_data(
     labels: bool = True,
     held_out: float = 0.1,
     augmentation: Augmentation | None = None,
+    normalization: Normalization | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Data:
     """Loaders of images to train on and to be scored on, as the network was trained to see them.
@@ -67,7 +68,8 @@ def open_data(
             part: always the same images. 1 to train on none.
         augmentation: by default a random crop, of more than the middle, and the mirror image
             where a source is not of digits.
-        preprocessing: instead of what the network's library says.
+        normalization: of the channels, instead of what the network's library says.
+        preprocessing: instead of all that the library says.
 
     Raises:
         GhostifyError: if there is no such source, it holds no image that can be read, its number
@@ -86,7 +88,7 @@ def open_data(
         raise GhostifyError(f"images are channels x height x width, the model's input is {shape}")
     parts = _parts(str(source), root)
     named = str(source) in SOURCES
-    ways = preprocessing or _usual_preprocessing(network, name, input_size, whole=named)
+    ways = preprocessing or _usual_preprocessing(network, name, input_size, normalization, named)
     vary = augmentation or _usual_augmentation(input_size, parts)
     train, validation, held = _split(parts, held_out)
     if not labels:
@@ -132,9 +134,13 @@ def _split(parts: Parts, share: float) -> tuple[Pictures, Pictures, int]:
 
 
 def _usual_preprocessing(
-    network: nn.Module, name: str, input_size: tuple[int, ...], *, whole: bool
+    network: nn.Module,
+    name: str,
+    input_size: tuple[int, ...],
+    normalization: Normalization | None,
+    whole: bool,
 ) -> Preprocessing:
-    said = preprocessing_of(network, name, channels=input_size[0])
+    said = preprocessing_of(network, name, channels=input_size[0], normalization=normalization)
     return replace(said, crop=1.0) if whole else said
 
 

@@ -15,7 +15,7 @@ from ghostify.spec.redundancy import LayerRedundancy, MapPair
 from ghostify.spec.score import Evaluation, Score, Standing
 from ghostify.spec.sensitivity import Sensitivity
 from ghostify.spec.site import ConvSite
-from ghostify.spec.source import ModelSource
+from ghostify.spec.source import ModelSource, Normalization
 from ghostify.spec.trial import Trial
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "LayerRedundancy",
     "MapPair",
     "ModelSource",
+    "Normalization",
     "Plan",
     "Recovery",
     "RecoverySettings",

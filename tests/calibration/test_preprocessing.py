@@ -1,6 +1,7 @@
 import pytest
 from torch import nn
 
+from ghostify import GhostifyError
 from ghostify.calibration import Preprocessing, preprocessing_of
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,3 +53,14 @@ def test_other_channels():
     assert said.mean == pytest.approx((0.4,))
     assert said.std == pytest.approx((0.2,))
     assert preprocessing_of(nn.Identity(), "net.py:f", channels=2).mean == (0.5, 0.5)
+
+
+def test_what_the_user_says_goes_first():
+    library = timm_like(interpolation="bilinear", crop_pct=0.9)
+    found = preprocessing_of(library, "timm:x", normalization=((0.5,), (0.1, 0.2, 0.3)))
+    assert found == Preprocessing((0.5,) * 3, (0.1, 0.2, 0.3), "bilinear", 0.9)
+
+
+def test_numbers_for_other_channels():
+    with pytest.raises(GhostifyError, match="2 numbers to normalise by, but the input has 3 chan"):
+        preprocessing_of(nn.Identity(), "x", normalization=((0.5,), (0.1, 0.2)))

@@ -27,7 +27,7 @@ def test_the_main_job(run, net, tmp_path):
     assert set(Plan.of(loaded).replaced) == {"2", "5"}
     recipe = json.loads((tmp_path / "out" / "ghostify.json").read_text(encoding="utf-8"))
     assert recipe["source"] == {
-        "name": "net.py:build", "arguments": {}, "input_size": [3, 16, 16],
+        "name": "net.py:build", "arguments": {}, "input_size": [3, 16, 16], "normalization": None,
     }  # fmt: skip
 
 

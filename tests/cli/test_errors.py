@@ -14,6 +14,8 @@ DRY = ("--dry-run",)
         (["missing.py:build"], "no file missing.py"),
         (["net.py:biuld"], "did you mean build?"),
         (["net.py:build"], "net.py:build does not say its input size: give --input"),
+        (["resnet18", "--normalize", "0.5"], "means and standard deviations look like 0.5/0.5"),
+        (["resnet18", "--normalize", "0.5/0"], "normalize '0.5/0': means and standard"),
         (
             ["net.py:build", "--input", "4x16x16"],
             "does not run on an input of 1x4x16x16: at 0, Conv",

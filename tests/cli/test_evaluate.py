@@ -93,6 +93,29 @@ def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
     assert found["original"]["score"]["top1"] == ghostify.evaluate(original, opened).top1
 
 
+def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
+    from classes import build
+
+    import ghostify
+
+    run("convert", *LABELLED[1:], *weights, "--normalize", "0.2/0.1,0.2,0.3", "--out", "out")
+    ghost = ghostify.load("out", build())
+    for more, normalization in (
+        ([], ((0.2,), (0.1, 0.2, 0.3))),
+        (["--normalize", "0/1"], ((0.0,), (1.0,))),
+    ):
+        opened = ghostify.open_data(
+            data,
+            network=ghost,
+            name="classes.py:build",
+            input_size=(3, 16, 16),
+            held_out=1,
+            normalization=normalization,
+        )
+        found = evaluate(run, "out", "--model", "classes.py:build", "--data", data, *more)
+        assert found["converted"]["score"]["loss"] == ghostify.evaluate(ghost, opened).loss
+
+
 def test_without_labels(run, data, out, weights):
     found = evaluate(run, out, *LABELLED, *weights, "--data", data, "--no-labels")
     assert found["converted"]["score"]["top1"] is None

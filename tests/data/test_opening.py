@@ -32,6 +32,11 @@ def test_classes_in_a_folder(open_it, folder, ways):
     assert labels.tolist() == [int(image[0, 0, 0].round()) // 10 for image in images]
 
 
+def test_a_normalization_of_ones_own(open_it, folder):
+    data = open_it(folder, normalization=((0.0,), (1 / 255,)), augmentation=PLAIN)
+    assert [shade // 10 for shade in shades(data.validation)] == [0, 1]
+
+
 def test_the_same_is_held_out_whatever_the_seed(open_it, folder, ways):
     found = [
         shades(open_it(folder, preprocessing=ways, seed=s, labels=with_them).validation)
