@@ -178,7 +178,12 @@ class Training:
                     "outputs that are no logits are learnt with the maps, at which compiled "
                     "networks cannot be looked into: leave compile out, or give maps=0"
                 )
-            self.settings = replace(self.settings, maps=0.0 if logits else 1.0)
+            self.settings = replace(self.settings, maps=0.0 if logits or not self.places else 1.0)
+        if not self.places and (self.settings.maps or self.settings.local):
+            raise GhostifyError(
+                "no Ghost module stands where the teacher has a layer, so there are no maps to "
+                "compare: leave maps and local at 0"
+            )
         expect_unused(
             self.accelerator,
             always_the_same=logits and self.settings.norms == "frozen",

@@ -215,6 +215,14 @@ def test_data_without_a_length_needs_minutes(teacher, student):
     assert time.monotonic() > begin
 
 
+@pytest.mark.parametrize("settings", [{"maps": 1.0}, {"local": 0.3}])
+def test_a_student_without_ghost_modules_has_no_maps_to_compare(teacher, data, settings):
+    with pytest.raises(GhostifyError, match="leave maps and local at 0"):
+        ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1, **settings))
+    student, _ = ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1))
+    assert type(student) is type(teacher)
+
+
 def test_compiled_networks_learn_the_same(teacher, student, data, monkeypatch):
     backends = []
 
