@@ -30,8 +30,8 @@ from ghostify.spec import (
     GhostifyError,
     GhostSpec,
     Plan,
-    Recovery,
 )
+from ghostify.spec.attachment import Attachment
 from ghostify.spec.errors import near
 from ghostify.verification import Expectation, culprits, expectations
 
@@ -106,9 +106,8 @@ def convert(
             plan = _put_back(plan, broken)
             replaced = _check(model, plan)
             converted = _swapped(model, replaced)
+    Attachment.remove_all(converted)  # what an earlier conversion left, whose copy this is
     _with_earlier(model, plan).attach(converted)
-    Fidelity.remove(converted)  # that of an earlier conversion, whose copy this is
-    Recovery.remove(converted)
     if init is None and calibration is None and (example is None or is_untrained(model)):
         return converted
     name = init or ("weights" if calibration is None else "calibrated")

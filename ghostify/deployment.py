@@ -17,7 +17,8 @@ from ghostify.fusion import fusions
 from ghostify.layers import GhostModule, InferenceGhost
 from ghostify.reordering import movable, move
 from ghostify.replica import frozen_replica, replica
-from ghostify.spec import Example, Fidelity, GhostifyError, InferenceForm, Plan, split_example
+from ghostify.spec import Example, GhostifyError, InferenceForm, split_example
+from ghostify.spec.attachment import Attachment
 from ghostify.spec.errors import first_line
 from ghostify.verification import culprits, describe_output
 
@@ -78,8 +79,7 @@ def deploy(
         guilty = culprits(names, fault_of)
         names = [name for name in names if name not in guilty]
     deployed: Model = changes.made(names)
-    Plan.remove(deployed)
-    Fidelity.remove(deployed)
+    Attachment.remove_all(deployed)
     _form(deployed, names).attach(deployed)
     return deployed
 

@@ -9,7 +9,7 @@ from torch import nn
 from ghostify.folding import is_hooked
 from ghostify.layers import BranchedBottleneck, BranchedGhost
 from ghostify.replica import replica
-from ghostify.spec import Fidelity, Plan
+from ghostify.spec.attachment import Attachment
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -32,8 +32,7 @@ def fuse(model: Model) -> Model:
     exchange = fusions(model)
     fused = replica(model, exchange)
     if exchange:
-        Plan.remove(fused)
-        Fidelity.remove(fused)
+        Attachment.remove_all(fused)
     return fused
 
 

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 import ghostify
+from ghostify import Recovery, RecoverySettings
 from ghostify.layers import BranchedBottleneck, BranchedGhost
 
 
@@ -70,8 +71,12 @@ def test_what_carries_hooks_stays(network, image):
 def test_a_fused_conversion_is_no_artefact(network, image, tmp_path):
     ghost = ghostify.convert(network, image)
     assert set(ghostify.Plan.of(ghost).replaced) == {"3"}
+    recovery = Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs")
+    recovery.attach(ghost)
+    fused = ghostify.fuse(ghost)
     with pytest.raises(ghostify.GhostifyError):
-        ghostify.save(ghostify.fuse(ghost), tmp_path / "out")
+        ghostify.save(fused, tmp_path / "out")
+    assert Recovery.find(fused) is None
 
 
 def test_deployed_without_branches_or_batch_norms(network, image):

@@ -20,6 +20,13 @@ class Attachment:
         """Take what was left on an earlier state of ``model`` off it."""
         vars(model).pop(cls._attribute, None)
 
+    @staticmethod
+    def remove_all(model: Any) -> None:
+        """Take all off that was left on an earlier state of ``model``."""
+        own = vars(model)
+        for name in [name for name, value in own.items() if isinstance(value, Attachment)]:
+            del own[name]
+
     @classmethod
     def find(cls, model: Any) -> Self | None:
         """That of ``model``, if it has one."""
