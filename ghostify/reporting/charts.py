@@ -86,8 +86,16 @@ def layer_bars(report: Report, cost: str) -> tuple[LayerBar, ...]:
 
 
 def stages(names: Iterable[str]) -> list[tuple[str, int]]:
-    """Runs of layers in one part of the network, and how many layers each has."""
-    return [(stage, len(list(run))) for stage, run in groupby(names, _stage)]
+    """Runs of layers in one part of the network, and how many layers each has.
+
+    Of ``features.4`` behind ``features.3`` no more is said than ``.4``.
+    """
+    runs = [(stage, len(list(run))) for stage, run in groupby(names, _stage)]
+    earlier = ["", *(stage for stage, _ in runs)]
+    return [
+        (_behind(before, stage), number)
+        for before, (stage, number) in zip(earlier, runs, strict=False)
+    ]
 
 
 def heaviest_half(bars: Iterable[LayerBar]) -> int:
@@ -99,6 +107,11 @@ def heaviest_half(bars: Iterable[LayerBar]) -> int:
         if total >= half:
             return number
     return 0
+
+
+def _behind(before: str, stage: str) -> str:
+    head, dot, number = stage.partition(".")
+    return f".{number}" if dot and before.startswith(f"{head}.") else stage
 
 
 def _stage(name: str) -> str:

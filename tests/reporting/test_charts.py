@@ -17,5 +17,5 @@ def test_runs_of_layers():
     names = ["conv1", "layer1.0.conv1", "layer1.1.conv1", "layer2.0.conv1", "layer1.9.conv"]
     assert stages(names) == [("conv1", 1), ("layer1", 2), ("layer2", 1), ("layer1", 1)]
     assert stages(["features.0", "features.3"]) == [("features", 2)]
-    numbered = ["features.0.0", "features.1.conv.0", "features.1.conv.1"]
-    assert stages(numbered) == [("features.0", 1), ("features.1", 2)]
+    numbered = ["features.0.0", "features.1.conv.0", "features.1.conv.1", "head.1.conv"]
+    assert stages(numbered) == [("features.0", 1), (".1", 2), ("head.1", 1)]
