@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-OWN = "--model net.py:build --input 1x28x28"
+OWN = "--model net.py:build"
 
 COMMANDS = {
     "train": "python train.py",

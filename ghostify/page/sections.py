@@ -323,6 +323,4 @@ def _own_code(findings: Findings) -> str:
     prefix, colon, _ = source.name.rpartition(":")
     if not colon or prefix in LIBRARIES:
         return ""
-    given = f" --model {shlex.quote(source.name)}"
-    size = "x".join(map(str, source.input_size or ()))
-    return f"{given} --input {size}" if size else given
+    return f" --model {shlex.quote(source.name)}"
