@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import ghostify
 
@@ -23,6 +24,8 @@ STEPS = 75
 CROPS = 48
 MAPS = 2.0
 FROM_SCRATCH = "random, from scratch"
+BY_PARTS = "calibrated, planned, in 4 parts"
+PARTS = 4
 DIGIT_METHODS = (
     "calibrated, uniform, local steps",
     "calibrated, planned, local steps",
@@ -71,19 +74,53 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     if method == FROM_SCRATCH:
         smaller = METHODS["random"](bed, share)
         return smaller, networks.fit(smaller, seed)
+    if method == BY_PARTS:
+        return _by_parts(bed, share, seed)
     smaller = METHODS[method](bed, share)
     images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
     loader = DataLoader(TensorDataset(images, classes), BATCH)
-    settings = ghostify.RecoverySettings(
-        epochs=1,
-        optimizer="muon",
-        rate=4e-3,
-        alpha=0.3,
-        maps=0.0 if "pruning" in method else MAPS,  # pruned layers have other maps
-        seed=seed,
+    maps = 0.0 if "pruning" in method else MAPS  # pruned layers have other maps
+    recovered, _ = ghostify.recover(
+        bed.model, smaller, loader, _settings(seed, maps), example=bed.example
     )
-    recovered, _ = ghostify.recover(bed.model, smaller, loader, settings, example=bed.example)
     return smaller, recovered
+
+
+def _by_parts(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
+    """Converted and trained a quarter of the layers at a time, with as many steps in all."""
+    smaller = METHODS["calibrated, planned"](bed, share)
+    recovered, _ = ghostify.recover_by_steps(
+        bed.model,
+        bed.example,
+        ghostify.Plan.of(smaller),
+        DataLoader(Fresh(STEPS / PARTS, 5000 + seed), batch_size=None),
+        _settings(seed, MAPS),
+        steps=PARTS,
+        sensitivity=bed.sensitivity,
+        calibration=bed.images,
+    )
+    return smaller, recovered
+
+
+class Fresh(IterableDataset[tuple[Tensor, Tensor]]):
+    """Batches of digits, others each time."""
+
+    def __init__(self, batches: float, seed: int) -> None:
+        self._batches = math.ceil(batches)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(self._batches):
+            yield digits.batch(BATCH, test=False, generator=self._generator)
+
+
+def _settings(seed: int, maps: float) -> ghostify.RecoverySettings:
+    return ghostify.RecoverySettings(
+        epochs=1, optimizer="muon", rate=4e-3, alpha=0.3, maps=maps, seed=seed
+    )
 
 
 def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) -> None:
