@@ -19,7 +19,7 @@ def test_a_page(run, out, tmp_path):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page == (out / "report.html").read_text(encoding="utf-8")
     assert "<h1>net.py:build</h1>" in page
-    assert "ghostify export out --to onnx --model net.py:build --input 3x16x16" in page
+    assert "ghostify export out --to onnx --model net.py:build" in page
 
 
 def test_convert_writes_the_same_page(run, net, tmp_path):
