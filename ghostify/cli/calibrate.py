@@ -13,11 +13,13 @@ from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.scoring import (
     device_named,
+    is_original_known,
     open_for,
     remembered_with,
     scored,
     stage_of,
     tell_skipped,
+    tell_untrained,
 )
 from ghostify.cli.terminal import batch_progress, note, stage
 from ghostify.cli.workflow import original_of, prepare, print_document
@@ -62,7 +64,7 @@ def calibrate(
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
         ghost = ghostify.load(folder, subject.network)
-    known = weights is not None or pretrained or model is not None
+    known = is_original_known(weights, pretrained, model)
     where = device_named(device)
     opened = open_for(
         subject,
@@ -84,6 +86,8 @@ def calibrate(
         device=where,
     )
     tell_skipped(opened)
+    if known:
+        tell_untrained(subject)
     print_document(list_evaluation(compared, model=source.name), format)
     before, after = (compared.standings[name] for name in ("before", "after"))
     if after.score.merit < before.score.merit and not keep_worse:

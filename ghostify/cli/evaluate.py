@@ -9,11 +9,13 @@ from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.scoring import (
     device_named,
+    is_original_known,
     open_for,
     remembered_with,
     scored,
     stage_of,
     tell_skipped,
+    tell_untrained,
 )
 from ghostify.cli.terminal import stage
 from ghostify.cli.workflow import original_or_named, prepare, print_document
@@ -52,7 +54,7 @@ def evaluate(
     if Path(target).is_dir():
         with stage(f"loading {target}"):
             ghost = ghostify.load(target, subject.network)
-        if weights is not None or pretrained or model is not None:
+        if is_original_known(weights, pretrained, model):
             teacher = subject.network
         else:
             networks = {}
@@ -68,6 +70,8 @@ def evaluate(
     )
     found = scored(networks, opened, subject.example, teacher=teacher, device=device_named(device))
     tell_skipped(opened)
+    if teacher is not None:
+        tell_untrained(subject)
     if Path(target).is_dir():
         found = remembered_with(Path(target), found)
     print_document(list_evaluation(found, model=source.name), format)

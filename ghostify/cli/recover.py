@@ -25,11 +25,13 @@ from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.scoring import (
     device_named,
+    is_original_known,
     open_for,
     remembered_with,
     scored_one,
     standing,
     tell_skipped,
+    tell_untrained,
 )
 from ghostify.cli.terminal import is_main_process, note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
@@ -203,7 +205,7 @@ def recover(
 
     Example: ghostify recover resnet50-ghost --data imagenet --pretrained --minutes 20
     """
-    if weights is None and not pretrained and teacher is None:
+    if not is_original_known(weights, pretrained, teacher):
         raise GhostifyError(
             "the teacher needs the original's weights: add --weights, --pretrained or --teacher"
         )
@@ -245,6 +247,7 @@ def recover(
         seed=seed,
         augmentation=Augmentation(crop_scale, flip, randaugment, mixup, cutmix),
     )
+    tell_untrained(subject)
     try:
         with training_progress() as (converting, watch, tell):
             common: dict[str, Any] = {

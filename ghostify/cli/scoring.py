@@ -56,6 +56,11 @@ def open_for(
         )
 
 
+def is_original_known(weights: Path | None, pretrained: bool, model: str | None) -> bool:
+    """Whether the user says where the original's weights come from, or names code that may."""
+    return weights is not None or pretrained or model is not None
+
+
 def device_named(name: str | None) -> torch.device:
     """The device that the user named, or a GPU where there is one.
 
@@ -116,6 +121,14 @@ def standing(network: nn.Module, score: Score, example: torch.Tensor) -> Standin
 
     costs = count(network, example)
     return Standing(score, costs.conv_and_linear_macs, costs.params)
+
+
+def tell_untrained(original: Subject) -> None:
+    """Say so if an original that others are compared with looks untrained."""
+    from ghostify.conversion import is_untrained
+
+    if is_untrained(original.network):
+        note(f"{original.source.name} looks untrained: --weights gives the original's")
 
 
 def tell_skipped(data: Data) -> None:

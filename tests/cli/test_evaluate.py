@@ -116,6 +116,15 @@ def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
         assert found["converted"]["score"]["loss"] == ghostify.evaluate(ghost, opened).loss
 
 
+def test_an_original_without_weights_is_named(run, data, out, weights):
+    said = "classes.py:build looks untrained: --weights gives the original's"
+    assert said in run("evaluate", out, *LABELLED, "--data", data).err
+    trained = torch.load("classes.pt")
+    trained["1.running_mean"] += 1
+    torch.save(trained, "classes.pt")
+    assert "untrained" not in run("evaluate", out, *LABELLED, *weights, "--data", data).err
+
+
 def test_without_labels(run, data, out, weights):
     found = evaluate(run, out, *LABELLED, *weights, "--data", data, "--no-labels")
     assert found["converted"]["score"]["top1"] is None
