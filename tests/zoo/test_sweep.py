@@ -12,7 +12,7 @@ SWEEP = Path(__file__).parents[2] / "examples" / "benchmarks" / "coverage"
 # Networks that may fail, and why.
 KNOWN = {
     "torchvision:regnet_y_128gf": "645 M parameters: to build it, and to save and load it twice, "
-    "takes most machines longer than the minute that each network has",
+    "takes most machines longer than the minute of processor time that each network has",
 }
 
 pytestmark = pytest.mark.slow

@@ -2,7 +2,7 @@
 
     python examples/benchmarks/coverage [--match resnet] [--markdown FILE] [--json FILE]
 
-Each network has a process of its own and a minute.
+Each network has a process of its own and a minute of processor time.
 """
 
 import argparse
@@ -48,7 +48,7 @@ convolutions at s = 2, in G. Written by
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--match", default="", help="only names that contain this")
-    parser.add_argument("--seconds", type=float, default=60, help="for each network")
+    parser.add_argument("--seconds", type=int, default=60, help="processor time for each")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--markdown", type=Path, help="write the table here")
     parser.add_argument("--json", type=Path, help="write the findings here")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing as mp
+import resource
+import signal
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +15,12 @@ from examine import Finding, examine
 from networks import networks
 
 PRELOADED = ["torchvision", "timm", "ghostify.artifact", "sweep"]
+PATIENCE = 10
+"""How much longer than its processor time a network may take on a busy machine."""
 
 
-def _work(index: int, connection: Connection) -> None:
+def _work(index: int, connection: Connection, seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     network = networks()[index]
@@ -26,22 +31,30 @@ def _work(index: int, connection: Connection) -> None:
     connection.send(finding)
 
 
-def sweep(pattern: str, workers: int, seconds: float) -> Iterator[Finding]:
-    """The findings in the order of the list, each as soon as it and those before it are there."""
+def sweep(pattern: str, workers: int, seconds: int) -> Iterator[Finding]:
+    """The findings in the order of the list, each as soon as it and those before it are there.
+
+    Args:
+        pattern: only networks whose names have this in them.
+        workers: networks at a time.
+        seconds: processor time for each.
+    """
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
 
     def one(index: int, name: str) -> Finding:
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(index, sender))
+        process = context.Process(target=_work, args=(index, sender, seconds))
         process.start()
         sender.close()
         try:
-            if not receiver.poll(seconds):
-                return Finding(name, faults=[f"more than {seconds:g} s"])
+            if not receiver.poll(seconds * PATIENCE):
+                return Finding(name, faults=[f"hangs for {seconds * PATIENCE} s"])
             return receiver.recv()
         except EOFError:
             process.join()
+            if process.exitcode == -signal.SIGXCPU:
+                return Finding(name, faults=[f"more than {seconds} s of processor time"])
             return Finding(name, faults=[f"the process died ({process.exitcode})"])
         finally:
             process.kill()
