@@ -15,11 +15,6 @@ class Attachment:
         """Leave it on the model that it speaks of."""
         setattr(model, self._attribute, self)
 
-    @classmethod
-    def remove(cls, model: Any) -> None:
-        """Take what was left on an earlier state of ``model`` off it."""
-        vars(model).pop(cls._attribute, None)
-
     @staticmethod
     def remove_all(model: Any) -> None:
         """Take all off that was left on an earlier state of ``model``."""
