@@ -11,6 +11,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.options import Format
+from ghostify.cli.scoring import is_original_known
 from ghostify.cli.terminal import stage
 from ghostify.cli.workflow import original_of, prepare, print_document, read_calibration, remember
 
@@ -41,7 +42,7 @@ def compare(
 
     Example: ghostify compare resnet50-ghost --data photographs --pretrained
     """
-    if data is not None and weights is None and not pretrained and model is None:
+    if data is not None and not is_original_known(weights, pretrained, model):
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
     source = original_of(folder, model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
