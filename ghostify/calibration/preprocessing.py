@@ -53,16 +53,15 @@ def preprocessing_of(
         GhostifyError: if ``normalization`` is none for so many channels.
     """
     said = _of_timm(model) or _of_torchvision(source_name)
-    if said is not None:
-        found = _for_channels(said, channels)
-    elif channels == 3:
-        found = _IMAGENET
-    else:
-        found = Preprocessing((0.5,) * channels, (0.5,) * channels)
+    found = _usual(channels) if said is None else _for_channels(said, channels)
     if normalization is None:
         return found
     mean, std = (_of_each(numbers, channels) for numbers in normalization)
     return replace(found, mean=mean, std=std)
+
+
+def _usual(channels: int) -> Preprocessing:
+    return _IMAGENET if channels == 3 else Preprocessing((0.5,) * channels, (0.5,) * channels)
 
 
 def _of_each(numbers: Sequence[float], channels: int) -> tuple[float, ...]:

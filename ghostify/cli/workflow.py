@@ -74,11 +74,11 @@ def original_of(
         remembered = remembered_source(folder) or ModelSource(model)
         said = replace(remembered, name=model, arguments={})
     given = source_of(said.name, input, model_arg, normalize)
-    return ModelSource(
-        said.name,
-        {**said.arguments, **given.arguments},
-        given.input_size or said.input_size,
-        given.normalization or said.normalization,
+    return replace(
+        said,
+        arguments={**said.arguments, **given.arguments},
+        input_size=given.input_size or said.input_size,
+        normalization=given.normalization or said.normalization,
     )
 
 
