@@ -96,6 +96,7 @@ def test_commands_for_the_users_own_code(artefact, read, make):
     make.change(artefact, lambda recipe: recipe["source"].update(name="my net.py:build"))
     words = read(ghostify.report(artefact)).words
     assert "ghostify export out --to onnx --model 'my net.py:build'" in words
+    assert "--input" not in words
 
 
 @pytest.mark.parametrize("file", ["ghostify.json", f"{FOLDER}/timing-eager.json"])
