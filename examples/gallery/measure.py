@@ -19,7 +19,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 GALLERY = Path(__file__).parent
 RUNTIMES = ["--runtime", "eager,onnxruntime,openvino", "--seconds", "5"]
-LITE0 = ["--model", "lite0.py:build", "--input", "3x224x224"]
+LITE0 = ["--model", "lite0.py:build"]
 
 
 def ghostify(*arguments: str, cwd: Path) -> None:
