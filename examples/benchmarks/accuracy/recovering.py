@@ -24,8 +24,8 @@ STEPS = 75
 CROPS = 48
 MAPS = 2.0
 FROM_SCRATCH = "random, from scratch"
-BY_PARTS = "calibrated, planned, in 4 parts"
 PARTS = 4
+BY_PARTS = f"calibrated, planned, in {PARTS} parts"
 DIGIT_METHODS = (
     "calibrated, uniform, local steps",
     "calibrated, planned, local steps",
@@ -93,7 +93,7 @@ def _by_parts(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
         bed.model,
         bed.example,
         ghostify.Plan.of(smaller),
-        DataLoader(Fresh(STEPS / PARTS, 5000 + seed), batch_size=None),
+        DataLoader(Fresh(math.ceil(STEPS / PARTS), 5000 + seed), batch_size=None),
         _settings(seed, MAPS),
         steps=PARTS,
         sensitivity=bed.sensitivity,
@@ -105,8 +105,8 @@ def _by_parts(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
 class Fresh(IterableDataset[tuple[Tensor, Tensor]]):
     """Batches of digits, others each time."""
 
-    def __init__(self, batches: float, seed: int) -> None:
-        self._batches = math.ceil(batches)
+    def __init__(self, batches: int, seed: int) -> None:
+        self._batches = batches
         self._generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
