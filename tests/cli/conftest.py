@@ -33,6 +33,8 @@ def run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "path", sys.path.copy())
+    for name in ("net", "classes"):  # of tests before
+        monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "net.py").write_text(NET)
 
     def invoke(*arguments):
