@@ -32,14 +32,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, ModelSource, zoo
-from ghostify.calibration import Preprocessing
-from ghostify.costs.counting import count
-from ghostify.data import open_data
-from ghostify.files import write_text
-from ghostify.reporting.plots import check_plot, write_plot
-from ghostify.spec import Augmentation
-from ghostify.zoo.family.cifar import CIFAR_NETWORKS
+from ghostify import GhostifyError, GhostSpec, ModelSource, models
+from ghostify.data import Preprocessing, open_data
+from ghostify.io.atomic import write_text
+from ghostify.models.cifar import CIFAR_NETWORKS
+from ghostify.planning.flops import count
+from ghostify.report.plots import check_plot, write_plot
+from ghostify.types import Augmentation
 
 GRAY = ("mnist5k", "digits")
 HELD_OUT = 0.2
@@ -170,7 +169,7 @@ def build(settings: Settings, classes: int) -> nn.Module:
         "in_channels": settings.channels,
         "width": settings.width,
     }
-    return zoo.build(ModelSource(f"ghostify:{settings.model}", arguments))[0]
+    return models.build(ModelSource(f"ghostify:{settings.model}", arguments))[0]
 
 
 def train_one(settings: Settings, spec: GhostSpec | None, seed: int, images: Images) -> Run:

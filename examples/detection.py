@@ -23,7 +23,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 import ghostify
-from ghostify import zoo
+from ghostify import models
 
 SIDE = 128
 SHAPES = ("disc", "rectangle", "triangle")
@@ -181,10 +181,10 @@ def build(options: argparse.Namespace) -> nn.Module:
         arguments["num_classes"] = 1 + len(SHAPES)
         if options.model in SMALL:
             arguments |= SMALL[options.model]
-    model, _ = zoo.build(ghostify.ModelSource(options.model, arguments))
+    model, _ = models.build(ghostify.ModelSource(options.model, arguments))
     if options.weights:
         backbone = getattr(model.backbone, "features", model.backbone)
-        print(f"{options.weights}: {zoo.load_weights(backbone, options.weights)}")
+        print(f"{options.weights}: {models.load_weights(backbone, options.weights)}")
     if not options.ratio:
         return model
     image, target = Shapes(1, seed=0)[0]

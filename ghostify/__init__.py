@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ghostify.spec import (
+from ghostify.types import (
     Augmentation,
     ConvSite,
     Decision,
@@ -28,32 +28,32 @@ from ghostify.spec import (
     Standing,
     Trial,
 )
+from ghostify.types.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ghostify.analysis import analyze
-    from ghostify.artifact import load, resave, save
-    from ghostify.conversion import convert
+    from ghostify.artifact.artifact import load, resave, save
+    from ghostify.conversion.convert import convert
+    from ghostify.conversion.redundancy import measure_redundancy
+    from ghostify.conversion.search import search
+    from ghostify.conversion.sensitivity import measure_sensitivity
     from ghostify.data import Data, open_data
-    from ghostify.deployment import deploy
-    from ghostify.evaluation import evaluate
-    from ghostify.exporters import Exported, export
-    from ghostify.fusion import fuse
-    from ghostify.latency import measure_latency
-    from ghostify.layers import GhostModule
-    from ghostify.page import report
+    from ghostify.deployment import Exported, export
+    from ghostify.deployment.benchmark import benchmark
+    from ghostify.deployment.deploy import deploy
+    from ghostify.deployment.layer_latency import measure_latency
+    from ghostify.deployment.reparameterize import fuse
+    from ghostify.evaluation.evaluate import evaluate
+    from ghostify.evaluation.recalibrate import recalibrate
+    from ghostify.nn import GhostModule
     from ghostify.planning import plan
-    from ghostify.recalibration import recalibrate
-    from ghostify.recovery import recover, recover_by_steps
-    from ghostify.redundancy import measure_redundancy
-    from ghostify.reporting.comparison import compare
-    from ghostify.reporting.listing import list_sites
-    from ghostify.reporting.report import Report
-    from ghostify.reporting.timing import Timing
-    from ghostify.sensing import measure_sensitivity
-    from ghostify.timing import benchmark
-    from ghostify.trials import search
-
-__version__ = "0.1.0"
+    from ghostify.report.compare import compare
+    from ghostify.report.html import write_report
+    from ghostify.report.report import Report
+    from ghostify.report.tables.sites import list_sites
+    from ghostify.report.timing import Timing
+    from ghostify.training.progressive import recover_by_steps
+    from ghostify.training.recover import recover
 
 __all__ = [
     "Augmentation",
@@ -97,40 +97,40 @@ __all__ = [
     "recalibrate",
     "recover",
     "recover_by_steps",
-    "report",
     "resave",
     "save",
     "search",
+    "write_report",
 ]
 
 _HOMES = {
-    "Data": "data",
-    "Exported": "exporters",
-    "GhostModule": "layers",
-    "Report": "reporting.report",
-    "Timing": "reporting.timing",
-    "analyze": "analysis",
-    "benchmark": "timing",
-    "compare": "reporting.comparison",
-    "convert": "conversion",
-    "deploy": "deployment",
-    "evaluate": "evaluation",
-    "export": "exporters",
-    "fuse": "fusion",
-    "list_sites": "reporting.listing",
-    "load": "artifact",
-    "measure_latency": "latency",
-    "measure_redundancy": "redundancy",
-    "measure_sensitivity": "sensing",
-    "open_data": "data",
-    "plan": "planning",
-    "recalibrate": "recalibration",
-    "report": "page",
-    "resave": "artifact",
-    "recover": "recovery",
-    "recover_by_steps": "recovery",
-    "save": "artifact",
-    "search": "trials",
+    "Data": "data.loaders",
+    "Exported": "deployment.export",
+    "GhostModule": "nn.ghost_module",
+    "Report": "report.report",
+    "Timing": "report.timing",
+    "analyze": "analysis.analyze",
+    "benchmark": "deployment.benchmark",
+    "compare": "report.compare",
+    "convert": "conversion.convert",
+    "deploy": "deployment.deploy",
+    "evaluate": "evaluation.evaluate",
+    "export": "deployment.export",
+    "fuse": "deployment.reparameterize",
+    "list_sites": "report.tables.sites",
+    "load": "artifact.artifact",
+    "measure_latency": "deployment.layer_latency",
+    "measure_redundancy": "conversion.redundancy",
+    "measure_sensitivity": "conversion.sensitivity",
+    "open_data": "data.open_data",
+    "plan": "planning.plan",
+    "recalibrate": "evaluation.recalibrate",
+    "recover": "training.recover",
+    "recover_by_steps": "training.progressive",
+    "write_report": "report.html.page",
+    "resave": "artifact.artifact",
+    "save": "artifact.artifact",
+    "search": "conversion.search",
 }
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.replica import frozen_replica, replica
+from ghostify.analysis.model_copy import frozen_replica, replica
 
 
 def bare(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import ghostify
 from ghostify import ConvSite, Decision, Geometry, GhostSpec, Plan, Sensitivity
-from ghostify.measurements import record
-from ghostify.recipe import write_recipe
-from ghostify.spec import Fidelity
+from ghostify.io.measurements import record
+from ghostify.io.recipe import write_recipe
+from ghostify.types import Fidelity
 
 SIZES = (50, 200, 1000)
 
@@ -58,12 +58,12 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as work:
         folders = {size: make(Path(work, str(size)), size) for size in SIZES}
-        pages = {size: ghostify.report(folder) for size, folder in folders.items()}
+        pages = {size: ghostify.write_report(folder) for size, folder in folders.items()}
         times: dict[int, list[float]] = {size: [] for size in SIZES}
         for _ in range(rounds):
             for size, folder in folders.items():
                 begin = time.perf_counter()
-                ghostify.report(folder)
+                ghostify.write_report(folder)
                 times[size].append(time.perf_counter() - begin)
         first = statistics.median(times[SIZES[0]])
         for size, taken in times.items():

@@ -24,7 +24,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 import ghostify
-from ghostify.layers import GhostModule
+from ghostify.nn import GhostModule
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -67,7 +67,7 @@ def peak_bytes(model: nn.Module, images: Tensor) -> int:
 
 @contextmanager
 def plain_concatenation() -> Iterator[None]:
-    with patch("ghostify.layers.ghost.is_recorded", lambda: False):
+    with patch("ghostify.nn.ghost_op.is_recorded", lambda: False):
         yield
 
 

@@ -17,7 +17,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add ``gallery/NAME.html`` for each artefact beside this file."""
     with tempfile.TemporaryDirectory() as work:
         for recipe in sorted(MEASURED.glob("*/ghostify.json")):
-            page = ghostify.report(recipe.parent, Path(work, "page.html"))
+            page = ghostify.write_report(recipe.parent, Path(work, "page.html"))
             name = f"gallery/{recipe.parent.name}.html"
             files.append(File.generated(config, name, content=page.read_text(encoding="utf-8")))
     return files

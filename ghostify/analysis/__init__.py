@@ -1,5 +1,5 @@
 """Look at a model and change nothing: which convolutions it has, and what stands in the way."""
 
-from ghostify.analysis.sites import analyze
+from ghostify.analysis.analyze import analyze
 
 __all__ = ["analyze"]

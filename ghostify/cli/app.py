@@ -11,20 +11,19 @@ from typing import Annotated
 import typer
 
 from ghostify import GhostifyError, __version__
+from ghostify.cli.analyze import inspect
 from ghostify.cli.benchmark import benchmark
-from ghostify.cli.calibrate import calibrate
 from ghostify.cli.compare import compare
 from ghostify.cli.convert import convert
 from ghostify.cli.evaluate import evaluate
 from ghostify.cli.export import export
-from ghostify.cli.inspect import inspect
 from ghostify.cli.models import models
 from ghostify.cli.plan import plan
+from ghostify.cli.recalibrate import calibrate
 from ghostify.cli.recover import recover
 from ghostify.cli.redundancy import redundancy
 from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
-from ghostify.cli.tables import tables
 from ghostify.cli.terminal import fail
 
 
@@ -55,7 +54,6 @@ for command in (
     sensitivity,
     redundancy,
     models,
-    tables,
 ):
     app.command(help=_in_paragraphs(command))(command)
 

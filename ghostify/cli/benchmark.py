@@ -21,10 +21,10 @@ from ghostify.cli.workflow import (
     print_document,
     remember,
 )
-from ghostify.files import check_parent, write_text
-from ghostify.reporting.formats import format_of
-from ghostify.reporting.plots import check_plot
-from ghostify.reporting.timings import list_timing, plot_timing
+from ghostify.io.atomic import check_parent, write_text
+from ghostify.report.formats import format_of
+from ghostify.report.plots import check_plot
+from ghostify.report.timing import list_timing, plot_timing
 
 
 def benchmark(

@@ -22,9 +22,9 @@ from ghostify.cli.workflow import (
     remember,
     remember_measured,
 )
-from ghostify.files import check_parent, check_target, write_text
-from ghostify.page import check_page
-from ghostify.reporting.formats import format_of
+from ghostify.io.atomic import check_parent, check_target, write_text
+from ghostify.report.formats import format_of
+from ghostify.report.html import check_page
 
 _PLANNING = ("ratio", "kernel", "include", "exclude", "stem", "all_eligible", "budget",
              "runtime", "threads")  # fmt: skip
@@ -164,7 +164,7 @@ def convert(
     if report_file and write_form:
         write_text(report_file, write_form(document))
     elif report_file:
-        ghostify.report(target, report_file)
+        ghostify.write_report(target, report_file)
     if not dry_run:
         note(f"Saved to {target}.")
 

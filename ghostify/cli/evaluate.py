@@ -19,7 +19,7 @@ from ghostify.cli.scoring import (
 )
 from ghostify.cli.terminal import stage
 from ghostify.cli.workflow import original_or_named, prepare, print_document
-from ghostify.reporting.evaluations import list_evaluation
+from ghostify.report.tables.evaluation import list_evaluation
 
 
 def evaluate(

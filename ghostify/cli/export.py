@@ -13,7 +13,7 @@ import ghostify
 from ghostify.cli import options
 from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import network_or_artefact, remember
-from ghostify.files import check_new
+from ghostify.io.atomic import check_new
 
 
 class To(StrEnum):

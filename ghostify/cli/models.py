@@ -18,8 +18,8 @@ def models(
 ) -> None:
     """List the names of networks that MODEL can be."""
     with stage("loading torch"):
-        from ghostify import zoo
-    names = [name for name in zoo.names() if _matches(name, pattern)]
+        from ghostify import models
+    names = [name for name in models.names() if _matches(name, pattern)]
     if not names:
         raise GhostifyError(f"no model matches {pattern!r}")
     print("\n".join(names))

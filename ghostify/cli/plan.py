@@ -19,7 +19,7 @@ from ghostify.cli.workflow import (
     read_calibration,
     remember_measured,
 )
-from ghostify.files import check_parent, write_text
+from ghostify.io.atomic import check_parent, write_text
 
 
 def plan(

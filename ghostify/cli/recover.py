@@ -35,8 +35,8 @@ from ghostify.cli.scoring import (
 )
 from ghostify.cli.terminal import is_main_process, note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
-from ghostify.measurements import recorded
-from ghostify.reporting.evaluations import list_evaluation
+from ghostify.io.measurements import recorded
+from ghostify.report.tables.evaluation import list_evaluation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -279,7 +279,7 @@ def recover(
         raise typer.Exit(130) from None
     if not is_main_process():
         return
-    from ghostify.recovery.checkpoints import remove_checkpoints
+    from ghostify.training.checkpoint import remove_checkpoints
 
     tell_skipped(opened)
     if steps is not None and recovery.recovered is not None:  # beside what the folder has
@@ -318,7 +318,7 @@ def _sensitivity(folder: Path, plan: Plan) -> Sensitivity | None:
 
 def _check_kind(work: Path, steps: int | None) -> None:
     """That an unfinished training is of the kind that is asked for."""
-    from ghostify.recovery.checkpoints import has_checkpoint
+    from ghostify.training.checkpoint import has_checkpoint
 
     if steps is None and any(map(has_checkpoint, work.glob("step-*"))):
         raise GhostifyError(f"{work} has a training in steps: add --steps, or remove the folder")
@@ -327,7 +327,7 @@ def _check_kind(work: Path, steps: int | None) -> None:
 
 
 def _how_to_go_on(work: Path) -> str:
-    from ghostify.recovery.checkpoints import has_checkpoint
+    from ghostify.training.checkpoint import has_checkpoint
 
     if any(map(has_checkpoint, [work, *work.glob("step-*")])):
         return f"Stopped. What there is lies in {work}: the same command with --resume goes on."

@@ -13,10 +13,10 @@ from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import layer_progress, note, stage
 from ghostify.cli.workflow import prepare, print_document, read_calibration
-from ghostify.files import check_parent
+from ghostify.io.atomic import check_parent
 
 if TYPE_CHECKING:
-    from ghostify.spec import LayerRedundancy
+    from ghostify.types import LayerRedundancy
 
 
 def redundancy(
@@ -56,7 +56,7 @@ def redundancy(
 
     Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
     """
-    from ghostify.reporting.plots import check_plot
+    from ghostify.report.plots import check_plot
 
     check_parent(out)
     check_plot(out)
@@ -69,8 +69,8 @@ def redundancy(
         )
     shown = _most_ghostly(measured, data.shape[-1])
     with stage("drawing"):
-        from ghostify.redundancy import feature_maps
-        from ghostify.reporting.redundancies import list_redundancy, plot_redundancy
+        from ghostify.conversion.redundancy import feature_maps
+        from ghostify.report.tables.redundancy import list_redundancy, plot_redundancy
 
         maps = feature_maps(subject.network, data[:1], shown.layer)[0]
         plot_redundancy(shown, data[0], maps, out, title=model.rpartition(":")[2])

@@ -11,8 +11,8 @@ import ghostify
 from ghostify.cli import options
 from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import original_of, prepare, read_calibration
-from ghostify.measurements import record
-from ghostify.page import check_page
+from ghostify.io.measurements import record
+from ghostify.report.html import check_page
 
 
 def report(
@@ -54,7 +54,7 @@ def report(
         source = original_of(folder, model, input, model_arg, normalize)
         subject = prepare(source, weights=weights, pretrained=pretrained)
         with stage(f"loading {folder}"):
-            from ghostify.page.glimpse import look
+            from ghostify.report.html.feature_maps import look
 
             ghost = ghostify.load(folder, subject.network)
         picture = read_calibration(subject, image, 1)
@@ -62,5 +62,5 @@ def report(
             original = subject.network if weights is not None or pretrained else None
             record(folder, "glimpse", look(ghost, picture, original))
     with stage("writing the page"):
-        file = ghostify.report(folder, out, plots=plots)
+        file = ghostify.write_report(folder, out, plots=plots)
     note(f"Written to {file}.")

@@ -10,8 +10,8 @@ import ghostify
 from ghostify import Augmentation, Evaluation, GhostifyError, Score, Standing
 from ghostify.cli.terminal import batch_progress, note, stage
 from ghostify.cli.workflow import Subject, remember
-from ghostify.measurements import recorded
-from ghostify.recipe import read_recipe
+from ghostify.io.measurements import recorded
+from ghostify.io.recipe import read_recipe
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ def scored_one(name: str, network: nn.Module, data: Data, teacher: nn.Module | N
 
 def standing(network: nn.Module, score: Score, example: torch.Tensor) -> Standing:
     """A score, with what the network costs."""
-    from ghostify.costs.counting import count
+    from ghostify.planning.flops import count
 
     costs = count(network, example)
     return Standing(score, costs.conv_and_linear_macs, costs.params)
@@ -125,7 +125,7 @@ def standing(network: nn.Module, score: Score, example: torch.Tensor) -> Standin
 
 def tell_untrained(original: Subject) -> None:
     """Say so if an original that others are compared with looks untrained."""
-    from ghostify.conversion import is_untrained
+    from ghostify.conversion.convert import is_untrained
 
     if is_untrained(original.network):
         note(f"{original.source.name} looks untrained: --weights gives the original's")

@@ -18,7 +18,7 @@ from ghostify.cli.workflow import (
     read_calibration,
     remember,
 )
-from ghostify.files import check_parent, write_text
+from ghostify.io.atomic import check_parent, write_text
 
 
 def sensitivity(
@@ -50,7 +50,7 @@ def sensitivity(
     for file in filter(None, (out, plot)):
         check_parent(file)
     if plot is not None:
-        from ghostify.reporting.plots import check_plot
+        from ghostify.report.plots import check_plot
 
         check_plot(plot)
     source = original_or_named(
@@ -63,7 +63,7 @@ def sensitivity(
             subject.network, subject.example, calibration=data, progress=progress
         )
     with stage("counting"):
-        from ghostify.reporting.sensitivities import list_sensitivity, plot_sensitivity
+        from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
 
         sites = ghostify.analyze(subject.network, subject.example)
     remember(target, "sensitivity", measured.to_dict())

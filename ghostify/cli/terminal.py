@@ -21,13 +21,13 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table as RichTable
 
-from ghostify.reporting.document import WIDTH
+from ghostify.report.document import WIDTH
 
 if TYPE_CHECKING:
-    from ghostify.data.passes import Watch
-    from ghostify.initializers import Progress
-    from ghostify.recovery import Moment
-    from ghostify.reporting.document import Document, Table
+    from ghostify.data.batches import Watch
+    from ghostify.io.progress import Progress
+    from ghostify.report.document import Document, Table
+    from ghostify.training import Moment
 
 
 @contextmanager

@@ -11,13 +11,13 @@ import ghostify
 from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity, Trial
 from ghostify.cli.options import Format, source_of
 from ghostify.cli.terminal import layer_progress, note, show, stage
-from ghostify.measurements import record
-from ghostify.reporting.formats import FORMATS
+from ghostify.io.measurements import record
+from ghostify.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ghostify.reporting.document import Document
+    from ghostify.report.document import Document
 
 Noun = TypeVar("Noun", Plan, Sensitivity)
 
@@ -43,14 +43,14 @@ def prepare(
     if weights is not None and pretrained:
         raise GhostifyError("--weights and --pretrained exclude each other")
     with stage("loading torch"):
-        from ghostify import zoo  # here, so that --help need not wait for torch
+        from ghostify import models  # here, so that --help need not wait for torch
     with stage(f"building {source.name}"):
-        network, source = zoo.build(source, pretrained=pretrained)
+        network, source = models.build(source, pretrained=pretrained)
     if weights is not None:
         with stage(f"loading {weights}"):
-            loaded = zoo.load_weights(network, weights)
+            loaded = models.load_weights(network, weights)
         note(f"{weights}: {loaded}")
-    return Subject(network, zoo.example(source), source)
+    return Subject(network, models.example(source), source)
 
 
 def original_of(
@@ -67,7 +67,7 @@ def original_of(
         OSError: if it cannot be read.
     """
     with stage("loading torch"):
-        from ghostify.artifact import read_source, remembered_source
+        from ghostify.artifact.artifact import read_source, remembered_source
     if model is None:
         said = read_source(folder)
     else:
@@ -150,7 +150,7 @@ def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
     Raises:
         GhostifyError: if there are none that can be read.
     """
-    from ghostify.calibration import load_images, preprocessing_of
+    from ghostify.data import load_images, preprocessing_of
 
     size = tuple(subject.example.shape[1:])
     if len(size) != 3:

@@ -12,9 +12,9 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
 from ghostify.data.pictures import Pictures
-from ghostify.data.seeds import seed_of
+from ghostify.data.rng import seed_of
 from ghostify.data.views import View
-from ghostify.spec import Augmentation, GhostifyError
+from ghostify.types import Augmentation, GhostifyError
 
 Sample = Any
 """An input ``(C, H, W)``, alone or with its label."""

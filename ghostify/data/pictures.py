@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ghostify.calibration.picture import decode
+from ghostify.data.transforms import decode
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_path
 
-from ghostify.calibration.folder import SUFFIXES, image_files
+from ghostify.data.image_folder import SUFFIXES, image_files
 from ghostify.data.pictures import NONE, Pictures, of_array, of_files
-from ghostify.spec import GhostifyError
-from ghostify.spec.errors import first_line
+from ghostify.types import GhostifyError
+from ghostify.types.errors import first_line
 
 _VALIDATION = ("val", "validation", "valid", "test")
 

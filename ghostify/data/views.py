@@ -6,9 +6,9 @@ from PIL import Image
 from torch import Tensor, nn, tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from ghostify.calibration import Preprocessing
-from ghostify.calibration.picture import centre, mode_of, pixels
-from ghostify.spec import Augmentation
+from ghostify.data.preprocessing import Preprocessing
+from ghostify.data.transforms import centre, mode_of, pixels
+from ghostify.types import Augmentation
 
 _OPERATIONS = 2  # of RandAugment
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from ghostify.costs.registry import cost_named
-from ghostify.spec import GhostifyError
+from ghostify.planning.cost import cost_named
+from ghostify.types import GhostifyError
 
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _BUDGET = re.compile(r"\s*(\w+)\s*<?=\s*(.*?)\s*")
@@ -21,7 +21,7 @@ class Budget:
     """The most of one cost that the whole network may have.
 
     Attributes:
-        cost: its name in `ghostify.costs.registry.COSTS`.
+        cost: its name in `ghostify.planning.cost.COSTS`.
         limit: in the unit of the cost, or as a share of what the original costs.
         share: which of the two.
 

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ghostify.costs.registry import COSTS
-from ghostify.planning.allocation import Option, allocate
 from ghostify.planning.budget import Budget
-from ghostify.planning.damage import Damage
+from ghostify.planning.cost import COSTS
+from ghostify.planning.knapsack import Option, allocate
 from ghostify.planning.rules import Rules
-from ghostify.spec import ConvSite, Decision, GhostifyError, GhostSpec, Plan
+from ghostify.types import ConvSite, Decision, GhostifyError, GhostSpec, Plan, Sensitivity
+
+Damage = Callable[[ConvSite, GhostSpec], float]
+"""How much it hurts to put a Ghost module at a site; to leave the site is 0."""
+
+
+def geometric_damage(site: ConvSite, ghost: GhostSpec) -> float:
+    """The square of the share of ghosts among the layer's maps, ((n - m) / n)^2.
+
+    Every ghost is taken to hurt alike, whatever the layer and the cheap kernel. The square is
+    convex, so that a little in many layers hurts less than much in a few: a budget spreads out.
+    """
+    maps = site.geometry.out_channels
+    return ((maps - ghost.intrinsic(maps)) / maps) ** 2
+
+
+def damage_from(sensitivity: Sensitivity | None) -> Damage:
+    """The damage that the sensitivity knows, or without one the geometric estimate."""
+    if sensitivity is None:
+        return geometric_damage
+    return lambda site, ghost: sensitivity.damage(site.name, ghost)
+
 
 CANDIDATES = tuple(GhostSpec(ratio, 3) for ratio in (1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8))
 """What a layer may become where the user does not say."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ghostify.costs import ghost_weights
-from ghostify.spec import ConvSite, GhostifyError, GhostSpec, Latencies
-from ghostify.spec.errors import near
+from ghostify.planning.cost import ghost_weights
+from ghostify.types import ConvSite, GhostifyError, GhostSpec, Latencies
+from ghostify.types.errors import near
 
 Patterns = str | Iterable[str]
 """One glob, or several."""

@@ -8,7 +8,7 @@ import torch
 
 import ghostify
 from ghostify.cli import workflow
-from ghostify.spec import Fidelity
+from ghostify.types import Fidelity
 
 
 @pytest.fixture
@@ -182,12 +182,12 @@ def test_interrupted(run, net, tensor, left, monkeypatch, place):
 
 
 def test_interrupted_in_the_middle_of_a_fit(run, net, tensor, left, monkeypatch):
-    from ghostify.initializers import calibrated
+    from ghostify.conversion.init import from_data
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calibrated, "fit_to_sample", stop)
+    monkeypatch.setattr(from_data, "fit_to_sample", stop)
     result = run("convert", *net, "--calibration", tensor, "--out", "out")
     assert result.code != 0
     assert (result.out, "Traceback" in result.err) == ("", False)

@@ -116,7 +116,7 @@ def test_interrupted_while_saving(net, tmp_path):
         "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))\n"
     )
     slow = (
-        "import sys, time, ghostify.artifact as artifact\n"
+        "import sys, time, ghostify.artifact.artifact as artifact\n"
         "def stuck(state, file):\n"
         "    file.write_bytes(b'half')\n"
         "    print('saving', flush=True)\n"

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ghostify.measurements import recorded
-from ghostify.recipe import read_recipe, write_recipe
-from ghostify.spec import Recovery, RecoverySettings
+from ghostify.io.measurements import recorded
+from ghostify.io.recipe import read_recipe, write_recipe
+from ghostify.types import Recovery, RecoverySettings
 
 NET = """
 from torch import nn

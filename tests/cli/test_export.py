@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ghostify.cli.export import _ENDINGS
-from ghostify.exporters import EXPORTERS
+from ghostify.deployment import EXPORTERS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

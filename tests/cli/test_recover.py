@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from ghostify.cli.app import app
-from ghostify.recipe import read_recipe
+from ghostify.io.recipe import read_recipe
 
 NET = """
 import torch
@@ -48,7 +48,7 @@ def out(run, tmp_path):
 @pytest.fixture
 def interrupted_at(monkeypatch):
     """Has Ctrl-C pressed after a step of a training."""
-    import ghostify.recovery.training as training
+    import ghostify.training.trainer as training
 
     step = training.Training._step
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ghostify import Sensitivity, Timing, Trial
-from ghostify.measurements import recorded
+from ghostify.io.measurements import recorded
 
 OWN = ["--model", "net.py:build", "--input", "3x16x16"]
 
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_written(run, out, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("ghostify.cli.workflow.record", refuse)
+    monkeypatch.setattr("ghostify.io.measurements.record", refuse)
     result = run("benchmark", "out", *OWN, "--seconds", "0")
     assert result.code == 0
     assert result.err.strip() == "out does not remember it: no space left on device"

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from ghostify.calibration import Preprocessing
-from ghostify.data import open_data
+from ghostify.data import Preprocessing, open_data
 
 
 class Scores(nn.Sequential):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from ghostify.calibration import Preprocessing
+from ghostify.data import Preprocessing
 from ghostify.data.datasets import TrainingSet
 from ghostify.data.pictures import of_array
 from ghostify.data.views import View
-from ghostify.spec import Augmentation
+from ghostify.types import Augmentation
 
 SIZE = (1, 8, 8)
 WAYS = Preprocessing((0.0,), (1.0,), "bilinear", 1.0)

@@ -1,8 +1,8 @@
 """Every table, counted once for all tests."""
 
 import pytest
-
-from ghostify.papers import NAMES, read_table, recount
+from printed import NAMES, read_table
+from recount import recount
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from ghostify.reporting.formats import to_markdown
-from ghostify.reporting.papers import list_papers
+from document import list_papers
+
+from ghostify.report.formats import to_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
@@ -11,4 +12,4 @@ PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 def test_the_page_is_what_the_command_prints(recounted):
     tables, recounts = zip(*recounted.values(), strict=True)
     printed = to_markdown(list_papers(tables, recounts))
-    assert PAGE.read_text(encoding="utf-8") == printed, "ghostify tables --format markdown"
+    assert PAGE.read_text(encoding="utf-8") == printed, "python examples/papers --format markdown"

@@ -1,15 +1,18 @@
 """Every data file is whole."""
 
-from importlib.resources import files
+from pathlib import Path
 
+import printed
 import pytest
+from printed import NAMES, read_table
 
-from ghostify import GhostifyError, zoo
-from ghostify.papers import NAMES, read_table
+from ghostify import GhostifyError, models
+
+PAPERS = Path(printed.__file__).parent
 
 
 def test_every_file_has_its_name():
-    found = {f.name for f in files("ghostify.papers").iterdir() if f.name.endswith(".toml")}
+    found = {file.name for file in PAPERS.glob("*.toml")}
     assert found == {f"{name}.toml" for name in NAMES}
 
 
@@ -26,9 +29,9 @@ def test_rows_fit_their_table(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_is_known(name):
     pytest.importorskip("timm", reason="timm is an extra")
-    models = {row.model for row in read_table(name).rows} - {None}
-    assert models
-    assert models <= set(zoo.names())
+    built = {row.model for row in read_table(name).rows} - {None}
+    assert built
+    assert built <= set(models.names())
 
 
 def test_what_there_is_not():

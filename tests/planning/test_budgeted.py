@@ -6,8 +6,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Sensitivity
-from ghostify.costs.registry import COSTS
 from ghostify.planning import CANDIDATES
+from ghostify.planning.cost import COSTS
 
 
 @pytest.fixture

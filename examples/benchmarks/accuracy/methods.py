@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import ghostify
-from ghostify.costs.counting import count
-from ghostify.trials import uniform_within
+from ghostify.conversion.search import uniform_within
+from ghostify.planning.flops import count
 
 from .pruning import pruned, torch_pruning_as_it_comes
 from .refitting import refitted

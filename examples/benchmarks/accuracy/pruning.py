@@ -10,7 +10,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from ghostify.costs.counting import count
+from ghostify.planning.flops import count
 
 IMPORTANCES: dict[str, tp.importance.Importance] = {
     "L1": tp.importance.MagnitudeImportance(p=1),

@@ -8,15 +8,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ghostify.dry_run import evaluated
-from ghostify.flow import follow
-from ghostify.initializers.calibrated import RIDGE
-from ghostify.initializers.gathering import aligned_sample, own_maps
-from ghostify.initializers.lockstep import Lockstep, Pending, exchange
-from ghostify.initializers.ridge import refit
-from ghostify.initializers.sums import last_terms
-from ghostify.initializers.targets import Targets, observe
-from ghostify.replica import frozen_replica
+from ghostify.analysis.dataflow import follow
+from ghostify.analysis.dry_run import evaluated
+from ghostify.analysis.model_copy import frozen_replica
+from ghostify.conversion.init.from_data import RIDGE
+from ghostify.conversion.init.layerwise import Lockstep, Pending, exchange
+from ghostify.conversion.init.residuals import last_terms
+from ghostify.conversion.init.ridge import refit
+from ghostify.conversion.init.targets import Targets, aligned_sample, observe, own_maps
 
 POSITIONS = 16384
 

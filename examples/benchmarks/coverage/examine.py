@@ -15,9 +15,9 @@ from torch.utils._pytree import tree_iter
 
 import ghostify
 from ghostify import ConvSite, GhostSpec, Plan
-from ghostify.costs import conv_macs, ghost_macs, ghost_weights
-from ghostify.spec import split_example
-from ghostify.verification import describe_output
+from ghostify.analysis.verification import describe_output
+from ghostify.planning.cost import conv_macs, ghost_macs, ghost_weights
+from ghostify.types import split_example
 
 RATIOS = (2, 4)
 

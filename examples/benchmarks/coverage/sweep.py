@@ -14,7 +14,7 @@ import torch
 from examine import Finding, examine
 from networks import networks
 
-PRELOADED = ["torchvision", "timm", "ghostify.artifact", "sweep"]
+PRELOADED = ["torchvision", "timm", "ghostify.artifact.artifact", "sweep"]
 PATIENCE = 10
 """How much longer than its processor time a network may take on a busy machine."""
 

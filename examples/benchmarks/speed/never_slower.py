@@ -13,7 +13,7 @@ import torch
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.latency import processor
+from ghostify.deployment.layer_latency import processor
 
 NETWORKS = (
     "resnet18,resnet50,resnext50_32x4d,wide_resnet50_2,vgg11_bn,vgg16_bn,alexnet,squeezenet1_1,"

@@ -20,8 +20,7 @@ from matplotlib.patheffects import withStroke
 from torchvision.models import get_model_weights
 
 import ghostify
-from ghostify import zoo
-from ghostify.latency import processor
+from ghostify.deployment.layer_latency import processor
 
 OWN = {"GhostNet": "#d62728", "GhostNetV2": "#ff7f0e"}
 LEFT, RIGHT = (-7, 6), (7, -13)  # in points beside the point
@@ -75,7 +74,7 @@ def measure(found: list[Peer], runtime: str, seconds: float) -> None:
     models = {}
     for peer in found:
         print(f"  {peer.name}", flush=True)
-        models[peer.name] = zoo.build(ghostify.ModelSource(peer.name))[0].eval()
+        models[peer.name] = models.build(ghostify.ModelSource(peer.name))[0].eval()
 
     def say(doing: str, done: int, total: int, residual: float | None) -> None:
         print(f"  {doing}", flush=True)

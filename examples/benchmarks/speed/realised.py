@@ -14,7 +14,7 @@ from torch import nn
 from torchvision.models import get_model, list_models
 
 import ghostify
-from ghostify.latency import processor
+from ghostify.deployment.layer_latency import processor
 
 RATIOS = (2, 4)
 CLASSIFIERS = "resnet50,vgg16_bn,mobilenet_v2,efficientnet_b0,densenet121"

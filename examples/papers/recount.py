@@ -1,0 +1,68 @@
+"""The networks of a table, built, converted and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from printed import PaperRow, PaperTable
+
+from ghostify import models
+from ghostify.analysis import analyze
+from ghostify.conversion.convert import convert
+from ghostify.deployment.reparameterize import fuse
+from ghostify.planning import plan
+from ghostify.planning.flops import count
+from ghostify.types import ModelSource
+
+Progress = Callable[[str, int, int, None], None]
+"""Called before each row with its network, how many rows are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """Parameters and MACs of a row's network, counted now."""
+
+    params: int
+    macs: int
+
+
+def recount(
+    tables: Sequence[PaperTable], progress: Progress | None = None
+) -> tuple[tuple[Recount | None, ...], ...]:
+    """Parameters and MACs for every row of every table.
+
+    A row is None if it has no network to build here, or if the network's library is not installed.
+    """
+    known = set(models.names())
+    total = sum(len(table.rows) for table in tables)
+    done = 0
+    found = []
+    for table in tables:
+        recounts = []
+        for row in table.rows:
+            if progress is not None:
+                progress(row.network, done, total, None)
+            recounts.append(_recount(row, table) if row.model in known else None)
+            done += 1
+        found.append(tuple(recounts))
+    return tuple(found)
+
+
+def _recount(row: PaperRow, table: PaperTable) -> Recount:
+    assert row.model is not None
+    network, source = models.build(ModelSource(row.model, row.arguments))
+    example = models.example(source)
+    if row.ghost is not None:
+        decisions = plan(
+            analyze(network, example),
+            ratio=row.ghost.ratio,
+            dw_size=row.ghost.dw_size,
+            stem=table.stem,
+            all_eligible=True,
+        )
+        network = convert(network, example, plan=decisions, init="random", verify=False)
+    if row.fused:
+        network = fuse(network)
+    counted = count(network, example)
+    return Recount(counted.params, sum(counted.macs.get(name, 0) for name in table.counted))

@@ -1,0 +1,1 @@
+"""A converted network on disk."""

@@ -1,0 +1,228 @@
+"""A converted model on disk: a readable recipe and its weights, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ghostify.conversion.convert import convert
+from ghostify.io.atomic import RECIPE, check_target, new_folder
+from ghostify.io.recipe import file_digest, read_recipe, write_recipe
+from ghostify.models.registry import build, is_named
+from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
+from ghostify.types.errors import first_line
+from ghostify.types.version import __version__
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_WEIGHTS = "model.safetensors"
+
+
+def save(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    source: ModelSource | None = None,
+    options: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write a converted model to a folder: ``ghostify.json`` and ``model.safetensors``.
+
+    The folder appears whole or not at all.
+
+    Args:
+        model: what `convert` returned, perhaps trained since.
+        path: the folder to make.
+        source: where the unconverted model comes from, so that `load` can build it by itself.
+        options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
+        force: replace an artefact that stands there already.
+
+    Raises:
+        GhostifyError: if the model was not converted, the folder exists, or there is something to
+            save that is no tensor or, in ``source`` and ``options``, no JSON.
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    plan = Plan.of(model)
+    provenance = _provenance(source)
+    _check_json(options, "options")
+    state = _separate_tensors(model)
+    check_target(path, force=force)
+    with new_folder(path) as folder:
+        try:
+            save_file(state, folder / _WEIGHTS)
+        except SafetensorError as error:
+            raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
+        recipe = {
+            "versions": {"ghostify": __version__, "torch": torch.__version__},
+            "model": type(model).__name__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "source": provenance,
+            "options": None if options is None else dict(options),
+            "plan": plan.to_dict(),
+            "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
+            "recovery": recovery.to_dict() if (recovery := Recovery.find(model)) else None,
+            "weights": {"file": _WEIGHTS, "sha256": file_digest(folder / _WEIGHTS)},
+        }
+        write_recipe(folder, recipe)
+    return path
+
+
+def resave(model: nn.Module, path: str | Path) -> Path:
+    """Write new weights of the network of an artefact, whose recipe stays otherwise.
+
+    The new artefact takes its place whole or not at all.
+
+    Args:
+        model: what `load` read from there, changed since.
+        path: the artefact.
+
+    Raises:
+        GhostifyError: if the model has another plan than the artefact, or as `save` does.
+        OSError: if it cannot be written.
+    """
+    path = Path(path)
+    recipe = read_recipe(path)
+    if Plan.of(model).to_dict() != recipe["plan"]:
+        raise GhostifyError(f"{path} is another conversion: save to another folder")
+    source, options = _source_of(path, recipe), recipe.get("options")
+    return save(model, path, source=source, options=options, force=True)
+
+
+@overload
+def load(path: str | Path, model: Model) -> Model: ...
+@overload
+def load(path: str | Path, model: None = None) -> nn.Module: ...
+def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+    """Read a converted model back.
+
+    Args:
+        path: a folder that `save` made.
+        model: the unconverted network, whose weights do not matter; it is not changed. Not needed
+            where the artefact was made from a named network of torchvision or timm.
+
+    Returns:
+        The converted model with the saved weights in their saved types, on the devices of
+        ``model``. No code of the artefact is run.
+
+    Raises:
+        GhostifyError: if the artefact is damaged, or made from another network.
+        OSError: if it cannot be read.
+    """
+    path = Path(path)
+    recipe = read_recipe(path)
+    try:
+        plan = Plan.from_dict(recipe["plan"])
+        expected = recipe["weights"]["sha256"]
+        fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
+        recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
+    except (KeyError, TypeError) as error:
+        raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
+    source = _source_of(path, recipe)
+    weights = path / _WEIGHTS
+    if file_digest(weights) != expected:
+        raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
+    converted = convert(build(_named(path, source))[0] if model is None else model, plan=plan)
+    try:
+        _fill(converted, load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise GhostifyError(f"{path} was made from another network: {reason}") from error
+    if fidelity:
+        fidelity.attach(converted)
+    if recovery:
+        recovery.attach(converted)
+    return converted
+
+
+def read_source(path: str | Path) -> ModelSource:
+    """Where the unconverted model of an artefact comes from.
+
+    Raises:
+        GhostifyError: if the artefact is damaged, does not say it, or names code of the user's.
+        OSError: if it cannot be read.
+    """
+    return _named(Path(path), remembered_source(path))
+
+
+def remembered_source(path: str | Path) -> ModelSource | None:
+    """What an artefact says of its unconverted model, which may be code of the user's.
+
+    Raises:
+        GhostifyError: if the artefact is damaged.
+        OSError: if it cannot be read.
+    """
+    return _source_of(Path(path), read_recipe(Path(path)))
+
+
+def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:
+    try:
+        return recipe["source"] and ModelSource(**recipe["source"])
+    except (KeyError, TypeError) as error:
+        raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
+
+
+def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:
+    """Load a state dict; tensors of another type take the saved one's."""
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if tensor.is_meta:
+            raise GhostifyError(f"{name} is on the meta device: pass a model with memory")
+        if name in saved and tensor.dtype != saved[name].dtype:
+            tensor.data = tensor.data.to(saved[name].dtype)
+    own = model.state_dict()
+    filled = OrderedDict(saved)
+    filled._metadata = own._metadata  # type: ignore[attr-defined]  # some layers ask for a version
+    model.load_state_dict(filled)
+
+
+def _provenance(source: ModelSource | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    if not isinstance(source, ModelSource):
+        raise GhostifyError(f"source (={source!r}) must be a ModelSource")
+    described = asdict(source)
+    _check_json(described, "source of the model")
+    return described
+
+
+def _check_json(value: Any, what: str) -> None:
+    try:
+        json.dumps(value)
+    except TypeError as error:
+        raise GhostifyError(f"the {what} cannot be written: {error}") from error
+
+
+def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict with each tensor in memory of its own, as safetensors wants it."""
+    state, taken = {}, set()
+    for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, Tensor) or tensor.is_meta:
+            what = "on the meta device" if isinstance(tensor, Tensor) else "no tensor"
+            raise GhostifyError(f"{name} cannot be saved: it is {what}")
+        plain = tensor.contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        state[name] = plain.clone() if memory in taken else plain
+        taken.add(memory)
+    return state
+
+
+def _named(path: Path, source: ModelSource | None) -> ModelSource:
+    if source is None:
+        raise GhostifyError(f"{path} does not say what it was made from: pass the model (--model)")
+    if not is_named(source):
+        raise GhostifyError(
+            f"{path} was made from your own code ({source.name}), which is not run on an "
+            "artefact's word: pass the model (--model)"
+        )
+    return source

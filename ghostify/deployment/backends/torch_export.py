@@ -1,0 +1,32 @@
+"""torch.export's archive, for AOTInductor and whatever else starts from an ``ExportedProgram``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from ghostify.deployment.backends.exporter import Exporter, Session
+from ghostify.deployment.backends.tensors import refilled, tensors_of
+
+
+def _write(program: ExportedProgram, path: Path) -> None:
+    torch.export.save(program, path)
+
+
+def _open(path: Path, threads: int) -> Session:
+    program = torch.export.load(path)
+    module, example = program.module(), program.example_inputs
+
+    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+        args, kwargs = refilled(example, tensors)
+        with torch.no_grad():
+            return tensors_of(module(*args, **kwargs))
+
+    return run
+
+
+TORCH_EXPORT = Exporter(".pt2", (), "export", _write, _open)

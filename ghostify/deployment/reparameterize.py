@@ -1,0 +1,46 @@
+"""Networks whose parallel branches are made one convolution each."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from torch import nn
+
+from ghostify.analysis.model_copy import replica
+from ghostify.deployment.fold_bn import is_hooked
+from ghostify.nn import BranchedBottleneck, BranchedGhost
+from ghostify.types.attachment import Attachment
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def fuse(model: Model) -> Model:
+    """Copy ``model`` into the form that its parallel branches have at inference.
+
+    What a `BranchedBottleneck` or `BranchedGhost` of GhostNetV3 does in evaluation mode is linear
+    up to its activations, so that each sum of branches is one convolution with a bias; kernels are
+    added in double precision. There is no way back. What has no branches stays as it is, and so
+    does what carries hooks. `deploy` and `export` do this by themselves.
+
+    Args:
+        model: any network, of which nothing is changed.
+
+    Returns:
+        A copy in the same mode, trainable where ``model`` is, with the names that the authors'
+        code has after its own reparameterisation. It is no conversion that could be saved.
+    """
+    exchange = fusions(model)
+    fused = replica(model, exchange)
+    if exchange:
+        Attachment.remove_all(fused)
+    return fused
+
+
+def fusions(model: nn.Module) -> dict[Any, Any]:
+    """Modules of ``model`` with branches, and new ones that do the same without."""
+    kinds = (BranchedBottleneck, BranchedGhost)
+    return {
+        module: replica(module).fused()
+        for module in model.modules()
+        if isinstance(module, kinds) and not is_hooked(module)
+    }

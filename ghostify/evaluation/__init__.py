@@ -1,0 +1,1 @@
+"""How well networks do on images, and how far two agree."""

@@ -1,0 +1,1 @@
+"""Files of an artifact, and progress on the terminal."""

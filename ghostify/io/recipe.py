@@ -1,0 +1,46 @@
+"""What an artefact says of itself: ``ghostify.json``, under a checksum of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ghostify.io.atomic import RECIPE
+from ghostify.io.checksummed_json import sealed, unsealed
+from ghostify.types import GhostifyError
+
+_FORMAT = "ghostify/1"
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The recipe of the artefact at ``path``.
+
+    Raises:
+        GhostifyError: if there is none, or it is damaged.
+        OSError: if it cannot be read.
+    """
+    file = path / RECIPE
+    if not file.is_file():
+        raise GhostifyError(f"{path} is no ghostify artefact: it has no {RECIPE}")
+    return unsealed(
+        file,
+        _FORMAT,
+        otherwise="is not a recipe",
+        damaged="its checksum does not fit what it says",
+    )
+
+
+def write_recipe(path: Path, entries: dict[str, Any]) -> None:
+    """Write the recipe of the artefact at ``path``.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    (path / RECIPE).write_text(sealed(_FORMAT, entries), encoding="utf-8")
+
+
+def file_digest(file: Path) -> str:
+    """The SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

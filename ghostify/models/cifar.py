@@ -1,0 +1,152 @@
+"""The networks that the GhostNet paper compresses on CIFAR-10, which torchvision lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ghostify.nn.conv_bn_se import check_width
+from ghostify.types import GhostifyError
+
+_VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+_VGG16_HIDDEN = 512
+_RESNET = (16, 32, 64)
+
+
+class VGG(nn.Module):
+    """VGG-16 with batch norm and a head of two linear layers, as it is used on CIFAR-10.
+
+    The five poolings round up, so that an image may be of any size: 32 pixels end as one position.
+
+    Args:
+        num_classes: outputs.
+        in_channels: of the image.
+        width: by which the channels of every layer are multiplied.
+
+    Shape:
+        ``(N, in_channels, H, W)`` to ``(N, num_classes)``.
+    """
+
+    def __init__(self, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = in_channels
+        for channels, depth in _VGG16:
+            outputs = _scaled(channels, width)
+            for _ in range(depth):
+                layers += [_conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(True)]
+                inputs = outputs
+            layers += [nn.MaxPool2d(2, ceil_mode=True)]
+        hidden = _scaled(_VGG16_HIDDEN, width)
+        self.features = nn.Sequential(*layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(
+            nn.Linear(inputs, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(True),
+            nn.Linear(hidden, num_classes),
+        )
+        _initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
+        return scores
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut without parameters (option A).
+
+    Where the block has more outputs than inputs, the shortcut takes every second position and fills
+    up with maps of noughts.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _conv3x3(inputs, outputs, stride)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = _conv3x3(outputs, outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride = stride
+        self.growth = outputs - inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        shortcut = F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.growth))
+        return F.relu(maps + shortcut)
+
+
+class ResNet(nn.Module):
+    """The CIFAR network of 6n + 2 layers (He et al., CVPR 2016, section 4.2).
+
+    Args:
+        depth: 6n + 2, such as 20, 56 or 110.
+        num_classes: outputs.
+        in_channels: of the image.
+        width: by which the channels of every layer are multiplied.
+
+    Shape:
+        ``(N, in_channels, H, W)`` to ``(N, num_classes)``.
+
+    Raises:
+        GhostifyError: if there is no network of this depth.
+    """
+
+    def __init__(
+        self, depth: int, num_classes: int = 10, in_channels: int = 3, width: float = 1.0
+    ) -> None:
+        super().__init__()
+        if depth < 8 or depth % 6 != 2:
+            raise GhostifyError(f"depth (={depth}) must be 6n + 2, such as 20, 56 or 110")
+        first, second, third = (_scaled(channels, width) for channels in _RESNET)
+        blocks = depth // 6
+        self.conv1 = _conv3x3(in_channels, first)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.layer1 = _stage(first, first, blocks, stride=1)
+        self.layer2 = _stage(first, second, blocks, stride=2)
+        self.layer3 = _stage(second, third, blocks, stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(third, num_classes)
+        _initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        scores: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return scores
+
+
+CIFAR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "cifar_vgg16": VGG,
+    **{f"cifar_resnet{depth}": partial(ResNet, depth) for depth in (20, 56, 110)},
+}
+"""By name. Keyword arguments: ``num_classes``, ``in_channels`` and ``width``."""
+
+
+def _stage(inputs: int, outputs: int, blocks: int, *, stride: int) -> nn.Sequential:
+    widths = pairwise([inputs] + [outputs] * blocks)
+    return nn.Sequential(
+        *(BasicBlock(a, b, 1 if place else stride) for place, (a, b) in enumerate(widths))
+    )
+
+
+def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+
+
+def _scaled(channels: int, width: float) -> int:
+    check_width(width)
+    scaled = round(channels * width)
+    if scaled < 1:
+        raise GhostifyError(f"width (={width}) leaves nothing of {channels} channels")
+    return scaled
+
+
+def _initialize(network: nn.Module) -> None:
+    """Convolutions as in He et al., ICCV 2015; the rest stays as PyTorch makes it."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,109 @@
+"""GhostNet under a feature pyramid, in torchvision's detectors."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.ops.feature_pyramid_network import (
+    FeaturePyramidNetwork,
+    LastLevelMaxPool,
+    LastLevelP6P7,
+)
+
+from ghostify.models.ghostnet import TAPS, GhostFeatures, ghostnet
+
+COCO_CLASSES = 91
+"""With the background, and with the numbers that COCO leaves out: as torchvision counts."""
+
+_SEEN = {
+    "input_size": (3, 800, 800),
+    "mean": (0.0, 0.0, 0.0),
+    "std": (1.0, 1.0, 1.0),
+    "interpolation": "bilinear",
+    "crop_pct": 1.0,
+}
+"""A detector resizes and normalises inside; its images are in [0, 1]."""
+
+
+class GhostPyramid(nn.Module):
+    """A GhostNet's maps of several scales under a feature pyramid (FPN, arXiv 1612.03144).
+
+    Args:
+        features: of any GhostNet.
+        channels: of each level.
+        extra: makes the levels beyond the coarsest map.
+
+    Attributes:
+        out_channels: of each level, for torchvision's detectors.
+
+    Shape:
+        ``(N, C, H, W) -> {"0": (N, channels, H / strides[0], W / strides[0]), ...}``.
+    """
+
+    def __init__(self, features: GhostFeatures, channels: int, extra: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+        self.fpn = FeaturePyramidNetwork(list(features.channels), channels, extra_blocks=extra)
+        self.out_channels = channels
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        maps = OrderedDict((str(level), made) for level, made in enumerate(self.features(x)))
+        levels: dict[str, Tensor] = self.fpn(maps)
+        return levels
+
+
+def retinanet_ghostnet(
+    width: float = 1.1,
+    *,
+    num_classes: int = COCO_CLASSES,
+    pyramid: int = 256,
+    **options: Any,
+) -> RetinaNet:
+    """RetinaNet (arXiv 1708.02002) on GhostNet (arXiv 1911.11907), with random weights.
+
+    The pyramid stands on the blocks 5, 11 and 16 (strides 8, 16 and 32), and has two more levels.
+
+    Args:
+        width: of the GhostNet.
+        num_classes: with the background.
+        pyramid: channels of each level.
+        options: torchvision's, such as ``min_size`` and ``max_size``.
+    """
+    extra = LastLevelP6P7(pyramid, pyramid)
+    backbone = _pyramid(width, TAPS[1:], pyramid, extra)
+    return _told(RetinaNet(backbone, num_classes, **options))
+
+
+def fasterrcnn_ghostnet(
+    width: float = 1.1,
+    *,
+    num_classes: int = COCO_CLASSES,
+    pyramid: int = 256,
+    **options: Any,
+) -> FasterRCNN:
+    """Faster R-CNN (arXiv 1506.01497) on GhostNet (arXiv 1911.11907), with random weights.
+
+    The pyramid stands on the blocks 3, 5, 11 and 16 (strides 4 to 32), and has one more level.
+
+    Args:
+        width: of the GhostNet.
+        num_classes: with the background.
+        pyramid: channels of each level.
+        options: torchvision's, such as ``min_size`` and ``max_size``.
+    """
+    backbone = _pyramid(width, TAPS, pyramid, LastLevelMaxPool())
+    return _told(FasterRCNN(backbone, num_classes, **options))
+
+
+def _pyramid(width: float, taps: Sequence[int], channels: int, extra: nn.Module) -> GhostPyramid:
+    return GhostPyramid(GhostFeatures(ghostnet(width), taps), channels, extra)
+
+
+def _told(detector: Any) -> Any:
+    """The detector, which says how it sees images."""
+    detector.pretrained_cfg = _SEEN
+    return detector

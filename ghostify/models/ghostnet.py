@@ -1,0 +1,298 @@
+"""What all GhostNets share: a stem, bottlenecks in stages, and a head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from ghostify.nn import BranchedBottleneck, GhostBottleneck
+from ghostify.nn.conv_bn_se import ConvNorm, check_width, make_divisible
+from ghostify.types import GhostifyError
+
+
+class Block(NamedTuple):
+    """One bottleneck, as the paper has it at width 1.
+
+    Attributes:
+        kernel_size: of its depthwise convolutions.
+        hidden: channels in the middle.
+        out: channels at the end.
+        excite: whether it has squeeze-excite.
+        stride: 1 or 2.
+    """
+
+    kernel_size: int
+    hidden: int
+    out: int
+    excite: bool
+    stride: int
+
+    def scaled(self, width: float) -> Block:
+        """The same with its channels multiplied by ``width``."""
+        hidden, out = make_divisible(self.hidden * width), make_divisible(self.out * width)
+        return self._replace(hidden=hidden, out=out)
+
+
+STEM = 16
+"""Channels of the first convolution."""
+
+STAGES: tuple[tuple[Block, ...], ...] = (
+    (Block(3, 16, 16, False, 1),),
+    (Block(3, 48, 24, False, 2),),
+    (Block(3, 72, 24, False, 1),),
+    (Block(5, 72, 40, True, 2),),
+    (Block(5, 120, 40, True, 1),),
+    (Block(3, 240, 80, False, 2),),
+    (
+        Block(3, 200, 80, False, 1),
+        Block(3, 184, 80, False, 1),
+        Block(3, 184, 80, False, 1),
+        Block(3, 480, 112, True, 1),
+        Block(3, 672, 112, True, 1),
+    ),
+    (Block(5, 672, 160, True, 2),),
+    (
+        Block(5, 960, 160, False, 1),
+        Block(5, 960, 160, True, 1),
+        Block(5, 960, 160, False, 1),
+        Block(5, 960, 160, True, 1),
+    ),
+)
+"""The architecture of GhostNet (arXiv 1911.11907), in the stages of the authors' code."""
+
+LAST = 960
+"""Channels of the convolution behind the blocks."""
+
+HEAD = 1280
+"""Features behind the pooling, at every width."""
+
+IMAGES = {
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "interpolation": "bicubic",
+    "crop_pct": 0.875,
+}
+"""How the published networks see images of 224 x 224."""
+
+UNATTENDED = 2
+"""The first bottlenecks of GhostNetV2 and V3, which have no attention."""
+
+
+class GhostNet(nn.Module):
+    """A GhostNet that classifies: of version 1, 2 or 3, as its bottlenecks are.
+
+    State dicts have the names of the authors' code and of timm's.
+
+    Args:
+        bottleneck: of which class; called as `GhostBottleneck` is.
+        attend: whether all bottlenecks but the first two have attention.
+        width: what all widths of the paper are multiplied by, and made divisible by 4.
+        num_classes: outputs; with 0, the features before the classifier.
+        in_channels: of the images.
+        dropout: probability before the classifier.
+
+    Attributes:
+        pretrained_cfg: how the published networks see images, in timm's words.
+
+    Shape:
+        ``(N, in_channels, H, W) -> (N, num_classes)``, or ``(N, 1280)`` without classes.
+
+    Raises:
+        GhostifyError: if a number is out of range.
+    """
+
+    def __init__(
+        self,
+        bottleneck: Callable[..., nn.Module],
+        width: float,
+        *,
+        attend: bool,
+        num_classes: int,
+        in_channels: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        _check(width, num_classes, in_channels, dropout)
+        self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **IMAGES}
+        channels = make_divisible(STEM * width)
+        self.conv_stem = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.act1 = nn.ReLU(inplace=True)
+        stages = []
+        index = 0
+        for settings in STAGES:
+            stage = nn.Sequential()
+            for block in settings:
+                kernel_size, hidden, out, excite, stride = block.scaled(width)
+                attended = attend and index >= UNATTENDED
+                stage.append(
+                    bottleneck(
+                        channels, hidden, out, kernel_size, stride, excite=excite, attend=attended
+                    )
+                )
+                channels = out
+                index += 1
+            stages.append(stage)
+        last = make_divisible(LAST * width)
+        self.blocks = nn.Sequential(*stages, nn.Sequential(ConvNorm(channels, last, relu=True)))
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.conv_head = nn.Conv2d(last, HEAD, 1)
+        self.act2 = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout(dropout)
+        self.classifier = nn.Linear(HEAD, num_classes) if num_classes else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.blocks(self.act1(self.bn1(self.conv_stem(x))))
+        features = self.act2(self.conv_head(self.global_pool(maps))).flatten(1)
+        scores: Tensor = self.classifier(self.drop(features))
+        return scores
+
+
+def _check(width: float, num_classes: int, in_channels: int, dropout: float) -> None:
+    check_width(width)
+    if num_classes < 0:
+        raise GhostifyError(f"num_classes (={num_classes}) must not be negative")
+    if in_channels < 1:
+        raise GhostifyError(f"in_channels (={in_channels}) must be at least 1")
+    if not 0 <= dropout <= 1:
+        raise GhostifyError(f"dropout (={dropout}) must be a probability")
+
+
+TAPS = (3, 5, 11, 16)
+"""Blocks, counted from 1: the last ones of strides 4, 8, 16 and 32."""
+
+
+class GhostFeatures(nn.Module):
+    """A GhostNet without its head, which hands out the maps of some of its blocks.
+
+    Its layers are the network's own, weights and names included; the blocks behind the last tap
+    are left out.
+
+    Args:
+        network: of any version and width.
+        taps: the blocks whose maps to hand out, counted from 1. By default those before a feature
+            pyramid of strides 4, 8, 16 and 32.
+
+    Attributes:
+        channels: of each of the maps.
+        strides: pixels of the image for one position of each of the maps.
+
+    Shape:
+        ``(N, C, H, W) -> [(N, channels[i], H / strides[i], W / strides[i]), ...]``, rounded up.
+
+    Raises:
+        GhostifyError: if ``taps`` are no blocks of the network, or not in their order.
+    """
+
+    def __init__(self, network: GhostNet, taps: Sequence[int] = TAPS) -> None:
+        super().__init__()
+        stages: list[Any] = list(network.blocks)[:-1]
+        blocks = list(chain.from_iterable(stages))
+        if not taps or list(taps) != sorted({*taps} & {*range(1, len(blocks) + 1)}):
+            raise GhostifyError(f"taps (={taps}) must be rising numbers from 1 to {len(blocks)}")
+        self.taps = tuple(taps)
+        self.pretrained_cfg = network.pretrained_cfg
+        self.conv_stem, self.bn1, self.act1 = network.conv_stem, network.bn1, network.act1
+        used = blocks[: taps[-1]]
+        kept = [nn.Sequential(*(block for block in stage if block in used)) for stage in stages]
+        self.blocks = nn.Sequential(*filter(len, kept))
+        self.channels = tuple(blocks[tap - 1].out_channels for tap in taps)
+        self.strides = tuple(
+            2 ** (1 + sum(block.stride == 2 for block in blocks[:tap])) for tap in taps
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.act1(self.bn1(self.conv_stem(x)))
+        maps = []
+        stages: Any = self.blocks
+        for number, block in enumerate(chain.from_iterable(stages), 1):
+            x = block(x)
+            if number in self.taps:
+                maps.append(x)
+        return maps
+
+
+def ghostnet(
+    width: float = 1.0, *, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
+) -> GhostNet:
+    """GhostNet (CVPR 2020, arXiv 1911.11907), with random weights.
+
+    At 224 x 224 and with 1000 classes, width 0.5 has 2.59 M parameters and 42.3 M MACs, width 1
+    has 5.18 M and 141.2 M, and width 1.3 has 7.36 M and 227.0 M.
+
+    Args:
+        width: what all widths of the paper but the last one are multiplied by; above 0.
+        num_classes: outputs; with 0, the 1280 features before the classifier.
+        in_channels: of the images.
+        dropout: probability before the classifier.
+
+    Raises:
+        GhostifyError: if a number is out of range.
+    """
+    return GhostNet(
+        GhostBottleneck,
+        width,
+        attend=False,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+    )
+
+
+def ghostnetv2(
+    width: float = 1.0, *, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
+) -> GhostNet:
+    """GhostNetV2 (NeurIPS 2022, arXiv 2211.12905), with random weights.
+
+    GhostNet with DFC attention to the first Ghost module of all bottlenecks but the first two. At
+    224 x 224 and with 1000 classes, width 1 has 6.16 M parameters and 167.1 M MACs, width 1.3 has
+    8.96 M and 269.3 M, and width 1.6 has 12.39 M and 398.6 M.
+
+    Args:
+        width: what all widths of the paper but the last one are multiplied by; above 0.
+        num_classes: outputs; with 0, the 1280 features before the classifier.
+        in_channels: of the images, which are of 33 x 33 or more.
+        dropout: probability before the classifier.
+
+    Raises:
+        GhostifyError: if a number is out of range.
+    """
+    return GhostNet(
+        GhostBottleneck,
+        width,
+        attend=True,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+    )
+
+
+def ghostnetv3(
+    width: float = 1.0, *, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
+) -> GhostNet:
+    """GhostNetV3 (arXiv 2404.11202) in its training form, with random weights.
+
+    GhostNetV2 with parallel branches; `ghostify.fuse` makes one convolution of them. At width 1
+    and with 1000 classes it has 8.13 M parameters in training and 6.15 M after that, and then
+    167.1 M MACs at 224 x 224.
+
+    Args:
+        width: what all widths of the paper but the last one are multiplied by; above 0.
+        num_classes: outputs; with 0, the 1280 features before the classifier.
+        in_channels: of the images, which are of 33 x 33 or more.
+        dropout: probability before the classifier.
+
+    Raises:
+        GhostifyError: if a number is out of range.
+    """
+    return GhostNet(
+        BranchedBottleneck,
+        width,
+        attend=True,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+    )

@@ -1,0 +1,88 @@
+"""A convolution and its batch norm."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from torch import Tensor, nn
+
+from ghostify.types import GhostifyError
+
+
+def check_width(width: float) -> None:
+    """See that the channels of a network can be multiplied by ``width``.
+
+    Raises:
+        GhostifyError: if it is no finite number above 0.
+    """
+    if not isinstance(width, int | float) or not (isfinite(width) and width > 0):
+        raise GhostifyError(f"width (={width}) must be a number above 0")
+
+
+def make_divisible(channels: float, divisor: int = 4) -> int:
+    """The multiple of ``divisor`` next to ``channels``, at least one, and not below nine tenths.
+
+    The rule of the MobileNets' authors, by which the GhostNets scale their widths.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias, padded to keep the size, then a batch norm, then perhaps a ReLU.
+
+    Shape:
+        ``(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            kernel_size // 2,
+            groups=groups,
+            bias=False,
+        )
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.act = nn.ReLU(inplace=True) if relu else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.act(self.bn1(self.conv(x)))
+        return maps
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation (arXiv 1709.01507) with a hard sigmoid, as in MobileNetV3.
+
+    Args:
+        channels: of the maps.
+        hidden_channels: of the bottleneck; by default a quarter, made divisible by 4.
+
+    Shape:
+        ``(N, channels, H, W)``, in and out.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int | None = None) -> None:
+        super().__init__()
+        hidden = hidden_channels or make_divisible(channels / 4)
+        self.conv_reduce = nn.Conv2d(channels, hidden, 1)
+        self.act1 = nn.ReLU(inplace=True)
+        self.conv_expand = nn.Conv2d(hidden, channels, 1)
+        self.gate = nn.Hardsigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean((2, 3), keepdim=True)
+        scale: Tensor = self.gate(self.conv_expand(self.act1(self.conv_reduce(means))))
+        return x * scale

@@ -1,0 +1,135 @@
+"""What a whole model costs, counted by fvcore, or by torch where fvcore cannot trace it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ghostify.analysis.dry_run import Passage, cloned, dry_run, generators_kept, materialized
+from ghostify.analysis.model_copy import replica
+from ghostify.nn import CheapOperation
+from ghostify.types import Count, Example, split_example
+
+with warnings.catch_warnings():
+    # fvcore scripts two losses when it is imported, and torch.jit.script is deprecated.
+    warnings.filterwarnings("ignore", message=r"`torch\.jit\.script`", category=Warning)
+    from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+
+def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Count:
+    """Count parameters and, with one forward pass in evaluation mode, MACs.
+
+    Two rules are added to fvcore's: convolutions with ``padding="same"``, and the channel-wise
+    multiplication that a cheap operation with d = 1 is computed as. Where fvcore cannot trace the
+    model, torch's ``FlopCounterMode`` counts; it knows convolutions and matrix products only.
+
+    Args:
+        counter: ``fvcore``, or ``torch`` to do without fvcore.
+
+    Raises:
+        GhostifyError: if the model does not run on the example.
+    """
+    model = materialized(model, example)
+    if counter == "fvcore":
+        try:
+            macs, uncounted = _count_by_fvcore(model, example)
+        except Exception:  # a tracer fails in many ways; a fault of the model, torch's run tells
+            counter = "torch"
+    if counter == "torch":
+        macs, uncounted = _count_by_torch(model, example), {}
+    parameters = list(model.parameters())
+    return Count(
+        params=sum(p.numel() for p in parameters),
+        weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
+        macs=macs,
+        uncounted=uncounted,
+        counter=counter,
+    )
+
+
+def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
+    twin = replica(model)
+    twin.eval()
+    positional, entry = _positional(twin, cloned(example))
+    scalings = _Scalings(twin)
+    analysis = (
+        FlopCountAnalysis(entry, positional)
+        .set_op_handle("aten::_convolution_mode", _count_padding_mode)
+        .unsupported_ops_warnings(False)
+        .uncalled_modules_warnings(False)
+        .tracer_warnings("none")
+    )
+    with torch.no_grad(), generators_kept(), scalings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        operators = Counter(analysis.by_operator())
+    operators["conv"] += scalings.macs
+    uncounted = Counter(analysis.unsupported_ops()) - Counter({"aten::mul": scalings.calls})
+    return {name: int(macs) for name, macs in operators.items()}, dict(uncounted)
+
+
+class _Scalings(Passage):
+    """Counts the channel-wise multiplications of cheap operations with d = 1."""
+
+    macs = 0
+    calls = 0
+
+    def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
+        if isinstance(module, CheapOperation) and module.dw_size == 1:
+            self.macs += math.prod(map(int, result.shape))
+            self.calls += math.ceil(module.out_channels / module.in_channels)
+
+
+def _count_padding_mode(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    shapes = [get_shape(value) for value in (*inputs[:2], outputs[0])]
+    return Counter(conv=int(conv_flop_count(*shapes)))
+
+
+_FVCORE_NAMES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear", "mm": "linear"}
+
+
+class _TorchCounter(_Scalings):
+    """Counts as torch does while the pass runs."""
+
+    def __init__(self, replica: nn.Module) -> None:
+        super().__init__(replica)
+        self.mode = FlopCounterMode(display=False)
+
+    def __enter__(self) -> _TorchCounter:
+        super().__enter__()
+        self._open.enter_context(self.mode)
+        return self
+
+
+def _count_by_torch(model: nn.Module, example: Example) -> dict[str, int]:
+    counted = dry_run(model, example, watch=_TorchCounter).watch
+    macs: Counter[str] = Counter(conv=counted.macs)
+    for operator, flops in counted.mode.get_flop_counts().get("Global", {}).items():
+        name = str(operator).rpartition(".")[2]
+        macs[_FVCORE_NAMES.get(name, name)] += flops // 2
+    return dict(macs)
+
+
+class _Keywords(nn.Module):
+    """Takes by position what a model wants by keyword, for fvcore passes positional inputs only."""
+
+    def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, *values: Any) -> Any:
+        return self.model(**dict(zip(self.names, values, strict=True)))
+
+
+def _positional(model: nn.Module, example: Example) -> tuple[tuple[Any, ...], nn.Module]:
+    args, kwargs = split_example(example)
+    if not kwargs:
+        return args, model
+    return tuple(kwargs.values()), _Keywords(model, tuple(kwargs))

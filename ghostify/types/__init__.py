@@ -1,0 +1,47 @@
+"""The nouns every other part speaks in. Standard library only."""
+
+from ghostify.types.augmentation import Augmentation
+from ghostify.types.conv_site import ConvSite, Geometry
+from ghostify.types.errors import GhostifyError
+from ghostify.types.fidelity import Agreement, Fidelity
+from ghostify.types.ghost_spec import GhostSpec
+from ghostify.types.inference_form import InferenceForm
+from ghostify.types.inputs import Example, describe_example, split_example
+from ghostify.types.layer_latency import Latencies
+from ghostify.types.model_count import Count
+from ghostify.types.model_source import ModelSource, Normalization
+from ghostify.types.plan import Decision, Plan
+from ghostify.types.plan_candidate import Trial
+from ghostify.types.recovery import Recovery, RecoverySettings
+from ghostify.types.redundancy import LayerRedundancy, MapPair
+from ghostify.types.score import Evaluation, Score, Standing
+from ghostify.types.sensitivity import Sensitivity
+
+__all__ = [
+    "Agreement",
+    "Augmentation",
+    "ConvSite",
+    "Count",
+    "Decision",
+    "Evaluation",
+    "Example",
+    "Fidelity",
+    "Geometry",
+    "GhostSpec",
+    "GhostifyError",
+    "InferenceForm",
+    "Latencies",
+    "LayerRedundancy",
+    "MapPair",
+    "ModelSource",
+    "Normalization",
+    "Plan",
+    "Recovery",
+    "RecoverySettings",
+    "Score",
+    "Sensitivity",
+    "Standing",
+    "Trial",
+    "describe_example",
+    "split_example",
+]

@@ -1,0 +1,65 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from ghostify.analysis.model_copy import frozen_replica, meta_replica, replica
+
+
+@pytest.mark.parametrize("copied", [replica, meta_replica])
+@pytest.mark.parametrize(
+    "holder",
+    [
+        lambda computed: computed,
+        lambda computed: [computed, {"deep": (computed,)}],
+        lambda computed: SimpleNamespace(seen=computed),
+    ],
+)
+def test_tensors_that_a_forward_has_left(copied, holder):
+    model = nn.Conv2d(3, 4, 1)
+    model.kept = holder(2 * model.weight)
+    assert type(copied(model).kept) is type(model.kept)
+
+
+def test_a_computed_tensor_stays_one_and_loses_its_history():
+    model = nn.Conv2d(3, 4, 1)
+    model.computed = 2 * model.weight
+    model.cache = {"weight": model.computed}
+    twin = replica(model)
+    assert twin.cache["weight"] is twin.computed
+    assert torch.equal(twin.computed, model.computed)
+    assert (twin.computed.requires_grad, model.computed.requires_grad) == (False, True)
+
+
+def test_a_buffer_may_be_computed():
+    model = nn.Conv2d(3, 4, 1)
+    model.register_buffer("computed", 2 * model.weight)
+    assert torch.equal(replica(model).computed, model.computed)
+
+
+def test_what_is_not_exchanged_is_not_shared():
+    model = nn.BatchNorm2d(3)
+    twin = replica(model, {model.bias: model.bias})
+    assert twin.bias is model.bias
+    for name in ("weight", "running_mean"):
+        assert getattr(twin, name).data_ptr() != getattr(model, name).data_ptr()
+
+
+def test_a_frozen_replica_shares_weights_and_nothing_else():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    model[0].bias.requires_grad_(False)
+    twin = frozen_replica(model)
+    assert [p.data_ptr() for p in twin.parameters()] == [p.data_ptr() for p in model.parameters()]
+    assert not any(p.requires_grad for p in twin.parameters())
+    assert [p.requires_grad for p in model.parameters()] == [True, False, True, True]
+    assert (twin.training, model.training) == (False, True)
+    twin[1].running_mean.fill_(1)
+    assert not model[1].running_mean.any()
+
+
+def test_a_frozen_replica_keeps_tied_weights_tied():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    twin = frozen_replica(model)
+    assert twin[1].weight is twin[0].weight

@@ -1,0 +1,272 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError, ModelSource, Plan
+from ghostify.artifact.artifact import read_source
+from ghostify.io.checksummed_json import json_digest
+from ghostify.io.recipe import read_recipe
+from ghostify.types import Fidelity
+
+
+@pytest.fixture
+def ghost(small_net, image):
+    ghost = ghostify.convert(small_net, image)
+    ghost(image)  # moves the running statistics
+    return ghost.eval()
+
+
+def test_round_trip(ghost, small_net, image, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    assert sorted(file.name for file in path.iterdir()) == ["ghostify.json", "model.safetensors"]
+    again = ghostify.load(path, small_net.eval())
+    assert torch.equal(again(image), ghost(image))
+    assert Plan.of(again) == Plan.of(ghost)
+    ghostify.save(again, tmp_path / "again")
+
+
+def test_rights_are_the_usual_ones(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    (tmp_path / "plain").touch()
+    for file in path.iterdir():
+        assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_the_recipe_is_readable(ghost, tmp_path):
+    source = ModelSource("net.py:build", {"classes": 10}, (3, 16, 16))
+    path = ghostify.save(ghost, tmp_path / "out", source=source)
+    text = (path / "ghostify.json").read_text(encoding="utf-8")
+    recipe = json.loads(text)
+    assert recipe["model"] == "SmallNet"
+    assert recipe["source"]["name"] == "net.py:build"
+    assert recipe["versions"] == {"ghostify": ghostify.__version__, "torch": torch.__version__}
+    assert recipe["plan"] == Plan.of(ghost).to_dict()
+    assert '      "wide": {"ghost": {"ratio": 2, "dw_size": 3}' in text
+
+
+def test_a_new_process_computes_the_same(tmp_path, image):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 9, 3))\n"
+    )
+    script = tmp_path / "first.py"
+    common = "import torch, ghostify, net\nx = torch.linspace(-1, 1, 300).view(1, 3, 10, 10)\n"
+    script.write_text(
+        common + "g = ghostify.convert(net.build(), x).eval()\n"
+        "ghostify.save(g, 'out')\ntorch.save(g(x), 'y.pt')\n"
+    )
+    second = tmp_path / "second.py"
+    second.write_text(
+        common + "y = torch.load('y.pt', weights_only=True)\n"
+        "assert torch.equal(ghostify.load('out', net.build().eval())(x), y)\n"
+    )
+    for file in (script, second):
+        subprocess.run([sys.executable, file], cwd=tmp_path, check=True)
+
+
+def test_tied_weights_and_strides_survive(image, tmp_path):
+    def build():
+        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.ReLU())
+        model[2].weight = model[1].weight
+        model.append(nn.Conv2d(8, 8, 3))
+        return model.to(memory_format=torch.channels_last).eval()
+
+    ghost = ghostify.convert(build(), image)
+    path = ghostify.save(ghost, tmp_path / "out")
+    again = ghostify.load(path, build())
+    assert torch.equal(again(image), ghost(image))
+    assert again[1].weight is again[2].weight
+
+
+def test_named_networks_are_built_by_themselves(tmp_path):
+    source = ModelSource("resnet18", {"num_classes": 7}, (3, 64, 64))
+    model, source = ghostify.models.build(source)
+    x = ghostify.models.example(source)
+    ghost = ghostify.convert(model, x).eval()
+    path = ghostify.save(ghost, tmp_path / "out", source=source)
+    assert torch.equal(ghostify.load(path).eval()(x), ghost(x))
+
+
+def test_user_code_is_not_run_on_an_artefacts_word(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out", source=ModelSource("evil.py:build"))
+    with pytest.raises(GhostifyError, match=r"your own code \(evil.py:build\).*pass the model"):
+        ghostify.load(path)
+
+
+def test_no_source_no_model(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    with pytest.raises(GhostifyError, match="pass the model"):
+        ghostify.load(path)
+
+
+def test_an_existing_folder_needs_force(ghost, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    with pytest.raises(GhostifyError, match="exists"):
+        ghostify.save(ghost, path)
+    ghostify.save(ghost, path, force=True)
+
+
+def test_only_converted_models_are_saved(small_net, tmp_path):
+    with pytest.raises(GhostifyError, match="not made by ghostify.convert"):
+        ghostify.save(small_net, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(ghost, tmp_path):
+    code = (
+        "import resource, sys, ghostify, torch\n"
+        "from torch import nn\n"
+        "x = torch.zeros(1, 3, 8, 8)\n"
+        "g = ghostify.convert(nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3)), x)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n    ghostify.save(g, 'out')\n"
+        "except OSError as error:\n    print('told:', error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "told:" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def damage(path, change):
+    data = bytearray(path.read_bytes())
+    path.write_bytes(change(data))
+
+
+def flipped(position):
+    def flip(data):
+        data[position % len(data)] ^= 1
+        return data
+
+    return flip
+
+
+@pytest.mark.parametrize("file", ["ghostify.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-9],
+        lambda data: data[:0],
+        *(flipped(7**k) for k in range(7)),
+        flipped(-2),
+    ],
+)
+def test_a_damaged_artefact_is_refused(ghost, small_net, tmp_path, file, change):
+    path = ghostify.save(ghost, tmp_path / "out")
+    damage(path / file, change)
+    with pytest.raises(GhostifyError, match="damaged|not a recipe"):
+        ghostify.load(path, small_net)
+
+
+def test_no_artefact(small_net, tmp_path):
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        ghostify.load(tmp_path, small_net)
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        ghostify.load(tmp_path / "missing", small_net)
+
+
+def test_a_missing_weights_file(ghost, small_net, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    (path / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        ghostify.load(path, small_net)
+
+
+def test_the_wrong_base_model(ghost, small_net, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    small_net.head = nn.Linear(32, 11)
+    with pytest.raises(GhostifyError, match=r"made from another network: .*head"):
+        ghostify.load(path, small_net)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_types_are_the_saved_ones(ghost, small_net, tmp_path, dtype):
+    path = ghostify.save(ghost.to(dtype), tmp_path / "out")
+    again = ghostify.load(path, small_net)
+    for name, value in ghost.state_dict().items():
+        found = again.state_dict()[name]
+        assert (found.dtype, found.tolist()) == (value.dtype, value.tolist())
+
+
+def test_a_compiled_model_is_saved_as_what_it_is(ghost, small_net, tmp_path):
+    path = ghostify.save(torch.compile(ghost), tmp_path / "out")
+    assert Plan.of(ghostify.load(path, small_net)) == Plan.of(ghost)
+
+
+def test_the_meta_device(ghost, small_net, tmp_path):
+    path = ghostify.save(ghost, tmp_path / "out")
+    with pytest.raises(GhostifyError, match="is on the meta device: pass a model with memory"):
+        ghostify.load(path, small_net.to("meta"))
+    with pytest.raises(GhostifyError, match="cannot be saved: it is on the meta device"):
+        ghostify.save(ghost.to("meta"), tmp_path / "meta")
+
+
+def test_what_is_no_tensor_is_refused(ghost, tmp_path):
+    class Noted(nn.Linear):
+        def get_extra_state(self):
+            return {"epoch": 3}
+
+    ghost.head.__class__ = Noted
+    with pytest.raises(GhostifyError, match="head._extra_state cannot be saved: it is no tensor"):
+        ghostify.save(ghost, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["resnet18", ModelSource("a:b", {"norm": nn.BatchNorm2d})])
+def test_a_source_that_cannot_be_written(ghost, tmp_path, source):
+    with pytest.raises(GhostifyError, match="source"):
+        ghostify.save(ghost, tmp_path / "out", source=source)
+
+
+def test_an_artefact_from_before_fidelity_was_measured(small_net, image, tmp_path):
+    converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+    path = ghostify.save(converted, tmp_path / "out")
+    recipe = json.loads((path / "ghostify.json").read_text(encoding="utf-8"))
+    del recipe["fidelity"], recipe["digest"]
+    recipe["digest"] = json_digest(recipe)
+    (path / "ghostify.json").write_text(json.dumps(recipe), encoding="utf-8")
+    loaded = ghostify.load(path, small_net)
+    assert Fidelity.find(loaded) is None
+    assert torch.equal(loaded.eval()(image), converted.eval()(image))
+
+
+def test_where_the_original_comes_from(ghost, tmp_path):
+    own = ghostify.save(ghost, tmp_path / "own", source=ModelSource("net.py:build"))
+    named = ghostify.save(ghost, tmp_path / "named", source=ModelSource("resnet18"))
+    nothing = ghostify.save(ghost, tmp_path / "nothing")
+    assert read_source(named) == ModelSource("resnet18")
+    with pytest.raises(GhostifyError, match="your own code"):
+        read_source(own)
+    with pytest.raises(GhostifyError, match="does not say what it was made from"):
+        read_source(nothing)
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        read_source(tmp_path)
+
+
+def test_new_weights_in_the_place_of_old_ones(tmp_path, small_net, image):
+    ghost = ghostify.convert(small_net, image)
+    source = ModelSource("net.py:build", {"width": 3}, (3, 16, 16))
+    ghostify.save(ghost, tmp_path / "out", source=source, options={"ratio": 2})
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    before = read_recipe(tmp_path / "out")
+    with torch.no_grad():
+        ghost.head.weight.zero_()
+    ghostify.resave(ghost, tmp_path / "out")
+    after = read_recipe(tmp_path / "out")
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed - {"created"} == {"weights"}
+    assert not ghostify.load(tmp_path / "out", small_net).head.weight.any()
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_weights_of_another_conversion(tmp_path, small_net, image):
+    ghostify.save(ghostify.convert(small_net, image), tmp_path / "out")
+    with pytest.raises(GhostifyError, match="another conversion"):
+        ghostify.resave(ghostify.convert(small_net, image, ratio=3), tmp_path / "out")

@@ -1,0 +1,243 @@
+import copy
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import Decision, GhostifyError, GhostModule, GhostSpec, Plan
+
+
+@pytest.fixture
+def plan(small_net, image):
+    return ghostify.plan(ghostify.analyze(small_net, image))
+
+
+def test_the_short_way_is_the_uniform_plan(small_net, image, plan):
+    torch.manual_seed(1)
+    short = ghostify.convert(small_net, image)
+    torch.manual_seed(1)
+    planned = ghostify.convert(small_net, plan=plan)
+    assert Plan.of(short) == Plan.of(planned) == plan
+    assert torch.equal(short(image), planned(image))
+
+
+def test_the_result_is_the_users_class_with_ghosts_in_it(small_net, plan):
+    ghost = ghostify.convert(small_net, plan=plan)
+    assert type(ghost) is type(small_net)
+    found = {n: m for n, m in ghost.named_modules() if isinstance(m, GhostModule)}
+    assert set(found) == set(plan.replaced) == {"wide", "project"}
+    assert all((m.ratio, m.dw_size) == (2, 3) for m in found.values())
+
+
+def test_the_original_is_untouched(small_net, image, plan):
+    before = copy.deepcopy(small_net.state_dict())
+    ghost = ghostify.convert(small_net, plan=plan)
+    ghost(image).sum().backward()
+    with torch.no_grad():
+        for parameter in ghost.parameters():
+            parameter.add_(1)
+    after = small_net.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert all(parameter.grad is None for parameter in small_net.parameters())
+
+
+def test_what_is_not_replaced_keeps_name_and_bits(small_net, plan):
+    ghost = ghostify.convert(small_net, plan=plan).state_dict()
+    for name, value in small_net.state_dict().items():
+        if name.rpartition(".")[0] in plan.replaced:
+            assert name not in ghost
+        else:
+            assert torch.equal(ghost[name], value)
+
+
+def test_it_trains(small_net, plan):
+    ghost = ghostify.convert(small_net, plan=plan).train()
+    optimizer = torch.optim.SGD(ghost.parameters(), lr=0.2)
+    images, labels = torch.randn(16, 3, 16, 16), torch.arange(16) % 10
+    losses = []
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(ghost(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None for p in ghost.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_it_copies_and_pickles(small_net, image, plan):
+    ghost = ghostify.convert(small_net, plan=plan).eval()
+    for twin in (copy.deepcopy(ghost), pickle.loads(pickle.dumps(ghost))):
+        assert torch.equal(twin(image), ghost(image))
+        assert Plan.of(twin) == plan
+
+
+def test_flags_and_types_are_kept(small_net, image):
+    small_net.double().eval()
+    small_net.norm.train()
+    ghost = ghostify.convert(small_net, image.double())
+    assert ghost(image.double()).dtype == torch.double
+    flags = {name: module.training for name, module in small_net.named_modules()}
+    for name, module in ghost.named_modules():
+        assert module.training == flags.get(name, False)
+
+
+def test_a_module_under_two_names_stays_one():
+    shared = nn.Conv2d(8, 8, 3, padding=1)
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), shared, shared)
+    ghost = ghostify.convert(model, torch.zeros(1, 3, 8, 8))
+    assert isinstance(ghost[1], GhostModule)
+    assert ghost[1] is ghost[2]
+
+
+def test_hooks_and_attributes_of_the_rest_survive(small_net, image, plan):
+    calls = []
+    small_net.head.register_forward_hook(lambda *_: calls.append(1))
+    small_net.note = {"by": "me"}
+    ghost = ghostify.convert(small_net, plan=plan)
+    ghost(image)
+    assert calls == [1]
+    assert ghost.note == {"by": "me"}
+
+
+def test_on_the_meta_device(image):
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3))
+    ghost = ghostify.convert(model, image)
+    assert ghost[1].primary_conv[0].weight.device.type == "meta"
+
+
+def with_site(plan, site, **changes):
+    decisions = tuple(
+        replace(d, site=replace(d.site, **changes)) if d.site.name == site else d
+        for d in plan.decisions
+    )
+    return Plan(decisions)
+
+
+def test_a_plan_that_names_a_missing_layer(small_net, plan):
+    with pytest.raises(GhostifyError, match="names wid, which the model lacks; did you mean wide"):
+        ghostify.convert(small_net, plan=with_site(plan, "wide", name="wid"))
+
+
+def test_a_kept_layer_must_exist_too(small_net, plan):
+    with pytest.raises(GhostifyError, match="names sten, which the model lacks"):
+        ghostify.convert(small_net, plan=with_site(plan, "stem", name="sten"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("out_channels", 64, "3x3, 16→64, /2 there, 3x3, 16→32, /2 here"),
+        ("stride", (1, 1), "3x3, 16→32 there, 3x3, 16→32, /2 here"),
+        ("padding", (2, 2), r"\(padding \(2, 2\) there, \(1, 1\) here\)"),
+        ("bias", True, r"\(bias True there, False here\)"),
+    ],
+)
+def test_a_plan_for_other_geometry(small_net, plan, field, value, said):
+    site = next(d.site for d in plan.decisions if d.site.name == "wide")
+    other = with_site(plan, "wide", geometry=replace(site.geometry, **{field: value}))
+    with pytest.raises(GhostifyError, match=f"made for another wide: .*{said}"):
+        ghostify.convert(small_net, plan=other)
+
+
+def test_a_plan_for_another_kind_of_layer(small_net, plan):
+    small_net.wide = nn.ConvTranspose2d(16, 32, 3)
+    with pytest.raises(GhostifyError, match="wide, which cannot be: transposed"):
+        ghostify.convert(small_net, plan=plan)
+
+
+def test_the_whole_plan_is_checked_before_anything_is_made(small_net, plan, monkeypatch):
+    monkeypatch.setattr("ghostify.analysis.filterwise.narrowed", None)
+    with pytest.raises(GhostifyError, match="projec, which the model lacks"):
+        ghostify.convert(small_net, plan=with_site(plan, "project", name="projec"))
+
+
+def test_nothing_to_replace_is_an_error(image):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3))
+    with pytest.raises(GhostifyError, match=r"nothing to replace in Sequential: .*\(stem\)"):
+        ghostify.convert(model, image)
+    with pytest.raises(GhostifyError, match="no convolution"):
+        ghostify.convert(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), image)
+
+
+def test_a_plan_and_numbers_exclude_each_other(small_net, image, plan):
+    with pytest.raises(GhostifyError, match="the plan already says ratio"):
+        ghostify.convert(small_net, image, plan=plan, ratio=2)
+
+
+def test_neither_plan_nor_example(small_net):
+    with pytest.raises(GhostifyError, match="needs an example input"):
+        ghostify.convert(small_net)
+
+
+def test_a_mixed_plan(small_net, plan):
+    decisions = tuple(
+        Decision(d.site, ghost=GhostSpec(1.5, 1)) if d.site.name == "wide" else d
+        for d in plan.decisions
+    )
+    ghost = ghostify.convert(small_net, plan=Plan(decisions))
+    assert ghost.wide.primary_conv[0].out_channels == 22
+    assert ghost.project.primary_conv[0].out_channels == 16
+
+
+def test_the_first_filters_are_kept(small_net, plan):
+    ghost = ghostify.convert(small_net, plan=plan)
+    assert torch.equal(ghost.wide.primary_conv[0].weight, small_net.wide.weight[:16])
+    assert torch.equal(ghost.project.primary_conv[0].bias, small_net.project.bias[:16])
+
+
+def test_frozen_filters_stay_frozen_and_new_kernels_train(small_net, plan):
+    small_net.requires_grad_(False)
+    ghost = ghostify.convert(small_net, plan=plan)
+    trainable = {name for name, p in ghost.named_parameters() if p.requires_grad}
+    assert {name.split(".")[1] for name in trainable} == {"cheap_operation"}
+
+
+def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
+    first = ghostify.convert(
+        small_net,
+        plan=ghostify.plan(ghostify.analyze(small_net, image), include="wide", ratio=4),
+    )
+    both = ghostify.convert(first, image)
+    assert {n: g.ratio for n, g in Plan.of(both).replaced.items()} == {"wide": 4, "project": 2}
+    assert [d.site.name for d in Plan.of(both).decisions] == [
+        "stem",
+        "wide",
+        "depthwise",
+        "project",
+    ]
+    loaded = ghostify.load(ghostify.save(both.eval(), tmp_path / "out"), small_net).eval()
+    assert torch.equal(loaded(image), both(image))
+    assert len(ghostify.compare(small_net, both, image).replaced) == 2
+
+
+def test_hooks_that_came_after_the_plan(small_net, plan):
+    small_net.wide.register_forward_hook(lambda *_: None)
+    with pytest.raises(GhostifyError, match="replaces wide, which cannot be: carries hooks"):
+        ghostify.convert(small_net, plan=plan)
+
+
+def test_old_style_weight_norm_is_kept_and_copied():
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        normed = nn.utils.weight_norm(nn.Conv2d(8, 8, 3))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), normed, nn.Conv2d(8, 8, 3)).eval()
+    x = torch.rand(1, 3, 9, 9)
+    ghost = ghostify.convert(model, x)
+    assert set(Plan.of(ghost).replaced) == {"2"}
+    assert torch.equal(ghost[:2](x), model[:2](x))
+
+
+def test_a_subclass_keeps_its_padding(image):
+    layers = pytest.importorskip("timm").layers
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), layers.Conv2dSame(8, 16, 3, stride=2, bias=False)
+    )
+    ghost = ghostify.convert(model, image)
+    assert isinstance(ghost[1].primary_conv[0], layers.Conv2dSame)
+    assert ghost(image).shape == model(image).shape
+    assert torch.equal(ghost(image)[:, :8], model(image)[:, :8])

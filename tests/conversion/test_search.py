@@ -1,0 +1,88 @@
+"""Plans that are tried out before one is taken."""
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError, GhostSpec
+from ghostify.conversion.search import uniform_within
+from ghostify.planning.flops import count
+from ghostify.types import Fidelity
+
+
+@pytest.fixture
+def images():
+    return nn.functional.avg_pool2d(torch.randn(60, 3, 14, 14), 3, 1) * 3
+
+
+@pytest.fixture
+def net(images):
+    """A classifier of layers that matter unequally."""
+    layers = []
+    for maps, out in ((3, 8), (8, 16), (16, 24), (24, 16)):
+        layers += [nn.Conv2d(maps, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 10))
+    for _ in range(20):
+        net(images)
+    return net.eval()
+
+
+def macs(net, plan, image):
+    return count(ghostify.convert(net, image, plan=plan), image).conv_and_linear_macs
+
+
+def kl(net, plan, images):
+    converted = ghostify.convert(net, images[:1], plan=plan, calibration=images)
+    return Fidelity.find(converted).agreement.kl
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_within_the_budget_and_no_worse_than_uniform(net, images, share):
+    image = images[:1]
+    measured = ghostify.measure_sensitivity(net, image, calibration=images)
+    found = ghostify.search(
+        net, image, budget={"macs": share}, calibration=images, sensitivity=measured
+    )
+    assert macs(net, found, image) <= share * measured.totals["macs"]
+    uniform = uniform_within(ghostify.analyze(net, image), {"macs": share}, measured)
+    assert kl(net, found, images) <= kl(net, uniform, images)
+
+
+def test_rules_hold_for_every_plan(net, images):
+    found = ghostify.search(net, images[:1], budget="macs=0.8", calibration=images, exclude="6")
+    assert found.replaced
+    assert "6" not in found.replaced
+
+
+def test_data_that_can_be_read_only_once(net, images):
+    def search(data):
+        return ghostify.search(net, images[:1], budget="params=0.7", calibration=data)
+
+    assert search(iter(images.split(16))) == search(images)
+
+
+def test_the_lowest_uniform_ratio(net, images):
+    sites = ghostify.analyze(net, images[:1])
+    estimated = ghostify.measure_sensitivity(net, images[:1])
+    plan = uniform_within(sites, "macs=0.6", estimated)
+    (spec,) = set(plan.replaced.values())
+    assert macs(net, plan, images[:1]) <= 0.6 * estimated.totals["macs"]
+    lower = GhostSpec(spec.ratio - 1 / 32, spec.dw_size)
+    with pytest.raises(GhostifyError, match="cannot be met"):
+        ghostify.plan(sites, budget="macs=0.6", candidates=[lower], totals=estimated.totals)
+
+
+def test_a_budget_that_is_met_already_changes_nothing(net, images):
+    found = ghostify.search(net, images[:1], budget="macs=1", calibration=images)
+    assert not found.replaced
+
+
+def test_too_few_images(net, images):
+    with pytest.raises(GhostifyError, match="at least ten calibration images"):
+        ghostify.search(net, images[:1], budget="macs=0.6", calibration=images[:9])
+
+
+def test_no_plan_is_within_the_budget(net, images):
+    with pytest.raises(GhostifyError, match="budget macs=0.01 cannot be met"):
+        ghostify.search(net, images[:1], budget="macs=0.01", calibration=images)

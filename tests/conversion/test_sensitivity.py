@@ -1,0 +1,155 @@
+"""Damages that are measured, beside what replacing a layer does."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify.evaluation.agreement import agreement
+from ghostify.planning.flops import count
+
+RATIOS = [GhostSpec(ratio, 3) for ratio in (1.25, 2, 4)]
+
+
+def smooth(number, size=12):
+    """Images whose pixels are like their neighbours."""
+    noise = torch.randn(number, 3, size + 2, size + 2)
+    return nn.functional.avg_pool2d(noise, 3, 1) * 3
+
+
+def block(maps, out):
+    return nn.Conv2d(maps, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()
+
+
+@pytest.fixture
+def images():
+    return smooth(96)
+
+
+@pytest.fixture
+def net(images):
+    """A classifier whose batch norms have seen the images, and whose probabilities differ.
+
+    Its head tells places apart: errors at several places of a map add up as if by chance, as the
+    diagonal of the Fisher information has it.
+    """
+    head = nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16 * 36, 10)
+    net = nn.Sequential(*block(3, 12), *block(12, 16), *block(16, 16), *head)
+    for _ in range(20):
+        net(images)
+    with torch.no_grad():
+        net[-1].weight.mul_(8)
+    return net.eval()
+
+
+@pytest.mark.parametrize("on_data", [True, False])
+def test_damages_rise_with_the_ratio(net, images, on_data):
+    data = images if on_data else None
+    found = ghostify.measure_sensitivity(net, images[:1], calibration=data, candidates=RATIOS)
+    assert list(found.damages) == ["0", "3", "6"]
+    assert found.measured == on_data
+    for damages in found.damages.values():
+        assert list(damages) == RATIOS
+        assert 0 < damages[RATIOS[0]] < damages[RATIOS[1]] < damages[RATIOS[2]]
+
+
+@pytest.mark.parametrize("name", ["0", "3", "6"])
+def test_a_damage_is_the_divergence_that_this_site_alone_causes(net, images, name):
+    spec = GhostSpec(1.5, 3)
+    found = ghostify.measure_sensitivity(
+        net, images[:1], calibration=images, candidates=[spec]
+    ).damage(name, spec)
+    plan = Plan(
+        tuple(
+            Decision(site, ghost=spec) if site.name == name else Decision(site, keep="alone")
+            for site in ghostify.analyze(net, images[:1])
+        )
+    )
+    converted = ghostify.convert(net, images[:1], plan=plan, calibration=images)
+    alone = copy.deepcopy(net)  # with nothing else refitted than the mean of the batch norm
+    for place in (int(name), int(name) + 1):
+        alone[place] = converted[place]
+    assert found / 3 < agreement(net, alone, [images]).kl < found * 3
+
+
+def test_totals_are_those_of_the_whole_network(small_net, image):
+    found = ghostify.measure_sensitivity(small_net, image)
+    costs = count(small_net, image)
+    assert found.totals == {"macs": costs.conv_and_linear_macs, "params": costs.params}
+    assert found.totals["params"] == sum(p.numel() for p in small_net.parameters())
+
+
+def test_the_unit_says_how_it_was_found(small_net, image):
+    estimated = ghostify.measure_sensitivity(small_net, image)
+    measured = ghostify.measure_sensitivity(small_net, image, calibration=smooth(8, 16))
+    assert (estimated.unit, estimated.measured) == ("share of the filters", False)
+    assert (measured.unit, measured.measured) == ("KL (nats)", True)
+    assert all(0 <= d <= 1 for by in estimated.damages.values() for d in by.values())
+
+
+def test_the_model_is_untouched_and_the_same_again(small_net, image):
+    small_net.train()
+    before = copy.deepcopy(small_net.state_dict())
+    data = smooth(12, 16)
+    first = ghostify.measure_sensitivity(small_net, image, calibration=data)
+    assert ghostify.measure_sensitivity(small_net, image, calibration=data) == first
+    assert small_net.training
+    assert not any(m._forward_hooks for m in small_net.modules())
+    assert all(torch.equal(before[name], t) for name, t in small_net.state_dict().items())
+
+
+def test_progress_names_each_site(small_net, image):
+    steps = []
+    ghostify.measure_sensitivity(
+        small_net,
+        image,
+        calibration=smooth(4, 16),
+        progress=lambda name, done, total, residual: steps.append((name, done, total)),
+    )
+    assert steps[0][1:] == (0, 3)
+    assert steps[1:] == [("stem", 1, 3), ("wide", 2, 3), ("project", 3, 3)]
+
+
+class Detector(nn.Module):
+    """Takes a dict's entries, and gives boxes and scores for as many places as there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(*block(3, 12), *block(12, 16))
+        self.boxes, self.scores = nn.Conv2d(16, 8, 1), nn.Conv2d(16, 6, 1)
+
+    def forward(self, image, scale):
+        maps = self.body(image * scale)
+        boxes = self.boxes(maps).permute(0, 2, 3, 1).reshape(len(maps), -1, 4)
+        return {"boxes": boxes, "scores": self.scores(maps), "count": torch.tensor(boxes.shape[1])}
+
+
+def test_outputs_of_a_detector_and_inputs_by_name():
+    example = {"image": smooth(1), "scale": torch.ones(1, 1, 1, 1)}
+    data = [{"image": smooth(4), "scale": torch.full((4, 1, 1, 1), 2.0)} for _ in range(3)]
+    found = ghostify.measure_sensitivity(Detector().eval(), example, calibration=data)
+    assert set(found.damages) == {"body.0", "body.3", "boxes", "scores"}
+    assert all(0 < d < 10 for by in found.damages.values() for d in by.values())
+
+
+def test_a_network_of_nothing_to_replace(image):
+    model = nn.Sequential(nn.Conv2d(3, 3, 3, groups=3), nn.Flatten())
+    for data in (None, smooth(4, 16)):
+        found = ghostify.measure_sensitivity(model, image, calibration=data)
+        assert found.damages == {}
+        assert found.totals["macs"] == 3 * 9 * 14 * 14
+
+
+def test_a_ratio_that_leaves_every_map_is_not_listed(image):
+    few = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 8, 3))
+    found = ghostify.measure_sensitivity(few, image, candidates=[GhostSpec(1.25, 3)])
+    assert found.damages == {"0": {}, "1": found.damages["1"]}
+    assert len(found.damages["1"]) == 1
+
+
+def test_data_that_does_not_fit(small_net, image):
+    with pytest.raises(GhostifyError, match="channel count of 4 instead of 3"):
+        ghostify.measure_sensitivity(small_net, image, calibration=torch.zeros(8, 4, 16, 16))

@@ -1,0 +1,113 @@
+"""Latencies of single layers; nothing here depends on how fast the machine is."""
+
+import json
+from math import isfinite
+
+import pytest
+import torch
+
+import ghostify
+from ghostify import GhostifyError, GhostSpec, Latencies
+from ghostify.deployment.layer_latency import measure_latency, processor
+
+HALF = GhostSpec(2, 3)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Counts what is really timed."""
+    calls = []
+    real = ghostify.deployment.benchmark.benchmark
+
+    def benchmark(models, example, **options):
+        calls.append((list(models), tuple(example.shape)))
+        return real(models, example, **options | {"rounds": 1})
+
+    monkeypatch.setattr("ghostify.deployment.benchmark.benchmark", benchmark)
+    return calls
+
+
+def measure(net, image, cache, **options):
+    return measure_latency(
+        net, image, runtime="eager", candidates=[HALF], cache=cache / "times.json", **options
+    )
+
+
+def test_every_site_as_it_is_and_as_each_candidate(small_net, image, tmp_path, timed):
+    found = measure(small_net, image, tmp_path)
+    sites = {s.name: s for s in ghostify.analyze(small_net, image) if s.obstacle is None}
+    assert set(found.milliseconds) == set(sites)
+    assert all(set(by_ghost) == {None, HALF} for by_ghost in found.milliseconds.values())
+    assert all(isfinite(ms) for by_ghost in found.milliseconds.values() for ms in by_ghost.values())
+    assert found.total > 0
+    models, shape = timed[0]
+    assert models == ["None", str(HALF)]
+    assert shape[:2] == (1, next(iter(sites.values())).geometry.in_channels)
+
+
+def test_what_was_timed_is_not_timed_again(small_net, image, tmp_path, timed):
+    first = measure(small_net, image, tmp_path)
+    number = len(timed)
+    second = measure(small_net, image, tmp_path)
+    assert second.milliseconds == first.milliseconds
+    assert len(timed) == number + 1  # the whole network
+    assert timed[-1][0] == ["network"]
+    measure(small_net, image, tmp_path, threads=2)
+    assert len(timed) > number + 2
+
+
+def test_a_damaged_cache_is_made_anew(small_net, image, tmp_path, timed):
+    (tmp_path / "times.json").write_text("{")
+    measure(small_net, image, tmp_path)
+    kept = json.loads((tmp_path / "times.json").read_text())
+    assert kept
+    assert all(processor() in key for key in kept)
+
+
+def test_layers_of_one_size_are_timed_once(image, tmp_path, timed):
+    net = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)))
+    measure(net, image, tmp_path)
+    assert [models for models, _ in timed] == [["None", str(HALF)], ["reader"], ["network"]]
+
+
+def latencies(sites, faster):
+    times = {
+        site.name: {None: 1.0, HALF: 0.5 if site.name in faster else 1.5, GhostSpec(4, 3): 0.4}
+        for site in sites
+        if site.obstacle is None
+    }
+    return Latencies("openvino", 1, 10.0, times)
+
+
+def test_what_is_not_faster_stays(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    uniform = ghostify.plan(sites).replaced
+    faster = set(list(uniform)[:1])
+    plan = ghostify.plan(sites, latencies=latencies(sites, faster))
+    assert set(plan.replaced) == faster
+    reasons = [d.keep for d in plan.decisions if d.site.name in uniform.keys() - faster]
+    assert set(reasons) == {"not faster in openvino: 1 ms, as a Ghost module 1.5 ms"}
+
+
+def test_a_budget_of_time(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    known = latencies(sites, ())
+    candidates = [HALF, GhostSpec(4, 3)]
+    plan = ghostify.plan(sites, budget="latency=0.95", candidates=candidates, latencies=known)
+    assert set(plan.replaced.values()) == {GhostSpec(4, 3)}
+    assert len(plan.replaced) == 1  # one of them saves 0.6 of the 0.5 ms
+    least = 10 - 0.6 * len(ghostify.plan(sites).replaced)
+    with pytest.raises(GhostifyError, match=rf"cannot be met: the least .* \({least:g}\)"):
+        ghostify.plan(sites, budget="latency=0.1", candidates=candidates, latencies=known)
+
+
+def test_a_budget_of_time_without_times(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    with pytest.raises(GhostifyError, match="latency needs measured latencies: name a runtime"):
+        ghostify.plan(sites, budget="latency=0.5")
+
+
+def test_what_was_not_timed(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    with pytest.raises(GhostifyError, match="no latency known of s=3, d=3: measure it again"):
+        ghostify.plan(sites, ratio=3, latencies=latencies(sites, ()))

@@ -1,0 +1,26 @@
+import torch
+
+from ghostify.evaluation.metrics import Tally, numbers
+
+LOGITS = torch.tensor([[2.0, 1.0], [1.0, 2.0], [3.0, 0.0]])
+LABELS = torch.tensor([0, 0, 0])
+
+
+def test_totals_of_two_processes_add_up():
+    whole, first, second = Tally(), Tally(), Tally()
+    whole.add(LOGITS, LABELS, LOGITS / 2, 3)
+    first.add(LOGITS[:1], LABELS[:1], LOGITS[:1] / 2, 1)
+    second.add(LOGITS[1:], LABELS[1:], LOGITS[1:] / 2, 2)
+    assert first.score(summed=lambda totals: totals + second.totals) == whole.score()
+
+
+def test_labels_on_some_batches_say_nothing_of_all():
+    tally = Tally()
+    tally.add(LOGITS, LABELS, None, 3)
+    tally.add(LOGITS, None, None, 3)
+    assert (tally.score().images, tally.score().top1) == (6, None)
+
+
+def test_numbers_are_found_in_any_structure():
+    output = [{"boxes": torch.zeros(2, 4), "labels": torch.zeros(2, dtype=torch.long)}, None]
+    assert [tuple(tensor.shape) for tensor in numbers(output)] == [(2, 4)]

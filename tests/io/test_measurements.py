@@ -1,0 +1,92 @@
+"""What an artefact remembers."""
+
+import json
+
+import pytest
+import torch
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.io.measurements import FOLDER, KINDS, record, recorded
+
+
+@pytest.fixture
+def path(small_net, image, tmp_path):
+    return ghostify.save(ghostify.convert(small_net, image), tmp_path / "out")
+
+
+def test_what_was_recorded(path):
+    assert recorded(path, "timing") == []
+    record(path, "timing", {"ms": 2.5}, part="openvino-b1-t1")
+    record(path, "timing", {"ms": 3}, part="eager-b1-t1")
+    record(path, "timing", {"ms": 2}, part="openvino-b1-t1")
+    record(path, "costs", {"model": "mäh"})
+    assert recorded(path, "timing") == [{"ms": 3}, {"ms": 2}]
+    assert recorded(path, "costs") == [{"model": "mäh"}]
+    assert sorted(file.name for file in (path / FOLDER).iterdir()) == [
+        "costs.json", "timing-eager-b1-t1.json", "timing-openvino-b1-t1.json"
+    ]  # fmt: skip
+
+
+def test_parts_with_any_letters_stay_apart(path):
+    for part in ("macs=0.5", "macs/0.5", "../up"):
+        record(path, "trial", {"plan": part}, part=part)
+    found = [data["plan"] for data in recorded(path, "trial")]
+    assert sorted(found) == ["../up", "macs/0.5", "macs=0.5"]
+    assert len(list((path / FOLDER).iterdir())) == 3
+
+
+def test_an_artefact_with_its_measurements_still_loads(path, small_net, image):
+    record(path, "costs", {})
+    ghostify.load(path, small_net)
+
+
+def kinds_that_hold(path):
+    return {kind for kind in KINDS if recorded(path, kind)}
+
+
+def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
+    for kind in KINDS:
+        record(path, kind, {"kind": kind})
+    assert kinds_that_hold(path) == set(KINDS)
+
+    trained = ghostify.load(path, small_net)
+    torch.nn.init.normal_(trained.head.weight)
+    ghostify.save(trained, path, force=True)
+    assert kinds_that_hold(path) == {"costs", "evaluation", "sensitivity", "timing", "trial"}
+
+    ghostify.save(ghostify.convert(small_net, image, ratio=4), path, force=True)
+    assert kinds_that_hold(path) == {"sensitivity", "trial"}
+
+    other = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3))
+    ghostify.save(ghostify.convert(other, image), path, force=True)
+    assert kinds_that_hold(path) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is damaged"),
+        ("[]", "is no measurement"),
+        ('{"format": "other"}', "is no measurement"),
+    ],
+)
+def test_damage(path, text, message):
+    record(path, "costs", {"params": 1})
+    (path / FOLDER / "costs.json").write_text(text)
+    with pytest.raises(GhostifyError, match=f"costs.json {message}"):
+        recorded(path, "costs")
+
+
+def test_a_number_that_was_changed(path):
+    record(path, "costs", {"params": 1})
+    file = path / FOLDER / "costs.json"
+    file.write_text(file.read_text().replace('"params": 1', '"params": 2'))
+    with pytest.raises(GhostifyError, match="measure again, or remove it"):
+        recorded(path, "costs")
+
+
+def test_a_folder_that_is_no_artefact(tmp_path):
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        record(tmp_path, "costs", {})
+    assert json.dumps(list(tmp_path.iterdir())) == "[]"

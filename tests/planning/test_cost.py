@@ -1,0 +1,67 @@
+"""Costs by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghostify import ConvSite, Geometry, GhostModule, GhostSpec
+from ghostify.planning.cost import (
+    conv_macs,
+    conv_params,
+    eq4_speedup,
+    ghost_macs,
+    ghost_params,
+    ghost_weights,
+)
+
+
+def geometry(inputs, outputs, kernel, *, bias=False):
+    return Geometry(
+        in_channels=inputs, out_channels=outputs, kernel_size=(kernel, kernel), stride=(1, 1),
+        padding=(0, 0), dilation=(1, 1), groups=1, bias=bias, padding_mode="zeros",
+    )  # fmt: skip
+
+
+def test_a_convolution_by_hand():
+    site = ConvSite(name="c", type="Conv2d", geometry=geometry(3, 8, 3, bias=True), positions=100)
+    assert conv_params(site.geometry) == 8 * 3 * 9 + 8
+    assert conv_macs(site) == 100 * 8 * 3 * 9
+
+
+@pytest.mark.parametrize(
+    ("outputs", "ghost", "weights"),
+    [
+        (8, GhostSpec(2, 3), 4 * 27 + 4 * 9),
+        (9, GhostSpec(2, 3), 5 * 27 + 4 * 9),  # the odd one is an intrinsic map
+        (8, GhostSpec(4, 5), 2 * 27 + 6 * 25),
+        (10, GhostSpec(1.5, 1), 7 * 27 + 3),
+    ],
+)
+def test_a_ghost_module_by_hand(outputs, ghost, weights):
+    with_bias = geometry(3, outputs, 3, bias=True)
+    site = ConvSite(name="c", type="Conv2d", geometry=with_bias, positions=100)
+    assert ghost_weights(with_bias, ghost) == weights
+    assert ghost_params(with_bias, ghost) == weights + outputs
+    assert ghost_macs(site, ghost) == 100 * weights
+
+
+@given(
+    st.integers(1, 9), st.integers(2, 40), st.sampled_from([1, 3, 5]), st.booleans(),
+    st.sampled_from([1.5, 2, 3, 4, 7.3]), st.sampled_from([1, 3, 5]),
+)  # fmt: skip
+def test_parameters_are_those_of_the_layer(inputs, outputs, kernel, bias, ratio, dw_size):
+    ghost = GhostSpec(ratio, dw_size)
+    if ghost.intrinsic(outputs) == outputs:
+        return
+    module = GhostModule(
+        inputs, outputs, kernel, bias=bias, ratio=ratio, dw_size=dw_size, device="meta"
+    )
+    counted = sum(parameter.numel() for parameter in module.parameters())
+    assert ghost_params(geometry(inputs, outputs, kernel, bias=bias), ghost) == counted
+
+
+def test_equation_4():
+    # c = 256, k = 3, s = 2, d = 3: 2304 / (1152 + 4.5); and s c / (s + c - 1) where d = k.
+    speedup = eq4_speedup(geometry(256, 64, 3), GhostSpec(2, 3))
+    assert speedup == pytest.approx(2304 / 1156.5)
+    assert speedup == pytest.approx(2 * 256 / (2 + 256 - 1))

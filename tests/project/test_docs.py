@@ -1,0 +1,52 @@
+"""What the documentation says is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from torchvision.models import resnet50
+
+import ghostify
+from ghostify.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = typer.main.get_command(app).commands
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_is_documented(name):
+    page = read("docs/cli.md")
+    assert f"ghostify {name}" in page
+    for parameter in COMMANDS[name].params:
+        for option in parameter.opts:
+            if option.startswith("-"):
+                assert f"`{option}" in page, option
+
+
+def test_no_option_is_documented_that_is_not_there():
+    known = {o for c in COMMANDS.values() for p in c.params for o in p.opts}
+    written = set(re.findall(r"`(--?[a-z-]+)", read("docs/cli.md")))
+    assert written <= known | {"--version", "--help", "-h"}
+
+
+def test_every_public_name_is_documented():
+    documented = set(re.findall(r"^::: ghostify\.(?:\w+\.)*(\w+)$", read("docs/api.md"), re.M))
+    assert set(ghostify.__all__) <= documented
+
+
+def test_the_readme_shows_the_report_that_is_printed():
+    model, example = resnet50().eval(), torch.zeros(1, 3, 224, 224)
+    ghost = ghostify.convert(model, example)
+    printed = str(ghostify.compare(model, ghost, example, name="resnet50"))
+    squeezed = {" ".join(line.split()) for line in printed.splitlines()}
+    shown = re.search(r"```text\n(.*?)```", read("README.md"), re.S)[1]
+    numbers = [line for line in shown.splitlines() if re.search(r"\d", line)]
+    assert len(numbers) > 8
+    for line in numbers:
+        assert " ".join(line.split()) in squeezed

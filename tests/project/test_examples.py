@@ -1,0 +1,100 @@
+"""Every example runs as it stands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(file, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::FutureWarning", file, *arguments],
+        cwd=cwd, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("convert_*.py")), ids=lambda file: file.name)
+def test_example(file, tmp_path):
+    assert "Totals" in run(file, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "file", sorted((EXAMPLES / "benchmarks").glob("*.py")), ids=lambda file: file.name
+)
+def test_benchmark_runs(file, tmp_path):
+    pytest.importorskip("torch_pruning", reason="Torch-Pruning is a development dependency")
+    assert re.search(r"\d\.\d+x", run(file, "--rounds", "1", cwd=tmp_path))
+
+
+CLIENTS = {
+    "detect_with_torchvision.py": "boxes in the first image",
+    "detect_with_ultralytics.py": "train: one epoch, 62 Ghost modules",
+    "finetune_with_timm.py": "one epoch: loss",
+    "segment_with_smp.py": "step 2: loss",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(CLIENTS))
+def test_client(file, tmp_path, monkeypatch):
+    for library in ("sklearn", "segmentation_models_pytorch", "ultralytics"):
+        pytest.importorskip(library, reason="the clients want all of pip install '.[zoo]'")
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "clients" / file], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert CLIENTS[file] in done.stdout
+
+
+def test_every_client_is_run():
+    assert {file.name for file in (EXAMPLES / "clients").glob("*.py")} == set(CLIENTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["realised", "never_slower"])
+def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = ["--networks", "alexnet", "--runtimes", "eager", "--seconds", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"speed.{name}", *options],
+        cwd=EXAMPLES / "benchmarks",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| alexnet | " in done.stdout
+
+
+def test_every_example_is_run():
+    others = {file.name for file in EXAMPLES.glob("*.py")} - {"ablation.py", "detection.py"}
+    assert {file.name for file in EXAMPLES.glob("convert_*.py")} == others
+    assert (Path(__file__).parent / "test_ablation.py").exists()
+    assert (Path(__file__).parent / "test_detection_example.py").exists()
+
+
+@pytest.mark.slow
+def test_peers_are_drawn(tmp_path):
+    pytest.importorskip("timm", reason="most of the peers are timm's")
+    pytest.importorskip("matplotlib", reason="the benchmark draws")
+    names = "ghostify:ghostnet_050,torchvision:shufflenet_v2_x0_5,timm:mobilenetv2_050"
+    options = ["--networks", names, "--runtime", "eager", "--seconds", "0.1", "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-m", "speed.peers", *options],
+        cwd=EXAMPLES / "benchmarks",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| GhostNet 0.5x | 42 | " in done.stdout
+    assert "| 66.2 | the GhostNet paper, arXiv 1911.11907 |" in done.stdout
+    assert "| ShuffleNetV2 0.5x | " in done.stdout
+    assert {file.name for file in tmp_path.iterdir()} == {"peers-macs.png", "peers-latency.png"}

@@ -1,0 +1,117 @@
+"""The floor plan: rooms import only the rooms below them, and nothing runs in a circle."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import ghostify
+
+PACKAGE = Path(ghostify.__file__).parent
+
+# From the ground up.
+ROOMS = [
+    "types",
+    "io",
+    "nn",
+    "models",
+    "analysis",
+    "data",
+    "evaluation",
+    "planning",
+    "report",
+    "deployment",
+    "conversion",
+    "training",
+    "artifact",
+    "cli",
+]
+FILES = sorted(PACKAGE.rglob("*.py"))
+INSIDE = [file for file in FILES if file.parent != PACKAGE]
+
+
+def _name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {_name(file) for file in FILES}
+
+
+@cache
+def _imports(file: Path) -> frozenset[str]:
+    """Every module that ``file`` imports, wherever the statement stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import"
+            module = node.module or ""
+            members = {f"{module}.{alias.name}" for alias in node.names}
+            found |= (members & MODULES) or {module}
+    return frozenset(found)
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_the_root_holds_rooms_only():
+    names = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
+    assert names == {*ROOMS, "__init__.py", "__main__.py", "py.typed"}
+
+
+@pytest.mark.parametrize("file", INSIDE, ids=_name)
+def test_imports_point_down(file):
+    own = _room(_name(file))
+    for module in _imports(file):
+        if module == "ghostify":
+            assert own == "cli", "only the command line uses the public names"
+        elif module.startswith("ghostify."):
+            assert ROOMS.index(_room(module)) <= ROOMS.index(own), f"{own} imports {module}"
+
+
+def test_no_circles():
+    graph = {
+        _name(file): {module for module in _imports(file) & MODULES if module != "ghostify"}
+        for file in INSIDE
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("file", INSIDE, ids=_name)
+def test_only_the_command_line_knows_typer(file):
+    if _room(_name(file)) != "cli":
+        assert not {module.split(".")[0] for module in _imports(file)} & {"typer", "click"}
+
+
+def test_types_needs_the_standard_library_only():
+    for file in (PACKAGE / "types").glob("*.py"):
+        roots = {module.split(".")[0] for module in _imports(file)}
+        assert roots <= {*sys.stdlib_module_names, "ghostify"}
+
+
+def _loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_ghostify_loads_nothing_heavy():
+    assert not _loaded_by("import ghostify") & {"torch", "typer", "rich", "onnx", "fvcore"}
+
+
+def test_functions_load_no_command_line():
+    assert not _loaded_by("import ghostify; ghostify.compare; ghostify.save") & {"typer", "onnx"}
+
+
+def test_the_command_line_starts_without_torch():
+    assert "torch" not in _loaded_by("import ghostify.cli")

@@ -1,0 +1,177 @@
+"""An artefact of which everything has been measured, without a network."""
+
+import json
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+
+from ghostify import Decision, GhostSpec, Plan, Sensitivity
+from ghostify.io.measurements import record
+from ghostify.io.recipe import write_recipe
+from ghostify.report.timing import Measurement, Spread, Timing
+from ghostify.types import (
+    Agreement,
+    ConvSite,
+    Evaluation,
+    Fidelity,
+    Geometry,
+    Recovery,
+    RecoverySettings,
+    Score,
+    Standing,
+    Trial,
+)
+
+
+def site(name, maps=16, side=8):
+    geometry = Geometry(
+        in_channels=maps, out_channels=maps, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1),
+        dilation=(1, 1), groups=1, bias=False, padding_mode="zeros",
+    )  # fmt: skip
+    return ConvSite(
+        name=name, type="Conv2d", geometry=geometry, output=(side, side), calls=1,
+        positions=side * side, seen="graph",
+    )  # fmt: skip
+
+
+def write_artefact(folder, sites, *, model="net", kept=()):
+    """A recipe without weights: every site at s=2, the kept ones dense."""
+    folder.mkdir(exist_ok=True)
+    plan = Plan(
+        tuple(
+            Decision(s, keep="excluded") if s.name in kept else Decision(s, ghost=GhostSpec())
+            for s in sites
+        )
+    )
+    residuals = {name: 0.01 * place for place, name in enumerate(plan.replaced)}
+    agreement = Agreement(images=20, relative_error=0.02, top1=0.95, kl=0.01)
+    write_recipe(
+        folder,
+        {
+            "versions": {"ghostify": "0.1.0", "torch": "2.9.0"},
+            "model": model,
+            "created": "2026-11-25T18:00:00+00:00",
+            "source": {"name": model, "arguments": {}, "input_size": [3, 8, 8]},
+            "options": {"budget": ["macs=0.5"]},
+            "plan": plan.to_dict(),
+            "fidelity": Fidelity("calibrated", residuals, 80, agreement).to_dict(),
+            "weights": {"file": "model.safetensors", "sha256": "0" * 64},
+        },
+    )
+    return folder
+
+
+def measure_everything(folder, sites, model="net"):
+    count = {"weight_bytes": 4000, "uncounted": {}, "counter": "fvcore"}
+    record(folder, "costs", {
+        "model": model, "input": "1x3x8x8",
+        "before": count | {"params": 1000, "macs": {"conv": 60_000, "linear": 4_000}},
+        "after": count | {"params": 500, "macs": {"conv": 28_000, "linear": 4_000}},
+    })  # fmt: skip
+    ghost = GhostSpec()
+    record(folder, "sensitivity", Sensitivity(
+        {s.name: {ghost: 0.25 + place} for place, s in enumerate(sites)}, "KL (nats)", True
+    ).to_dict())  # fmt: skip
+    for runtime in ("eager", "openvino"):
+        pair = [
+            Measurement(name, runtime, 1, 1, 9, Spread(t, t, t), Spread(s, s, s), 1000)
+            for name, t, s in ((model, 0.003, 1.0), ("out", 0.002, 1.5))
+        ]
+        timing = Timing("1x3x8x8", {model: 64_000, "out": 32_000}, "bytes", tuple(pair))
+        record(folder, "timing", timing.to_dict(), part=runtime)
+    for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
+        trial = Trial(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
+        record(folder, "trial", trial.to_dict(), part=plan)
+    standings = {
+        name: Standing(Score(50, top1=top1), 64_000, 1000)
+        for name, top1 in (("original", 0.92), ("converted", 0.9))
+    }
+    record(folder, "evaluation", Evaluation("digits", 50, standings).to_dict())
+    record(folder, "export", {
+        "path": "out.onnx", "to": "onnx", "batch": None, "inputs": 3, "max_abs_error": 1.5e-6,
+        "max_relative_error": 2e-7, "size": 2345, "note": "",
+    }, part="onnx")  # fmt: skip
+
+
+def train_back(folder):
+    score = Score(50, top1=0.91)
+    history = [
+        {"epoch": epoch, "loss": 1 / epoch, "score": {"top1": 0.9 + epoch / 200}}
+        for epoch in (1, 2)
+    ]
+    recovery = Recovery(
+        RecoverySettings(), 20, 640, 12.5, "epochs", Score(50, top1=0.92), Score(50, top1=0.9),
+        score, tuple(history),
+    )  # fmt: skip
+    changed_recipe(folder, lambda recipe: recipe.update(recovery=recovery.to_dict()))
+
+
+@pytest.fixture
+def make():
+    """What makes artefacts: ``make.site``, ``make.artefact``, ``make.measure``, ``make.change``."""
+    return SimpleNamespace(
+        site=site,
+        artefact=write_artefact,
+        measure=measure_everything,
+        change=changed_recipe,
+        train=train_back,
+    )
+
+
+@pytest.fixture
+def sites():
+    return [site("stem"), site("body.0.conv"), site("body.1.conv"), site("head")]
+
+
+@pytest.fixture
+def artefact(tmp_path, sites):
+    return write_artefact(tmp_path / "out", sites, kept=("stem",))
+
+
+@pytest.fixture
+def measured(artefact, sites):
+    measure_everything(artefact, sites)
+    return artefact
+
+
+class Page(HTMLParser):
+    """The visible text of a page, its headings, and its tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.headings, self.text, self._open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "input"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] in ("style", "script"):
+            return
+        self.text.append(data)
+        if self._open and self._open[-1] == "h2":
+            self.headings.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def read():
+    return lambda file: Page(file.read_text(encoding="utf-8"))
+
+
+def changed_recipe(folder, change):
+    recipe = json.loads((folder / "ghostify.json").read_text())
+    recipe.pop("digest")
+    recipe.pop("format")
+    change(recipe)
+    write_recipe(folder, recipe)

@@ -1,0 +1,104 @@
+"""The page as a browser has it: headless Chromium, driven by Playwright."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ghostify
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = shutil.which("chromium")
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    driver = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with driver.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, measured):
+    """The page, and all that the browser said and asked for; nothing at all in the end."""
+    file = ghostify.write_report(measured)
+    page = browser.new_page()
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    yield page
+    assert said == []
+    assert asked == [file.as_uri()]
+    page.close()
+
+
+def layers(page):
+    return page.locator(".sites tbody tr:visible td:nth-child(2)").all_inner_texts()
+
+
+ORDER = ["stem", "body.0.conv", "body.1.conv", "head"]
+
+
+def test_sort(opened):
+    assert layers(opened) == ORDER
+    heading = opened.locator(".sites th", has_text="sensitivity")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert layers(opened) == ["head", "body.1.conv", "body.0.conv", "stem"]
+    heading.get_by_role("button").click()
+    assert layers(opened) == ORDER
+    opened.locator(".sites th button", has_text="layer").focus()
+    opened.keyboard.press("Enter")
+    assert layers(opened) == sorted(ORDER)
+    assert heading.get_attribute("aria-sort") is None
+
+
+def test_filter(opened):
+    find = opened.get_by_label("Find")
+    find.fill("CONV body")
+    assert layers(opened) == ["body.0.conv", "body.1.conv"]
+    assert opened.locator("#shown").inner_text() == "2 layers"
+    opened.get_by_label("Show").select_option("kept")
+    assert layers(opened) == []
+    find.fill("")
+    assert layers(opened) == ["stem"]
+    assert opened.locator("#shown").inner_text() == "1 layer"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_down_alone(opened, scheme):
+    opened.set_viewport_size({"width": 360, "height": 740})
+    opened.emulate_media(color_scheme=scheme)
+    assert opened.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(opened, scheme, axe):
+    opened.emulate_media(color_scheme=scheme)
+    opened.evaluate(axe)
+    found = opened.evaluate("axe.run()")["violations"]
+    serious = [v["help"] for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+
+
+@pytest.fixture
+def axe():
+    """axe-core's script, from where npm has put it."""
+    folders = [os.environ.get("NODE_PATH", ""), "node_modules", "/usr/local/lib/node_modules"]
+    for folder in filter(None, folders):
+        file = Path(folder, "axe-core", "axe.min.js")
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    pytest.skip("no axe-core here: npm install --no-save axe-core")

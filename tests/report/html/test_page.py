@@ -1,0 +1,127 @@
+"""The page as a file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.io.measurements import FOLDER
+
+ALWAYS = ["Before and after", "Where the network is heavy", "How to go on"]
+
+
+def test_sections_appear_as_their_data_exist(artefact, sites, read, make):
+    assert read(ghostify.write_report(artefact)).headings == ALWAYS
+    make.measure(artefact, sites)
+    assert read(ghostify.write_report(artefact)).headings == [
+        *ALWAYS[:2], "How well it does", "This plan and others", "How fast it is", "Exports",
+        ALWAYS[2],
+    ]  # fmt: skip
+
+
+def test_the_figures(measured, read):
+    words = read(ghostify.write_report(measured)).words
+    for figure in (
+        "3 of 4 convolutions are Ghost modules, within a budget of macs=0.5, s = 2, d = 3",
+        "Parameters 1.000K 500 2.00× fewer",
+        "linear layers 64.00K 32.00K 2.00× fewer",
+        "Time in openvino, batch 1, 1 thread 3 ms 2 ms 1.50× as fast",
+        "Top-1 accuracy on digits 92.0% 90.0% −2.0 points",
+        "converted 64.0K 1.00K 90.00%",
+        "Same most likely class 95.0% of 20 images held out",
+        "eager 1 1 3 ms 2 ms 1.50× 1.50 times as fast, the MACs are 2.00 times fewer 75%",
+        "onnx out.onnx 2.35KB any 1.5e-06 2.0e-07",
+        "body.0.conv 3x3, 16→16 8x8 2 3 147K 78.3K 2.30K 1.22K 0.00% 1.2",
+    ):
+        assert figure in words
+
+
+def test_without_counts_the_convolutions_are_summed(artefact, read):
+    words = read(ghostify.write_report(artefact)).words
+    assert "Parameters of convolutions 9.216K 5.976K" in words
+    assert "ghostify compare out counts the whole network" in words
+
+
+def test_it_asks_for_nothing(measured, read):
+    page = read(ghostify.write_report(measured))
+    assert {attributes.get("href") for tag, attributes in page.tags if tag == "link"} == {"data:,"}
+    for _, attributes in page.tags:
+        assert not {"src", "srcset", "action", "xlink:href"} & set(attributes)
+
+
+def test_a_recovery(measured, make, read):
+    make.train(measured)
+    page = read(ghostify.write_report(measured))
+    assert "How it was trained back" in page.headings
+    assert "20 steps on 640 images, in 12 s, with the original as teacher" in page.words
+    circles = [a for tag, a in page.tags if tag == "circle"]
+    assert len(circles) == 2 + 3 + 2 + 3  # losses, scores with that before, original, plans
+
+
+EVIL = "<script>alert('x')</script>\"&amp;"
+
+
+def test_names_with_html_are_text(tmp_path, read, make):
+    sites = [make.site(f"a.{EVIL}"), make.site("b</title><b>bold</b>"), make.site("c")]
+    folder = make.artefact(tmp_path / "<i>out", sites, model=EVIL, kept=("c",))
+    make.measure(folder, sites, EVIL)
+    page = read(ghostify.write_report(folder, tmp_path / "page.html"))
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("script") == 1
+    assert not {"i", "bold"} & set(tags)
+    assert tags.count("b") == 2  # the captions' own
+    assert page.words.count(EVIL) >= 4
+
+
+def test_a_network_of_a_thousand_convolutions_stays_small(tmp_path, make):
+    sites = [make.site(f"stage{i // 100}.blocks.{i}.branch.convolution") for i in range(1000)]
+    folder = make.artefact(tmp_path / "out", sites)
+    make.measure(folder, sites)
+    assert ghostify.write_report(folder).stat().st_size < 2_000_000
+
+
+def test_the_recipe_is_enough_and_torch_stays_out(measured):
+    code = (
+        "import sys, ghostify; ghostify.write_report('out', 'page.html');"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=measured.parent)
+    assert (measured.parent / "page.html").is_file()
+
+
+def test_commands_for_the_users_own_code(artefact, read, make):
+    make.change(artefact, lambda recipe: recipe["source"].update(name="my net.py:build"))
+    words = read(ghostify.write_report(artefact)).words
+    assert "ghostify export out --to onnx --model 'my net.py:build'" in words
+    assert "--input" not in words
+
+
+@pytest.mark.parametrize("file", ["ghostify.json", f"{FOLDER}/timing-eager.json"])
+def test_damage(measured, file):
+    text = (measured / file).read_text()
+    (measured / file).write_text(text[:-20])
+    with pytest.raises(GhostifyError, match=f"{Path(file).name} is damaged"):
+        ghostify.write_report(measured)
+    assert not (measured / "report.html").exists()
+
+
+def test_a_recipe_without_a_plan(artefact, make):
+    make.change(artefact, lambda recipe: recipe.pop("plan"))
+    with pytest.raises(GhostifyError, match="ghostify.json is not a recipe: 'plan'"):
+        ghostify.write_report(artefact)
+
+
+def test_without_jinja(artefact, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(GhostifyError, match=r"pip install 'ghostify\[report\]'"):
+        ghostify.write_report(artefact)
+
+
+def test_a_folder_that_is_none(tmp_path, artefact):
+    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+        ghostify.write_report(tmp_path)
+    with pytest.raises(GhostifyError, match="there is no folder"):
+        ghostify.write_report(artefact, tmp_path / "none" / "page.html")

@@ -1,0 +1,80 @@
+"""Damages as a table and as a picture."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError, GhostSpec, Sensitivity
+from ghostify.report.formats import to_csv, to_json, to_text
+from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
+
+HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
+FOUND = Sensitivity({"wide": {HALF: 0.0123, QUARTER: 0.5}, "project": {HALF: 0.0}}, "loss", True)
+
+
+@pytest.fixture
+def sites(small_net, image):
+    return ghostify.analyze(small_net, image)
+
+
+def test_a_row_for_each_layer_that_was_measured(sites):
+    document = list_sensitivity(FOUND, sites, model="small")
+    (table,) = document.tables
+    assert [column.heading for column in table.columns] == ["layer", "MACs", "2, 3", "4, 3"]
+    assert table.rows == (("wide", "295K", "0.012", "0.5"), ("project", "65.5K", "0", "-"))
+    assert document.title == "small: damage of each replacement alone, loss"
+
+
+def test_for_programs(sites):
+    document = list_sensitivity(FOUND, sites, model="small")
+    assert Sensitivity.from_dict(json.loads(to_json(document))) == FOUND
+    rows = list(csv.DictReader(io.StringIO(to_csv(document))))
+    assert [(row["layer"], row["damage"]) for row in rows] == [
+        ("wide", "0.0123"), ("wide", "0.5"), ("project", "0.0"),
+    ]  # fmt: skip
+    assert rows[0]["macs_after"] == str(64 * 2448)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_80_columns(image, size):
+    name = "a_module_with_a_long_name." * 4 + "0"
+    ghosts = [GhostSpec(1 + 1 / number, size) for number in range(3, 10)]
+    found = Sensitivity({name: dict.fromkeys(ghosts, 1.234e-5)}, "KL (nats)", True)
+    sites = ghostify.analyze(nn.Sequential(nn.Conv2d(3, 512, 1)), image)
+    sites = [replace(site, name=name) for site in sites]
+    text = to_text(list_sensitivity(found, sites, model="long"))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "1.2e-05" in text
+
+
+def test_the_pictures_curves(sites, tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    drawn = []
+    monkeypatch.setattr(figure, "savefig", lambda self, file: drawn.append(self))
+    plot_sensitivity(FOUND, sites, tmp_path / "s.png", title="small")
+    (axes,) = drawn[0].axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["wide", "project"]
+    first, second = (list(line.get_ydata()) for line in axes.lines)
+    assert first == [0.0123, 0.0]
+    assert second[0] == 0.5
+    assert axes.get_title() == "small"
+
+
+def test_a_picture_of_no_known_kind(sites, tmp_path):
+    pytest.importorskip("matplotlib")
+    with pytest.raises(GhostifyError, match=r"the ending must be one such as \.png or \.svg"):
+        plot_sensitivity(FOUND, sites, tmp_path / "s.xyz", title="small")
+
+
+def test_damages_of_nothing(sites, tmp_path):
+    pytest.importorskip("matplotlib")
+    nothing = Sensitivity({"wide": {HALF: 0.0}}, "loss", True)
+    plot_sensitivity(nothing, sites, tmp_path / "s.png", title="small")
+    plot_sensitivity(Sensitivity({}, "loss", True), sites, tmp_path / "t.png", title="small")
+    assert (tmp_path / "t.png").is_file()
+    assert "Sites: 0" in to_text(list_sensitivity(Sensitivity({}, "x", True), sites, model="m"))

@@ -1,0 +1,21 @@
+"""Charts as data."""
+
+from ghostify.report.charts import LayerBar, heaviest_half, stages
+
+
+def bars(*costs):
+    return [LayerBar(str(cost), cost, cost, False, "") for cost in costs]
+
+
+def test_the_heaviest_half_by_hand():
+    assert heaviest_half(bars(1, 5, 2, 4)) == 2  # 5 + 4 of 12
+    assert heaviest_half(bars(1, 6, 2, 3)) == 1
+    assert heaviest_half([]) == 0
+
+
+def test_runs_of_layers():
+    names = ["conv1", "layer1.0.conv1", "layer1.1.conv1", "layer2.0.conv1", "layer1.9.conv"]
+    assert stages(names) == [("conv1", 1), ("layer1", 2), ("layer2", 1), ("layer1", 1)]
+    assert stages(["features.0", "features.3"]) == [("features", 2)]
+    numbered = ["features.0.0", "features.1.conv.0", "features.1.conv.1", "head.1.conv"]
+    assert stages(numbered) == [("features.0", 1), (".1", 2), ("head.1", 1)]

@@ -1,0 +1,245 @@
+import csv
+import io
+import json
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+import ghostify
+from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify.types import Fidelity
+
+
+@pytest.fixture
+def report(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    return ghostify.compare(small_net, converted, image, name="small")
+
+
+def test_every_convolution_is_in_the_report(report):
+    assert [row.site.name for row in report.replaced] == ["wide", "project"]
+    assert [(kept.site.name, kept.reason) for kept in report.kept] == [
+        ("stem", "first convolution (stem)"),
+        ("depthwise", "depthwise"),
+    ]
+
+
+def test_a_row_by_hand(report):
+    # 3x3 from 16 to 32 without bias on an 8x8 map; 16 intrinsic maps and 16 ghosts.
+    row = report.replaced[0]
+    assert (row.params_before, row.params_after) == (32 * 144, 16 * 144 + 16 * 9)
+    assert (row.macs_before, row.macs_after) == (64 * 32 * 144, 64 * (16 * 144 + 16 * 9))
+    assert row.factor == pytest.approx(4608 / 2448)
+
+
+def test_totals_by_hand(report, small_net):
+    before = sum(p.numel() for p in small_net.parameters())
+    saved = (4608 - 2448) + (32 * 32 - 16 * 32 - 16 * 9)
+    assert (report.before.params, report.after.params) == (before, before - saved)
+    assert report.params_ratio == before / (before - saved)
+    assert report.before.macs["conv"] - report.after.macs["conv"] == 64 * saved
+    assert report.before.weight_bytes - report.after.weight_bytes == 4 * saved
+
+
+def test_equation_4_is_weighted_by_the_macs(report):
+    ideal = 64 * 32 * 144 / (144 / (72 + 4.5)) + 64 * 32 * 32 / (32 / (16 + 4.5))
+    assert report.eq4_speedup == pytest.approx((64 * 32 * 144 + 64 * 32 * 32) / ideal)
+
+
+def test_the_costs_are_those_of_the_example_compared_on(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    wider = ghostify.compare(small_net, converted, torch.zeros(2, 3, 32, 16))
+    assert wider.replaced[0].macs_before == 2 * 16 * 8 * 32 * 144
+    assert wider.replaced[0].site.output_map == "16x8"
+
+
+def test_the_printed_report(report):
+    lines = str(report).splitlines()
+    assert lines[0] == "small, input 1x3x16x16, s=2, d=3"
+    assert "Replaced: 2" in lines
+    row = next(line for line in lines if line.startswith("wide"))
+    costs = ["4.61K→2.45K", "295K→157K", "1.88"]
+    assert row.split() == ["wide", "3x3,", "16→32,", "/2", "8x8", *costs]
+    assert "Kept: 2" in lines
+    text = " ".join(str(report).split())
+    assert "papers call them FLOPs" in text
+    assert "Not counted by fvcore: add, mean." in text
+    assert text.count("FLOPs") == 1
+    assert max(map(len, lines)) <= 80
+
+
+class LongNames(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a_module_with_a_rather_long_name = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 512, 1), torch.nn.Conv2d(512, 1024, 3, stride=2)
+        )
+
+    def forward(self, x):
+        return self.a_module_with_a_rather_long_name(x)
+
+
+def test_long_names_are_cut_at_the_front(image):
+    model = LongNames()
+    report = ghostify.compare(model, ghostify.convert(model, image), image)
+    assert max(map(len, str(report).splitlines())) <= 80
+    assert "…" in str(report)
+    assert "a_module_with_a_rather_long_name.1" in report.to_markdown()
+
+
+def test_json_holds_everything(report):
+    data = json.loads(report.to_json())
+    assert data["before"]["params"] == report.before.params
+    assert data["after"]["total_macs"] == report.after.total_macs
+    assert data["macs_ratio"] == report.macs_ratio
+    assert [layer["layer"] for layer in data["layers"]] == ["wide", "project", "stem", "depthwise"]
+
+
+def test_csv_has_a_line_for_each_convolution(report):
+    rows = list(csv.DictReader(io.StringIO(report.to_csv())))
+    assert [row["layer"] for row in rows] == ["wide", "project", "stem", "depthwise"]
+    assert rows[0]["macs_after"] == str(64 * 2448)
+    assert (rows[0]["keep"], rows[3]["keep"]) == ("", "depthwise")
+    assert rows[3]["params_before"] == rows[3]["params_after"] == "320"
+
+
+def test_notebooks_show_markdown(report):
+    assert report._repr_markdown_() == report.to_markdown()
+    assert "| wide" in report.to_markdown()
+
+
+def test_a_mixed_plan_shows_each_sites_numbers(small_net, image):
+    plan = ghostify.plan(ghostify.analyze(small_net, image))
+    decisions = [
+        Decision(d.site, ghost=GhostSpec(1.5, 1)) if d.site.name == "project" else d
+        for d in plan.decisions
+    ]
+    converted = ghostify.convert(small_net, plan=Plan(tuple(decisions)))
+    report = ghostify.compare(small_net, converted, image)
+    assert str(report).startswith("SmallNet, input 1x3x16x16, s=1.5-2, d=1-3")
+    assert "1.5, 1" in str(report)
+
+
+def test_not_the_original(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    other = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
+    with pytest.raises(GhostifyError, match="not the original: it has no stem"):
+        ghostify.compare(other, converted, image)
+
+
+def test_not_converted(small_net, image):
+    with pytest.raises(GhostifyError, match="not made by"):
+        ghostify.compare(small_net, small_net, image)
+
+
+def test_another_original_is_refused(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    small_net.wide = torch.nn.Conv2d(16, 32, 5, stride=2, padding=2, bias=False)
+    with pytest.raises(GhostifyError, match="is not the original: wide is 5x5, 16→32, /2"):
+        ghostify.compare(small_net, converted, image)
+
+
+def test_a_layer_without_a_decision_is_kept(small_net, image):
+    plan = ghostify.plan(ghostify.analyze(small_net, image))
+    some = Plan(tuple(d for d in plan.decisions if d.site.name != "project"))
+    report = ghostify.compare(small_net, ghostify.convert(small_net, plan=some), image)
+    assert [k.reason for k in report.kept if k.site.name == "project"] == ["not in the plan"]
+
+
+def test_an_example_that_runs_nothing():
+    class Idle(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3)
+
+        def forward(self, x, go=True):
+            return self.b(self.a(x)) if go else x
+
+    model, x = Idle(), torch.zeros(1, 3, 8, 8)
+    report = ghostify.compare(model, ghostify.convert(model, x), (x, False))
+    assert report.replaced_macs == (0, 0)
+    assert "nan" in str(report)
+
+
+@dataclass
+class Images:
+    pixels: torch.Tensor
+
+
+def test_torch_counts_what_fvcore_cannot_trace(small_net, image):
+    class Wrapped(torch.nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, images):
+            return self.net(images.pixels)
+
+    example = Images(image)
+    model = Wrapped(small_net)
+    report = ghostify.compare(model, ghostify.convert(model, example), example)
+    direct = ghostify.compare(small_net, ghostify.convert(small_net, image), image)
+    assert report.before.counter == report.after.counter == "torch"
+    assert "torch counts products only" in str(report)
+    assert report.before.conv_and_linear_macs == direct.before.conv_and_linear_macs
+    assert report.after.conv_and_linear_macs == direct.after.conv_and_linear_macs
+
+
+@pytest.fixture
+def calibrated(small_net, image):
+    return ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+
+
+def test_what_was_kept(small_net, image, calibrated):
+    report = ghostify.compare(small_net, calibrated, image)
+    fidelity = Fidelity.find(calibrated)
+    assert report.fidelity == fidelity
+    lines = [" ".join(line.split()) for line in str(report).splitlines()]
+    assert max(map(len, str(report).splitlines())) <= 80
+    assert "Agreement with the original" in lines
+    assert "images held out, before training 4" in lines
+    assert f"same most likely class (top-1) {fidelity.agreement.top1:.1%}" in lines
+    assert f"KL divergence {fidelity.agreement.kl:.3g} nats" in lines
+    assert "Initialisation: calibrated, fitted to 16 images." in lines
+    row = next(line for line in lines if line.startswith("wide"))
+    assert float(row.split()[-1].rstrip("%")) == pytest.approx(
+        100 * fidelity.residuals["wide"], abs=0.06
+    )
+
+
+def test_what_was_kept_for_programs(small_net, image, calibrated):
+    report = ghostify.compare(small_net, calibrated, image)
+    data = json.loads(report.to_json())
+    assert Fidelity.from_dict(data["fidelity"]) == report.fidelity
+    errors = {row["layer"]: row["error"] for row in data["layers"]}
+    assert errors == {**report.fidelity.residuals, "stem": None, "depthwise": None}
+    rows = list(csv.DictReader(io.StringIO(report.to_csv())))
+    assert [row["error"] for row in rows[2:]] == ["", ""]
+
+
+def test_images_given_to_compare(small_net, image, calibrated):
+    report = ghostify.compare(small_net, calibrated, image, data=torch.randn(7, 3, 16, 16))
+    assert report.fidelity.agreement.images == 7
+    assert report.fidelity.residuals == Fidelity.find(calibrated).residuals
+    assert "images given to compare" in str(report)
+    assert "held out" not in str(report)
+
+
+def test_images_for_a_network_that_nothing_is_known_of(small_net, image):
+    converted = ghostify.convert(small_net, image)
+    report = ghostify.compare(small_net, converted, image, data=torch.randn(7, 3, 16, 16))
+    assert report.fidelity.agreement.images == 7
+    assert "Cheap kernels are random: train this network before use." in str(report)
+    assert "unknown" not in str(report)
+
+
+def test_random_kernels_are_to_be_trained(small_net, image):
+    converted = ghostify.convert(small_net, image, init="random")
+    report = ghostify.compare(small_net, converted, image)
+    assert "Cheap kernels are random: train this network before use." in str(report)
+
+
+def test_images_that_the_network_does_not_take(small_net, image, calibrated):
+    with pytest.raises(GhostifyError, match="channel count of 4 instead of 3"):
+        ghostify.compare(small_net, calibrated, image, data=torch.zeros(2, 4, 16, 16))

@@ -1,0 +1,71 @@
+"""Charts as SVG."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghostify.report.charts import Curve, LayerBar, Plot
+from ghostify.report.svg import bars_svg, plot_svg
+
+BARS = [
+    LayerBar("a", 100, 25, True, "a & b"),
+    LayerBar("<b>", 50, 50, False, "<b>"),
+]
+
+
+def rectangles(svg):
+    found = [e for e in ET.fromstring(svg).iter() if e.tag == "rect" and e.get("class") != "hit"]
+    return {e.get("class"): tuple(float(e.get(k)) for k in ("x", "y", "height")) for e in found}
+
+
+def test_bars_by_hand():
+    """Two of 500 each, in 1000 x 200."""
+    assert rectangles(bars_svg(BARS, "title")) == {
+        "original": (0, 0, 200), "ghost": (0, 150, 50), "kept": (500, 100, 100)
+    }  # fmt: skip
+
+
+def test_bars_say_what_they_are():
+    titles = [e.text for e in ET.fromstring(bars_svg(BARS, '"<x>')).iter("title")]
+    assert titles == ["a & b", "<b>"]
+    assert ET.fromstring(bars_svg(BARS, '"<x>')).get("aria-label") == '"<x>'
+
+
+def circles(plot):
+    root = ET.fromstring(plot_svg(plot))
+    found = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter("circle")]
+    return found, [text.text for text in root.iter("text")]
+
+
+def test_points_lie_where_the_axes_say():
+    plot = Plot("t", "x", "y", (Curve("c", ((0, 0), (10, 2), (5, 1)), "ghost"),))
+    places, labels = circles(plot)
+    assert places == [(46, 210), (426, 10), (236, 110)]
+    assert labels[-1] == "x"
+    assert {"0", "10", "2"} <= set(labels)
+
+
+def test_shares_end_at_all():
+    plot = Plot("t", "x", "y", (Curve("c", ((1, 0.931), (2, 1.0)), "ghost"),), percent=True)
+    _, labels = circles(plot)
+    assert "100%" in labels
+    assert not [label for label in labels if label.endswith("%") and float(label[:-1]) > 100]
+
+
+NUMBERS = st.floats(-1e9, 1e9).map(lambda number: float(f"{number:.5g}"))
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=9))
+def test_every_point_is_inside(points):
+    places, _ = circles(Plot("t", "x", "y", (Curve("c", tuple(points), "original"),)))
+    assert len(places) == len(points)
+    for x, y in places:
+        assert 46 - 0.1 <= x <= 426.1
+        assert 9.9 <= y <= 210.1
+
+
+@pytest.mark.parametrize("bars", [[], [LayerBar("a", 0, 0, False, "a")]])
+def test_nothing_to_draw(bars):
+    assert ET.fromstring(bars_svg(bars, "title")).tag == "svg"

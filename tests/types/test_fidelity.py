@@ -1,0 +1,78 @@
+"""What was kept, as data: on a model, in JSON and in an artefact."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.types import Agreement, Fidelity
+
+FIDELITY = Fidelity(
+    init="calibrated",
+    residuals={"wide": 0.125, "project": 0.0},
+    images=52,
+    agreement=Agreement(12, 0.25, top1=0.75, kl=0.5),
+    notes=("few images",),
+)
+
+
+@pytest.mark.parametrize("fidelity", [FIDELITY, Fidelity("random")])
+def test_json_round_trip(fidelity):
+    assert Fidelity.from_dict(json.loads(json.dumps(fidelity.to_dict()))) == fidelity
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"residuals": [0.5]},
+        {"residuals": {"wide": "much"}},
+        {"residuals": {"wide": None}},
+        {"agreement": [1, 2]},
+        {"agreement": {"pictures": 3}},
+        {"agreement": {"images": 3}},
+        {"notes": None},
+        {"loss": 0.5},
+    ],
+)
+def test_broken_data(change):
+    with pytest.raises(GhostifyError, match="not a record of fidelity"):
+        Fidelity.from_dict(FIDELITY.to_dict() | change)
+
+
+@pytest.mark.parametrize("data", ["calibrated", 3, ["init"], {}, {"init": "weights"}])
+def test_other_data(data):
+    with pytest.raises(GhostifyError, match="not a record of fidelity"):
+        Fidelity.from_dict(data)
+
+
+def test_on_the_model_it_speaks_of():
+    model = nn.Identity()
+    assert Fidelity.find(model) is None
+    FIDELITY.attach(model)
+    assert Fidelity.find(model) is FIDELITY
+
+
+def test_in_an_artefact(small_net, image, tmp_path):
+    converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+    loaded = ghostify.load(ghostify.save(converted, tmp_path / "out"), small_net)
+    assert Fidelity.find(loaded) == Fidelity.find(converted)
+    assert set(Fidelity.find(loaded).residuals) == {"wide", "project"}
+    said = [str(ghostify.compare(small_net, model, image)) for model in (converted, loaded)]
+    assert said[0] == said[1]
+    assert "KL divergence" in said[0]
+
+
+def test_a_second_conversion_does_not_speak_for_the_first(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    data = torch.randn(20, 3, 16, 16)
+    first = ghostify.convert(
+        small_net, image, plan=ghostify.plan(sites, include="wide"), calibration=data
+    )
+    rest = ghostify.plan(ghostify.analyze(first, image), include="project")
+    assert Fidelity.find(ghostify.convert(first, image, plan=rest, init="weights")).images == 0
+    first.norm.running_mean.zero_()  # looks untrained
+    assert Fidelity.find(ghostify.convert(first, image, plan=rest)) is None
+    assert Fidelity.find(first).images == 16
