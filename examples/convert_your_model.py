@@ -34,7 +34,7 @@ example = {"image": torch.zeros(1, 3, 128, 128)}  # or a tensor, or a tuple
 # Look: every convolution, and what stands in the way of a Ghost module.
 sites = ghostify.analyze(model, example)
 for site in sites:
-    print(site.name, site.geometry, site.output_map, site.obstacle or "can be replaced")
+    print(site.name, site.geometry, site.output_map, site.ineligible or "can be replaced")
 
 # Decide: the same s and d everywhere, but the boxes stay as they are ...
 plan = ghostify.plan(sites, ratio=2, dw_size=3, exclude=["boxes"])

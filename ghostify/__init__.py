@@ -13,20 +13,20 @@ from ghostify.types import (
     ConvSite,
     Decision,
     Evaluation,
+    EvaluationRow,
     Geometry,
     GhostifyError,
     GhostSpec,
     InferenceForm,
-    Latencies,
+    LayerLatencies,
     ModelSource,
     Normalization,
     Plan,
+    PlanCandidate,
     Recovery,
     RecoverySettings,
     Score,
     Sensitivity,
-    Standing,
-    Trial,
 )
 from ghostify.types.version import __version__ as __version__
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from ghostify.deployment import Exported, export
     from ghostify.deployment.benchmark import benchmark
     from ghostify.deployment.deploy import deploy
-    from ghostify.deployment.layer_latency import measure_latency
-    from ghostify.deployment.reparameterize import fuse
+    from ghostify.deployment.layer_latency import layer_latency
+    from ghostify.deployment.reparameterize import reparameterize
     from ghostify.evaluation.evaluate import evaluate
     from ghostify.evaluation.recalibrate import recalibrate
     from ghostify.nn import GhostModule
@@ -61,24 +61,24 @@ __all__ = [
     "Data",
     "Decision",
     "Evaluation",
+    "EvaluationRow",
     "Exported",
     "Geometry",
     "GhostModule",
     "GhostSpec",
     "GhostifyError",
     "InferenceForm",
-    "Latencies",
+    "LayerLatencies",
     "ModelSource",
     "Normalization",
     "Plan",
+    "PlanCandidate",
     "Recovery",
     "RecoverySettings",
     "Report",
     "Score",
     "Sensitivity",
-    "Standing",
     "Timing",
-    "Trial",
     "analyze",
     "benchmark",
     "compare",
@@ -86,10 +86,9 @@ __all__ = [
     "deploy",
     "evaluate",
     "export",
-    "fuse",
+    "layer_latency",
     "list_sites",
     "load",
-    "measure_latency",
     "measure_redundancy",
     "measure_sensitivity",
     "open_data",
@@ -97,6 +96,7 @@ __all__ = [
     "recalibrate",
     "recover",
     "recover_by_steps",
+    "reparameterize",
     "resave",
     "save",
     "search",
@@ -116,10 +116,10 @@ _HOMES = {
     "deploy": "deployment.deploy",
     "evaluate": "evaluation.evaluate",
     "export": "deployment.export",
-    "fuse": "deployment.reparameterize",
+    "reparameterize": "deployment.reparameterize",
     "list_sites": "report.tables.sites",
     "load": "artifact.artifact",
-    "measure_latency": "deployment.layer_latency",
+    "layer_latency": "deployment.layer_latency",
     "measure_redundancy": "conversion.redundancy",
     "measure_sensitivity": "conversion.sensitivity",
     "open_data": "data.open_data",

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.analysis.model_copy import frozen_replica, replica
+from ghostify.analysis.model_copy import copy_model, frozen_copy
 
 
 def bare(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float:
     """Images a second of the shortest loop that distils."""
-    teacher, student = frozen_replica(teacher), replica(student).eval()
+    teacher, student = frozen_copy(teacher), copy_model(student).eval()
     for network in (teacher, student):
         network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3)

@@ -2,7 +2,7 @@
 
     python examples/benchmarks/report_speed.py [--rounds 5]
 
-The artefacts are recipes without weights, in which every layer has an error and a damage. Wanted: a
+The artifacts are recipes without weights, in which every layer has an error and a damage. Wanted: a
 page of 1,000 convolutions in less than 3 s and 2 MB. The processor's seconds are what it takes
 on a machine without other work.
 """
@@ -33,7 +33,7 @@ def site(place: int) -> ConvSite:
 
 
 def make(folder: Path, size: int) -> Path:
-    """An artefact of that many layers."""
+    """An artifact of that many layers."""
     folder.mkdir()
     plan = Plan(tuple(Decision(site(place), ghost=GhostSpec()) for place in range(size)))
     numbers = {name: 0.01 + place / 1e4 for place, name in enumerate(plan.replaced)}

@@ -46,7 +46,7 @@ print(ghostify.compare(yolo.model, ghost, example, name="yolov8n"))
 class GhostModel(DetectionModel):
     """Keeps its batch norms."""
 
-    def fuse(self, verbose=True):
+    def reparameterize(self, verbose=True):
         return self
 
 

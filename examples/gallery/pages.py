@@ -14,7 +14,7 @@ MEASURED = Path(__file__).parent
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add ``gallery/NAME.html`` for each artefact beside this file."""
+    """Add ``gallery/NAME.html`` for each artifact beside this file."""
     with tempfile.TemporaryDirectory() as work:
         for recipe in sorted(MEASURED.glob("*/ghostify.json")):
             page = ghostify.write_report(recipe.parent, Path(work, "page.html"))

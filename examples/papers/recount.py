@@ -10,7 +10,7 @@ from printed import PaperRow, PaperTable
 from ghostify import models
 from ghostify.analysis import analyze
 from ghostify.conversion.convert import convert
-from ghostify.deployment.reparameterize import fuse
+from ghostify.deployment.reparameterize import reparameterize
 from ghostify.planning import plan
 from ghostify.planning.flops import count
 from ghostify.types import ModelSource
@@ -63,6 +63,6 @@ def _recount(row: PaperRow, table: PaperTable) -> Recount:
         )
         network = convert(network, example, plan=decisions, init="random", verify=False)
     if row.fused:
-        network = fuse(network)
+        network = reparameterize(network)
     counted = count(network, example)
     return Recount(counted.params, sum(counted.macs.get(name, 0) for name in table.counted))

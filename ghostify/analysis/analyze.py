@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from ghostify.analysis.caches import caches_kept
+from ghostify.analysis.caches import preserve_caches
 from ghostify.analysis.conv_info import geometry_of, is_convolution
-from ghostify.analysis.conv_observer import Convolution, ConvolutionWatch, type_of
-from ghostify.analysis.dry_run import dry_run, materialized
-from ghostify.analysis.eligibility import Candidate, find_obstacle, parameter_owners
+from ghostify.analysis.conv_observer import ConvObserver, Convolution, type_of
+from ghostify.analysis.dry_run import dry_run, materialize
+from ghostify.analysis.eligibility import Candidate, ineligible_reason, parameter_owners
 from ghostify.analysis.fx_trace import Graph, trace
 from ghostify.types import ConvSite, Example, GhostifyError
 
@@ -32,7 +32,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     Raises:
         GhostifyError: if the model does not run on the example, or cannot be copied.
     """
-    model = materialized(model, example)
+    model = materialize(model, example)
     seen, readers, graph = _run_and_traced(model, example)
     everything = dict(model.named_modules())
     modules = {name: module for name, module in everything.items() if is_convolution(module)}
@@ -45,12 +45,12 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
         around = tuple(everything[path] for path in _paths_around(name) if path in everything)
         convolution = seen.get(name)
         if convolution and convolution.functional:
-            obstacle: str | None = "called as a function, not as a module"
+            ineligible: str | None = "called as a function, not as a module"
         else:
             module = modules[name]
             convolution = convolution or Convolution(type_of(module), geometry_of(module))
             shared = any(len(owners[id(p)]) > 1 for p in module.parameters(recurse=False))
-            obstacle = find_obstacle(
+            ineligible = ineligible_reason(
                 Candidate(
                     name=name,
                     module=module,
@@ -72,7 +72,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 functional=convolution.functional,
                 stem=name == first,
                 seen=_seen(name, seen, graph),
-                obstacle=obstacle,
+                ineligible=ineligible,
             )
         )
     return tuple(sites)
@@ -85,17 +85,17 @@ def _run_and_traced(
 
     The copy that ran ends here, for it may hold the weights once more.
     """
-    run = dry_run(model, example, watch=ConvolutionWatch)
-    run.replica.train()
-    with caches_kept(run.replica):
-        graph = trace(run.replica, example)
+    run = dry_run(model, example, watch=ConvObserver)
+    run.model_copy.train()
+    with preserve_caches(run.model_copy):
+        graph = trace(run.model_copy, example)
     return run.watch.convolutions, run.watch.readers | graph.readers, graph
 
 
 def _called_in_training(model: nn.Module, example: Example) -> set[str]:
     """The convolutions that training mode calls; none if the model does not run in it."""
     try:
-        run = dry_run(model, example, training=True, watch=ConvolutionWatch)
+        run = dry_run(model, example, training=True, watch=ConvObserver)
     except GhostifyError:
         return set()
     return set(run.watch.convolutions)

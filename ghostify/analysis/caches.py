@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 
 @contextmanager
-def caches_kept(model: nn.Module) -> Iterator[None]:
+def preserve_caches(model: nn.Module) -> Iterator[None]:
     """Take tensors without values out again of caches that ``model`` has filled with them.
 
     A forward may keep a grid in a global, in a dict or in an ``lru_cache``, where the original

@@ -19,7 +19,7 @@ from ghostify.analysis.conv_info import (
     is_convolution,
     is_transposed,
 )
-from ghostify.analysis.dry_run import Passage
+from ghostify.analysis.dry_run import ForwardObserver
 from ghostify.nn import CheapOperation, GhostModule
 from ghostify.types import Geometry
 
@@ -47,7 +47,7 @@ class Convolution:
         )
 
 
-class ConvolutionWatch(Passage):
+class ConvObserver(ForwardObserver):
     """Sees every convolution that runs, and who else uses the weights of one.
 
     Attributes:
@@ -56,8 +56,8 @@ class ConvolutionWatch(Passage):
         readers: names of convolutions whose parameters something else used.
     """
 
-    def __init__(self, replica: nn.Module) -> None:
-        super().__init__(replica)
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
         self.convolutions: dict[str, Convolution] = {}
         self.readers: set[str] = set()
         self._owners: dict[int, list[nn.Module]] = defaultdict(list)
@@ -68,7 +68,7 @@ class ConvolutionWatch(Passage):
         self._functional: dict[tuple[str, int], str] = {}
         self._kept: list[Tensor] = []
 
-    def __enter__(self) -> ConvolutionWatch:
+    def __enter__(self) -> ConvObserver:
         super().__enter__()
         self._open.enter_context(_Functions(self.called))
         return self

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ghostify.analysis.dry_run import Passage, dry_run
+from ghostify.analysis.dry_run import ForwardObserver, dry_run
 from ghostify.nn import CheapOperation, GhostModule
 from ghostify.types import Example
 
@@ -55,7 +55,7 @@ class Step:
     operations: list[Any] = field(default_factory=list)
 
 
-class Flow(Passage):
+class Dataflow(ForwardObserver):
     """Follows values from layer to layer.
 
     Layers are convolutions, linear layers, Ghost modules, cheap operations outside of these, and
@@ -71,8 +71,8 @@ class Flow(Passage):
         idle: modules that have handed back their one input and done nothing, in every call.
     """
 
-    def __init__(self, replica: nn.Module) -> None:
-        super().__init__(replica)
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
         self.steps: dict[str, list[Step]] = defaultdict(list)
         self.sequence: list[Step] = []
         self.exposed: set[str] = set()
@@ -116,7 +116,7 @@ class Flow(Passage):
             for step in self.steps[norm]
         )
 
-    def __enter__(self) -> Flow:
+    def __enter__(self) -> Dataflow:
         super().__enter__()
         self._open.enter_context(_Operations(self))
         return self
@@ -194,13 +194,13 @@ def is_norm(module: nn.Module) -> bool:
     return kinds and module.running_mean is not None
 
 
-def follow(model: nn.Module, example: Example) -> Flow:
+def trace_dataflow(model: nn.Module, example: Example) -> Dataflow:
     """The flow of one pass in evaluation mode, of which no trace is left.
 
     Raises:
         GhostifyError: if the model does not run on the example.
     """
-    outcome = dry_run(model, example, watch=Flow)
+    outcome = dry_run(model, example, watch=Dataflow)
     flow = outcome.watch
     flow.ended(outcome.output)
     flow.on_shapes = outcome.on_shapes
@@ -230,7 +230,7 @@ def _holds_values(leaf: Any) -> bool:
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Dataflow) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flow = flow
 

@@ -23,13 +23,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.hooks import RemovableHandle
 
-from ghostify.analysis.caches import caches_kept
-from ghostify.analysis.model_copy import meta_replica, replica
+from ghostify.analysis.caches import preserve_caches
+from ghostify.analysis.model_copy import copy_model, meta_copy
 from ghostify.types import Example, GhostifyError, describe_example, split_example
 from ghostify.types.errors import first_line
 
 
-class Passage(AbstractContextManager["Passage"]):
+class ForwardObserver(AbstractContextManager["ForwardObserver"]):
     """Follows a forward pass from module to module.
 
     Attributes:
@@ -37,8 +37,8 @@ class Passage(AbstractContextManager["Passage"]):
         stack: the modules whose forward is running, the outermost first.
     """
 
-    def __init__(self, replica: nn.Module) -> None:
-        self.names = {module: name for name, module in replica.named_modules()}
+    def __init__(self, model: nn.Module) -> None:
+        self.names = {module: name for name, module in model.named_modules()}
         self.stack: list[nn.Module] = []
         self._open = ExitStack()
 
@@ -89,7 +89,7 @@ def _remove(handle: RemovableHandle) -> None:
 
 
 Model = TypeVar("Model", bound=nn.Module)
-Watch = TypeVar("Watch", bound=Passage)
+Watch = TypeVar("Watch", bound=ForwardObserver)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Outcome(Generic[Watch]):
     """
 
     output: Any
-    replica: nn.Module
+    model_copy: nn.Module
     watch: Watch
     on_shapes: bool
 
@@ -114,7 +114,7 @@ def dry_run(
     example: Example,
     *,
     training: bool = False,
-    watch: Callable[[nn.Module], Watch] = Passage,  # type: ignore[assignment]
+    watch: Callable[[nn.Module], Watch] = ForwardObserver,  # type: ignore[assignment]
 ) -> Outcome[Watch]:
     """Run a copy of ``model`` once, in evaluation mode or in training mode.
 
@@ -130,10 +130,10 @@ def dry_run(
         GhostifyError: if the model does not run on the example.
     """
     try:
-        return _run(meta_replica(model), _to_meta(example), training, watch, on_shapes=True)
+        return _run(meta_copy(model), _to_meta(example), training, watch, on_shapes=True)
     except Exception:  # whatever it is, the real run tells
         pass
-    return _run(replica(model), cloned(example), training, watch, on_shapes=False)
+    return _run(copy_model(model), cloned(example), training, watch, on_shapes=False)
 
 
 def cloned(example: Example) -> Example:
@@ -141,17 +141,17 @@ def cloned(example: Example) -> Example:
     return tree_map_only(Tensor, Tensor.clone, example)
 
 
-def materialized(model: Model, example: Example) -> Model:
+def materialize(model: Model, example: Example) -> Model:
     """``model`` itself, or a copy in which lazy modules have seen the example."""
     lazy: list[Any] = [t for t in (*model.parameters(), *model.buffers()) if is_lazy(t)]
     if not lazy:
         return model
-    ready = replica(
+    ready = copy_model(
         model,
         {t: type(t)(t.requires_grad, device=t.device, dtype=t.dtype) for t in lazy},
     )
     modes = {module: module.training for module in ready.modules()}
-    _run(ready, cloned(example), False, Passage, on_shapes=False)
+    _run(ready, cloned(example), False, ForwardObserver, on_shapes=False)
     for module, training in modes.items():
         module.training = training
     return ready
@@ -168,12 +168,12 @@ def _run(
     args, kwargs = split_example(example)
     watching = watch(twin)
     with ExitStack() as stack:
-        stack.enter_context(generators_kept())
+        stack.enter_context(preserve_rng())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(torch.no_grad())
         if on_shapes:
-            stack.enter_context(caches_kept(twin))
+            stack.enter_context(preserve_caches(twin))
             stack.enter_context(torch.device("meta"))
             stack.enter_context(_BatchNormOnShapes())
         stack.enter_context(watching)
@@ -225,7 +225,7 @@ def _to_meta(example: Example) -> Example:
 
 
 @contextmanager
-def generators_kept() -> Iterator[None]:
+def preserve_rng() -> Iterator[None]:
     """Give every generator of random numbers back in the state it had."""
     devices = list(range(torch.cuda.device_count()))
     numpy = sys.modules.get("numpy")
@@ -241,7 +241,7 @@ def generators_kept() -> Iterator[None]:
 
 
 @contextmanager
-def evaluated(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for as long as the block lasts; then each module's own mode again."""
     modes = {module: module.training for module in model.modules()}
     model.eval()

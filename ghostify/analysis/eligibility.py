@@ -42,13 +42,13 @@ class Candidate:
     shared: bool
 
 
-def find_obstacle(candidate: Candidate) -> str | None:
+def ineligible_reason(candidate: Candidate) -> str | None:
     """The first rule's objection, or None if a Ghost module can stand here."""
-    own = find_own_obstacle(candidate.module)
+    own = own_ineligible_reason(candidate.module)
     return own or next(filter(None, (rule(candidate) for rule in RULES_OF_PLACE)), None)
 
 
-def find_own_obstacle(module: nn.Module) -> str | None:
+def own_ineligible_reason(module: nn.Module) -> str | None:
     """The first objection that concerns the module alone, whatever is around it."""
     return next(filter(None, (rule(module) for rule in RULES_OF_MODULE)), None)
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ghostify.analysis.model_copy import replica
+from ghostify.analysis.model_copy import copy_model
 
 Conv = TypeVar("Conv", bound=nn.Conv2d)
 
@@ -41,10 +41,10 @@ def is_filterwise(module: nn.Module) -> bool:
     if "weight" not in dict(module.named_parameters(recurse=False)):
         return False
     kind = type(module)
-    return convolves_plainly(module) or f"{kind.__module__}.{kind.__qualname__}" in FILTERWISE
+    return is_plain_conv(module) or f"{kind.__module__}.{kind.__qualname__}" in FILTERWISE
 
 
-def convolves_plainly(conv: nn.Conv2d) -> bool:
+def is_plain_conv(conv: nn.Conv2d) -> bool:
     """Whether its forward is that of ``Conv2d``, and its weight what it convolves with."""
     kind = type(conv)
     plain = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
@@ -56,7 +56,7 @@ def narrowed(conv: Conv, filters: int) -> Conv:
 
     Every parameter of a filterwise convolution has the filters as its first dimension.
     """
-    narrow = replica(
+    narrow = copy_model(
         conv,
         {
             parameter: nn.Parameter(

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd
 
-from ghostify.analysis.dry_run import generators_kept
+from ghostify.analysis.dry_run import preserve_rng
 from ghostify.nn import GhostModule
 from ghostify.types import Example, split_example
 
@@ -28,20 +28,20 @@ class Graph:
     readers: set[str] = field(default_factory=set)
 
 
-def trace(replica: nn.Module, example: Example) -> Graph:
+def trace(model: nn.Module, example: Example) -> Graph:
     """Trace a copy of a model, and by themselves the modules inside what cannot be traced.
 
     Each module is traced once as part of its surroundings or once alone, so the work grows with
     the number of modules.
     """
     graph = Graph()
-    names = {module: name for name, module in replica.named_modules()}
-    pending = [(replica, _constants(replica, example))]
+    names = {module: name for name, module in model.named_modules()}
+    pending = [(model, _constants(model, example))]
     while pending:
         module, constants = pending.pop()
         tracer = _Tracer(names, graph)
         try:
-            with generators_kept():
+            with preserve_rng():
                 tracer.trace(module, constants or None)
         except Exception:
             tracer.opaque.append(module)

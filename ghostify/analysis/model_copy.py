@@ -21,7 +21,7 @@ _REFUSED = {
 }
 
 
-def replica(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
+def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
     """A deep copy of ``model`` in which each key of ``exchange`` appears as its value.
 
     What is exchanged is never copied, so a replica that exchanges all parameters costs no memory
@@ -71,19 +71,19 @@ class _WithoutHistory(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def meta_replica(model: Model) -> Model:
+def meta_copy(model: Model) -> Model:
     """A replica on the meta device: shapes without values, so that running it costs nothing."""
     exchange: dict[Tensor, Tensor] = {
         parameter: nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
         for parameter in model.parameters()
     }
     exchange |= {buffer: buffer.to("meta") for buffer in model.buffers()}
-    return replica(model, exchange)
+    return copy_model(model, exchange)
 
 
-def frozen_replica(model: Model) -> Model:
+def frozen_copy(model: Model) -> Model:
     """A replica in evaluation mode whose parameters are the model's memory, without gradients."""
-    twin = replica(
+    twin = copy_model(
         model,
         {p: nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()},
     )

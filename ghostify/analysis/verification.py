@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.dry_run import Outcome, Passage, dry_run
+from ghostify.analysis.dry_run import ForwardObserver, Outcome, dry_run
 from ghostify.types import Example, GhostifyError
 
 
@@ -30,7 +30,7 @@ class Expectation:
     @classmethod
     def of(cls, model: nn.Module, example: Example, *, training: bool) -> Expectation:
         """Run the original; what ran is not kept, for it may hold the weights once more."""
-        outcome: Outcome[Passage] = dry_run(model, example, training=training)
+        outcome: Outcome[ForwardObserver] = dry_run(model, example, training=training)
         return cls(training, example, outcome.output, outcome.on_shapes)
 
     def fault_of(self, converted: nn.Module) -> str | None:
@@ -40,7 +40,9 @@ class Expectation:
         on shapes alone; sizes that depend on values, such as the number of detections, may differ.
         """
         try:
-            outcome: Outcome[Passage] = dry_run(converted, self.example, training=self.training)
+            outcome: Outcome[ForwardObserver] = dry_run(
+                converted, self.example, training=self.training
+            )
         except GhostifyError as error:
             return f"{error.__cause__ or error}"
         exact = outcome.on_shapes and self.exact
@@ -62,7 +64,7 @@ def expectations(model: nn.Module, example: Example) -> list[Expectation]:
     return found
 
 
-def culprits(
+def find_culprits(
     names: Sequence[str], fault_of: Callable[[Iterable[str]], str | None]
 ) -> dict[str, str]:
     """The sites whose replacement breaks the model, each with its fault, found by bisection.
@@ -77,7 +79,7 @@ def culprits(
     if len(names) == 1:
         return {names[0]: fault}
     middle = len(names) // 2
-    guilty = culprits(names[:middle], fault_of) | culprits(names[middle:], fault_of)
+    guilty = find_culprits(names[:middle], fault_of) | find_culprits(names[middle:], fault_of)
     return guilty or dict.fromkeys(names, fault)  # harmless halves that do harm together
 
 

@@ -45,7 +45,7 @@ def save(
         path: the folder to make.
         source: where the unconverted model comes from, so that `load` can build it by itself.
         options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
-        force: replace an artefact that stands there already.
+        force: replace an artifact that stands there already.
 
     Raises:
         GhostifyError: if the model was not converted, the folder exists, or there is something to
@@ -80,16 +80,16 @@ def save(
 
 
 def resave(model: nn.Module, path: str | Path) -> Path:
-    """Write new weights of the network of an artefact, whose recipe stays otherwise.
+    """Write new weights of the network of an artifact, whose recipe stays otherwise.
 
-    The new artefact takes its place whole or not at all.
+    The new artifact takes its place whole or not at all.
 
     Args:
         model: what `load` read from there, changed since.
-        path: the artefact.
+        path: the artifact.
 
     Raises:
-        GhostifyError: if the model has another plan than the artefact, or as `save` does.
+        GhostifyError: if the model has another plan than the artifact, or as `save` does.
         OSError: if it cannot be written.
     """
     path = Path(path)
@@ -110,14 +110,14 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     Args:
         path: a folder that `save` made.
         model: the unconverted network, whose weights do not matter; it is not changed. Not needed
-            where the artefact was made from a named network of torchvision or timm.
+            where the artifact was made from a named network of torchvision or timm.
 
     Returns:
         The converted model with the saved weights in their saved types, on the devices of
-        ``model``. No code of the artefact is run.
+        ``model``. No code of the artifact is run.
 
     Raises:
-        GhostifyError: if the artefact is damaged, or made from another network.
+        GhostifyError: if the artifact is damaged, or made from another network.
         OSError: if it cannot be read.
     """
     path = Path(path)
@@ -147,20 +147,20 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
 
 
 def read_source(path: str | Path) -> ModelSource:
-    """Where the unconverted model of an artefact comes from.
+    """Where the unconverted model of an artifact comes from.
 
     Raises:
-        GhostifyError: if the artefact is damaged, does not say it, or names code of the user's.
+        GhostifyError: if the artifact is damaged, does not say it, or names code of the user's.
         OSError: if it cannot be read.
     """
     return _named(Path(path), remembered_source(path))
 
 
 def remembered_source(path: str | Path) -> ModelSource | None:
-    """What an artefact says of its unconverted model, which may be code of the user's.
+    """What an artifact says of its unconverted model, which may be code of the user's.
 
     Raises:
-        GhostifyError: if the artefact is damaged.
+        GhostifyError: if the artifact is damaged.
         OSError: if it cannot be read.
     """
     return _source_of(Path(path), read_recipe(Path(path)))
@@ -223,6 +223,6 @@ def _named(path: Path, source: ModelSource | None) -> ModelSource:
     if not is_named(source):
         raise GhostifyError(
             f"{path} was made from your own code ({source.name}), which is not run on an "
-            "artefact's word: pass the model (--model)"
+            "artifact's word: pass the model (--model)"
         )
     return source

@@ -13,7 +13,6 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.options import Format
-from ghostify.cli.terminal import layer_progress
 from ghostify.cli.workflow import (
     network_or_artefact,
     original_of,
@@ -98,16 +97,14 @@ def benchmark(
         if name in models:
             raise GhostifyError(f"{name} stands on both sides: there is nothing to compare")
         models = {name: other.network} | models
-    with layer_progress("timing") as progress:
-        timing = ghostify.benchmark(
-            models,
-            subject.example,
-            runtimes=runtimes,
-            batches=batches,
-            threads=numbers,
-            seconds=seconds,
-            progress=progress,
-        )
+    timing = ghostify.benchmark(
+        models,
+        subject.example,
+        runtimes=runtimes,
+        batches=batches,
+        threads=numbers,
+        seconds=seconds,
+    )
     document = list_timing(timing)
     print_document(document, format)
     if against is None:

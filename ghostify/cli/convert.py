@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Plan, Sensitivity, Trial
+from ghostify import GhostifyError, GhostSpec, Plan, PlanCandidate, Sensitivity
 from ghostify.cli import options
 from ghostify.cli.options import Format, check_budget, is_given
-from ghostify.cli.terminal import layer_progress, note, stage
+from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import (
     make_plan,
     prepare,
@@ -48,7 +48,7 @@ def convert(
         typer.Option("--out", "-o", metavar="DIR", help="Where to save. Default: MODEL-ghost."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an artefact that is there already.")
+        bool, typer.Option("--force", help="Replace an artifact that is there already.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
     budget: options.Budget = None,
@@ -124,7 +124,7 @@ def convert(
         check_target(target, force=force)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
-    measured: list[Sensitivity | Trial] = []
+    measured: list[Sensitivity | PlanCandidate] = []
     plan = given or make_plan(
         subject,
         spec,
@@ -139,16 +139,14 @@ def convert(
         sensitivity_file=sensitivity,
         remembered=measured.append,
     )
-    with layer_progress("converting") as progress:
-        ghost = ghostify.convert(
-            subject.network,
-            subject.example,
-            plan=plan,
-            init=init and init.value,
-            calibration=data,
-            local_steps=local_steps,
-            progress=progress,
-        )
+    ghost = ghostify.convert(
+        subject.network,
+        subject.example,
+        plan=plan,
+        init=init and init.value,
+        calibration=data,
+        local_steps=local_steps,
+    )
     with stage("counting"):
         report = ghostify.compare(subject.network, ghost, subject.example, name=model)
         document = report.document()

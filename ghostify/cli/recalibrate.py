@@ -21,7 +21,7 @@ from ghostify.cli.scoring import (
     tell_skipped,
     tell_untrained,
 )
-from ghostify.cli.terminal import batch_progress, note, stage
+from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import original_of, prepare, print_document
 from ghostify.report.tables.evaluation import list_evaluation
 
@@ -76,8 +76,7 @@ def calibrate(
         labels=not no_labels,
         augmentation=Augmentation(),
     )
-    with batch_progress("calibrating") as progress:
-        found = ghostify.recalibrate(ghost.to(where), opened, batches=batches, progress=progress)
+    found = ghostify.recalibrate(ghost.to(where), opened, batches=batches)
     compared = scored(
         {"before": ghost, "after": found},
         opened,
@@ -90,7 +89,7 @@ def calibrate(
         tell_untrained(subject)
     print_document(list_evaluation(compared, model=source.name), format)
     before, after = (compared.standings[name] for name in ("before", "after"))
-    if after.score.merit < before.score.merit and not keep_worse:
+    if after.score.selection_score < before.score.selection_score and not keep_worse:
         note(f"{folder} stays as it was, which scores better; --keep-worse saves it nevertheless.")
         return
     with stage(f"saving {folder}"):

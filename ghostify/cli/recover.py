@@ -33,9 +33,10 @@ from ghostify.cli.scoring import (
     tell_skipped,
     tell_untrained,
 )
-from ghostify.cli.terminal import is_main_process, note, stage, training_progress
+from ghostify.cli.terminal import note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
 from ghostify.io.measurements import recorded
+from ghostify.io.progress import is_main_process
 from ghostify.report.tables.evaluation import list_evaluation
 
 if TYPE_CHECKING:
@@ -304,11 +305,11 @@ def recover(
 def _is_better(recovery: Recovery) -> bool:
     """Whether what was learnt is to be saved; without images held out it is."""
     before, after = recovery.converted, recovery.recovered
-    return before is None or after is None or after.merit > before.merit
+    return before is None or after is None or after.selection_score > before.selection_score
 
 
 def _sensitivity(folder: Path, plan: Plan) -> Sensitivity | None:
-    """What the artefact remembers of single layers, if that is all that the plan wants to know."""
+    """What the artifact remembers of single layers, if that is all that the plan wants to know."""
     for data in recorded(folder, "sensitivity"):
         found = Sensitivity.from_dict(data)
         if all(ghost in found.damages.get(name, {}) for name, ghost in plan.replaced.items()):

@@ -11,7 +11,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.options import Format
-from ghostify.cli.terminal import layer_progress, note, stage
+from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import prepare, print_document, read_calibration
 from ghostify.io.atomic import check_parent
 
@@ -63,10 +63,7 @@ def redundancy(
     source = options.source_of(model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, image or _photograph(), images)
-    with layer_progress("measuring") as progress:
-        measured = ghostify.measure_redundancy(
-            subject.network, data, layers=layer and [layer], progress=progress
-        )
+    measured = ghostify.measure_redundancy(subject.network, data, layers=layer and [layer])
     shown = _most_ghostly(measured, data.shape[-1])
     with stage("drawing"):
         from ghostify.conversion.redundancy import feature_maps

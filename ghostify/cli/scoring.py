@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ghostify
-from ghostify import Augmentation, Evaluation, GhostifyError, Score, Standing
-from ghostify.cli.terminal import batch_progress, note, stage
-from ghostify.cli.workflow import Subject, remember
+from ghostify import Augmentation, Evaluation, EvaluationRow, GhostifyError, Score
+from ghostify.cli.terminal import note, stage
+from ghostify.cli.workflow import ModelContext, remember
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import read_recipe
 
@@ -23,7 +23,7 @@ _MOST_NAMED = 3
 
 
 def open_for(
-    subject: Subject,
+    subject: ModelContext,
     source: str,
     *,
     root: Path | None,
@@ -92,7 +92,7 @@ def scored(
     Raises:
         GhostifyError: as `evaluate` does.
     """
-    standings: dict[str, Standing] = {}
+    standings: dict[str, EvaluationRow] = {}
     for network in (*networks.values(), *([teacher] if teacher else [])):
         network.to(device)
     for name in reversed(list(networks)):
@@ -111,19 +111,18 @@ def scored_one(name: str, network: nn.Module, data: Data, teacher: nn.Module | N
     Raises:
         GhostifyError: as `evaluate` does.
     """
-    with batch_progress(f"evaluating {name}") as progress:
-        return ghostify.evaluate(network, data, teacher=teacher, progress=progress)
+    return ghostify.evaluate(network, data, teacher=teacher)
 
 
-def standing(network: nn.Module, score: Score, example: torch.Tensor) -> Standing:
+def standing(network: nn.Module, score: Score, example: torch.Tensor) -> EvaluationRow:
     """A score, with what the network costs."""
     from ghostify.planning.flops import count
 
     costs = count(network, example)
-    return Standing(score, costs.conv_and_linear_macs, costs.params)
+    return EvaluationRow(score, costs.conv_and_linear_macs, costs.params)
 
 
-def tell_untrained(original: Subject) -> None:
+def tell_untrained(original: ModelContext) -> None:
     """Say so if an original that others are compared with looks untrained."""
     from ghostify.conversion.convert import is_untrained
 
@@ -141,14 +140,14 @@ def tell_skipped(data: Data) -> None:
 
 
 def stage_of(folder: Path) -> str:
-    """What the weights of an artefact are: ``converted``, or ``recovered`` since."""
+    """What the weights of an artifact are: ``converted``, or ``recovered`` since."""
     return "recovered" if read_recipe(folder).get("recovery") else "converted"
 
 
 def remembered_with(folder: Path, evaluation: Evaluation) -> Evaluation:
-    """The evaluation, with what an artefact remembers of other networks on the same images.
+    """The evaluation, with what an artifact remembers of other networks on the same images.
 
-    The artefact remembers it in turn.
+    The artifact remembers it in turn.
     """
     for data in recorded(folder, "evaluation"):
         evaluation = evaluation.over(Evaluation.from_dict(data))

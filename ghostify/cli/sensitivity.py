@@ -10,7 +10,7 @@ import typer
 import ghostify
 from ghostify.cli import options
 from ghostify.cli.options import Format
-from ghostify.cli.terminal import layer_progress, note, stage
+from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import (
     original_or_named,
     prepare,
@@ -58,10 +58,7 @@ def sensitivity(
     )
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
-    with layer_progress("measuring") as progress:
-        measured = ghostify.measure_sensitivity(
-            subject.network, subject.example, calibration=data, progress=progress
-        )
+    measured = ghostify.measure_sensitivity(subject.network, subject.example, calibration=data)
     with stage("counting"):
         from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
 

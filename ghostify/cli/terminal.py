@@ -13,21 +13,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
 from rich.table import Table as RichTable
 
+from ghostify.io.progress import is_main_process
 from ghostify.report.document import WIDTH
 
 if TYPE_CHECKING:
-    from ghostify.data.batches import Watch
-    from ghostify.io.progress import Progress
     from ghostify.report.document import Document, Table
-    from ghostify.training import Moment
+    from ghostify.training import TrainingProgress
+    from ghostify.types.progress import Progress, ProgressCallback
 
 
 @contextmanager
@@ -40,24 +37,8 @@ def stage(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def layer_progress(doing: str) -> Iterator[Progress]:
-    """A bar on stderr, one step a layer, with the layer's name and its error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Bar(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(escape(doing), total=None)
-
-        def show_step(name: str, done: int, total: int, residual: float | None) -> None:
-            error = "" if residual is None else f", error {residual:.2%}"
-            text = escape(f"{doing} {name}{error}")
-            bar.update(task, completed=done, total=total, description=text)
-
-        yield show_step
-
-
-@contextmanager
 def training_progress() -> Iterator[
-    tuple[Progress, Callable[[Moment], None], Callable[[Any], None]]
+    tuple[ProgressCallback, Callable[[TrainingProgress], None], Callable[[Any], None]]
 ]:
     """A bar on stderr with loss, score, speed and time left, and a line for each epoch.
 
@@ -69,10 +50,11 @@ def training_progress() -> Iterator[
     with bar:
         task = bar.add_task("recovering", total=1.0)
 
-        def convert(name: str, done: int, total: int, residual: float | None) -> None:
-            bar.update(task, description=escape(f"converting {name}, {done} of {total}"))
+        def convert(moment: Progress) -> None:
+            text = f"converting {moment.detail}, {moment.done} of {moment.total}"
+            bar.update(task, description=escape(text))
 
-        def watch(moment: Moment) -> None:
+        def watch(moment: TrainingProgress) -> None:
             score = "" if moment.score is None else f", top-1 {moment.score:.1%}"
             text = (
                 f"epoch {moment.epoch}, {moment.stage}: loss {moment.loss:.4g}{score}, "
@@ -107,28 +89,6 @@ _SCORES = (
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def is_main_process() -> bool:
-    """Whether this one speaks, of those that torchrun or accelerate launch has started."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-@contextmanager
-def batch_progress(doing: str) -> Iterator[Watch]:
-    """A bar on stderr, one step a batch."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    bar = Bar(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task(escape(doing), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def note(text: str) -> None:

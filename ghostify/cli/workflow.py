@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, Sensitivity, Trial
+from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, PlanCandidate, Sensitivity
 from ghostify.cli.options import Format, source_of
-from ghostify.cli.terminal import layer_progress, note, show, stage
+from ghostify.cli.terminal import note, show, stage
 from ghostify.io.measurements import record
 from ghostify.report.formats import FORMATS
 
@@ -23,7 +23,7 @@ Noun = TypeVar("Noun", Plan, Sensitivity)
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelContext:
     """The network a command works on, one input of it, and where it came from."""
 
     network: nn.Module
@@ -33,7 +33,7 @@ class Subject:
 
 def prepare(
     source: ModelSource, *, weights: Path | None = None, pretrained: bool = False
-) -> Subject:
+) -> ModelContext:
     """Build the network that the user named and fill it with the weights the user gave.
 
     Raises:
@@ -50,7 +50,7 @@ def prepare(
         with stage(f"loading {weights}"):
             loaded = models.load_weights(network, weights)
         note(f"{weights}: {loaded}")
-    return Subject(network, models.example(source), source)
+    return ModelContext(network, models.example(source), source)
 
 
 def original_of(
@@ -60,10 +60,10 @@ def original_of(
     model_arg: list[str] | None,
     normalize: str | None = None,
 ) -> ModelSource:
-    """Where an artefact's original comes from: what the user says of it, then what its folder says.
+    """Where an artifact's original comes from: what the user says of it, then what its folder says.
 
     Raises:
-        GhostifyError: if the artefact is damaged, or neither says it.
+        GhostifyError: if the artifact is damaged, or neither says it.
         OSError: if it cannot be read.
     """
     with stage("loading torch"):
@@ -90,7 +90,7 @@ def original_or_named(
     model_arg: list[str] | None,
     normalize: str | None = None,
 ) -> ModelSource:
-    """The network that the user named, or the original of an artefact's folder.
+    """The network that the user named, or the original of an artifact's folder.
 
     Raises:
         GhostifyError: as `original_of` does; or for a ``model`` that would do nothing.
@@ -110,8 +110,8 @@ def network_or_artefact(
     model_arg: list[str] | None,
     weights: Path | None = None,
     pretrained: bool = False,
-) -> Subject:
-    """The network that the user named, or the converted one of an artefact's folder.
+) -> ModelContext:
+    """The network that the user named, or the converted one of an artifact's folder.
 
     Raises:
         GhostifyError: as `prepare` and `load` do; or for options that would do nothing.
@@ -128,7 +128,7 @@ def network_or_artefact(
 
 
 def remember(target: str | Path, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
-    """Let an artefact remember what was measured of it; a target that is none does not."""
+    """Let an artifact remember what was measured of it; a target that is none does not."""
     if Path(target).is_dir():
         try:
             record(target, kind, data, part=part)
@@ -136,15 +136,15 @@ def remember(target: str | Path, kind: str, data: Mapping[str, Any], *, part: st
             note(f"{target} does not remember it: {error}")
 
 
-def remember_measured(target: str | Path, found: Sensitivity | Trial) -> None:
-    """Let an artefact remember what was measured to make a plan."""
-    if isinstance(found, Trial):
+def remember_measured(target: str | Path, found: Sensitivity | PlanCandidate) -> None:
+    """Let an artifact remember what was measured to make a plan."""
+    if isinstance(found, PlanCandidate):
         remember(target, "trial", found.to_dict(), part=found.plan)
     else:
         remember(target, "sensitivity", found.to_dict())
 
 
-def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
+def read_calibration(subject: ModelContext, path: Path, images: int) -> Tensor:
     """The images that the user gave, as the network wants them.
 
     Raises:
@@ -169,7 +169,7 @@ def read_calibration(subject: Subject, path: Path, images: int) -> Tensor:
 
 
 def make_plan(
-    subject: Subject,
+    subject: ModelContext,
     spec: GhostSpec,
     budget: list[str] | None,
     *,
@@ -182,7 +182,7 @@ def make_plan(
     images: Tensor | None,
     sensitivity_file: Path | None,
     try_out: bool = False,
-    remembered: Callable[[Sensitivity | Trial], None],
+    remembered: Callable[[Sensitivity | PlanCandidate], None],
 ) -> Plan:
     """The plan that the options ask for: uniform, or the one that keeps most within a budget.
 
@@ -195,15 +195,13 @@ def make_plan(
         "all_eligible": all_eligible,
     }
     if runtime is not None:
-        with layer_progress("timing") as progress:
-            rules["latencies"] = ghostify.measure_latency(
-                subject.network,
-                subject.example,
-                runtime=runtime,
-                threads=threads,
-                progress=progress,
-                candidates=None if budget else [spec],
-            )
+        rules["latencies"] = ghostify.layer_latency(
+            subject.network,
+            subject.example,
+            runtime=runtime,
+            threads=threads,
+            candidates=None if budget else [spec],
+        )
     if not budget:
         with stage("planning"):
             sites = ghostify.analyze(subject.network, subject.example)
@@ -211,23 +209,20 @@ def make_plan(
     if sensitivity_file is not None:
         sensitivity = read_noun(Sensitivity, sensitivity_file)
     else:
-        with layer_progress("measuring") as progress:
-            sensitivity = ghostify.measure_sensitivity(
-                subject.network, subject.example, calibration=images, progress=progress
-            )
+        sensitivity = ghostify.measure_sensitivity(
+            subject.network, subject.example, calibration=images
+        )
     remembered(sensitivity)
     if try_out:
-        with layer_progress("trying") as progress:
-            return ghostify.search(
-                subject.network,
-                subject.example,
-                budget=budget,
-                calibration=images,
-                sensitivity=sensitivity,
-                progress=progress,
-                tried=remembered,
-                **rules,
-            )
+        return ghostify.search(
+            subject.network,
+            subject.example,
+            budget=budget,
+            calibration=images,
+            sensitivity=sensitivity,
+            tried=remembered,
+            **rules,
+        )
     sites = ghostify.analyze(subject.network, subject.example)
     return ghostify.plan(sites, budget=budget, sensitivity=sensitivity, **rules)
 

@@ -12,22 +12,23 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify import planning
 from ghostify.analysis import analyze
-from ghostify.analysis.dataflow import follow
-from ghostify.analysis.dry_run import dry_run, evaluated, materialized
-from ghostify.analysis.eligibility import find_own_obstacle
+from ghostify.analysis.dataflow import trace_dataflow
+from ghostify.analysis.dry_run import dry_run, eval_mode, materialize
+from ghostify.analysis.eligibility import own_ineligible_reason
 from ghostify.analysis.filterwise import narrowed
-from ghostify.analysis.model_copy import frozen_replica, replica
-from ghostify.analysis.verification import Expectation, culprits, expectations
+from ghostify.analysis.model_copy import copy_model, frozen_copy
+from ghostify.analysis.verification import Expectation, expectations, find_culprits
 from ghostify.conversion.init import find_initializer
 from ghostify.conversion.init.residuals import last_terms
 from ghostify.conversion.init.task import Task
 from ghostify.data import as_batches, held_out, images_in
 from ghostify.evaluation.agreement import agreement
-from ghostify.io.progress import Progress, silent
+from ghostify.io.progress import progress_bar
 from ghostify.nn import GhostModule
 from ghostify.types import ConvSite, Example, Fidelity, Geometry, GhostifyError, GhostSpec, Plan
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import near
+from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -43,7 +44,7 @@ def convert(
     init: str | None = None,
     calibration: Any = None,
     local_steps: int = 0,
-    progress: Progress = silent,
+    progress: ShowProgress = True,
 ) -> Model:
     """Copy ``model`` and put Ghost modules in place of its convolutions.
 
@@ -74,7 +75,7 @@ def convert(
             measure on it what was kept (`Fidelity`).
         local_steps: gradient steps for each site after it is fitted in closed form; 40 to 100 keep
             a little more, and take some times as long.
-        progress: called with what is done, how many of how many, and the residual error.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: if the plan does not fit the model, or replaces nothing; if both a plan and
@@ -91,7 +92,7 @@ def convert(
         plan = planning.plan(analyze(model, example), **numbers)  # type: ignore[arg-type]
     elif numbers:
         raise GhostifyError(f"the plan already says {' and '.join(numbers)}: give one or the other")
-    model = model if example is None else materialized(model, example)
+    model = model if example is None else materialize(model, example)
     replaced = _check(model, plan)
     converted = _swapped(model, replaced)
     if verify and example is not None:
@@ -120,7 +121,7 @@ def _fill(
     init: str,
     batches: list[Example] | None,
     local_steps: int,
-    progress: Progress,
+    progress: ShowProgress,
 ) -> None:
     """Initialize the Ghost modules, and leave on the model what was kept."""
     initializer = find_initializer(init)
@@ -132,19 +133,18 @@ def _fill(
     batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), batches or [])
     fitted, aside = held_out(batches)
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
-    flow = follow(model, example) if init != "random" and example is not None else None
+    flow = trace_dataflow(model, example) if init != "random" and example is not None else None
     task = Task(
-        original=frozen_replica(model),
+        original=frozen_copy(model),
         converted=converted,
         sites=tuple(plan.replaced),
         followers=flow.followers() if flow else {},
         last_terms=last_terms(flow) if flow else (),
         batches=fitted,
         local_steps=local_steps,
-        progress=progress,
         notes=notes,
     )
-    with evaluated(converted):
+    with eval_mode(converted), progress_bar("converting", progress) as task.report:
         residuals = initializer(task)
     Fidelity(
         init=init,
@@ -174,7 +174,7 @@ def _holds_numbers(tensor: Tensor) -> bool:
 
 def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:
     convolutions = {model.get_submodule(name): ghost for name, ghost in replaced.items()}
-    return replica(
+    return copy_model(
         model, {conv: _ghost_module(conv, ghost) for conv, ghost in convolutions.items()}
     )
 
@@ -195,7 +195,7 @@ def _broken(
         )
         return next(filter(None, (e.fault_of(trial) for e in expected)), None)
 
-    return culprits(list(replaced), fault_of)
+    return find_culprits(list(replaced), fault_of)
 
 
 def _with_earlier(model: nn.Module, plan: Plan) -> Plan:
@@ -240,8 +240,8 @@ def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
 
 
 def _check_replaceable(module: nn.Module, site: ConvSite) -> None:
-    if obstacle := find_own_obstacle(module):
-        raise GhostifyError(f"the plan replaces {site.name}, which cannot be: {obstacle}")
+    if ineligible := own_ineligible_reason(module):
+        raise GhostifyError(f"the plan replaces {site.name}, which cannot be: {ineligible}")
     if (geometry := Geometry.of(module)) != site.geometry:
         raise GhostifyError(
             f"the plan was made for another {site.name}: {site.geometry} there, {geometry} here"

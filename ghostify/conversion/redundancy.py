@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostify.analysis import analyze
-from ghostify.analysis.dry_run import generators_kept, materialized
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.dry_run import materialize, preserve_rng
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
-from ghostify.io.progress import Progress, silent
+from ghostify.io.progress import progress_bar
 from ghostify.types import (
     Example,
     GhostifyError,
@@ -23,6 +23,7 @@ from ghostify.types import (
     split_example,
 )
 from ghostify.types.errors import near
+from ghostify.types.progress import ShowProgress
 from ghostify.types.redundancy import NEARLY_ALL
 
 _POSITIONS = 112 * 112
@@ -41,7 +42,7 @@ def measure_redundancy(
     layers: Sequence[str] | None = None,
     dw_sizes: Sequence[int] = (1, 3, 5, 7),
     pairs: int = 3,
-    progress: Progress = silent,
+    progress: ShowProgress = True,
 ) -> tuple[LayerRedundancy, ...]:
     """How well each map of a layer follows from one other map by a linear d x d kernel.
 
@@ -60,7 +61,7 @@ def measure_redundancy(
         dw_sizes: d, odd.
         pairs: how many of the most similar ones to tell, by the error at d = 3 if it is measured,
             or else the last d. Of both maps the variance must be a tenth of the mean or more.
-        progress: called with each layer that is done.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Returns:
         one entry a layer, in the order of execution.
@@ -70,16 +71,17 @@ def measure_redundancy(
             or makes no maps, or a d is even.
     """
     dw_sizes = [GhostSpec(dw_size=size).dw_size for size in dw_sizes]
-    model = materialized(model, images)
+    model = materialize(model, images)
     names = _convolutions(model, images) if layers is None else list(layers)
     found: list[LayerRedundancy] = []
 
-    def measure(name: str, maps: Tensor) -> None:
-        found.append(_redundancy(name, maps, dw_sizes, pairs))
-        progress(name, len(found), len(names), None)
+    with progress_bar("measuring", progress) as report:
 
-    progress("", 0, len(names), None)
-    _watch(model, images, names, measure)
+        def measure(name: str, maps: Tensor) -> None:
+            found.append(_redundancy(name, maps, dw_sizes, pairs))
+            report(len(found), len(names), name)
+
+        _watch(model, images, names, measure)
     return tuple(found)
 
 
@@ -90,7 +92,7 @@ def feature_maps(model: nn.Module, images: Example, layer: str) -> Tensor:
         GhostifyError: as `measure_redundancy` does.
     """
     found: list[Tensor] = []
-    _watch(materialized(model, images), images, [layer], lambda _, maps: found.append(maps.clone()))
+    _watch(materialize(model, images), images, [layer], lambda _, maps: found.append(maps.clone()))
     return found[0]
 
 
@@ -98,7 +100,7 @@ def _convolutions(model: nn.Module, images: Example) -> list[str]:
     return [
         site.name
         for site in analyze(model, images)
-        if site.obstacle is None and site.output is not None and max(site.output) > 1
+        if site.ineligible is None and site.output is not None and max(site.output) > 1
     ]
 
 
@@ -107,7 +109,7 @@ def _watch(
     model: nn.Module, images: Example, names: Sequence[str], see: Callable[[str, Tensor], None]
 ) -> None:
     """One forward pass, in which ``see`` gets the maps of each named layer's first call."""
-    twin = frozen_replica(model)
+    twin = frozen_copy(model)
     modules = dict(twin.named_modules())
     unseen = set(names)
 
@@ -127,7 +129,7 @@ def _watch(
             raise GhostifyError(f"the model has no layer {name!r}{near(name, modules)}")
         modules[name].register_forward_hook(hook(name))
     args, kwargs = split_example(images)
-    with generators_kept():
+    with preserve_rng():
         twin(*args, **kwargs)
     if unseen:
         raise GhostifyError(f"{min(unseen)} does not run on these images")

@@ -13,7 +13,6 @@ from ghostify.analysis import analyze
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import measure_sensitivity
 from ghostify.data import as_batches
-from ghostify.io.progress import Progress, silent
 from ghostify.planning import CANDIDATES, plan
 from ghostify.planning.budget import Budgets, parse_budgets
 from ghostify.planning.cost import macs
@@ -25,9 +24,10 @@ from ghostify.types import (
     GhostifyError,
     GhostSpec,
     Plan,
+    PlanCandidate,
     Sensitivity,
-    Trial,
 )
+from ghostify.types.progress import ShowProgress
 
 _CAPS = (inf, 4, 2.5)
 _FINEST = 1 / 64
@@ -41,8 +41,8 @@ def search(
     budget: Budgets,
     calibration: Any,
     sensitivity: Sensitivity | None = None,
-    progress: Progress = silent,
-    tried: Callable[[Trial], None] | None = None,
+    progress: ShowProgress = True,
+    tried: Callable[[PlanCandidate], None] | None = None,
     **rules: Any,
 ) -> Plan:
     """The plan within a budget whose conversion agrees most with the original.
@@ -58,7 +58,7 @@ def search(
         budget: as in `plan`.
         calibration: at least ten images, as in `convert`.
         sensitivity: from `measure_sensitivity`; measured here if it is not given.
-        progress: called with each layer that is done.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
         tried: called with each plan that was converted, and what it keeps.
         **rules: ``include``, ``exclude``, ``stem`` and ``all_eligible``, as in `plan`.
 
@@ -108,8 +108,8 @@ def _plans(
         yield f"{said}, one s", uniform_within(sites, budget, measured, **rules)
 
 
-def _trial(name: str, plan: Plan, agreement: Agreement) -> Trial:
-    return Trial(
+def _trial(name: str, plan: Plan, agreement: Agreement) -> PlanCandidate:
+    return PlanCandidate(
         plan=name,
         uniform=len(set(plan.replaced.values())) == 1,
         macs=int(sum(macs(d.site, d.ghost) for d in plan.decisions)),

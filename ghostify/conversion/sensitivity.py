@@ -9,22 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.analysis import analyze
-from ghostify.analysis.dataflow import follow
-from ghostify.analysis.dry_run import dry_run, materialized
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.dataflow import trace_dataflow
+from ghostify.analysis.dry_run import dry_run, materialize
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.fisher import floored, importance
 from ghostify.conversion.init.from_data import first_images
 from ghostify.conversion.init.from_weights import filter_moments, map_importance
 from ghostify.conversion.init.ghost_fit import sample_errors
-from ghostify.conversion.init.layerwise import Lockstep, Pending, exchange
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, exchange
 from ghostify.conversion.init.matching import choose, total_error
 from ghostify.conversion.init.pair_errors import pair_errors
 from ghostify.conversion.init.targets import aligned_sample, observe
 from ghostify.data import as_batches
-from ghostify.io.progress import Progress, silent
+from ghostify.io.progress import Report, progress_bar
 from ghostify.planning import CANDIDATES
 from ghostify.planning.flops import count
 from ghostify.types import ConvSite, Example, GhostSpec, Sensitivity
+from ghostify.types.progress import ShowProgress
 
 _POSITIONS = 4096
 _IMAGES = 256
@@ -36,7 +37,7 @@ def measure_sensitivity(
     *,
     calibration: Any = None,
     candidates: Iterable[GhostSpec] = CANDIDATES,
-    progress: Progress = silent,
+    progress: ShowProgress = True,
 ) -> Sensitivity:
     """The damage of each site's replacement alone, by each of the candidates.
 
@@ -51,13 +52,13 @@ def measure_sensitivity(
         example: an input, as in `analyze`.
         calibration: some images, as in `convert`.
         candidates: Ghost modules to try at each site.
-        progress: called with each site that is done.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: as `analyze` does, and if the data does not fit the model.
     """
-    model = materialized(model, example)
-    sites = [site for site in analyze(model, example) if site.obstacle is None]
+    model = materialize(model, example)
+    sites = [site for site in analyze(model, example) if site.ineligible is None]
     candidates = tuple(candidates)
     costs = count(model, example)
     totals = {"macs": float(costs.conv_and_linear_macs), "params": float(costs.params)}
@@ -65,7 +66,9 @@ def measure_sensitivity(
         unit, damages = "share of the filters", _in_filters(model, example, sites, candidates)
     else:
         unit = "KL (nats)"
-        damages = _on_data(model, as_batches(calibration, example), sites, candidates, progress)
+        with progress_bar("measuring", progress) as report:
+            batches = as_batches(calibration, example)
+            damages = _on_data(model, batches, sites, candidates, report)
     return Sensitivity(damages, unit, calibration is not None, totals)
 
 
@@ -75,21 +78,21 @@ def _on_data(
     batches: list[Example],
     sites: list[ConvSite],
     candidates: tuple[GhostSpec, ...],
-    progress: Progress,
+    report: Report,
 ) -> dict[str, dict[GhostSpec, float]]:
     dry_run(model, batches[0])  # images may be of another size than the example
-    twin = frozen_replica(model)
+    twin = frozen_copy(model)
     batches = first_images(batches, _IMAGES)
     names = [site.name for site in sites]
-    progress("the original's maps", 0, len(names), None)
+    report(0, len(names), "the original's feature maps")
     targets = observe(twin, batches, dict.fromkeys(names, _POSITIONS))
     counts = importance(twin, batches, names)
     layers = {name: twin.get_submodule(name) for name in targets}
-    pending = {name: Pending(layer) for name, layer in layers.items()}
+    pending = {name: PendingLayer(layer) for name, layer in layers.items()}
     exchange(twin, {layers[name]: pending[name] for name in targets})
     size = max((ghost.dw_size for ghost in candidates), default=1)
     damages = {}
-    with Lockstep(twin, batches) as lockstep:
+    with LayerwiseRunner(twin, batches) as lockstep:
         for number, name in enumerate(list(targets), 1):
             sample, weight = aligned_sample(lockstep, name, pending[name], targets.pop(name), size)
             weighted = counts.get(name, torch.ones(len(weight))) / 2
@@ -99,7 +102,7 @@ def _on_data(
                 candidates,
             )
             pending[name].install(layers[name])
-            progress(name, number, len(pending), None)
+            report(number, len(pending), name)
     return damages
 
 
@@ -107,7 +110,7 @@ def _on_data(
 def _in_filters(
     model: nn.Module, example: Example, sites: list[ConvSite], candidates: tuple[GhostSpec, ...]
 ) -> dict[str, dict[GhostSpec, float]]:
-    norms = follow(model, example).followers()
+    norms = trace_dataflow(model, example).followers()
     damages = {}
     for site in sites:
         layer: Any = model.get_submodule(site.name)

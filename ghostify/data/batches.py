@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.io.progress import progress_bar
 from ghostify.types import Example, split_example
+from ghostify.types.progress import ShowProgress
 
 _LABELS = ("labels", "label", "targets", "target")
 
@@ -42,22 +44,17 @@ def _is_image(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 2
 
 
-Watch = Callable[[int, int | None], None]
-"""Called with the number of batches that are done, and of all where that is known."""
-
-
-def unwatched(done: int, total: int | None) -> None:
-    """No progress to be shown."""
-
-
-def watched(batches: Iterable[Any], progress: Watch, *, limit: int | None = None) -> Iterator[Any]:
-    """The batches, ``limit`` at most, with each reported once it is done."""
+def with_progress(
+    batches: Iterable[Any], task: str, progress: ShowProgress, *, limit: int | None = None
+) -> Iterator[Any]:
+    """The batches, at most ``limit`` of them, with a progress bar."""
     total = len(batches) if isinstance(batches, Sized) else limit
     if total is not None and limit is not None:
         total = min(total, limit)
-    for done, batch in enumerate(islice(batches, limit), 1):
-        yield batch
-        progress(done, total)
+    with progress_bar(task, progress) as report:
+        for done, batch in enumerate(islice(batches, limit), 1):
+            yield batch
+            report(done, total)
 
 
 def call(model: nn.Module, inputs: Example) -> Any:

@@ -17,13 +17,14 @@ from ghostify.deployment.backends.exporter import Session
 from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of
 from ghostify.deployment.memory import meaning_of_memory, peak, settled
 from ghostify.deployment.quiet import quiet
-from ghostify.deployment.reparameterize import fuse
+from ghostify.deployment.reparameterize import reparameterize
 from ghostify.deployment.runtimes import Opener, Runtime, runtime_named
-from ghostify.io.progress import Progress, silent
+from ghostify.io.progress import progress_bar
 from ghostify.planning.flops import count
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import Example, GhostifyError, describe_example
 from ghostify.types.errors import root_cause
+from ghostify.types.progress import ShowProgress
 
 LEAST_ROUNDS = 5
 """Of which quartiles can be made."""
@@ -41,7 +42,7 @@ def benchmark(
     threads: Sequence[int] = (1,),
     rounds: int | None = None,
     seconds: float = 10.0,
-    progress: Progress = silent,
+    progress: ShowProgress = True,
 ) -> Timing:
     """Time networks side by side, in evaluation mode.
 
@@ -56,7 +57,7 @@ def benchmark(
         threads: of the runtime; torch has its own number back in the end.
         rounds: how many; by default as many as ``seconds`` allow, and 5 at least.
         seconds: for the rounds of each runtime, batch and number of threads.
-        progress: called with what is timed, how many are done, and of how many.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: if a runtime is unknown or not installed, or cannot take a network; if a
@@ -70,18 +71,18 @@ def benchmark(
         dry_run(network, batch_of(example, batch))
     measurements: list[Measurement] = []
     total = len(chosen) * len(batches) * len(threads)
-    for (name, runtime), batch in product(chosen.items(), batches):
-        sized = batch_of(example, batch)
-        device = torch.device("cpu") if runtime.on_cpu else _device(sized)
-        done = len(measurements) // len(models)
-        progress(f"{name}, batch {batch}: preparing", done, total, None)
-        with _prepared(name, runtime, models, sized) as openers:
-            for number in threads:
-                said = f"{name}, batch {batch}, threads {number}"
-                progress(said, len(measurements) // len(models), total, None)
-                runs = _in_turns(openers, sized, number, device, name, rounds, seconds)
-                measurements += measured(name, batch, number, runs)
-    progress("", total, total, None)
+    with progress_bar("timing", progress) as report:
+        for (name, runtime), batch in product(chosen.items(), batches):
+            sized = batch_of(example, batch)
+            device = torch.device("cpu") if runtime.on_cpu else _device(sized)
+            done = len(measurements) // len(models)
+            report(done, total, f"{name}, batch {batch}: preparing")
+            with _prepared(name, runtime, models, sized) as openers:
+                for number in threads:
+                    said = f"{name}, batch {batch}, threads {number}"
+                    report(len(measurements) // len(models), total, said)
+                    runs = _in_turns(openers, sized, number, device, name, rounds, seconds)
+                    measurements += measured(name, batch, number, runs)
     return Timing(
         input=describe_example(example),
         macs=_macs(models, example),
@@ -233,7 +234,7 @@ def _device(example: Example) -> torch.device:
 
 def _macs(models: Mapping[str, nn.Module], example: Example) -> dict[str, int]:
     """Of what runs: parallel branches are one convolution each."""
-    models = {name: fuse(model) for name, model in models.items()}
+    models = {name: reparameterize(model) for name, model in models.items()}
     counts = {name: count(model, example) for name, model in models.items()}
     if len({found.counter for found in counts.values()}) > 1:
         counts = {name: count(m, example, counter="torch") for name, m in models.items()}

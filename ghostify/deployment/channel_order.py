@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ghostify.analysis.dataflow import Flow, Step, Value, is_norm
+from ghostify.analysis.dataflow import Dataflow, Step, Value, is_norm
 from ghostify.deployment.fold_bn import is_hooked, is_plain_layer
 from ghostify.nn import GhostModule
 
@@ -41,7 +41,7 @@ class Region:
     ends: dict[str, int] = field(default_factory=dict)
 
 
-def movable(model: nn.Module, flow: Flow) -> dict[str, Region]:
+def movable(model: nn.Module, flow: Dataflow) -> dict[str, Region]:
     """By the name of a Ghost module with an order, where that can go."""
     regions = {}
     for name, ghost in model.named_modules():
@@ -67,7 +67,7 @@ def move(model: nn.Module, name: str, region: Region) -> None:
         weight.copy_(by_channel[:, rank].view_as(weight))
 
 
-def _region(model: nn.Module, flow: Flow, name: str) -> Region | None:
+def _region(model: nn.Module, flow: Dataflow, name: str) -> Region | None:
     region = Region()
     channels = len(model.get_submodule(name).order)  # type: ignore[arg-type]
     todo = [(value, 1) for step in flow.steps[name] for value in step.outputs]
@@ -91,7 +91,7 @@ def _region(model: nn.Module, flow: Flow, name: str) -> Region | None:
 
 
 def _through_layer(
-    model: nn.Module, flow: Flow, step: Step, spread: int, channels: int, region: Region
+    model: nn.Module, flow: Dataflow, step: Step, spread: int, channels: int, region: Region
 ) -> int | None:
     """The spread behind a layer; 0 where the order ends in it; None where it cannot go there."""
     layer = model.get_submodule(step.layer)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from ghostify.analysis.dataflow import Flow, follow, is_norm, tensors_in
-from ghostify.analysis.dry_run import cloned, generators_kept, materialized
-from ghostify.analysis.model_copy import frozen_replica, replica
-from ghostify.analysis.verification import culprits, describe_output
+from ghostify.analysis.dataflow import Dataflow, is_norm, tensors_in, trace_dataflow
+from ghostify.analysis.dry_run import cloned, materialize, preserve_rng
+from ghostify.analysis.model_copy import copy_model, frozen_copy
+from ghostify.analysis.verification import describe_output, find_culprits
 from ghostify.deployment.channel_order import movable, move
 from ghostify.deployment.fold_bn import fold, foldable
 from ghostify.deployment.reparameterize import fusions
@@ -34,13 +34,13 @@ def deploy(
 ) -> Model:
     """Copy ``model`` into a form made for inference, and only for that: there is no way back.
 
-    Parallel branches are made one convolution, as `fuse` does. Batch norms are folded into the
-    convolution, linear layer or Ghost module that they alone read; the order of a Ghost module's
-    outputs into the layers behind it; and what does nothing in evaluation mode is replaced by
-    ``Identity``. Who reads what is found by running the model once on the example; no name and no
-    type of network matters. What would not be exact stays as it is, and `InferenceForm.find`
+    Parallel branches are made one convolution, as `reparameterize` does. Batch norms are folded
+    into the convolution, linear layer or Ghost module that they alone read; the order of a Ghost
+    module's outputs into the layers behind it; and what does nothing in evaluation mode is replaced
+    by ``Identity``. Who reads what is found by running the model once on the example; no name and
+    no type of network matters. What would not be exact stays as it is, and `InferenceForm.find`
     tells how much that is. The copy is in evaluation mode, without gradients; it cannot be trained,
-    saved as an artefact or converted. ``model`` itself is never changed.
+    saved as an artifact or converted. ``model`` itself is never changed.
 
     The result has been compared with the original on the example: its outputs agree to 1e-4 of
     their largest number. Where numbers decide what is computed, as in a detector, their structure
@@ -57,10 +57,10 @@ def deploy(
     Raises:
         GhostifyError: if the model does not run on the example, or if outputs would change.
     """
-    original = frozen_replica(materialized(model, example))
+    original = frozen_copy(materialize(model, example))
     model = _without_branches(original)
-    flow = follow(model, example)
-    expected = _outputs(frozen_replica(original), example)
+    flow = trace_dataflow(model, example)
+    expected = _outputs(frozen_copy(original), example)
     changes = _Changes(model, flow, memory_format or torch.channels_last)
     if memory_format is None and not _runs(changes.made(()), example):  # a view, for one
         changes = _Changes(model, flow, torch.contiguous_format)
@@ -76,7 +76,7 @@ def deploy(
     while fault := fault_of(names):
         if not names:
             raise GhostifyError(f"{type(model).__name__} has no inference form: {fault}")
-        guilty = culprits(names, fault_of)
+        guilty = find_culprits(names, fault_of)
         names = [name for name in names if name not in guilty]
     deployed: Model = changes.made(names)
     Attachment.remove_all(deployed)
@@ -87,13 +87,15 @@ def deploy(
 def _without_branches(model: Model) -> Model:
     kept: dict[Any, Any] = {t: t for t in (*model.parameters(), *model.buffers())}
     exchange = fusions(model)
-    return replica(model, kept | exchange) if exchange else model
+    return copy_model(model, kept | exchange) if exchange else model
 
 
 class _Changes:
     """What can be folded away in a model, under the names of batch norms and of orders."""
 
-    def __init__(self, model: nn.Module, flow: Flow, memory_format: torch.memory_format) -> None:
+    def __init__(
+        self, model: nn.Module, flow: Dataflow, memory_format: torch.memory_format
+    ) -> None:
         self.model = model
         self.memory_format = memory_format
         self.norms = foldable(model, flow)
@@ -104,7 +106,7 @@ class _Changes:
     def made(self, names: Iterable[str]) -> Any:
         """A copy of the model, in evaluation mode, with these changes."""
         chosen = set(names)
-        twin = replica(self.model)
+        twin = copy_model(self.model)
         twin.eval()  # a statement: an override may return nothing
         twin.requires_grad_(False)
         for name in chosen & self.regions.keys():
@@ -112,7 +114,7 @@ class _Changes:
         swaps = fold(twin, {layer: norm for layer, norm in self.norms.items() if norm in chosen})
         swaps |= {twin.get_submodule(name): nn.Identity() for name in self.idle}
         kept: dict[Any, Any] = {t: t for t in (*twin.parameters(), *twin.buffers())}
-        deployed = replica(twin, kept | swaps)
+        deployed = copy_model(twin, kept | swaps)
         deployed.eval()
         return deployed.requires_grad_(False).to(memory_format=self.memory_format)
 
@@ -142,7 +144,7 @@ def _form(deployed: nn.Module, names: Iterable[str]) -> InferenceForm:
 
 def _outputs(model: nn.Module, example: Example) -> Any:
     args, kwargs = split_example(cloned(example))
-    with generators_kept():
+    with preserve_rng():
         return model(*args, **kwargs)
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.dry_run import dry_run, generators_kept, materialized
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.dry_run import dry_run, materialize, preserve_rng
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.deployment.backends.exporter import Exporter
 from ghostify.deployment.backends.registry import exporter_for
 from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of
@@ -114,7 +114,7 @@ def export(
     form = Form.of(model, example)
     example = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
     any_batch, note = exporter.any_batch and batch_size(example) is not None, ""
-    with new_files(path) as beside, generators_kept():
+    with new_files(path) as beside, preserve_rng():
         if any_batch:
             try:
                 errors = write_verified(form, example, beside, exporter, any_batch=True)
@@ -154,7 +154,7 @@ class Form:
 
     @classmethod
     def of(cls, model: nn.Module, example: Example) -> Form:
-        original = frozen_replica(materialized(model, example))
+        original = frozen_copy(materialize(model, example))
         network = deploy(original, example, memory_format=torch.contiguous_format)
         return cls(original.cpu(), network.cpu())
 
@@ -171,7 +171,7 @@ def write_verified(
     for leftover in path.parent.iterdir():  # of an attempt that failed
         leftover.unlink()
     with quiet():
-        program = captured(frozen_replica(form.network), example, any_batch=any_batch)
+        program = captured(frozen_copy(form.network), example, any_batch=any_batch)
         exporter.write(program, path)
         session = exporter.open(path, torch.get_num_threads())
         return verify(form.original, session, probes(example, any_batch=any_batch))

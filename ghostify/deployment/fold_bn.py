@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from ghostify.analysis.dataflow import Flow, is_norm
-from ghostify.analysis.filterwise import convolves_plainly
+from ghostify.analysis.dataflow import Dataflow, is_norm
+from ghostify.analysis.filterwise import is_plain_conv
 from ghostify.nn import Affine, CheapOperation, GhostModule, InferenceGhost
 
 WITH_ACTIVATION = {
@@ -19,7 +19,7 @@ WITH_ACTIVATION = {
 """Batch norms that go on with their own ``drop`` and ``act``."""
 
 
-def foldable(model: nn.Module, flow: Flow) -> dict[str, str]:
+def foldable(model: nn.Module, flow: Dataflow) -> dict[str, str]:
     """By the name of a layer, the batch norm that can be folded into it.
 
     A convolution and a Ghost module take one that acts on their maps, a linear layer one that acts
@@ -70,11 +70,11 @@ def is_plain_layer(layer: nn.Module) -> bool:
     if is_parametrized(layer) or is_hooked(layer):
         return False
     if isinstance(layer, nn.Conv2d):
-        return convolves_plainly(layer)
+        return is_plain_conv(layer)
     return type(layer) is nn.Linear
 
 
-def _is_shared(name: str, flow: Flow) -> bool:
+def _is_shared(name: str, flow: Dataflow) -> bool:
     return any(other == name or other.startswith(f"{name}.") for other in flow.exposed)
 
 
@@ -100,7 +100,7 @@ def _what_follows(norm: nn.Module) -> nn.Module:
     return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
 
 
-def _takes_up(layer: nn.Module, norm: nn.Module, flow: Flow, name: str) -> bool:
+def _takes_up(layer: nn.Module, norm: nn.Module, flow: Dataflow, name: str) -> bool:
     if isinstance(layer, GhostModule):
         linear = len(layer.primary_conv) == len(layer.cheap_operation) == 1
         return linear and not is_hooked(layer) and _alike(layer.cheap_operation[0], norm)

@@ -15,13 +15,14 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from ghostify.analysis import analyze
-from ghostify.analysis.dry_run import Passage, dry_run, materialized
+from ghostify.analysis.dry_run import ForwardObserver, dry_run, materialize
 from ghostify.deployment.benchmark import benchmark
 from ghostify.io.atomic import write_text
-from ghostify.io.progress import Progress, silent
+from ghostify.io.progress import progress_bar
 from ghostify.nn import GhostModule
 from ghostify.planning import CANDIDATES
-from ghostify.types import Example, Geometry, GhostSpec, Latencies
+from ghostify.types import Example, Geometry, GhostSpec, LayerLatencies
+from ghostify.types.progress import ShowProgress
 
 _SECONDS = 0.2
 """For each site, and 5 rounds at least."""
@@ -29,7 +30,7 @@ _SECONDS = 0.2
 _PACKAGES = {"eager": "torch", "compile": "torch"}
 
 
-def measure_latency(
+def layer_latency(
     model: nn.Module,
     example: Example,
     *,
@@ -37,8 +38,8 @@ def measure_latency(
     threads: int = 1,
     candidates: Iterable[GhostSpec] | None = None,
     cache: Path | None = None,
-    progress: Progress = silent,
-) -> Latencies:
+    progress: ShowProgress = True,
+) -> LayerLatencies:
     """Time each site by itself, as it is and as each candidate, in turns.
 
     A convolution is timed at its own sizes as part of what it mostly stands in: a batch norm and a
@@ -53,34 +54,42 @@ def measure_latency(
         threads: of the runtime.
         candidates: Ghost modules to time at each site; by default those a budget chooses among.
         cache: a file for what has been timed; by default in the user's folder for such files.
-        progress: called with each site that is done.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: as `analyze` and `benchmark` do.
     """
-    model = materialized(model, example)
-    sites = [site for site in analyze(model, example) if site.obstacle is None]
+    model = materialize(model, example)
+    sites = [site for site in analyze(model, example) if site.ineligible is None]
     inputs = dry_run(model, example, watch=_Inputs).watch.shapes
     known = _Cache(cache or user_cache_path("ghostify") / "latencies.json")
     where = f"{runtime} {_version(runtime)}, {threads} threads, {processor()}"
     candidates = CANDIDATES if candidates is None else tuple(candidates)
     found: dict[str, dict[GhostSpec | None, float]] = {}
-    for number, site in enumerate(sites, 1):
-        shape = inputs[site.name]
-        possible = [g for g in candidates if _leaves_ghosts(g, site.geometry)]
-        keys: dict[GhostSpec | None, str] = {
-            ghost: f"{where}, {site.geometry!r}, input {shape}, read by 1x1, {ghost}"
-            for ghost in (None, *possible)
-        }
-        if not set(keys.values()) <= set(known):
-            taken = _time(site.geometry, shape, possible, runtime, threads)
-            known.add({keys[ghost]: ms for ghost, ms in taken.items()})
-        found[site.name] = {ghost: site.calls * known[key] for ghost, key in keys.items()}
-        progress(site.name, number, len(sites) + 1, None)
-    whole = benchmark({"network": model}, example, runtimes=[runtime], threads=[threads], seconds=1)
-    progress("the whole network", len(sites) + 1, len(sites) + 1, None)
+    with progress_bar("timing", progress) as report:
+        for number, site in enumerate(sites, 1):
+            shape = inputs[site.name]
+            possible = [g for g in candidates if _leaves_ghosts(g, site.geometry)]
+            keys: dict[GhostSpec | None, str] = {
+                ghost: f"{where}, {site.geometry!r}, input {shape}, read by 1x1, {ghost}"
+                for ghost in (None, *possible)
+            }
+            if not set(keys.values()) <= set(known):
+                taken = _time(site.geometry, shape, possible, runtime, threads)
+                known.add({keys[ghost]: ms for ghost, ms in taken.items()})
+            found[site.name] = {ghost: site.calls * known[key] for ghost, key in keys.items()}
+            report(number, len(sites) + 1, site.name)
+        whole = benchmark(
+            {"network": model},
+            example,
+            runtimes=[runtime],
+            threads=[threads],
+            seconds=1,
+            progress=False,
+        )
+        report(len(sites) + 1, len(sites) + 1, "the whole network")
     total = 1000 * whole.measurements[0].seconds.median
-    return Latencies(runtime, threads, total, found)
+    return LayerLatencies(runtime, threads, total, found)
 
 
 def processor() -> str:
@@ -148,15 +157,15 @@ def _version(runtime: str) -> str:
         return "unknown"  # and not there: the benchmark says so
 
 
-class _Inputs(Passage):
+class _Inputs(ForwardObserver):
     """Sees what sizes convolutions work on.
 
     Attributes:
         shapes: of the input of each one's first call, by its name.
     """
 
-    def __init__(self, replica: nn.Module) -> None:
-        super().__init__(replica)
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from ghostify.analysis.model_copy import replica
+from ghostify.analysis.model_copy import copy_model
 from ghostify.deployment.fold_bn import is_hooked
 from ghostify.nn import BranchedBottleneck, BranchedGhost
 from ghostify.types.attachment import Attachment
@@ -14,7 +14,7 @@ from ghostify.types.attachment import Attachment
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def fuse(model: Model) -> Model:
+def reparameterize(model: Model) -> Model:
     """Copy ``model`` into the form that its parallel branches have at inference.
 
     What a `BranchedBottleneck` or `BranchedGhost` of GhostNetV3 does in evaluation mode is linear
@@ -30,7 +30,7 @@ def fuse(model: Model) -> Model:
         code has after its own reparameterisation. It is no conversion that could be saved.
     """
     exchange = fusions(model)
-    fused = replica(model, exchange)
+    fused = copy_model(model, exchange)
     if exchange:
         Attachment.remove_all(fused)
     return fused
@@ -40,7 +40,7 @@ def fusions(model: nn.Module) -> dict[Any, Any]:
     """Modules of ``model`` with branches, and new ones that do the same without."""
     kinds = (BranchedBottleneck, BranchedGhost)
     return {
-        module: replica(module).fused()
+        module: copy_model(module).fused()
         for module in model.modules()
         if isinstance(module, kinds) and not is_hooked(module)
     }

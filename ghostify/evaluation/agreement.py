@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.data import images_in
-from ghostify.evaluation.metrics import Tally
+from ghostify.evaluation.metrics import Metrics
 from ghostify.types import Agreement, Example, split_example
 
 
@@ -25,8 +25,8 @@ def agreement(
     Returns:
         None if there is nothing to compare.
     """
-    twins = frozen_replica(model), frozen_replica(converted)
-    tally = Tally()
+    twins = frozen_copy(model), frozen_copy(converted)
+    tally = Metrics()
     for batch in batches:
         args, kwargs = split_example(batch)
         expected, found = (twin(*args, **kwargs) for twin in twins)

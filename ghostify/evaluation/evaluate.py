@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ghostify.analysis.dry_run import evaluated
+from ghostify.analysis.dry_run import eval_mode
 from ghostify.data import Data, images_in, split_labels
-from ghostify.data.batches import Watch, call, unwatched, watched
-from ghostify.evaluation.metrics import Tally
+from ghostify.data.batches import call, with_progress
+from ghostify.evaluation.metrics import Metrics
 from ghostify.types import GhostifyError, Score
+from ghostify.types.progress import ShowProgress
 
 
 @torch.no_grad()
@@ -22,7 +23,7 @@ def evaluate(
     data: Data | Iterable[Any],
     *,
     teacher: nn.Module | None = None,
-    progress: Watch = unwatched,
+    progress: ShowProgress = True,
 ) -> Score:
     """Score a network in evaluation mode, on the device where its parameters are.
 
@@ -34,17 +35,17 @@ def evaluate(
         data: batches of images, alone or with labels, in a `DataLoader` or any other iterable; of a
             `Data` those that are not trained on.
         teacher: the original, perhaps.
-        progress: called after each batch.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: if there are no images, or neither labels nor a teacher say anything of the
             outputs.
     """
-    tally = Tally()
+    tally = Metrics()
     with ExitStack() as modes:
         for network in filter(None, (model, teacher)):
-            modes.enter_context(evaluated(network))
-        for batch in watched(_held_back(data), progress):
+            modes.enter_context(eval_mode(network))
+        for batch in with_progress(_held_back(data), "evaluating", progress):
             inputs, labels = split_labels(batch)
             if images := images_in(inputs):
                 expected = None if teacher is None else call(teacher, inputs)

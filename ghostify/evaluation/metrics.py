@@ -19,7 +19,7 @@ _NAMES = (
 _NEAR = 5
 
 
-class Tally:
+class Metrics:
     """How a network's outputs compare with labels and with a teacher's outputs.
 
     Outputs ``(B, classes)`` are taken for logits. All floating-point outputs of the same shape

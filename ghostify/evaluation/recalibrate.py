@@ -9,11 +9,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ghostify.analysis.model_copy import replica
+from ghostify.analysis.model_copy import copy_model
 from ghostify.data import Data, images_in, split_labels
-from ghostify.data.batches import Watch, call, unwatched, watched
+from ghostify.data.batches import call, with_progress
 from ghostify.types import Example, GhostifyError
 from ghostify.types.errors import first_line
+from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -24,7 +25,7 @@ def recalibrate(
     data: Data | Iterable[Any],
     *,
     batches: int | None = None,
-    progress: Watch = unwatched,
+    progress: ShowProgress = True,
 ) -> Model:
     """A copy of the network whose batch norms have the means and variances of this data.
 
@@ -37,7 +38,7 @@ def recalibrate(
         data: batches of images, alone or with labels, seen as in evaluation; of a `Data` those to
             train on.
         batches: how many to use at most.
-        progress: called after each batch.
+        progress: whether to show a bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: if the network has no batch norm with statistics, there are no images, a
@@ -45,7 +46,7 @@ def recalibrate(
     """
     if batches is not None and batches < 1:
         raise GhostifyError(f"batches={batches}: give 1 or more")
-    twin = replica(model)
+    twin = copy_model(model)
     twin.eval()
     norms = {name: norm for name, norm in twin.named_modules() if _has_statistics(norm)}
     if not norms:
@@ -53,7 +54,7 @@ def recalibrate(
     averages = {name: _Average(norm) for name, norm in norms.items()}
     images = 0
     loader = data.train if isinstance(data, Data) else data
-    for batch in watched(loader, progress, limit=batches):
+    for batch in with_progress(loader, "recalibrating", progress, limit=batches):
         inputs, _ = split_labels(batch)
         images += images_in(inputs)
         _run(twin, inputs)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ghostify.types import GhostifyError
 
 RECIPE = "ghostify.json"
-"""The file that makes a folder a ghostify artefact."""
+"""The file that makes a folder a ghostify artifact."""
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -111,7 +111,7 @@ def check_parent(path: str | Path) -> None:
 
 
 def check_target(path: str | Path, *, force: bool) -> None:
-    """See that an artefact may be saved to ``path``; cheap, so it can be asked before the work.
+    """See that an artifact may be saved to ``path``; cheap, so it can be asked before the work.
 
     Raises:
         GhostifyError: if something is there that ``force`` does not allow to replace.
@@ -122,7 +122,7 @@ def check_target(path: str | Path, *, force: bool) -> None:
     if not force:
         raise GhostifyError(f"{path} exists: save elsewhere, or replace it with --force")
     if not path.is_dir() or (any(path.iterdir()) and not (path / RECIPE).is_file()):
-        raise GhostifyError(f"{path} exists and is no ghostify artefact: it is not replaced")
+        raise GhostifyError(f"{path} exists and is no ghostify artifact: it is not replaced")
 
 
 def _take_place(new: Path, path: Path) -> None:

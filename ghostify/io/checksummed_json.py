@@ -13,7 +13,7 @@ from ghostify.types.errors import first_line
 from ghostify.types.serialization import readable_json
 
 
-def sealed(form: str, entries: Mapping[str, Any]) -> str:
+def checksummed(form: str, entries: Mapping[str, Any]) -> str:
     """The text of such a file.
 
     Args:
@@ -25,7 +25,7 @@ def sealed(form: str, entries: Mapping[str, Any]) -> str:
     return readable_json(content, depth=3) + "\n"
 
 
-def unsealed(file: Path, form: str, *, otherwise: str, damaged: str) -> dict[str, Any]:
+def read_checksummed(file: Path, form: str, *, otherwise: str, damaged: str) -> dict[str, Any]:
     """What such a file says.
 
     Args:

@@ -1,4 +1,4 @@
-"""What an artefact remembers: a small JSON file in its folder for each thing measured of it."""
+"""What an artifact remembers: a small JSON file in its folder for each thing measured of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostify.io.atomic import write_text
-from ghostify.io.checksummed_json import json_digest, sealed, unsealed
+from ghostify.io.checksummed_json import checksummed, json_digest, read_checksummed
 from ghostify.io.recipe import read_recipe
 from ghostify.types.version import __version__
 
@@ -23,22 +23,22 @@ KINDS = {
     "timing": "plan",
     "trial": "layers",
 }
-"""What is measured, and of what: it holds as long as the artefact's layers, plan or weights do."""
+"""What is measured, and of what: it holds as long as the artifact's layers, plan or weights do."""
 
 _FORMAT = "ghostify-measurement/1"
 
 
 def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
-    """Let the artefact in ``folder`` remember a measurement, in place of an earlier one.
+    """Let the artifact in ``folder`` remember a measurement, in place of an earlier one.
 
     Args:
-        folder: an artefact.
+        folder: an artifact.
         kind: one of `KINDS`.
         data: JSON types.
         part: tells measurements of one kind apart, such as ``onnxruntime-b1-t2``.
 
     Raises:
-        GhostifyError: if the artefact is damaged.
+        GhostifyError: if the artifact is damaged.
         OSError: if it cannot be written.
     """
     folder = Path(folder)
@@ -50,28 +50,28 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
     }
     (folder / FOLDER).mkdir(exist_ok=True)
     file = folder / FOLDER / f"{_file_name(kind, part)}.json"
-    write_text(file, sealed(_FORMAT, entries))
+    write_text(file, checksummed(_FORMAT, entries))
 
 
 def recorded(
     folder: str | Path, kind: str, *, recipe: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """The ``data`` of all measurements of a kind that hold for the artefact as it is now.
+    """The ``data`` of all measurements of a kind that hold for the artifact as it is now.
 
     Args:
-        folder: the artefact.
+        folder: the artifact.
         kind: one of `KINDS`.
-        recipe: the artefact's, where it has been read already.
+        recipe: the artifact's, where it has been read already.
 
     Raises:
-        GhostifyError: if the artefact, or one of these files, is damaged.
+        GhostifyError: if the artifact, or one of these files, is damaged.
         OSError: if it cannot be read.
     """
     folder = Path(folder)
     identity = _identity(read_recipe(folder) if recipe is None else recipe, KINDS[kind])
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
     entries = [
-        unsealed(
+        read_checksummed(
             file,
             _FORMAT,
             otherwise="is no measurement",

@@ -1,4 +1,4 @@
-"""What an artefact says of itself: ``ghostify.json``, under a checksum of its own."""
+"""What an artifact says of itself: ``ghostify.json``, under a checksum of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ghostify.io.atomic import RECIPE
-from ghostify.io.checksummed_json import sealed, unsealed
+from ghostify.io.checksummed_json import checksummed, read_checksummed
 from ghostify.types import GhostifyError
 
 _FORMAT = "ghostify/1"
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The recipe of the artefact at ``path``.
+    """The recipe of the artifact at ``path``.
 
     Raises:
         GhostifyError: if there is none, or it is damaged.
@@ -22,8 +22,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """
     file = path / RECIPE
     if not file.is_file():
-        raise GhostifyError(f"{path} is no ghostify artefact: it has no {RECIPE}")
-    return unsealed(
+        raise GhostifyError(f"{path} is no ghostify artifact: it has no {RECIPE}")
+    return read_checksummed(
         file,
         _FORMAT,
         otherwise="is not a recipe",
@@ -32,12 +32,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 
 def write_recipe(path: Path, entries: dict[str, Any]) -> None:
-    """Write the recipe of the artefact at ``path``.
+    """Write the recipe of the artifact at ``path``.
 
     Raises:
         OSError: if it cannot be written.
     """
-    (path / RECIPE).write_text(sealed(_FORMAT, entries), encoding="utf-8")
+    (path / RECIPE).write_text(checksummed(_FORMAT, entries), encoding="utf-8")
 
 
 def file_digest(file: Path) -> str:

@@ -275,9 +275,9 @@ def ghostnetv3(
 ) -> GhostNet:
     """GhostNetV3 (arXiv 2404.11202) in its training form, with random weights.
 
-    GhostNetV2 with parallel branches; `ghostify.fuse` makes one convolution of them. At width 1
-    and with 1000 classes it has 8.13 M parameters in training and 6.15 M after that, and then
-    167.1 M MACs at 224 x 224.
+    GhostNetV2 with parallel branches; `ghostify.reparameterize` makes one convolution of them. At
+    width 1 and with 1000 classes it has 8.13 M parameters in training and 6.15 M after that, and
+    then 167.1 M MACs at 224 x 224.
 
     Args:
         width: what all widths of the paper but the last one are multiplied by; above 0.

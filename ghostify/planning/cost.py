@@ -82,7 +82,7 @@ def latency(site: ConvSite, ghost: GhostSpec | None) -> float:
     """Milliseconds in a runtime, which only a plan with measured latencies knows."""
     raise GhostifyError(
         "a budget of latency needs measured latencies: name a runtime (--runtime onnxruntime), or "
-        "give plan what measure_latency returns"
+        "give plan what layer_latency returns"
     )
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ghostify.analysis.dry_run import Passage, cloned, dry_run, generators_kept, materialized
-from ghostify.analysis.model_copy import replica
+from ghostify.analysis.dry_run import ForwardObserver, cloned, dry_run, materialize, preserve_rng
+from ghostify.analysis.model_copy import copy_model
 from ghostify.nn import CheapOperation
 from ghostify.types import Count, Example, split_example
 
@@ -36,7 +36,7 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
     Raises:
         GhostifyError: if the model does not run on the example.
     """
-    model = materialized(model, example)
+    model = materialize(model, example)
     if counter == "fvcore":
         try:
             macs, uncounted = _count_by_fvcore(model, example)
@@ -55,7 +55,7 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
 
 
 def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
-    twin = replica(model)
+    twin = copy_model(model)
     twin.eval()
     positional, entry = _positional(twin, cloned(example))
     scalings = _Scalings(twin)
@@ -66,7 +66,7 @@ def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int]
         .uncalled_modules_warnings(False)
         .tracer_warnings("none")
     )
-    with torch.no_grad(), generators_kept(), scalings, warnings.catch_warnings():
+    with torch.no_grad(), preserve_rng(), scalings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         operators = Counter(analysis.by_operator())
     operators["conv"] += scalings.macs
@@ -74,7 +74,7 @@ def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int]
     return {name: int(macs) for name, macs in operators.items()}, dict(uncounted)
 
 
-class _Scalings(Passage):
+class _Scalings(ForwardObserver):
     """Counts the channel-wise multiplications of cheap operations with d = 1."""
 
     macs = 0
@@ -97,8 +97,8 @@ _FVCORE_NAMES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear
 class _TorchCounter(_Scalings):
     """Counts as torch does while the pass runs."""
 
-    def __init__(self, replica: nn.Module) -> None:
-        super().__init__(replica)
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
         self.mode = FlopCounterMode(display=False)
 
     def __enter__(self) -> _TorchCounter:

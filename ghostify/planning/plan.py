@@ -12,7 +12,7 @@ from ghostify.types import (
     Decision,
     GhostifyError,
     GhostSpec,
-    Latencies,
+    LayerLatencies,
     Plan,
     Sensitivity,
 )
@@ -41,7 +41,7 @@ def plan(
     candidates: Iterable[GhostSpec] | None = None,
     sensitivity: Sensitivity | None = None,
     totals: Mapping[str, float] | None = None,
-    latencies: Latencies | None = None,
+    latencies: LayerLatencies | None = None,
 ) -> Plan:
     """A Ghost module wherever one can stand and pays, the same everywhere or as a budget allows.
 
@@ -72,7 +72,7 @@ def plan(
         sensitivity: the damage of each replacement. Default: the estimate above.
         totals: what the whole network costs, as ``{"macs": 4.1e9}``, where the sensitivity does
             not say. Default: the sum over the convolutions.
-        latencies: from `measure_latency`: what would not be faster in its runtime stays dense.
+        latencies: from `layer_latency`: what would not be faster in its runtime stays dense.
 
     Raises:
         GhostifyError: if a number is out of range, a pattern matches nothing, no plan is within

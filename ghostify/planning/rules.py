@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ghostify.planning.cost import ghost_weights
-from ghostify.types import ConvSite, GhostifyError, GhostSpec, Latencies
+from ghostify.types import ConvSite, GhostifyError, GhostSpec, LayerLatencies
 from ghostify.types.errors import near
 
 Patterns = str | Iterable[str]
@@ -30,12 +30,12 @@ class Rules:
     exclude: tuple[str, ...] = ()
     stem: bool = False
     all_eligible: bool = False
-    latencies: Latencies | None = None
+    latencies: LayerLatencies | None = None
 
     def reason_to_keep(self, site: ConvSite) -> str | None:
         """Why the site stays whatever it would become; None if it may be replaced."""
-        if site.obstacle is not None:
-            return site.obstacle
+        if site.ineligible is not None:
+            return site.ineligible
         if site.stem and not self.stem:
             return "first convolution (stem)"
         if self.include and not any(_matches(pattern, site) for pattern in self.include):

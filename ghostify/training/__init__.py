@@ -2,6 +2,6 @@
 
 from ghostify.training.progressive import recover_by_steps
 from ghostify.training.recover import recover
-from ghostify.training.trainer import Moment
+from ghostify.training.trainer import TrainingProgress
 
-__all__ = ["Moment", "recover", "recover_by_steps"]
+__all__ = ["TrainingProgress", "recover", "recover_by_steps"]

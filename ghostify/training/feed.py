@@ -24,7 +24,7 @@ _STRIDE = 1_000_003
 """Between the seeds of two epochs: further than people's seeds are apart."""
 
 
-class Feed:
+class ShardedLoader:
     """Batches on a device, and how to begin in the midst of an epoch.
 
     A batch is that of all processes together, each of which gets an equal part: what is learnt

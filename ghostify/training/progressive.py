@@ -12,12 +12,12 @@ from torch import nn
 
 from ghostify.conversion.convert import convert
 from ghostify.data import Data, images_in, set_epoch, split_labels
-from ghostify.io.progress import Progress, silent
 from ghostify.planning.budgeted import damage_from
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint
 from ghostify.training.recover import recover, unfinished, untold, unwatched
-from ghostify.training.trainer import Moment, Tell, Watch
+from ghostify.training.trainer import Tell, TrainingProgress, Watch
 from ghostify.types import Example, GhostifyError, Plan, Recovery, RecoverySettings, Sensitivity
+from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -39,7 +39,7 @@ def recover_by_steps(
     folder: str | Path | None = None,
     resume: bool = False,
     tensorboard: bool = False,
-    converting: Progress = silent,
+    converting: ShowProgress = True,
     progress: Watch = unwatched,
     on_epoch: Tell = untold,
 ) -> tuple[Model, Recovery]:
@@ -126,7 +126,7 @@ def _first_images(data: Data | Iterable[Any]) -> Iterator[Example]:
 
 
 def _watching(progress: Watch, number: int, steps: int) -> Watch:
-    def watch(moment: Moment) -> None:
+    def watch(moment: TrainingProgress) -> None:
         spent = (number + moment.spent) / steps
         stage = f"step {number + 1} of {steps}, {moment.stage}"
         progress(replace(moment, spent=spent, stage=stage))

@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ghostify.analysis.model_copy import frozen_replica, replica
+from ghostify.analysis.model_copy import copy_model, frozen_copy
 from ghostify.data import Data
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import read_checkpoint
-from ghostify.training.feed import Feed
+from ghostify.training.feed import ShardedLoader
 from ghostify.training.optim import Budget
-from ghostify.training.trainer import Moment, Tell, Training, Watch
+from ghostify.training.trainer import Tell, Training, TrainingProgress, Watch
 from ghostify.types import Example, Fidelity, GhostifyError, Recovery, RecoverySettings
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def unwatched(moment: Moment) -> None:
+def unwatched(moment: TrainingProgress) -> None:
     """No progress to be shown."""
 
 
@@ -68,7 +68,7 @@ def recover(
             was learnt is there until it has been saved: resumed, it gives the result at once.
         tensorboard: also write the history for TensorBoard there.
         resume: go on from the checkpoint in ``folder``, if there is one.
-        progress: called some times a second with the `Moment`.
+        progress: called some times a second with the `TrainingProgress`.
         on_epoch: called with the record of each epoch.
 
     Returns:
@@ -94,13 +94,15 @@ def recover(
             raise unfinished(folder)
         found = None
     with accelerated(settings) as accelerator:
-        feed = Feed(data, accelerator, settings)
+        feed = ShardedLoader(data, accelerator, settings)
         training = Training(
             accelerator,
-            _placed(frozen_replica(teacher), accelerator.device, settings),
-            _placed(replica(student), accelerator.device, settings),
+            _placed(frozen_copy(teacher), accelerator.device, settings),
+            _placed(copy_model(student), accelerator.device, settings),
             feed,
-            None if validation is None else Feed(validation, accelerator, settings, even=False),
+            None
+            if validation is None
+            else ShardedLoader(validation, accelerator, settings, even=False),
             _budget(feed, settings),
             settings,
             folder,
@@ -128,7 +130,7 @@ def _placed(model: Model, device: torch.device, settings: RecoverySettings) -> M
     return model
 
 
-def _budget(feed: Feed, settings: RecoverySettings) -> Budget:
+def _budget(feed: ShardedLoader, settings: RecoverySettings) -> Budget:
     seconds = settings.minutes and 60 * settings.minutes
     if settings.passes is None:
         return Budget(None, seconds)
@@ -145,7 +147,7 @@ def _budget(feed: Feed, settings: RecoverySettings) -> Budget:
 
 def _handed_over(training: Training, student: Model) -> Model:
     """A copy of the student with the weights that are kept, where the student is."""
-    recovered = replica(student)
+    recovered = copy_model(student)
     recovered.load_state_dict(training.best or training.kept.state_dict())
     recovered.eval()
     fidelity = Fidelity.find(recovered)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ghostify.data import images_in
-from ghostify.evaluation.metrics import Tally, numbers
+from ghostify.evaluation.metrics import Metrics, numbers
 from ghostify.training.feed import Batch
 from ghostify.types import RecoverySettings, Score, split_example
 
@@ -26,7 +26,7 @@ def score(
     Args:
         summed: adds up totals over processes.
     """
-    tally = Tally()
+    tally = Metrics()
     for inputs, labels in batches:
         args, kwargs = split_example(inputs)
         expected, found = teacher(*args, **kwargs), model(*args, **kwargs)

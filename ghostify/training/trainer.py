@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.dry_run import evaluated
+from ghostify.analysis.dry_run import eval_mode
 from ghostify.data import images_in
 from ghostify.data.rng import generator_states, set_generator_states
 from ghostify.training.accelerator import expect_unused
 from ghostify.training.checkpoint import Checkpoint, History, write_checkpoint
-from ghostify.training.feed import Batch, Feed
+from ghostify.training.feed import Batch, ShardedLoader
 from ghostify.training.interruption import interruptions
 from ghostify.training.objectives import STAGES, EndToEnd, matched_places, measure_scales
 from ghostify.training.optim import Budget, make_optimizers, rate_at, set_rate, stage_at
@@ -38,7 +38,7 @@ _SHOW_EVERY = 0.2
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainingProgress:
     """Where a training is, for whoever watches.
 
     Attributes:
@@ -61,7 +61,7 @@ class Moment:
     seconds_left: float
 
 
-Watch = Callable[[Moment], None]
+Watch = Callable[[TrainingProgress], None]
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -117,8 +117,8 @@ class Training:
         accelerator: Accelerator,
         teacher: nn.Module,
         student: nn.Module,
-        feed: Feed,
-        validation: Feed | None,
+        feed: ShardedLoader,
+        validation: ShardedLoader | None,
         budget: Budget,
         settings: RecoverySettings,
         folder: Path | None,
@@ -155,7 +155,7 @@ class Training:
         if self.validation is None:
             return None
         states = generator_states()
-        with evaluated(model):
+        with eval_mode(model):
             found = score(model, self.teacher, self.validation.epoch(0), self._summed)
         set_generator_states(states)
         return asdict(found)
@@ -368,11 +368,11 @@ class Training:
         self.position.seconds += passed
         return bool(heard)
 
-    def _moment(self, images: int, seconds: float) -> Moment:
+    def _moment(self, images: int, seconds: float) -> TrainingProgress:
         steps = float(self._sums["steps"])
         spent = self._spent()
         score = self._sums.get("top1")
-        return Moment(
+        return TrainingProgress(
             stage=self.position.stage,
             epoch=self.position.epoch + 1,
             spent=spent,
@@ -427,7 +427,7 @@ class Training:
 
 def _is_better(found: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
     """Whether to keep it; without validation images the last one is."""
-    return not (found and best) or Score(**found).merit > Score(**best).merit
+    return not (found and best) or Score(**found).selection_score > Score(**best).selection_score
 
 
 def _score_of(entries: dict[str, Any] | None) -> Score | None:

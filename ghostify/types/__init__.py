@@ -7,14 +7,14 @@ from ghostify.types.fidelity import Agreement, Fidelity
 from ghostify.types.ghost_spec import GhostSpec
 from ghostify.types.inference_form import InferenceForm
 from ghostify.types.inputs import Example, describe_example, split_example
-from ghostify.types.layer_latency import Latencies
+from ghostify.types.layer_latency import LayerLatencies
 from ghostify.types.model_count import Count
 from ghostify.types.model_source import ModelSource, Normalization
 from ghostify.types.plan import Decision, Plan
-from ghostify.types.plan_candidate import Trial
+from ghostify.types.plan_candidate import PlanCandidate
 from ghostify.types.recovery import Recovery, RecoverySettings
 from ghostify.types.redundancy import LayerRedundancy, MapPair
-from ghostify.types.score import Evaluation, Score, Standing
+from ghostify.types.score import Evaluation, EvaluationRow, Score
 from ghostify.types.sensitivity import Sensitivity
 
 __all__ = [
@@ -24,24 +24,24 @@ __all__ = [
     "Count",
     "Decision",
     "Evaluation",
+    "EvaluationRow",
     "Example",
     "Fidelity",
     "Geometry",
     "GhostSpec",
     "GhostifyError",
     "InferenceForm",
-    "Latencies",
+    "LayerLatencies",
     "LayerRedundancy",
     "MapPair",
     "ModelSource",
     "Normalization",
     "Plan",
+    "PlanCandidate",
     "Recovery",
     "RecoverySettings",
     "Score",
     "Sensitivity",
-    "Standing",
-    "Trial",
     "describe_example",
     "split_example",
 ]

@@ -86,7 +86,7 @@ class ConvSite:
         seen: how its call was found: ``graph`` if a torch.fx trace shows it, ``run`` if only the
             forward pass did; None if it is never called.
         stem: whether it is the first convolution of the network.
-        obstacle: why no Ghost module can take its place; None where one can.
+        ineligible: why no Ghost module can take its place; None where one can.
     """
 
     name: str
@@ -99,7 +99,7 @@ class ConvSite:
     functional: bool = False
     stem: bool = False
     seen: str | None = None
-    obstacle: str | None = None
+    ineligible: str | None = None
 
     @property
     def output_map(self) -> str:

@@ -11,7 +11,7 @@ from ghostify.types.ghost_spec import GhostSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Latencies:
+class LayerLatencies:
     """Milliseconds of one forward pass, site by site, in one runtime on one machine.
 
     Attributes:

@@ -32,8 +32,8 @@ class Decision:
     def __post_init__(self) -> None:
         if (self.ghost is None) == (self.keep is None):
             raise GhostifyError(f"{self.site.name}: say either 'ghost' or 'keep'")
-        if self.ghost is not None and self.site.obstacle is not None:
-            raise GhostifyError(f"{self.site.name} cannot be replaced: {self.site.obstacle}")
+        if self.ghost is not None and self.site.ineligible is not None:
+            raise GhostifyError(f"{self.site.name} cannot be replaced: {self.site.ineligible}")
 
 
 @dataclass(frozen=True, slots=True)

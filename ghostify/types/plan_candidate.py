@@ -12,7 +12,7 @@ from ghostify.types.serialization import construct
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PlanCandidate:
     """What a plan for a network costs and keeps.
 
     Attributes:
@@ -32,7 +32,7 @@ class Trial:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Trial:
+    def from_dict(cls, data: Any) -> PlanCandidate:
         """Read what `to_dict` wrote.
 
         Raises:
@@ -41,7 +41,7 @@ class Trial:
         if not isinstance(data, Mapping) or "agreement" not in data:
             raise GhostifyError("not a trial: it has no agreement")
         try:
-            trial: Trial = construct(
+            trial: PlanCandidate = construct(
                 cls, {**data, "agreement": construct(Agreement, data["agreement"])}
             )
         except TypeError as error:

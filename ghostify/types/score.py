@@ -36,7 +36,7 @@ class Score:
     relative_error: float | None = None
 
     @property
-    def merit(self) -> float:
+    def selection_score(self) -> float:
         """What tells the better of two networks on the same images, which has more of it.
 
         The top-1 accuracy; without labels the divergence from the teacher, or else the error,
@@ -54,7 +54,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EvaluationRow:
     """One network of an evaluation: its score, and what it costs.
 
     Attributes:
@@ -81,7 +81,7 @@ class Evaluation:
 
     data: str
     held_out: int
-    standings: Mapping[str, Standing] = field(default_factory=dict)
+    standings: Mapping[str, EvaluationRow] = field(default_factory=dict)
 
     def over(self, earlier: Evaluation | None) -> Evaluation:
         """With what an earlier evaluation on the same images says of what came before.
@@ -110,7 +110,7 @@ class Evaluation:
         """
         try:
             standings = {
-                name: construct(Standing, {**entry, "score": construct(Score, entry["score"])})
+                name: construct(EvaluationRow, {**entry, "score": construct(Score, entry["score"])})
                 for name, entry in data["standings"].items()
             }
             evaluation: Evaluation = construct(cls, {**data, "standings": standings})

@@ -39,14 +39,14 @@ def test_maps_calls_and_positions(small_net):
 def test_a_convolution_called_twice_counts_twice():
     site = analyze(lambda self, x: self.c(self.c(x)), c=conv())["c"]
     assert (site.calls, site.positions, site.output) == (2, 100 + 64, (10, 10))
-    assert site.obstacle is None
+    assert site.ineligible is None
 
 
 def test_one_module_under_two_names_is_one_site():
     shared = conv()
     sites = analyze(lambda self, x: self.b(self.a(x)), a=shared, b=shared)
     assert list(sites) == ["a"]
-    assert (sites["a"].calls, sites["a"].obstacle) == (2, None)
+    assert (sites["a"].calls, sites["a"].ineligible) == (2, None)
 
 
 def test_what_is_around_a_site_is_known():
@@ -88,7 +88,7 @@ class Fixed(nn.Conv2d):
 
 
 @pytest.mark.parametrize(
-    ("module", "obstacle"),
+    ("module", "ineligible"),
     [
         (conv(), None),
         (conv(kernel=(1, 5), padding="same", padding_mode="reflect", dilation=2), None),
@@ -105,10 +105,10 @@ class Fixed(nn.Conv2d):
         (nn.utils.parametrizations.spectral_norm(conv()), "parametrized"),
     ],
 )
-def test_kinds_of_convolutions(module, obstacle):
+def test_kinds_of_convolutions(module, ineligible):
     found = analyze(lambda self, x: self.c(x), c=module)["c"]
-    assert (found.obstacle or "").startswith(obstacle or "")
-    assert (found.obstacle is None) == (obstacle is None)
+    assert (found.ineligible or "").startswith(ineligible or "")
+    assert (found.ineligible is None) == (ineligible is None)
     assert found.calls == 1
 
 
@@ -118,7 +118,7 @@ def test_kinds_of_convolutions(module, obstacle):
 def test_other_dimensions(module, dimensions):
     example = torch.zeros(1, 4, *[8] * dimensions)
     site = analyze(lambda self, x: self.c(x), example, c=module)["c"]
-    assert site.obstacle == f"{dimensions}-D convolution"
+    assert site.ineligible == f"{dimensions}-D convolution"
     assert len(site.output) == dimensions
 
 
@@ -144,33 +144,33 @@ def test_transposed_convolutions_are_counted_by_their_input(module, positions):
 
 def test_a_weight_that_is_read_elsewhere():
     sites = analyze(lambda self, x: self.c(x) * self.c.weight.sum(), c=conv())
-    assert sites["c"].obstacle == "its weight is read outside its own call"
+    assert sites["c"].ineligible == "its weight is read outside its own call"
 
 
 def test_a_forward_that_is_called_by_hand():
     sites = analyze(lambda self, x: self.c.forward(x), c=conv())
-    assert sites["c"].obstacle == "its weight is read outside its own call"
+    assert sites["c"].ineligible == "its weight is read outside its own call"
     assert sites["conv2d"].output == (10, 10)
 
 
 def test_a_weight_that_is_used_by_a_function():
     sites = analyze(lambda self, x: nn.functional.conv2d(self.c(x), self.c.weight), c=conv())
-    assert sites["c"].obstacle == "its weight is read outside its own call"
-    assert sites["conv2d"].obstacle == "called as a function, not as a module"
+    assert sites["c"].ineligible == "its weight is read outside its own call"
+    assert sites["conv2d"].ineligible == "called as a function, not as a module"
     assert sites["conv2d"].geometry.kernel_size == (3, 3)
     assert sites["conv2d"].output == (8, 8)
 
 
 def test_geometry_numbers_may_be_read():
     sites = analyze(lambda self, x: self.c(x) * self.c.kernel_size[0], c=conv())
-    assert sites["c"].obstacle is None
+    assert sites["c"].ineligible is None
 
 
 def test_tied_weights():
     first, second = conv(), conv()
     second.weight = first.weight
     sites = analyze(lambda self, x: self.b(self.a(x)), a=first, b=second)
-    assert {site.obstacle for site in sites.values()} == {"shares its weight with another module"}
+    assert {site.ineligible for site in sites.values()} == {"shares its weight with another module"}
 
 
 @pytest.mark.parametrize(
@@ -189,28 +189,28 @@ def test_tied_weights():
 def test_hooks(hook):
     module = conv()
     hook(module)
-    assert "hooks" in analyze(lambda self, x: self.c(x), c=module)["c"].obstacle
+    assert "hooks" in analyze(lambda self, x: self.c(x), c=module)["c"].ineligible
 
 
 @pytest.mark.parametrize("method", ["forward", "_conv_forward"])
 def test_a_patched_forward(method):
     module = conv()
     setattr(module, method, getattr(module, method))
-    assert analyze(lambda self, x: self.c(x), c=module)["c"].obstacle == "its forward is patched"
+    assert analyze(lambda self, x: self.c(x), c=module)["c"].ineligible == "its forward is patched"
 
 
 def test_a_weight_that_training_reads():
     def forward(self, x):
         return (self.c(x), self.c.weight.norm()) if self.training else self.c(x)
 
-    assert "read outside" in analyze(forward, c=conv())["c"].obstacle
+    assert "read outside" in analyze(forward, c=conv())["c"].ineligible
 
 
 def test_a_weight_that_is_read_where_fx_cannot_look():
     def forward(self, x):
         return self.c(x) + (self.c.weight.sum() if x.sum() >= 0 else 0)
 
-    assert "read outside" in analyze(forward, c=conv())["c"].obstacle
+    assert "read outside" in analyze(forward, c=conv())["c"].ineligible
 
 
 @pytest.mark.parametrize(
@@ -225,19 +225,19 @@ def test_a_weight_that_is_read_from_a_list(read):
     def forward(self, x):
         return self.c(x) + (read(self.c.weight) if x.sum() >= 0 else 0)
 
-    assert "read outside" in analyze(forward, c=conv())["c"].obstacle
+    assert "read outside" in analyze(forward, c=conv())["c"].ineligible
 
 
 def test_a_weights_type_may_be_read():
     def forward(self, x):
         return self.c(x.to(next(self.c.parameters()).dtype)) if x.sum() >= 0 else x
 
-    assert analyze(forward, c=conv())["c"].obstacle is None
+    assert analyze(forward, c=conv())["c"].ineligible is None
 
 
 def test_a_convolution_made_in_the_forward():
     sites = analyze(lambda self, x: nn.Conv2d(4, 6, 3)(self.c(x)), c=conv())
-    assert sites["conv2d"].obstacle == "called as a function, not as a module"
+    assert sites["conv2d"].ineligible == "called as a function, not as a module"
     assert sites["conv2d"].output == (8, 8)
 
 
@@ -246,21 +246,21 @@ def test_functions_never_take_a_modules_name():
         return nn.functional.conv2d(self.conv2d(x), torch.ones(4, 4, 1, 1))
 
     sites = analyze(forward, conv2d=conv())
-    assert (sites["conv2d"].calls, sites["conv2d"].obstacle) == (1, None)
+    assert (sites["conv2d"].calls, sites["conv2d"].ineligible) == (1, None)
     assert sites["conv2d_1"].functional
 
 
 def test_the_model_is_a_convolution():
     (site,) = ghostify.analyze(conv(), torch.zeros(1, 4, 8, 8))
-    assert site.obstacle == "the model is this convolution itself"
+    assert site.ineligible == "the model is this convolution itself"
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_scripted_parts():
     script = torch.jit.script(nn.Sequential(conv()))
     sites = analyze(lambda self, x: self.c(self.script(x)), c=conv(), script=script)
-    assert sites["script.0"].obstacle == "scripted by torch.jit"
-    assert (sites["c"].output, sites["c"].obstacle) == ((8, 8), None)
+    assert sites["script.0"].ineligible == "scripted by torch.jit"
+    assert (sites["c"].output, sites["c"].ineligible) == ((8, 8), None)
 
 
 def test_other_convolutions_are_listed():
@@ -270,7 +270,7 @@ def test_other_convolutions_are_listed():
         return self.d(self.c(x), torch.zeros(1, 18, 8, 8))
 
     sites = analyze(forward, c=conv(), d=deformable)
-    assert sites["d"].obstacle == "DeformConv2d, which is no Conv2d"
+    assert sites["d"].ineligible == "DeformConv2d, which is no Conv2d"
     assert sites["d"].output == (8, 8)
 
 
@@ -296,7 +296,7 @@ def test_look_alikes_of_any_dimensions(function, dimensions):
     module = LookAlike(function, torch.zeros(6, 4, *[3] * dimensions), padding=1)
     example = torch.zeros(1, 4, *[8] * dimensions)
     site = analyze(lambda self, x: self.c(x), example, c=module)["c"]
-    assert site.obstacle == "LookAlike, which is no Conv2d"
+    assert site.ineligible == "LookAlike, which is no Conv2d"
     assert (site.geometry.kernel_size, site.output) == ((3,) * dimensions, (8,) * dimensions)
 
 
@@ -337,7 +337,7 @@ def test_parts_inside_what_cannot_be_traced_are():
 
 def test_a_convolution_that_never_runs():
     site = analyze(lambda self, x: self.a(x), a=conv(), unused=conv())["unused"]
-    assert (site.obstacle, site.output) == ("never called on this input", None)
+    assert (site.ineligible, site.output) == ("never called on this input", None)
     assert (site.calls, site.positions) == (0, 0)
 
 
@@ -345,12 +345,12 @@ def test_a_branch_for_training_only():
     def forward(self, x):
         return self.a(x) if not self.training else self.b(x)
 
-    assert analyze(forward, a=conv(), b=conv())["b"].obstacle == "called in training mode only"
+    assert analyze(forward, a=conv(), b=conv())["b"].ineligible == "called in training mode only"
 
 
 def test_the_inside_of_a_ghost_module_is_left_alone():
     sites = analyze(lambda self, x: self.g(x), g=GhostModule(4, 8, 3))
-    assert sites["g.primary_conv.0"].obstacle == "part of a Ghost module"
+    assert sites["g.primary_conv.0"].ineligible == "part of a Ghost module"
 
 
 def test_functions_with_weights_of_their_own():
@@ -447,7 +447,7 @@ def test_control_flow_on_values_is_run():
         "c": "run", "inside.0": "graph", "other": None,
     }  # fmt: skip
     assert sites["inside.0"].output == (8, 8)
-    assert sites["other"].obstacle == "never called on this input"
+    assert sites["other"].ineligible == "never called on this input"
 
 
 def test_what_cannot_be_copied_is_a_clear_message(small_net, image):

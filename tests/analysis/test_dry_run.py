@@ -8,7 +8,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.analysis.dry_run import Passage, dry_run, evaluated, materialized
+from ghostify.analysis.dry_run import ForwardObserver, dry_run, eval_mode, materialize
 from ghostify.planning.flops import count
 
 
@@ -125,7 +125,7 @@ def test_what_a_forward_writes_stays_in_the_copy(run):
 
 def test_lazy_modules_see_an_example_of_their_own():
     x = -IMAGE
-    materialized(nn.Sequential(nn.ReLU(inplace=True), nn.LazyConv2d(4, 3)), x)
+    materialize(nn.Sequential(nn.ReLU(inplace=True), nn.LazyConv2d(4, 3)), x)
     assert torch.equal(x, -IMAGE)
 
 
@@ -135,9 +135,9 @@ def test_weights_made_in_inference_mode():
     assert not dry_run(net, IMAGE).on_shapes
 
 
-class Order(Passage):
-    def __init__(self, replica):
-        super().__init__(replica)
+class Order(ForwardObserver):
+    def __init__(self, copy_model):
+        super().__init__(copy_model)
         self.order = []
 
     def left(self, module, inputs, result):
@@ -164,7 +164,7 @@ def test_an_exception_that_the_model_catches():
 def test_evaluation_mode_for_as_long_as_it_lasts():
     model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3).eval(), nn.ReLU()))
     before = [module.training for module in model.modules()]
-    with suppress(KeyError), evaluated(model):
+    with suppress(KeyError), eval_mode(model):
         assert not any(module.training for module in model.modules())
         raise KeyError
     assert [module.training for module in model.modules()] == before

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.analysis.model_copy import frozen_replica, meta_replica, replica
+from ghostify.analysis.model_copy import copy_model, frozen_copy, meta_copy
 
 
-@pytest.mark.parametrize("copied", [replica, meta_replica])
+@pytest.mark.parametrize("copied", [copy_model, meta_copy])
 @pytest.mark.parametrize(
     "holder",
     [
@@ -26,7 +26,7 @@ def test_a_computed_tensor_stays_one_and_loses_its_history():
     model = nn.Conv2d(3, 4, 1)
     model.computed = 2 * model.weight
     model.cache = {"weight": model.computed}
-    twin = replica(model)
+    twin = copy_model(model)
     assert twin.cache["weight"] is twin.computed
     assert torch.equal(twin.computed, model.computed)
     assert (twin.computed.requires_grad, model.computed.requires_grad) == (False, True)
@@ -35,12 +35,12 @@ def test_a_computed_tensor_stays_one_and_loses_its_history():
 def test_a_buffer_may_be_computed():
     model = nn.Conv2d(3, 4, 1)
     model.register_buffer("computed", 2 * model.weight)
-    assert torch.equal(replica(model).computed, model.computed)
+    assert torch.equal(copy_model(model).computed, model.computed)
 
 
 def test_what_is_not_exchanged_is_not_shared():
     model = nn.BatchNorm2d(3)
-    twin = replica(model, {model.bias: model.bias})
+    twin = copy_model(model, {model.bias: model.bias})
     assert twin.bias is model.bias
     for name in ("weight", "running_mean"):
         assert getattr(twin, name).data_ptr() != getattr(model, name).data_ptr()
@@ -49,7 +49,7 @@ def test_what_is_not_exchanged_is_not_shared():
 def test_a_frozen_replica_shares_weights_and_nothing_else():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     model[0].bias.requires_grad_(False)
-    twin = frozen_replica(model)
+    twin = frozen_copy(model)
     assert [p.data_ptr() for p in twin.parameters()] == [p.data_ptr() for p in model.parameters()]
     assert not any(p.requires_grad for p in twin.parameters())
     assert [p.requires_grad for p in model.parameters()] == [True, False, True, True]
@@ -61,5 +61,5 @@ def test_a_frozen_replica_shares_weights_and_nothing_else():
 def test_a_frozen_replica_keeps_tied_weights_tied():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
-    twin = frozen_replica(model)
+    twin = frozen_copy(model)
     assert twin[1].weight is twin[0].weight

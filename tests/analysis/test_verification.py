@@ -7,7 +7,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, Plan
-from ghostify.analysis.verification import culprits, describe_output
+from ghostify.analysis.verification import describe_output, find_culprits
 
 
 @dataclass
@@ -50,13 +50,13 @@ def broken_by(*groups):
     ],
 )
 def test_bisection(groups, found):
-    assert set(culprits("abcdefg", broken_by(*groups))) == found
+    assert set(find_culprits("abcdefg", broken_by(*groups))) == found
 
 
 def test_bisection_asks_few_times():
     asked = []
     names = [str(number) for number in range(256)]
-    culprits(names, lambda tried: asked.append(1) or broken_by(["77"])(tried))
+    find_culprits(names, lambda tried: asked.append(1) or broken_by(["77"])(tried))
     assert len(asked) <= 2 * 8 + 1
 
 

@@ -21,7 +21,7 @@ def weights(run, tmp_path):
 
 @pytest.fixture
 def out(run, net, weights, tensor):
-    """An artefact, and what was printed when it was made."""
+    """An artifact, and what was printed when it was made."""
     result = run("convert", *net, *weights, "--calibration", tensor, "--out", "out")
     assert result.code == 0, result.err
     return result
@@ -76,9 +76,9 @@ def test_own_code_is_not_run_on_an_artefacts_word(fails, out):
 
 def test_folders_that_are_no_artefact(fails, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty is no ghostify artefact" in fails("compare", "empty")
-    assert "missing is no ghostify artefact" in fails("compare", "missing")
-    assert "empty is no ghostify artefact" in fails("compare", "empty", *OWN)
+    assert "empty is no ghostify artifact" in fails("compare", "empty")
+    assert "missing is no ghostify artifact" in fails("compare", "missing")
+    assert "empty is no ghostify artifact" in fails("compare", "empty", *OWN)
 
 
 def test_another_original(fails, out):

@@ -79,7 +79,7 @@ def test_the_folder_exists(fails, run, net, tmp_path):
         "convert", *net, "--out", "out"
     )
     assert run("convert", *net, "--out", "out", "--force").code == 0
-    assert "no ghostify artefact" in fails("convert", *net, "--out", tmp_path, "--force")
+    assert "no ghostify artifact" in fails("convert", *net, "--out", tmp_path, "--force")
 
 
 def test_force_keeps_what_is_not_the_artefacts(run, net, tmp_path):

@@ -18,7 +18,7 @@ def state(folder):
 
 @pytest.fixture
 def spoilt(run, out, weights, tmp_path):  # noqa: F811
-    """The artefact with statistics that are far off."""
+    """The artifact with statistics that are far off."""
     from classes import build
 
     from ghostify import resave

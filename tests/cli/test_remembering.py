@@ -1,8 +1,8 @@
-"""Commands let an artefact remember what they measured of it."""
+"""Commands let an artifact remember what they measured of it."""
 
 import pytest
 
-from ghostify import Sensitivity, Timing, Trial
+from ghostify import PlanCandidate, Sensitivity, Timing
 from ghostify.io.measurements import recorded
 
 OWN = ["--model", "net.py:build", "--input", "3x16x16"]
@@ -53,7 +53,7 @@ def test_sensitivity_and_plans_of_the_original(run, out, tensor):
     assert len(recorded(out, "sensitivity")) == 1
     result = run("plan", "out", *options, "--budget", "macs=0.7", "--try", "-o", "plan.json")
     assert result.code == 0, result.err
-    found = [Trial.from_dict(data) for data in recorded(out, "trial")]
+    found = [PlanCandidate.from_dict(data) for data in recorded(out, "trial")]
     assert {trial.plan for trial in found} >= {"macs=0.7", "macs=0.7, one s"}
     assert all(trial.agreement.images == 4 and trial.macs > 0 for trial in found)
 
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_written(run, out, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("ghostify.io.measurements.record", refuse)
+    monkeypatch.setattr("ghostify.cli.workflow.record", refuse)
     result = run("benchmark", "out", *OWN, "--seconds", "0")
     assert result.code == 0
     assert result.err.strip() == "out does not remember it: no space left on device"

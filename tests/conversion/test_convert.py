@@ -152,7 +152,7 @@ def test_a_plan_for_another_kind_of_layer(small_net, plan):
 
 
 def test_the_whole_plan_is_checked_before_anything_is_made(small_net, plan, monkeypatch):
-    monkeypatch.setattr("ghostify.analysis.filterwise.narrowed", None)
+    monkeypatch.setattr("ghostify.conversion.convert.narrowed", None)
     with pytest.raises(GhostifyError, match="projec, which the model lacks"):
         ghostify.convert(small_net, plan=with_site(plan, "project", name="projec"))
 

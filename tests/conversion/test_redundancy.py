@@ -132,11 +132,10 @@ def test_what_few_positions_cannot_tell_is_left_out():
 
 def test_the_layers_that_could_be_replaced(small_net):
     steps = []
-    found = ghostify.measure_redundancy(
-        small_net, torch.randn(4, 3, 16, 16), progress=lambda *step: steps.append(step[:3])
-    )
+    found = ghostify.measure_redundancy(small_net, torch.randn(4, 3, 16, 16), progress=steps.append)
     assert [layer.layer for layer in found] == ["stem", "wide", "project"]
-    assert steps == [("", 0, 3), ("stem", 1, 3), ("wide", 2, 3), ("project", 3, 3)]
+    assert [step.detail for step in steps] == ["stem", "wide", "project"]
+    assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_the_model_is_left_as_it_is(small_net):

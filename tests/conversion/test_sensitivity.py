@@ -107,7 +107,7 @@ def test_progress_names_each_site(small_net, image):
         small_net,
         image,
         calibration=smooth(4, 16),
-        progress=lambda name, done, total, residual: steps.append((name, done, total)),
+        progress=lambda step: steps.append((step.detail, step.done, step.total)),
     )
     assert steps[0][1:] == (0, 3)
     assert steps[1:] == [("stem", 1, 3), ("wide", 2, 3), ("project", 3, 3)]

@@ -115,11 +115,11 @@ def test_all_settings_are_measured_and_told_of(calls):
     said = []
     timing = ghostify.benchmark({"a": torch.nn.Linear(3, 8)}, torch.ones(1, 3),
                                 runtimes=["fake"], batches=[1, 4], threads=[1, 2], rounds=1,
-                                progress=lambda *step: said.append(step))  # fmt: skip
+                                progress=said.append)  # fmt: skip
     settings = [(m.batch, m.threads) for m in timing.measurements]
     assert settings == list(itertools.product([1, 4], [1, 2]))
-    assert [step[1] for step in said] == [0, 0, 1, 2, 2, 3, 4]
-    assert {step[2] for step in said} == {4}
+    assert [step.done for step in said] == [0, 0, 1, 2, 2, 3]
+    assert {step.total for step in said} == {4}
 
 
 def test_an_interruption_closes_everything(monkeypatch, small_net, image):

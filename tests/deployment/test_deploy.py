@@ -9,7 +9,7 @@ from torchvision.ops import StochasticDepth
 
 import ghostify
 from ghostify import GhostifyError, GhostModule, InferenceForm
-from ghostify.analysis.dry_run import evaluated
+from ghostify.analysis.dry_run import eval_mode
 from ghostify.nn import kept_apart
 from ghostify.types import Fidelity, Plan
 
@@ -61,7 +61,7 @@ def test_it_gives_what_the_network_gave(name, orders):
     assert not any(module.training for module in form.modules())
     assert all(torch.equal(before[key], value) for key, value in ghost.state_dict().items())
     images = torch.randn(3, 3, side - 11, side + 5)
-    with evaluated(ghost), torch.no_grad():
+    with eval_mode(ghost), torch.no_grad():
         expected = ghost(images)
     with torch.no_grad():
         close(form(images), expected)

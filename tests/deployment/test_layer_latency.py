@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Latencies
-from ghostify.deployment.layer_latency import measure_latency, processor
+from ghostify import GhostifyError, GhostSpec, LayerLatencies
+from ghostify.deployment.layer_latency import layer_latency, processor
 
 HALF = GhostSpec(2, 3)
 
@@ -23,19 +23,19 @@ def timed(monkeypatch):
         calls.append((list(models), tuple(example.shape)))
         return real(models, example, **options | {"rounds": 1})
 
-    monkeypatch.setattr("ghostify.deployment.benchmark.benchmark", benchmark)
+    monkeypatch.setattr("ghostify.deployment.layer_latency.benchmark", benchmark)
     return calls
 
 
 def measure(net, image, cache, **options):
-    return measure_latency(
+    return layer_latency(
         net, image, runtime="eager", candidates=[HALF], cache=cache / "times.json", **options
     )
 
 
 def test_every_site_as_it_is_and_as_each_candidate(small_net, image, tmp_path, timed):
     found = measure(small_net, image, tmp_path)
-    sites = {s.name: s for s in ghostify.analyze(small_net, image) if s.obstacle is None}
+    sites = {s.name: s for s in ghostify.analyze(small_net, image) if s.ineligible is None}
     assert set(found.milliseconds) == set(sites)
     assert all(set(by_ghost) == {None, HALF} for by_ghost in found.milliseconds.values())
     assert all(isfinite(ms) for by_ghost in found.milliseconds.values() for ms in by_ghost.values())
@@ -74,9 +74,9 @@ def latencies(sites, faster):
     times = {
         site.name: {None: 1.0, HALF: 0.5 if site.name in faster else 1.5, GhostSpec(4, 3): 0.4}
         for site in sites
-        if site.obstacle is None
+        if site.ineligible is None
     }
-    return Latencies("openvino", 1, 10.0, times)
+    return LayerLatencies("openvino", 1, 10.0, times)
 
 
 def test_what_is_not_faster_stays(small_net, image):

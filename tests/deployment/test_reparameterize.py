@@ -25,7 +25,7 @@ def branched(model):
 
 
 def test_the_same_outputs_from_fewer_parameters(network, image):
-    fused = ghostify.fuse(network)
+    fused = ghostify.reparameterize(network)
     assert torch.allclose(fused(image), network(image), atol=1e-5)
     assert not branched(fused)
     assert sum(p.numel() for p in fused.parameters()) < sum(p.numel() for p in network.parameters())
@@ -33,7 +33,7 @@ def test_the_same_outputs_from_fewer_parameters(network, image):
 
 def test_the_model_itself_is_left(network, image):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    ghostify.fuse(network).requires_grad_(False)
+    ghostify.reparameterize(network).requires_grad_(False)
     assert len(branched(network)) == 4
     after = network.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
@@ -41,7 +41,7 @@ def test_the_model_itself_is_left(network, image):
 
 
 def test_a_fused_copy_shares_nothing_and_can_be_trained(network, image):
-    fused = ghostify.fuse(network).train()
+    fused = ghostify.reparameterize(network).train()
     assert all(module.training for module in fused.modules())
     fused(torch.randn(4, 3, 16, 16)).square().sum().backward()
     assert all(p.grad is not None for p in fused.parameters())
@@ -50,19 +50,19 @@ def test_a_fused_copy_shares_nothing_and_can_be_trained(network, image):
 
 def test_no_random_number_is_drawn(network):
     state = torch.get_rng_state()
-    ghostify.fuse(network)
+    ghostify.reparameterize(network)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_model_may_be_branched_itself():
     ghost = BranchedGhost(4, 8).eval()
-    assert type(ghostify.fuse(ghost)) is ghostify.GhostModule
+    assert type(ghostify.reparameterize(ghost)) is ghostify.GhostModule
 
 
 def test_what_carries_hooks_stays(network, image):
     seen = []
     network[2].register_forward_hook(lambda *_: seen.append(1))
-    fused = ghostify.fuse(network)
+    fused = ghostify.reparameterize(network)
     assert [type(m) for m in branched(fused)] == [BranchedGhost]
     fused(image)
     assert seen
@@ -73,7 +73,7 @@ def test_a_fused_conversion_is_no_artefact(network, image, tmp_path):
     assert set(ghostify.Plan.of(ghost).replaced) == {"3"}
     recovery = Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs")
     recovery.attach(ghost)
-    fused = ghostify.fuse(ghost)
+    fused = ghostify.reparameterize(ghost)
     with pytest.raises(ghostify.GhostifyError):
         ghostify.save(fused, tmp_path / "out")
     assert Recovery.find(fused) is None

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ghostify import Data, GhostifyError, evaluate
 from ghostify.types import Score
+from ghostify.types.progress import Progress
 
 
 class Given(nn.Module):
@@ -120,8 +121,8 @@ def test_of_data_what_is_not_trained_on():
 
 def test_progress():
     seen = []
-    evaluate(Given(ODDS), batches(2, 1, labels=LABELS), progress=lambda *done: seen.append(done))
-    assert seen == [(1, 2), (2, 2)]
+    evaluate(Given(ODDS), batches(2, 1, labels=LABELS), progress=seen.append)
+    assert seen == [Progress("evaluating", 1, 2), Progress("evaluating", 2, 2)]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 import torch
 
-from ghostify.evaluation.metrics import Tally, numbers
+from ghostify.evaluation.metrics import Metrics, numbers
 
 LOGITS = torch.tensor([[2.0, 1.0], [1.0, 2.0], [3.0, 0.0]])
 LABELS = torch.tensor([0, 0, 0])
 
 
 def test_totals_of_two_processes_add_up():
-    whole, first, second = Tally(), Tally(), Tally()
+    whole, first, second = Metrics(), Metrics(), Metrics()
     whole.add(LOGITS, LABELS, LOGITS / 2, 3)
     first.add(LOGITS[:1], LABELS[:1], LOGITS[:1] / 2, 1)
     second.add(LOGITS[1:], LABELS[1:], LOGITS[1:] / 2, 2)
@@ -15,7 +15,7 @@ def test_totals_of_two_processes_add_up():
 
 
 def test_labels_on_some_batches_say_nothing_of_all():
-    tally = Tally()
+    tally = Metrics()
     tally.add(LOGITS, LABELS, None, 3)
     tally.add(LOGITS, None, None, 3)
     assert (tally.score().images, tally.score().top1) == (6, None)

@@ -68,8 +68,8 @@ def test_what_does_not_run_keeps_its_statistics():
 
 def test_some_of_the_batches():
     data, seen = loader(4), []
-    found = recalibrate(net(), data, batches=2, progress=lambda *done: seen.append(done))
-    assert seen == [(1, 2), (2, 2)]
+    found = recalibrate(net(), data, batches=2, progress=seen.append)
+    assert [(step.done, step.total) for step in seen] == [(1, 2), (2, 2)]
     assert int(found[1].num_batches_tracked) == 2
 
 

@@ -104,11 +104,11 @@ def test_targets(tmp_path):
         check_target(tmp_path, force=False)
     check_target(tmp_path, force=True)  # empty
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+    with pytest.raises(GhostifyError, match="no ghostify artifact"):
         check_target(tmp_path, force=True)
     (tmp_path / RECIPE).touch()
     check_target(tmp_path, force=True)
-    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+    with pytest.raises(GhostifyError, match="no ghostify artifact"):
         check_target(tmp_path / "thesis.tex", force=True)
 
 

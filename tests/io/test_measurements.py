@@ -1,4 +1,4 @@
-"""What an artefact remembers."""
+"""What an artifact remembers."""
 
 import json
 
@@ -87,6 +87,6 @@ def test_a_number_that_was_changed(path):
 
 
 def test_a_folder_that_is_no_artefact(tmp_path):
-    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+    with pytest.raises(GhostifyError, match="no ghostify artifact"):
         record(tmp_path, "costs", {})
     assert json.dumps(list(tmp_path.iterdir())) == "[]"

@@ -93,7 +93,7 @@ def test_no_weights_are_published():
 def test_what_is_dense_can_be_converted(make):
     detector = make(0.5, **SMALL)
     ghost = ghostify.convert(detector, scene(), ratio=2)
-    sites = {site.name for site in ghostify.analyze(detector, scene()) if site.obstacle is None}
+    sites = {site.name for site in ghostify.analyze(detector, scene()) if site.ineligible is None}
     replaced = {
         name
         for name, module in ghost.named_modules()

@@ -63,7 +63,7 @@ def test_its_ghost_modules_are_not_ghosted_again():
     sites = ghostify.analyze(network, torch.zeros(1, 3, 64, 64))
     inside = [site for site in sites if ".ghost" in site.name]
     assert len(inside) == 32
-    assert {site.obstacle for site in inside} == {"part of a Ghost module"}
+    assert {site.ineligible for site in inside} == {"part of a Ghost module"}
     ghost = ghostify.convert(network, torch.zeros(1, 3, 64, 64))
     assert set(ghostify.Plan.of(ghost).replaced) == {
         *(f"blocks.{i}.shortcut.2" for i in ("3.0", "5.0", "6.3", "7.0")),

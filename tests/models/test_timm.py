@@ -51,7 +51,7 @@ def test_fused_it_is_timms_reparameterised():
     ours, _ = models.build(ModelSource("ghostify:ghostnetv3_050"))
     theirs = timm.create_model("ghostnetv3_050").eval()
     ours.load_state_dict(theirs.state_dict())
-    fused = ghostify.fuse(ours.eval())
+    fused = ghostify.reparameterize(ours.eval())
     theirs.convert_to_deploy()
     state = theirs.state_dict()
     assert fused.state_dict().keys() == state.keys()
@@ -86,4 +86,4 @@ def test_timms_own_ghost_modules_are_not_ghosted_again():
     sites = ghostify.analyze(timm.create_model("ghostnet_050"), torch.zeros(1, 3, 64, 64))
     primaries = [site for site in sites if ".primary_conv." in site.name]
     assert len(primaries) == 32
-    assert {site.obstacle for site in primaries} == {"part of a Ghost module"}
+    assert {site.ineligible for site in primaries} == {"part of a Ghost module"}

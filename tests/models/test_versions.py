@@ -36,7 +36,7 @@ def test_counts_of_v3_before_and_after_fusion(width, training, params, macs):
     """6.1 M parameters and 167 M MACs at width 1 (arXiv 2404.11202), of the fused form."""
     network = models.ghostnetv3(width)
     assert sum(p.numel() for p in network.parameters()) == training
-    found = count(ghostify.fuse(network), IMAGE)
+    found = count(ghostify.reparameterize(network), IMAGE)
     assert (found.params, found.conv_and_linear_macs) == (params, macs)
 
 
@@ -54,7 +54,7 @@ def test_attention_to_all_bottlenecks_but_two():
 def test_fusion_is_exact(dtype, tolerance, lived_in):
     network = lived_in(models.ghostnetv3(1.0)).to(dtype)
     images = torch.randn(1, 3, 96, 96, dtype=dtype)
-    fused = ghostify.fuse(network)
+    fused = ghostify.reparameterize(network)
     assert not any(isinstance(m, (BranchedBottleneck, BranchedGhost)) for m in fused.modules())
     with torch.no_grad():
         expected = network(images)
@@ -88,8 +88,8 @@ def test_no_part_of_a_ghost_module_is_replaced(make):
     sites = ghostify.analyze(network, torch.zeros(1, 3, 64, 64))
     assert not any(site.functional for site in sites)
     inside = [site for site in sites if ".ghost" in site.name]
-    assert {site.obstacle for site in inside} <= {"part of a Ghost module", "depthwise"}
-    outside = [site.name for site in sites if site.obstacle is None]
+    assert {site.ineligible for site in inside} <= {"part of a Ghost module", "depthwise"}
+    outside = [site.name for site in sites if site.ineligible is None]
     assert len(outside) == 22  # stem, 14 of squeeze-excite, 5 of shortcuts, the last, and the head
 
 

@@ -54,7 +54,7 @@ def test_the_student_comes_closer_to_its_teacher(teacher, student, data, setting
 def test_without_labels(teacher, student, data):
     unlabelled = [batch for batch, _ in data]
     _, recovery = ghostify.recover(teacher, student, unlabelled, TWO, validation=unlabelled)
-    assert recovery.recovered.merit > recovery.converted.merit
+    assert recovery.recovered.selection_score > recovery.converted.selection_score
     assert recovery.recovered.top1 is None
     assert (recovery.original.agreement, recovery.original.relative_error) == (1, 0)
 
@@ -94,7 +94,7 @@ def test_the_best_weights_are_kept(teacher, student, data):
     settings = RecoverySettings(epochs=4, rate=1.0, optimizer="sgd")
     recovered, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
     scores = [recovery.converted, *(Score(**record["score"]) for record in recovery.history)]
-    assert recovery.recovered == max(scores, key=lambda score: score.merit) != scores[-1]
+    assert recovery.recovered == max(scores, key=lambda score: score.selection_score) != scores[-1]
     with torch.no_grad():
         right = sum(int((recovered(x).argmax(1) == labels).sum()) for x, labels in data)
     assert right / 48 == recovery.recovered.top1

@@ -1,4 +1,4 @@
-"""What was kept, as data: on a model, in JSON and in an artefact."""
+"""What was kept, as data: on a model, in JSON and in an artifact."""
 
 import json
 

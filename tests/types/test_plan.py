@@ -116,7 +116,7 @@ def test_what_is_no_plan_is_refused(text, message):
 
 
 def test_a_site_with_an_obstacle_cannot_be_replaced(plan):
-    site = replace(plan.decisions[1].site, obstacle="grouped convolution")
+    site = replace(plan.decisions[1].site, ineligible="grouped convolution")
     with pytest.raises(GhostifyError, match="grouped"):
         Decision(site, ghost=GhostSpec())
 

@@ -2,22 +2,27 @@ import json
 
 import pytest
 
-from ghostify.types import Evaluation, GhostifyError, Score, Standing
+from ghostify.types import Evaluation, EvaluationRow, GhostifyError, Score
 
 
 def standing(**score):
-    return Standing(Score(**{"images": 10, **score}), macs=5, params=3)
+    return EvaluationRow(Score(**{"images": 10, **score}), macs=5, params=3)
 
 
 EVALUATION = Evaluation("digits", 10, {"original": standing(top1=0.9, loss=0.5)})
 
 
 def test_the_better_of_two():
-    assert Score(1, top1=0.9, kl=9.0).merit > Score(1, top1=0.8, kl=0.0).merit
-    assert Score(1, agreement=0.5, kl=0.1).merit > Score(1, agreement=0.9, kl=0.2).merit
-    assert Score(1, relative_error=0.1).merit > Score(1, relative_error=0.2).merit
+    assert Score(1, top1=0.9, kl=9.0).selection_score > Score(1, top1=0.8, kl=0.0).selection_score
+    assert (
+        Score(1, agreement=0.5, kl=0.1).selection_score
+        > Score(1, agreement=0.9, kl=0.2).selection_score
+    )
+    assert (
+        Score(1, relative_error=0.1).selection_score > Score(1, relative_error=0.2).selection_score
+    )
     with pytest.raises(GhostifyError, match="says nothing"):
-        _ = Score(1).merit
+        _ = Score(1).selection_score
 
 
 def test_through_json():

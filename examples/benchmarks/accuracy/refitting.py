@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ghostify.analysis.dataflow import follow
-from ghostify.analysis.dry_run import evaluated
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.dataflow import trace_dataflow
+from ghostify.analysis.dry_run import eval_mode
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.from_data import RIDGE
-from ghostify.conversion.init.layerwise import Lockstep, Pending, exchange
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, exchange
 from ghostify.conversion.init.residuals import last_terms
 from ghostify.conversion.init.ridge import refit
 from ghostify.conversion.init.targets import Targets, aligned_sample, observe, own_maps
@@ -30,14 +30,14 @@ def refitted(
         kept: by layer, the original indices of its outputs.
         batches: calibration images.
     """
-    flow = follow(pruned, batches[0][:1])
+    flow = trace_dataflow(pruned, batches[0][:1])
     norms = flow.followers()
     terms = {name: norms.get(name) for name in last_terms(flow)}
-    targets = observe(frozen_replica(original), batches, dict.fromkeys(kept, POSITIONS), terms)
+    targets = observe(frozen_copy(original), batches, dict.fromkeys(kept, POSITIONS), terms)
     layers = {name: pruned.get_submodule(name) for name in targets}
-    pending = {name: Pending(layer, is_term=name in terms) for name, layer in layers.items()}
+    pending = {name: PendingLayer(layer, is_term=name in terms) for name, layer in layers.items()}
     exchange(pruned, {layers[name]: pending[name] for name in layers})
-    with evaluated(pruned), Lockstep(pruned, batches) as lockstep:
+    with eval_mode(pruned), LayerwiseRunner(pruned, batches) as lockstep:
         for name, layer in layers.items():
             sample, weight = aligned_sample(
                 lockstep, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True

@@ -84,7 +84,7 @@ def _count(finding: Finding, model: nn.Module, sites: tuple[ConvSite, ...]) -> N
         and not site.stem
         and site.calls
         and site.output != (1, 1)
-        and site.obstacle != "part of a Ghost module"
+        and site.ineligible != "part of a Ghost module"
         and ghost_weights(site.geometry, ghost) < site.geometry.weights
     ]
     finding.candidates = len(candidates)

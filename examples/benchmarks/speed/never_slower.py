@@ -26,7 +26,7 @@ def row(name: str, runtime: str, seconds: float) -> str:
     image = torch.randn(1, 3, 224, 224)
     model = get_model(name).eval()
     sites = ghostify.analyze(model, image)
-    latencies = ghostify.measure_latency(
+    latencies = ghostify.layer_latency(
         model, image, runtime=runtime, candidates=[ghostify.GhostSpec(2, 3)]
     )
     plan = ghostify.plan(sites, latencies=latencies)

@@ -21,6 +21,7 @@ from torchvision.models import get_model_weights
 
 import ghostify
 from ghostify.deployment.layer_latency import processor
+from ghostify.types.progress import Progress
 
 OWN = {"GhostNet": "#d62728", "GhostNetV2": "#ff7f0e"}
 LEFT, RIGHT = (-7, 6), (7, -13)  # in points beside the point
@@ -76,8 +77,8 @@ def measure(found: list[Peer], runtime: str, seconds: float) -> None:
         print(f"  {peer.name}", flush=True)
         models[peer.name] = models.build(ghostify.ModelSource(peer.name))[0].eval()
 
-    def say(doing: str, done: int, total: int, residual: float | None) -> None:
-        print(f"  {doing}", flush=True)
+    def say(progress: Progress) -> None:
+        print(f"  {progress.detail}", flush=True)
 
     image = torch.randn(1, 3, 224, 224)
     timing = ghostify.benchmark(models, image, runtimes=[runtime], seconds=seconds, progress=say)

@@ -13,7 +13,7 @@ from ghostify.analysis.filterwise import is_filterwise
 from ghostify.conversion.init.finetune import polish
 from ghostify.conversion.init.fisher import floored, images_for_importance, importance
 from ghostify.conversion.init.ghost_fit import Fit, fit_to_sample
-from ghostify.conversion.init.layerwise import Lockstep, Pending, exchange
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, exchange
 from ghostify.conversion.init.patches import Sample
 from ghostify.conversion.init.ridge import refit
 from ghostify.conversion.init.targets import Targets, aligned_sample, observe, own_maps
@@ -48,7 +48,7 @@ def from_data(task: Task) -> dict[str, float]:
     wanted = {name: _positions(task.original.get_submodule(name), None) for name in dense}
     for site, ghost in ghosts.items():
         wanted[site] = _positions(task.original.get_submodule(site), ghost.dw_size)
-    task.progress("the original's maps", 0, len(wanted), None)
+    task.report(0, len(wanted), "the original's feature maps")
     terms = {name: task.followers.get(name) for name in task.last_terms}
     targets = observe(task.original, task.batches, wanted, terms)
     _check_finite(targets)
@@ -58,7 +58,7 @@ def from_data(task: Task) -> dict[str, float]:
     names = _from_first_site(list(targets), task.sites)
     modules = {name: task.converted.get_submodule(name) for name in names}
     pending = {
-        name: Pending(
+        name: PendingLayer(
             task.original.get_submodule(name), is_term=name in terms and targets[name].calls == 1
         )
         for name in names
@@ -66,7 +66,7 @@ def from_data(task: Task) -> dict[str, float]:
     exchange(task.converted, {modules[name]: pending[name] for name in names})
     residuals = {}
     try:
-        with Lockstep(task.converted, task.batches) as lockstep:
+        with LayerwiseRunner(task.converted, task.batches) as lockstep:
             for number, name in enumerate(names, 1):
                 module, seen = modules[name], targets.pop(name)
                 if isinstance(module, GhostModule):
@@ -80,7 +80,8 @@ def from_data(task: Task) -> dict[str, float]:
                         task, name, module, *aligned_sample(lockstep, name, pending[name], seen)
                     )
                 pending[name].install(module)
-                task.progress(name, number, len(names), residuals.get(name))
+                error = f", error {residuals[name]:.2%}" if name in residuals else ""
+                task.report(number, len(names), f"{name}{error}")
     finally:
         exchange(task.converted, {pending[name]: modules[name] for name in names})
     return residuals

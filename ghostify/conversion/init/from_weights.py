@@ -33,7 +33,7 @@ def from_weights(task: Task) -> dict[str, float]:
         constants = fitted.write(ghost, layer, refitted=False)
         if constants is not None:
             task.move_mean(site, constants)
-        task.progress(site, number, len(task.sites), residuals[site])
+        task.report(number, len(task.sites), f"{site}, error {residuals[site]:.2%}")
     return residuals
 
 

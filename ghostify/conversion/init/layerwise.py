@@ -25,7 +25,7 @@ WAITING_BYTES = 2**26
 _current = threading.local()
 
 
-class Pending(nn.Module):
+class PendingLayer(nn.Module):
     """Stands where a layer will be; a pass that comes here waits until there is one.
 
     Attributes:
@@ -48,7 +48,7 @@ class Pending(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.installed:
             return self.layer(*args, **kwargs)
-        traveller: Traveller = _current.traveller
+        traveller: BatchRun = _current.traveller
         if not self.is_term:
             traveller.wait_at(self, args)
             return self.layer(*args, **kwargs)
@@ -65,7 +65,7 @@ def exchange(model: nn.Module, others: Mapping[nn.Module, nn.Module]) -> None:
                 setattr(parent, name, others[child])
 
 
-class Lockstep(AbstractContextManager["Lockstep"]):
+class LayerwiseRunner(AbstractContextManager["LayerwiseRunner"]):
     """All batches go through the model together, from one pending layer to the next.
 
     Each batch is on its way in a thread of its own, of which only one runs at any time. A pass
@@ -80,14 +80,14 @@ class Lockstep(AbstractContextManager["Lockstep"]):
         self.model = model
         self.batches = batches
         self.limit = limit
-        self.waiting: dict[int, Traveller] = {}
+        self.waiting: dict[int, BatchRun] = {}
 
     def __exit__(self, *_: object) -> None:
         for traveller in self.waiting.values():
             traveller.give_up()
         self.waiting.clear()
 
-    def arrivals(self, pending: Pending, calls: int = 1) -> Iterator[Arrival]:
+    def arrivals(self, pending: PendingLayer, calls: int = 1) -> Iterator[Arrival]:
         """Bring every batch to ``pending``.
 
         A layer that is called several times in a pass runs as it is meanwhile, so that all its
@@ -95,7 +95,7 @@ class Lockstep(AbstractContextManager["Lockstep"]):
         """
         held = 0
         for number, batch in enumerate(self.batches):
-            traveller = self.waiting.pop(number, None) or Traveller(self.model, batch)
+            traveller = self.waiting.pop(number, None) or BatchRun(self.model, batch)
             self.waiting[number] = traveller
             seen = 0
             there = traveller.place is pending or traveller.go_on_to(pending, calls > 1)
@@ -135,16 +135,16 @@ class _GivenUp(BaseException):
     """Ends a pass from inside."""
 
 
-class Traveller:
+class BatchRun:
     """One pass of one batch through the model."""
 
     def __init__(self, model: nn.Module, batch: Example) -> None:
         self.model = model
         self.batch: Example = batch
-        self.place: Pending | None = None
+        self.place: PendingLayer | None = None
         self.arguments: tuple[Any, ...] = ()
         self.other: Tensor | None = None
-        self.branches: Branches[tuple[Pending, tuple[Any, ...]]] = Branches(self._wait_at_sum)
+        self.branches: Branches[tuple[PendingLayer, tuple[Any, ...]]] = Branches(self._wait_at_sum)
         self.ended = False
         self._given_up = False
         self._error: BaseException | None = None
@@ -154,7 +154,7 @@ class Traveller:
         self._thread = threading.Thread(target=self._travel, daemon=True)
         self._fresh = True
 
-    def go_on_to(self, pending: Pending, past_others: bool) -> bool:
+    def go_on_to(self, pending: PendingLayer, past_others: bool) -> bool:
         """Run until ``pending`` is called next; whether it was.
 
         Args:
@@ -188,7 +188,7 @@ class Traveller:
         return 0 if self.ended else self._results.bytes_in_memory()
 
     def wait_at(
-        self, place: Pending, arguments: tuple[Any, ...], other: Tensor | None = None
+        self, place: PendingLayer, arguments: tuple[Any, ...], other: Tensor | None = None
     ) -> None:
         """Called in the pass itself: hand over to the other side until told to go on."""
         self.place, self.arguments, self.other = place, arguments, other
@@ -199,7 +199,7 @@ class Traveller:
         if self._given_up:
             raise _GivenUp
 
-    def _wait_at_sum(self, term: Term[tuple[Pending, tuple[Any, ...]]], other: Tensor) -> None:
+    def _wait_at_sum(self, term: Term[tuple[PendingLayer, tuple[Any, ...]]], other: Tensor) -> None:
         pending, arguments = term.key
         self.wait_at(pending, arguments, other)
         if pending.installed:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ghostify.analysis.dataflow import Flow, Step, Value
+from ghostify.analysis.dataflow import Dataflow, Step, Value
 
 _ADDITIONS = frozenset({torch.add, Tensor.add, Tensor.add_})
 """What ``a + b`` and ``a += b`` call, too."""
@@ -79,7 +79,7 @@ class Branches(TorchFunctionMode, Generic[Key]):
         self._terms = {place: term for place, term in self._terms.items() if term.key != key}
 
 
-def last_terms(flow: Flow) -> frozenset[str]:
+def last_terms(flow: Dataflow) -> frozenset[str]:
     """Convolutions that are added to something, and run after all that it is made of.
 
     Nothing but the sum reads their maps: directly, or through the batch norm that follows them.
@@ -98,7 +98,7 @@ def last_terms(flow: Flow) -> frozenset[str]:
     return frozenset(found)
 
 
-def _maps_of(step: Step, flow: Flow, norm: str | None) -> Value | None:
+def _maps_of(step: Step, flow: Dataflow, norm: str | None) -> Value | None:
     """What a layer gives to the one step that reads it, behind the batch norm if there is one."""
     for layer in filter(None, (step.layer, norm)):
         steps = flow.steps[layer]

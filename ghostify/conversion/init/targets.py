@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ghostify.conversion.init.layerwise import Lockstep, Pending
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
 from ghostify.conversion.init.patches import Call, Sample, Sampler, call_of, draw_positions
 from ghostify.conversion.init.residuals import Branches, Term, worth
 from ghostify.conversion.init.scratch import give_back_free_memory, scratch
@@ -160,9 +160,9 @@ _ENOUGH = 2048
 
 
 def aligned_sample(
-    lockstep: Lockstep,
+    lockstep: LayerwiseRunner,
     name: str,
-    pending: Pending,
+    pending: PendingLayer,
     targets: Targets,
     dw_size: int = 1,
     *,

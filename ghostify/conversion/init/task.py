@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ghostify.io.progress import Progress, silent
+from ghostify.io.progress import Report, silent
 from ghostify.nn import GhostModule
 from ghostify.types import Example
 
 
-@dataclass(frozen=True)
+@dataclass
 class Task:
     """A converted network to be filled with what the original knows.
 
@@ -24,8 +24,8 @@ class Task:
         last_terms: layers that are added to what has been made before them.
         batches: calibration data; may be empty.
         local_steps: gradient steps a site after the closed forms.
-        progress: to be told of each layer that is done.
         notes: to be filled with what the user should know.
+        report: reports progress.
     """
 
     original: nn.Module
@@ -35,8 +35,8 @@ class Task:
     last_terms: Collection[str] = ()
     batches: Sequence[Example] = ()
     local_steps: int = 0
-    progress: Progress = silent
     notes: list[str] = field(default_factory=list)
+    report: Report = silent
 
     def ghost(self, site: str) -> GhostModule:
         """The Ghost module to be filled."""

@@ -1,4 +1,4 @@
-"""An artefact as a page that people look at and send to each other."""
+"""An artifact as a page that people look at and send to each other."""
 
 from ghostify.report.html.page import check_page, write_report
 

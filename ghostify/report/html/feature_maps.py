@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.evaluation.metrics import is_logits
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError, Plan
@@ -71,7 +71,7 @@ Maps = dict[str, tuple[Tensor, Tensor]]
 
 def _run(model: nn.Module, image: Tensor, names: Iterable[str]) -> tuple[Maps, Any]:
     """Intrinsic maps and all maps of some layers, on their first call; and the output."""
-    twin = frozen_replica(model).eval()
+    twin = frozen_copy(model).eval()
     intrinsic: dict[str, Tensor] = {}
     whole: dict[str, Tensor] = {}
     with ExitStack() as hooks:

@@ -1,4 +1,4 @@
-"""All that an artefact knows of itself, without loading its weights."""
+"""All that an artifact knows of itself, without loading its weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ghostify.types import (
     GhostifyError,
     ModelSource,
     Plan,
+    PlanCandidate,
     Recovery,
     Sensitivity,
-    Trial,
 )
 from ghostify.types.serialization import construct
 
@@ -32,13 +32,13 @@ Noun = TypeVar("Noun")
 
 @dataclass(frozen=True)
 class Findings:
-    """What has been measured of an artefact so far.
+    """What has been measured of an artifact so far.
 
     Attributes:
-        folder: the artefact's.
+        folder: the artifact's.
         created: when it was saved, in ISO format, or None.
         versions: of ghostify and torch, by name.
-        source: where the original comes from, if the artefact says it.
+        source: where the original comes from, if the artifact says it.
         options: what the plan was made by.
         report: all layers and totals.
         whole: whether the totals are of the whole network, and not of its convolutions alone.
@@ -61,17 +61,17 @@ class Findings:
     timings: tuple[Timing, ...]
     exports: tuple[dict[str, Any], ...]
     sensitivity: Sensitivity | None
-    trials: tuple[Trial, ...]
+    trials: tuple[PlanCandidate, ...]
     glimpse: dict[str, Any] | None
     evaluations: tuple[Evaluation, ...]
     recovery: Recovery | None
 
     @classmethod
     def of(cls, folder: str | Path) -> Findings:
-        """Read the artefact in ``folder``: its recipe, and the measurements that hold for it.
+        """Read the artifact in ``folder``: its recipe, and the measurements that hold for it.
 
         Raises:
-            GhostifyError: if the artefact or a measurement is damaged.
+            GhostifyError: if the artifact or a measurement is damaged.
             OSError: if it cannot be read.
         """
         folder = Path(folder)
@@ -100,7 +100,7 @@ class Findings:
             timings=_merged(_nouns(folder, recipe, "timing", Timing.from_dict)),
             exports=tuple(_nouns(folder, recipe, "export", dict)),
             sensitivity=damages[-1] if damages else None,
-            trials=tuple(_nouns(folder, recipe, "trial", Trial.from_dict)),
+            trials=tuple(_nouns(folder, recipe, "trial", PlanCandidate.from_dict)),
             glimpse=glimpses[-1] if glimpses else None,
             evaluations=tuple(_nouns(folder, recipe, "evaluation", Evaluation.from_dict)),
             recovery=recovery,

@@ -25,13 +25,13 @@ _HERE = Path(__file__).parent
 def write_report(
     folder: str | Path, out: str | Path | None = None, *, plots: str | Path | None = None
 ) -> Path:
-    """Write a page about an artefact, from its recipe and from what has been measured so far.
+    """Write a page about an artifact, from its recipe and from what has been measured so far.
 
     The page is one HTML file that needs nothing else and asks for nothing else. The weights are
     not read, so a recipe and its ``measurements`` without them are enough.
 
     Args:
-        folder: an artefact, which `save` or the command line has made.
+        folder: an artifact, which `save` or the command line has made.
         out: the file to write. Default: ``report.html`` in the folder.
         plots: a folder to draw the same charts to, as PNG and SVG by Matplotlib; made if need be.
 
@@ -39,7 +39,7 @@ def write_report(
         The file.
 
     Raises:
-        GhostifyError: if the artefact is damaged, or Jinja2, or for plots Matplotlib, is missing.
+        GhostifyError: if the artifact is damaged, or Jinja2, or for plots Matplotlib, is missing.
         OSError: if a file cannot be read or written.
     """
     check_page(plots=plots is not None)

@@ -14,7 +14,7 @@ from ghostify.report.html.findings import Findings
 from ghostify.report.report import Report
 from ghostify.report.site_rows import KeptSite
 from ghostify.report.timing import Measurement, Timing
-from ghostify.types import Evaluation, Trial
+from ghostify.types import Evaluation, PlanCandidate
 
 LIBRARIES = ("torchvision", "timm", "ghostify")
 """Prefixes of named networks; what has another one is the user's own code."""
@@ -203,7 +203,7 @@ def likely(glimpse: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def commands(findings: Findings) -> list[tuple[str, str]]:
-    """What to do next with this artefact, and the exact command."""
+    """What to do next with this artifact, and the exact command."""
     folder = shlex.quote(findings.folder.name or str(findings.folder))
     own = _own_code(findings)
     return [
@@ -296,7 +296,7 @@ def milliseconds(measurement: Measurement) -> str:
     return f"{number:.0f} ms" if number >= 100 else f"{number:.3g} ms"
 
 
-def _tried(name: str, trials: list[Trial], role: str) -> Curve:
+def _tried(name: str, trials: list[PlanCandidate], role: str) -> Curve:
     points = []
     for trial in trials:
         kept = trial.agreement
@@ -317,7 +317,7 @@ def _residuals(report: Report) -> dict[str, float]:
 
 
 def _own_code(findings: Findings) -> str:
-    """The options that an artefact of the user's own code needs."""
+    """The options that an artifact of the user's own code needs."""
     source = findings.source
     if source is None:
         return " --model FILE.py:FACTORY --input CxHxW"

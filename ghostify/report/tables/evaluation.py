@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 
 from ghostify.report.document import Column, Document, Table, si
-from ghostify.types import Evaluation, Score, Standing
+from ghostify.types import Evaluation, EvaluationRow, Score
 
 _HEADINGS = {
     "top1": "top-1",
@@ -50,7 +50,7 @@ def list_evaluation(evaluation: Evaluation, *, model: str) -> Document:
     )
 
 
-def _cells(standing: Standing, shown: list[str]) -> list[str]:
+def _cells(standing: EvaluationRow, shown: list[str]) -> list[str]:
     cells = [si(standing.macs), si(standing.params)]
     for name in shown:
         value = getattr(standing.score, name)

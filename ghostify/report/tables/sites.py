@@ -19,7 +19,7 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
             site.output_map,
             si(conv_params(site.geometry)),
             si(conv_macs(site)),
-            site.obstacle or "yes",
+            site.ineligible or "yes",
         )
         for site in sites
     )
@@ -33,12 +33,12 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
             "seen": site.seen or "",
             "params": conv_params(site.geometry),
             "macs": conv_macs(site),
-            "replaceable": site.obstacle is None,
-            "obstacle": site.obstacle or "",
+            "replaceable": site.ineligible is None,
+            "ineligible": site.ineligible or "",
         }
         for site in sites
     )
-    replaceable = sum(site.obstacle is None for site in sites)
+    replaceable = sum(site.ineligible is None for site in sites)
     columns = (
         Column("layer"),
         Column("geometry"),

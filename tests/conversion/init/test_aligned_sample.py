@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError
-from ghostify.conversion.init.layerwise import Lockstep, Pending
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
 from ghostify.conversion.init.targets import aligned_sample, observe
 
 
@@ -13,8 +13,8 @@ def gathered(layer, images, targets, **kinds):
     """Targets from one layer, on other images; inputs for another layer."""
     other, others = targets
     seen = observe(nn.Sequential(other), [others], {"0": 1000})["0"]
-    pending = Pending(layer)
-    with Lockstep(nn.Sequential(pending), [images]) as lockstep, torch.no_grad():
+    pending = PendingLayer(layer)
+    with LayerwiseRunner(nn.Sequential(pending), [images]) as lockstep, torch.no_grad():
         return aligned_sample(lockstep, "0", pending, seen, **kinds)
 
 
@@ -65,7 +65,7 @@ def test_a_linear_layer():
 def test_a_layer_that_no_image_comes_by(conv, images):
     seen = observe(nn.Sequential(conv), [images], {"0": 8})["0"]
     with (
-        Lockstep(nn.Identity(), [images]) as lockstep,
+        LayerwiseRunner(nn.Identity(), [images]) as lockstep,
         pytest.raises(GhostifyError, match="no image of the calibration data comes by last when"),
     ):
-        aligned_sample(lockstep, "last", Pending(conv), seen)
+        aligned_sample(lockstep, "last", PendingLayer(conv), seen)

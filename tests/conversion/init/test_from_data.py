@@ -12,8 +12,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostModule
-from ghostify.analysis.dataflow import follow
-from ghostify.analysis.model_copy import frozen_replica
+from ghostify.analysis.dataflow import trace_dataflow
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.fisher import floored, importance
 from ghostify.types import Fidelity
 
@@ -93,12 +93,12 @@ def errors_by_hand(model, converted, images, names):
 
     Of the last term of a sum, what it should be for the sum to be right.
     """
-    norms = follow(model, images[:1]).followers()
+    norms = trace_dataflow(model, images[:1]).followers()
     moved = {
         site: model.get_submodule(norm).running_mean - converted.get_submodule(norm).running_mean
         for site, norm in norms.items()
     }
-    counts = importance(frozen_replica(model), [images], names)
+    counts = importance(frozen_copy(model), [images], names)
     given, others = maps_of(model, names, images, {})
     found, others_found = maps_of(converted, names, images, moved)
     errors = {}
@@ -209,14 +209,13 @@ def test_a_fifth_is_held_out_and_measured(net, images):
 
 def test_progress_is_told(net, images):
     told = []
-    ghostify.convert(
-        net, images[:1], calibration=images, progress=lambda *state: told.append(state)
-    )
-    names = ["the original's maps", "wide", "depthwise", "project", "head"]
-    assert [name for name, *_ in told] == names
-    assert all(0 <= done <= total for _, done, total, _ in told)
-    assert told[-1][1] == told[-1][2]
-    assert [name for name, *_, residual in told if residual is not None] == ["wide", "project"]
+    ghostify.convert(net, images[:1], calibration=images, progress=told.append)
+    names = ["the original's feature maps", "wide", "depthwise", "project", "head"]
+    assert [step.detail.split(",")[0] for step in told] == names
+    assert all(0 <= step.done <= step.total for step in told)
+    assert told[-1].done == told[-1].total
+    fitted = [step.detail.split(",")[0] for step in told if "error" in step.detail]
+    assert fitted == ["wide", "project"]
 
 
 def test_what_comes_before_the_first_site_keeps_its_bits(net, images):
@@ -226,8 +225,8 @@ def test_what_comes_before_the_first_site_keeps_its_bits(net, images):
 
 
 def test_an_interruption_leaves_no_trace(net, images):
-    def interrupt(name, *_):
-        if name == "wide":
+    def interrupt(step):
+        if step.detail.startswith("wide"):
             raise KeyboardInterrupt
 
     before, running = state_of(net), threads()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError
-from ghostify.conversion.init.layerwise import Lockstep, Pending, Traveller, exchange
+from ghostify.conversion.init.layerwise import BatchRun, LayerwiseRunner, PendingLayer, exchange
 
 BATCHES = [torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(i)) for i in (2, 3, 5)]
 
@@ -54,7 +54,7 @@ def expected_inputs(model):
 
 
 def waiting(model):
-    pending = {name: Pending(model.get_submodule(name)) for name, _ in ORDER}
+    pending = {name: PendingLayer(model.get_submodule(name)) for name, _ in ORDER}
     exchange(model, {pending[name].layer: pending[name] for name in pending})
     return pending
 
@@ -62,7 +62,7 @@ def waiting(model):
 def arrived(model, limit):
     """What comes by, where each layer is replaced by its double before the next one's turn."""
     pending, seen, order = waiting(model), {}, []
-    with Lockstep(model, BATCHES, limit) as lockstep:
+    with LayerwiseRunner(model, BATCHES, limit) as lockstep:
         for name, calls in ORDER:
             for arrival in lockstep.arrivals(pending[name], calls):
                 order.append((name, arrival.batch, arrival.call))
@@ -124,13 +124,13 @@ def test_given_up_passes_change_no_bit():
 @pytest.mark.parametrize(("limit", "passes"), [(2**29, 1), (0, 2)])
 def test_what_is_over_the_limit_and_cannot_be_put_aside_begins_again(limit, passes, monkeypatch):
     """At the first of three layers nothing is held yet, and behind the third nothing waits."""
-    monkeypatch.setattr(Traveller, "put_aside", lambda _: None)  # as on another device
+    monkeypatch.setattr(BatchRun, "put_aside", lambda _: None)  # as on another device
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     begun = []
     model.register_forward_pre_hook(lambda *_: begun.append(1))
-    pending = [Pending(layer) for layer in model]
+    pending = [PendingLayer(layer) for layer in model]
     exchange(model, {place.layer: place for place in pending})
-    with Lockstep(model, BATCHES[:1], limit) as lockstep:
+    with LayerwiseRunner(model, BATCHES[:1], limit) as lockstep:
         for place in pending:
             assert len(list(lockstep.arrivals(place))) == 1
             place.install(place.layer)
@@ -155,16 +155,16 @@ def test_what_is_over_the_limit_lies_in_files_and_goes_on():
     model, begun = Sharing(), []
     expected = model(BATCHES[0])
     model.register_forward_pre_hook(lambda *_: begun.append(1))
-    pending = {name: Pending(model.get_submodule(name)) for name in ("first", "last")}
+    pending = {name: PendingLayer(model.get_submodule(name)) for name in ("first", "last")}
     exchange(model, {place.layer: place for place in pending.values()})
     outputs = []
     model.register_forward_hook(lambda _, __, output: outputs.append(output))
-    with Lockstep(model, BATCHES[:1], 0) as lockstep:
+    with LayerwiseRunner(model, BATCHES[:1], 0) as lockstep:
         for place in pending.values():
             list(lockstep.arrivals(place))
             assert lockstep.waiting[0].held_bytes == 0
             place.install(place.layer)
-        assert lockstep.waiting[0].go_on_to(Pending(nn.Identity()), True) is False
+        assert lockstep.waiting[0].go_on_to(PendingLayer(nn.Identity()), True) is False
     assert begun == [1]
     torch.testing.assert_close(outputs, [expected])
 
@@ -178,7 +178,7 @@ def test_no_thread_is_left():
 def test_closing_early_leaves_no_thread():
     before, model = threads(), Branching()
     pending = waiting(model)
-    with Lockstep(model, BATCHES, 2**29) as lockstep:
+    with LayerwiseRunner(model, BATCHES, 2**29) as lockstep:
         next(lockstep.arrivals(pending["a"]))
         list(lockstep.arrivals(pending["a"]))
         assert len(threads()) > len(before)
@@ -194,7 +194,7 @@ def test_what_goes_wrong_in_the_model_is_one_error(error):
 
     before, model = threads(), Broken()
     pending = waiting(model)
-    with Lockstep(model, BATCHES, 2**29) as lockstep:
+    with LayerwiseRunner(model, BATCHES, 2**29) as lockstep:
         assert len(list(lockstep.arrivals(pending["a"]))) == 3
         pending["a"].install(pending["a"].layer)
         with pytest.raises(GhostifyError, match="Broken does not run on .* data: no such$"):
@@ -212,7 +212,7 @@ def test_a_model_that_catches_everything_ends_too():
 
     before, model = threads(), Stubborn()
     pending = waiting(model)
-    with Lockstep(model, BATCHES, 0) as lockstep:
+    with LayerwiseRunner(model, BATCHES, 0) as lockstep:
         assert len(list(lockstep.arrivals(pending["a"]))) == 3
     assert threads() == before
 
@@ -228,9 +228,9 @@ def test_exchange_under_every_name():
 
 def test_waiting_passes_count_their_maps_and_not_the_weights():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
-    pending = Pending(model[2])
+    pending = PendingLayer(model[2])
     exchange(model, {model[2]: pending})
-    with Lockstep(model, BATCHES[:1], 2**29) as lockstep:
+    with LayerwiseRunner(model, BATCHES[:1], 2**29) as lockstep:
         list(lockstep.arrivals(pending))
         held = lockstep.waiting[0].held_bytes
     assert held == 2 * 4 * 36 * 4

@@ -6,12 +6,12 @@ from torch import nn
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.analysis.dataflow import follow
+from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.conversion.init.residuals import Branches, last_terms, worth
 
 
 def terms(model, *inputs):
-    return last_terms(follow(model.eval(), inputs))
+    return last_terms(trace_dataflow(model.eval(), inputs))
 
 
 def test_of_torchvisions_networks():

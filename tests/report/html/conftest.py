@@ -1,4 +1,4 @@
-"""An artefact of which everything has been measured, without a network."""
+"""An artifact of which everything has been measured, without a network."""
 
 import json
 from html.parser import HTMLParser
@@ -14,13 +14,13 @@ from ghostify.types import (
     Agreement,
     ConvSite,
     Evaluation,
+    EvaluationRow,
     Fidelity,
     Geometry,
+    PlanCandidate,
     Recovery,
     RecoverySettings,
     Score,
-    Standing,
-    Trial,
 )
 
 
@@ -81,10 +81,10 @@ def measure_everything(folder, sites, model="net"):
         timing = Timing("1x3x8x8", {model: 64_000, "out": 32_000}, "bytes", tuple(pair))
         record(folder, "timing", timing.to_dict(), part=runtime)
     for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
-        trial = Trial(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
+        trial = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
         record(folder, "trial", trial.to_dict(), part=plan)
     standings = {
-        name: Standing(Score(50, top1=top1), 64_000, 1000)
+        name: EvaluationRow(Score(50, top1=top1), 64_000, 1000)
         for name, top1 in (("original", 0.92), ("converted", 0.9))
     }
     record(folder, "evaluation", Evaluation("digits", 50, standings).to_dict())
@@ -109,10 +109,10 @@ def train_back(folder):
 
 @pytest.fixture
 def make():
-    """What makes artefacts: ``make.site``, ``make.artefact``, ``make.measure``, ``make.change``."""
+    """What makes artifacts: ``make.site``, ``make.artifact``, ``make.measure``, ``make.change``."""
     return SimpleNamespace(
         site=site,
-        artefact=write_artefact,
+        artifact=write_artefact,
         measure=measure_everything,
         change=changed_recipe,
         train=train_back,
@@ -125,14 +125,14 @@ def sites():
 
 
 @pytest.fixture
-def artefact(tmp_path, sites):
+def artifact(tmp_path, sites):
     return write_artefact(tmp_path / "out", sites, kept=("stem",))
 
 
 @pytest.fixture
-def measured(artefact, sites):
-    measure_everything(artefact, sites)
-    return artefact
+def measured(artifact, sites):
+    measure_everything(artifact, sites)
+    return artifact
 
 
 class Page(HTMLParser):

@@ -13,10 +13,10 @@ from ghostify.io.measurements import FOLDER
 ALWAYS = ["Before and after", "Where the network is heavy", "How to go on"]
 
 
-def test_sections_appear_as_their_data_exist(artefact, sites, read, make):
-    assert read(ghostify.write_report(artefact)).headings == ALWAYS
-    make.measure(artefact, sites)
-    assert read(ghostify.write_report(artefact)).headings == [
+def test_sections_appear_as_their_data_exist(artifact, sites, read, make):
+    assert read(ghostify.write_report(artifact)).headings == ALWAYS
+    make.measure(artifact, sites)
+    assert read(ghostify.write_report(artifact)).headings == [
         *ALWAYS[:2], "How well it does", "This plan and others", "How fast it is", "Exports",
         ALWAYS[2],
     ]  # fmt: skip
@@ -39,8 +39,8 @@ def test_the_figures(measured, read):
         assert figure in words
 
 
-def test_without_counts_the_convolutions_are_summed(artefact, read):
-    words = read(ghostify.write_report(artefact)).words
+def test_without_counts_the_convolutions_are_summed(artifact, read):
+    words = read(ghostify.write_report(artifact)).words
     assert "Parameters of convolutions 9.216K 5.976K" in words
     assert "ghostify compare out counts the whole network" in words
 
@@ -66,7 +66,7 @@ EVIL = "<script>alert('x')</script>\"&amp;"
 
 def test_names_with_html_are_text(tmp_path, read, make):
     sites = [make.site(f"a.{EVIL}"), make.site("b</title><b>bold</b>"), make.site("c")]
-    folder = make.artefact(tmp_path / "<i>out", sites, model=EVIL, kept=("c",))
+    folder = make.artifact(tmp_path / "<i>out", sites, model=EVIL, kept=("c",))
     make.measure(folder, sites, EVIL)
     page = read(ghostify.write_report(folder, tmp_path / "page.html"))
     tags = [tag for tag, _ in page.tags]
@@ -78,7 +78,7 @@ def test_names_with_html_are_text(tmp_path, read, make):
 
 def test_a_network_of_a_thousand_convolutions_stays_small(tmp_path, make):
     sites = [make.site(f"stage{i // 100}.blocks.{i}.branch.convolution") for i in range(1000)]
-    folder = make.artefact(tmp_path / "out", sites)
+    folder = make.artifact(tmp_path / "out", sites)
     make.measure(folder, sites)
     assert ghostify.write_report(folder).stat().st_size < 2_000_000
 
@@ -92,9 +92,9 @@ def test_the_recipe_is_enough_and_torch_stays_out(measured):
     assert (measured.parent / "page.html").is_file()
 
 
-def test_commands_for_the_users_own_code(artefact, read, make):
-    make.change(artefact, lambda recipe: recipe["source"].update(name="my net.py:build"))
-    words = read(ghostify.write_report(artefact)).words
+def test_commands_for_the_users_own_code(artifact, read, make):
+    make.change(artifact, lambda recipe: recipe["source"].update(name="my net.py:build"))
+    words = read(ghostify.write_report(artifact)).words
     assert "ghostify export out --to onnx --model 'my net.py:build'" in words
     assert "--input" not in words
 
@@ -108,20 +108,20 @@ def test_damage(measured, file):
     assert not (measured / "report.html").exists()
 
 
-def test_a_recipe_without_a_plan(artefact, make):
-    make.change(artefact, lambda recipe: recipe.pop("plan"))
+def test_a_recipe_without_a_plan(artifact, make):
+    make.change(artifact, lambda recipe: recipe.pop("plan"))
     with pytest.raises(GhostifyError, match="ghostify.json is not a recipe: 'plan'"):
-        ghostify.write_report(artefact)
+        ghostify.write_report(artifact)
 
 
-def test_without_jinja(artefact, monkeypatch):
+def test_without_jinja(artifact, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(GhostifyError, match=r"pip install 'ghostify\[report\]'"):
-        ghostify.write_report(artefact)
+        ghostify.write_report(artifact)
 
 
-def test_a_folder_that_is_none(tmp_path, artefact):
-    with pytest.raises(GhostifyError, match="no ghostify artefact"):
+def test_a_folder_that_is_none(tmp_path, artifact):
+    with pytest.raises(GhostifyError, match="no ghostify artifact"):
         ghostify.write_report(tmp_path)
     with pytest.raises(GhostifyError, match="there is no folder"):
-        ghostify.write_report(artefact, tmp_path / "none" / "page.html")
+        ghostify.write_report(artifact, tmp_path / "none" / "page.html")

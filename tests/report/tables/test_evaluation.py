@@ -1,13 +1,13 @@
 from ghostify.report.formats import to_csv, to_text
 from ghostify.report.tables.evaluation import list_evaluation
-from ghostify.types import Evaluation, Score, Standing
+from ghostify.types import Evaluation, EvaluationRow, Score
 
 EVALUATION = Evaluation(
     "digits",
     180,
     {
-        "original": Standing(Score(180, top1=0.95, top5=1.0, loss=0.25), 40_000_000, 270_000),
-        "converted": Standing(
+        "original": EvaluationRow(Score(180, top1=0.95, top5=1.0, loss=0.25), 40_000_000, 270_000),
+        "converted": EvaluationRow(
             Score(180, 0.9, 0.99, 0.5, agreement=0.925, kl=0.01234, relative_error=0.05),
             20_000_000,
             140_000,
@@ -31,7 +31,7 @@ def test_a_row_for_each_network():
 
 
 def test_columns_that_say_nothing_are_left_out():
-    alone = Evaluation("val", 0, {"original": Standing(Score(9, top1=0.5, loss=1.0), 10, 10)})
+    alone = Evaluation("val", 0, {"original": EvaluationRow(Score(9, top1=0.5, loss=1.0), 10, 10)})
     document = list_evaluation(alone, model="x")
     assert document.title == "x on val: 9 images not trained on"
     assert [column.heading for column in document.tables[0].columns[3:]] == ["top-1", "loss"]
