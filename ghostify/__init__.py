@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact.artifact import load, resave, save
     from ghostify.conversion.convert import convert
-    from ghostify.conversion.redundancy import measure_redundancy
+    from ghostify.conversion.redundancy import redundancy
     from ghostify.conversion.search import search
-    from ghostify.conversion.sensitivity import measure_sensitivity
+    from ghostify.conversion.sensitivity import sensitivity
     from ghostify.data import Data, open_data
     from ghostify.deployment import Exported, export
     from ghostify.deployment.benchmark import benchmark
@@ -89,17 +89,17 @@ __all__ = [
     "layer_latency",
     "list_sites",
     "load",
-    "measure_redundancy",
-    "measure_sensitivity",
     "open_data",
     "plan",
     "recalibrate",
     "recover",
     "recover_by_steps",
+    "redundancy",
     "reparameterize",
     "resave",
     "save",
     "search",
+    "sensitivity",
     "write_report",
 ]
 
@@ -120,8 +120,8 @@ _HOMES = {
     "list_sites": "report.tables.sites",
     "load": "artifact.artifact",
     "layer_latency": "deployment.layer_latency",
-    "measure_redundancy": "conversion.redundancy",
-    "measure_sensitivity": "conversion.sensitivity",
+    "redundancy": "conversion.redundancy",
+    "sensitivity": "conversion.sensitivity",
     "open_data": "data.open_data",
     "plan": "planning.plan",
     "recalibrate": "evaluation.recalibrate",

@@ -63,7 +63,7 @@ def redundancy(
     source = options.source_of(model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, image or _photograph(), images)
-    measured = ghostify.measure_redundancy(subject.network, data, layers=layer and [layer])
+    measured = ghostify.redundancy(subject.network, data, layers=layer and [layer])
     shown = _most_ghostly(measured, data.shape[-1])
     with stage("drawing"):
         from ghostify.conversion.redundancy import feature_maps

@@ -58,7 +58,7 @@ def sensitivity(
     )
     subject = prepare(source, weights=weights, pretrained=pretrained)
     data = read_calibration(subject, calibration, images) if calibration else None
-    measured = ghostify.measure_sensitivity(subject.network, subject.example, calibration=data)
+    measured = ghostify.sensitivity(subject.network, subject.example, calibration=data)
     with stage("counting"):
         from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
 

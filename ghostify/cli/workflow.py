@@ -209,9 +209,7 @@ def make_plan(
     if sensitivity_file is not None:
         sensitivity = read_noun(Sensitivity, sensitivity_file)
     else:
-        sensitivity = ghostify.measure_sensitivity(
-            subject.network, subject.example, calibration=images
-        )
+        sensitivity = ghostify.sensitivity(subject.network, subject.example, calibration=images)
     remembered(sensitivity)
     if try_out:
         return ghostify.search(

@@ -35,7 +35,7 @@ _MARKED = 0.1
 """Share of the mean variance that a map must have to be in a pair: nearly empty maps are alike."""
 
 
-def measure_redundancy(
+def redundancy(
     model: nn.Module,
     images: Example,
     *,
@@ -89,7 +89,7 @@ def feature_maps(model: nn.Module, images: Example, layer: str) -> Tensor:
     """What one layer makes of the images, ``(N, n, H, W)``.
 
     Raises:
-        GhostifyError: as `measure_redundancy` does.
+        GhostifyError: as `redundancy` does.
     """
     found: list[Tensor] = []
     _watch(materialize(model, images), images, [layer], lambda _, maps: found.append(maps.clone()))

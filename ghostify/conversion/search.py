@@ -11,7 +11,7 @@ from torch import nn
 
 from ghostify.analysis import analyze
 from ghostify.conversion.convert import convert
-from ghostify.conversion.sensitivity import measure_sensitivity
+from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.data import as_batches
 from ghostify.planning import CANDIDATES, plan
 from ghostify.planning.budget import Budgets, parse_budgets
@@ -57,7 +57,7 @@ def search(
         example: an input, as in `analyze`.
         budget: as in `plan`.
         calibration: at least ten images, as in `convert`.
-        sensitivity: from `measure_sensitivity`; measured here if it is not given.
+        sensitivity: from `ghostify.sensitivity`; measured here if it is not given.
         progress: whether to show a bar, or a function that is called with each `Progress`.
         tried: called with each plan that was converted, and what it keeps.
         **rules: ``include``, ``exclude``, ``stem`` and ``all_eligible``, as in `plan`.

@@ -31,7 +31,7 @@ _POSITIONS = 4096
 _IMAGES = 256
 
 
-def measure_sensitivity(
+def sensitivity(
     model: nn.Module,
     example: Example,
     *,

@@ -169,7 +169,7 @@ def test_a_budget_is_kept(run, net, tensor, calibrated):
     assert after["params"] <= 1600 < before["params"]
 
 
-@pytest.mark.parametrize("place", ["measure_sensitivity", "convert", "save"])
+@pytest.mark.parametrize("place", ["sensitivity", "convert", "save"])
 def test_interrupted(run, net, tensor, left, monkeypatch, place):
     def stop(*_, **__):
         raise KeyboardInterrupt

@@ -37,7 +37,7 @@ def stripes():
 def test_mixtures_by_hand():
     """Of x, x + z and x + 3z, with squared correlations 1/2, 4/5 and 1/10 two by two."""
     net = conv(torch.tensor([[1, 0], [1, 1], [1, 3]])[..., None, None])
-    (found,) = ghostify.measure_redundancy(net, stripes(), pairs=1)
+    (found,) = ghostify.redundancy(net, stripes(), pairs=1)
     assert found.explained == pytest.approx({1: 1 - (0.5 + 0.2 + 0.2) / 3}, abs=1e-5)
     assert {found.pairs[0].source, found.pairs[0].target} == {1, 2}
     assert found.pairs[0].errors == pytest.approx({1: 0.2}, abs=1e-5)
@@ -49,7 +49,7 @@ def test_mixtures_by_hand():
 def test_a_moved_map_needs_a_kernel_that_reaches(columns, enough):
     """Of white noise; the move forward is exact, that back lacks the columns that went out."""
     noise = torch.randn(4, 1, 40, 40)
-    (found,) = ghostify.measure_redundancy(shifts(0, columns), noise)
+    (found,) = ghostify.redundancy(shifts(0, columns), noise)
     (pair,) = found.pairs
     for size, error in pair.errors.items():
         assert error == pytest.approx(0 if size >= enough else 1, abs=0.02)
@@ -66,7 +66,7 @@ def test_a_moved_map_needs_a_kernel_that_reaches(columns, enough):
 def test_errors_are_those_of_least_squares(dw_size):
     images = torch.randn(3, 2, 24, 24)
     net = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU())
-    (found,) = ghostify.measure_redundancy(net, images, layers=["1"], dw_sizes=[dw_size], pairs=2)
+    (found,) = ghostify.redundancy(net, images, layers=["1"], dw_sizes=[dw_size], pairs=2)
     maps = net(images).detach().double()
     assert len(found.pairs) == 2
     for pair in found.pairs:
@@ -80,7 +80,7 @@ def test_errors_are_those_of_least_squares(dw_size):
 
 
 def test_no_map_is_in_two_pairs_and_the_best_come_first():
-    (found,) = ghostify.measure_redundancy(
+    (found,) = ghostify.redundancy(
         nn.Sequential(nn.Conv2d(3, 8, 3)), torch.randn(2, 3, 32, 32), pairs=9
     )
     numbers = [number for pair in found.pairs for number in (pair.source, pair.target)]
@@ -91,10 +91,10 @@ def test_no_map_is_in_two_pairs_and_the_best_come_first():
 
 def test_scales_do_not_count():
     net, noise = shifts(0, 1, -3), torch.randn(2, 1, 40, 40)
-    (before,) = ghostify.measure_redundancy(net, noise)
+    (before,) = ghostify.redundancy(net, noise)
     with torch.no_grad():
         net[0].weight *= torch.tensor([1.0, 1e-3, 1e4])[:, None, None, None]
-    (after,) = ghostify.measure_redundancy(net, noise)
+    (after,) = ghostify.redundancy(net, noise)
     assert after.explained == pytest.approx(before.explained, abs=1e-5)
 
 
@@ -102,8 +102,8 @@ def test_constant_maps_are_left_out():
     net, noise = shifts(0, 0, 1, -1), torch.randn(2, 1, 40, 40)
     with torch.no_grad():
         net[0].weight[0] = 0
-    (found,) = ghostify.measure_redundancy(net, noise)
-    (without,) = ghostify.measure_redundancy(shifts(0, 1, -1), noise)
+    (found,) = ghostify.redundancy(net, noise)
+    (without,) = ghostify.redundancy(shifts(0, 1, -1), noise)
     assert (found.maps, found.constant) == (4, 1)
     assert found.explained == without.explained
     assert {n for pair in found.pairs for n in (pair.source, pair.target)} <= {1, 2, 3}
@@ -113,26 +113,26 @@ def test_nearly_empty_maps_are_in_no_pair():
     net, noise = shifts(0, 0, 1, 1), torch.randn(2, 1, 40, 40)
     with torch.no_grad():
         net[0].weight[:2] *= 0.1
-    (found,) = ghostify.measure_redundancy(net, noise)
+    (found,) = ghostify.redundancy(net, noise)
     assert [{pair.source, pair.target} for pair in found.pairs] == [{2, 3}]
 
 
 @pytest.mark.parametrize("net", [shifts(0), shifts(0, 0)], ids=["one map", "maps of nought"])
 def test_where_there_is_nothing_to_compare(net):
-    (found,) = ghostify.measure_redundancy(net, torch.zeros(2, 1, 40, 40))
+    (found,) = ghostify.redundancy(net, torch.zeros(2, 1, 40, 40))
     assert (found.explained, found.ghosts, found.pairs) == ({}, {}, ())
 
 
 def test_what_few_positions_cannot_tell_is_left_out():
     net = shifts(0, 1)
     for side, sizes in [(9, []), (10, [1]), (23, [1, 3]), (50, [1, 3, 5, 7])]:
-        (found,) = ghostify.measure_redundancy(net, torch.randn(1, 1, side, side))
+        (found,) = ghostify.redundancy(net, torch.randn(1, 1, side, side))
         assert list(found.explained) == sizes
 
 
 def test_the_layers_that_could_be_replaced(small_net):
     steps = []
-    found = ghostify.measure_redundancy(small_net, torch.randn(4, 3, 16, 16), progress=steps.append)
+    found = ghostify.redundancy(small_net, torch.randn(4, 3, 16, 16), progress=steps.append)
     assert [layer.layer for layer in found] == ["stem", "wide", "project"]
     assert [step.detail for step in steps] == ["stem", "wide", "project"]
     assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
@@ -142,8 +142,8 @@ def test_the_model_is_left_as_it_is(small_net):
     small_net.train()
     before = copy.deepcopy(small_net.state_dict())
     images, state = torch.randn(4, 3, 16, 16), torch.get_rng_state()
-    first = ghostify.measure_redundancy(small_net, images)
-    assert ghostify.measure_redundancy(small_net, images) == first
+    first = ghostify.redundancy(small_net, images)
+    assert ghostify.redundancy(small_net, images) == first
     assert small_net.training
     assert not any(module._forward_hooks for module in small_net.modules())
     assert all(torch.equal(before[name], t) for name, t in small_net.state_dict().items())
@@ -161,16 +161,16 @@ def test_maps_are_seen_before_they_are_written_over():
 )
 def test_layers_that_cannot_be_looked_at(small_net, image, layer, message):
     with pytest.raises(GhostifyError, match=message.replace("?", r"\?")):
-        ghostify.measure_redundancy(small_net, image, layers=[layer])
+        ghostify.redundancy(small_net, image, layers=[layer])
 
 
 def test_a_layer_that_does_not_run(image):
     net = nn.ModuleDict({"used": nn.Conv2d(3, 4, 1), "unused": nn.Conv2d(3, 4, 1)})
     net.forward = net["used"].forward
     with pytest.raises(GhostifyError, match="unused does not run"):
-        ghostify.measure_redundancy(net, image, layers=["unused"])
+        ghostify.redundancy(net, image, layers=["unused"])
 
 
 def test_an_even_kernel(small_net, image):
     with pytest.raises(GhostifyError, match="must be odd"):
-        ghostify.measure_redundancy(small_net, image, dw_sizes=[2])
+        ghostify.redundancy(small_net, image, dw_sizes=[2])

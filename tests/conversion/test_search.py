@@ -40,7 +40,7 @@ def kl(net, plan, images):
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_within_the_budget_and_no_worse_than_uniform(net, images, share):
     image = images[:1]
-    measured = ghostify.measure_sensitivity(net, image, calibration=images)
+    measured = ghostify.sensitivity(net, image, calibration=images)
     found = ghostify.search(
         net, image, budget={"macs": share}, calibration=images, sensitivity=measured
     )
@@ -64,7 +64,7 @@ def test_data_that_can_be_read_only_once(net, images):
 
 def test_the_lowest_uniform_ratio(net, images):
     sites = ghostify.analyze(net, images[:1])
-    estimated = ghostify.measure_sensitivity(net, images[:1])
+    estimated = ghostify.sensitivity(net, images[:1])
     plan = uniform_within(sites, "macs=0.6", estimated)
     (spec,) = set(plan.replaced.values())
     assert macs(net, plan, images[:1]) <= 0.6 * estimated.totals["macs"]

@@ -48,7 +48,7 @@ def net(images):
 @pytest.mark.parametrize("on_data", [True, False])
 def test_damages_rise_with_the_ratio(net, images, on_data):
     data = images if on_data else None
-    found = ghostify.measure_sensitivity(net, images[:1], calibration=data, candidates=RATIOS)
+    found = ghostify.sensitivity(net, images[:1], calibration=data, candidates=RATIOS)
     assert list(found.damages) == ["0", "3", "6"]
     assert found.measured == on_data
     for damages in found.damages.values():
@@ -59,9 +59,9 @@ def test_damages_rise_with_the_ratio(net, images, on_data):
 @pytest.mark.parametrize("name", ["0", "3", "6"])
 def test_a_damage_is_the_divergence_that_this_site_alone_causes(net, images, name):
     spec = GhostSpec(1.5, 3)
-    found = ghostify.measure_sensitivity(
-        net, images[:1], calibration=images, candidates=[spec]
-    ).damage(name, spec)
+    found = ghostify.sensitivity(net, images[:1], calibration=images, candidates=[spec]).damage(
+        name, spec
+    )
     plan = Plan(
         tuple(
             Decision(site, ghost=spec) if site.name == name else Decision(site, keep="alone")
@@ -76,15 +76,15 @@ def test_a_damage_is_the_divergence_that_this_site_alone_causes(net, images, nam
 
 
 def test_totals_are_those_of_the_whole_network(small_net, image):
-    found = ghostify.measure_sensitivity(small_net, image)
+    found = ghostify.sensitivity(small_net, image)
     costs = count(small_net, image)
     assert found.totals == {"macs": costs.conv_and_linear_macs, "params": costs.params}
     assert found.totals["params"] == sum(p.numel() for p in small_net.parameters())
 
 
 def test_the_unit_says_how_it_was_found(small_net, image):
-    estimated = ghostify.measure_sensitivity(small_net, image)
-    measured = ghostify.measure_sensitivity(small_net, image, calibration=smooth(8, 16))
+    estimated = ghostify.sensitivity(small_net, image)
+    measured = ghostify.sensitivity(small_net, image, calibration=smooth(8, 16))
     assert (estimated.unit, estimated.measured) == ("share of the filters", False)
     assert (measured.unit, measured.measured) == ("KL (nats)", True)
     assert all(0 <= d <= 1 for by in estimated.damages.values() for d in by.values())
@@ -94,8 +94,8 @@ def test_the_model_is_untouched_and_the_same_again(small_net, image):
     small_net.train()
     before = copy.deepcopy(small_net.state_dict())
     data = smooth(12, 16)
-    first = ghostify.measure_sensitivity(small_net, image, calibration=data)
-    assert ghostify.measure_sensitivity(small_net, image, calibration=data) == first
+    first = ghostify.sensitivity(small_net, image, calibration=data)
+    assert ghostify.sensitivity(small_net, image, calibration=data) == first
     assert small_net.training
     assert not any(m._forward_hooks for m in small_net.modules())
     assert all(torch.equal(before[name], t) for name, t in small_net.state_dict().items())
@@ -103,7 +103,7 @@ def test_the_model_is_untouched_and_the_same_again(small_net, image):
 
 def test_progress_names_each_site(small_net, image):
     steps = []
-    ghostify.measure_sensitivity(
+    ghostify.sensitivity(
         small_net,
         image,
         calibration=smooth(4, 16),
@@ -130,7 +130,7 @@ class Detector(nn.Module):
 def test_outputs_of_a_detector_and_inputs_by_name():
     example = {"image": smooth(1), "scale": torch.ones(1, 1, 1, 1)}
     data = [{"image": smooth(4), "scale": torch.full((4, 1, 1, 1), 2.0)} for _ in range(3)]
-    found = ghostify.measure_sensitivity(Detector().eval(), example, calibration=data)
+    found = ghostify.sensitivity(Detector().eval(), example, calibration=data)
     assert set(found.damages) == {"body.0", "body.3", "boxes", "scores"}
     assert all(0 < d < 10 for by in found.damages.values() for d in by.values())
 
@@ -138,18 +138,18 @@ def test_outputs_of_a_detector_and_inputs_by_name():
 def test_a_network_of_nothing_to_replace(image):
     model = nn.Sequential(nn.Conv2d(3, 3, 3, groups=3), nn.Flatten())
     for data in (None, smooth(4, 16)):
-        found = ghostify.measure_sensitivity(model, image, calibration=data)
+        found = ghostify.sensitivity(model, image, calibration=data)
         assert found.damages == {}
         assert found.totals["macs"] == 3 * 9 * 14 * 14
 
 
 def test_a_ratio_that_leaves_every_map_is_not_listed(image):
     few = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 8, 3))
-    found = ghostify.measure_sensitivity(few, image, candidates=[GhostSpec(1.25, 3)])
+    found = ghostify.sensitivity(few, image, candidates=[GhostSpec(1.25, 3)])
     assert found.damages == {"0": {}, "1": found.damages["1"]}
     assert len(found.damages["1"]) == 1
 
 
 def test_data_that_does_not_fit(small_net, image):
     with pytest.raises(GhostifyError, match="channel count of 4 instead of 3"):
-        ghostify.measure_sensitivity(small_net, image, calibration=torch.zeros(8, 4, 16, 16))
+        ghostify.sensitivity(small_net, image, calibration=torch.zeros(8, 4, 16, 16))

@@ -60,7 +60,7 @@ def test_what_a_remembered_order_says(teacher, data):
     example = torch.randn(1, 3, 8, 8)
     plan = ghostify.plan(ghostify.analyze(teacher, example), ratio=2)
     first, second = plan.replaced
-    sensitivity = ghostify.measure_sensitivity(teacher, example)
+    sensitivity = ghostify.sensitivity(teacher, example)
     for least, most in [(first, second), (second, first)]:
         damages = {least: dict.fromkeys(plan.replaced.values(), 0.1),
                    most: dict.fromkeys(plan.replaced.values(), 0.2)}  # fmt: skip

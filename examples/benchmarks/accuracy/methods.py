@@ -34,7 +34,7 @@ class Bed:
     @property
     def sensitivity(self) -> ghostify.Sensitivity:
         if self._sensitivity is None:
-            self._sensitivity = ghostify.measure_sensitivity(
+            self._sensitivity = ghostify.sensitivity(
                 self.model, self.example, calibration=self.images
             )
         return self._sensitivity
