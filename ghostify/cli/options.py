@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
-from math import inf, isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ghostify import GhostifyError, ModelSource, Normalization
+from ghostify import GhostifyError, ModelSource
 
 ModelName = Annotated[
     str,
@@ -198,45 +196,7 @@ def source_of(
     Raises:
         GhostifyError: if a shape, an argument or the normalisation is not of its form.
     """
-    return ModelSource(
-        name=model,
-        arguments=dict(map(_parse_argument, arguments or [])),
-        input_size=None if input is None else _parse_shape(input),
-        normalization=None if normalize is None else _parse_normalization(normalize),
-    )
-
-
-def _parse_shape(text: str) -> tuple[int, ...]:
-    try:
-        shape = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise GhostifyError(f"input {text!r}: a shape looks like 3x224x224")
-    return shape
-
-
-def _parse_normalization(text: str) -> Normalization:
-    try:
-        mean, std = (tuple(map(float, part.split(","))) for part in text.split("/"))
-    except ValueError:
-        mean = std = ()
-    if not mean or not all(map(isfinite, mean)) or not all(0 < s < inf for s in std):
-        raise GhostifyError(
-            f"normalize {text!r}: means and standard deviations look like 0.5/0.5 or "
-            "0.485,0.456,0.406/0.229,0.224,0.225"
-        )
-    return mean, std
-
-
-def _parse_argument(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise GhostifyError(f"model argument {text!r}: it looks like num_classes=10")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, {"True": True, "False": False, "None": None}.get(value, value)
+    return ModelSource.parse(model, input, arguments or (), normalize)
 
 
 def is_given(context: typer.Context, *names: str) -> bool:

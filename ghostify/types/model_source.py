@@ -1,26 +1,92 @@
-"""Where a model comes from."""
+"""The value that says which model to build."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Any, TypeAlias
 
+from ghostify.types.errors import GhostifyError
+
 Normalization: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of pixels in [0, 1], of each channel or one for all."""
+"""Mean and standard deviation of pixels in [0, 1], one for each channel or one for all."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """How the command line came by a model, so that it can be built again.
+    """How to build a model, and how to call it.
 
     Attributes:
-        name: what the user wrote for MODEL, such as ``resnet50`` or ``net.py:build``.
-        arguments: keyword arguments of the model's factory.
+        name: MODEL, such as ``resnet50`` or ``net.py:build``.
+        arguments: keyword arguments of the factory.
         input_size: shape of one input without the batch, such as ``(3, 224, 224)``.
-        normalization: by which its images are normalised, if not as its library says.
+        normalization: overrides the normalization that the model or its library declares.
     """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     input_size: tuple[int, ...] | None = None
     normalization: Normalization | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        name: str,
+        input: str | None = None,
+        arguments: Iterable[str] = (),
+        normalize: str | None = None,
+    ) -> ModelSource:
+        """Parse a source from strings.
+
+        Args:
+            name: MODEL.
+            input: shape of one input, such as ``3x224x224``.
+            arguments: each ``KEY=VALUE``; values are JSON, or Python's True, False and None, or
+                strings.
+            normalize: ``MEAN/STD``, such as ``0.5/0.5`` or
+                ``0.485,0.456,0.406/0.229,0.224,0.225``.
+
+        Raises:
+            GhostifyError: if a string cannot be parsed.
+        """
+        return cls(
+            name,
+            dict(map(_parse_argument, arguments)),
+            None if input is None else _parse_shape(input),
+            None if normalize is None else _parse_normalization(normalize),
+        )
+
+
+def _parse_shape(text: str) -> tuple[int, ...]:
+    try:
+        shape = tuple(map(int, text.lower().split("x")))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise GhostifyError(f"input (={text!r}) must be a shape such as 3x224x224")
+    return shape
+
+
+def _parse_normalization(text: str) -> Normalization:
+    try:
+        mean, std = (tuple(map(float, part.split(","))) for part in text.split("/"))
+    except ValueError:
+        mean = std = ()
+    if not mean or not all(map(isfinite, mean)) or not all(0 < s < inf for s in std):
+        raise GhostifyError(
+            f"normalize (={text!r}) must be means and standard deviations such as 0.5/0.5 or "
+            "0.485,0.456,0.406/0.229,0.224,0.225"
+        )
+    return mean, std
+
+
+def _parse_argument(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise GhostifyError(f"model argument (={text!r}) must be KEY=VALUE, such as num_classes=10")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, {"True": True, "False": False, "None": None}.get(value, value)
