@@ -36,6 +36,7 @@ from ghostify import GhostifyError, GhostSpec, ModelSource, models
 from ghostify.data import Preprocessing, open_data
 from ghostify.io.atomic import write_text
 from ghostify.models.cifar import CIFAR_NETWORKS
+from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 from ghostify.report.plots import check_plot, write_plot
 from ghostify.types import Augmentation
@@ -180,7 +181,7 @@ def train_one(settings: Settings, spec: GhostSpec | None, seed: int, images: Ima
     example = images.test[:1]
     if spec is not None:
         sites = ghostify.analyze(network, example)
-        plan = ghostify.plan(
+        plan = plan_sites(
             sites, ratio=spec.ratio, dw_size=spec.dw_size, stem=True, all_eligible=True
         )
         network = ghostify.convert(network, example, plan=plan)  # with its first filters

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ghostify.evaluation.evaluate import evaluate
     from ghostify.evaluation.recalibrate import recalibrate
     from ghostify.nn import GhostModule
-    from ghostify.planning import plan
+    from ghostify.planning import plan_sites as plan
     from ghostify.report.compare import compare
     from ghostify.report.html import write_report
     from ghostify.report.report import Report
@@ -123,7 +123,7 @@ _HOMES = {
     "redundancy": "conversion.redundancy",
     "sensitivity": "conversion.sensitivity",
     "open_data": "data.open_data",
-    "plan": "planning.plan",
+    "plan": "planning.plan:plan_sites",
     "recalibrate": "evaluation.recalibrate",
     "recover": "training.recover",
     "recover_by_steps": "training.progressive",
@@ -137,7 +137,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(import_module(f"{__name__}.{module}"), attribute or name)
     globals()[name] = value
     return value
 

@@ -11,7 +11,7 @@ from ghostify import models
 from ghostify.analysis import analyze
 from ghostify.conversion.convert import convert
 from ghostify.deployment.reparameterize import reparameterize
-from ghostify.planning import plan
+from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 from ghostify.types import ModelSource
 
@@ -54,7 +54,7 @@ def _recount(row: PaperRow, table: PaperTable) -> Recount:
     network, source = models.build(ModelSource(row.model, row.arguments))
     example = models.example(source)
     if row.ghost is not None:
-        decisions = plan(
+        decisions = plan_sites(
             analyze(network, example),
             ratio=row.ghost.ratio,
             dw_size=row.ghost.dw_size,

@@ -12,6 +12,7 @@ from ghostify import GhostifyError, GhostSpec, ModelSource, Plan, PlanCandidate,
 from ghostify.cli.options import Format, source_of
 from ghostify.cli.terminal import note, show, stage
 from ghostify.io.measurements import record
+from ghostify.planning import plan_sites
 from ghostify.report.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def make_plan(
     if not budget:
         with stage("planning"):
             sites = ghostify.analyze(subject.network, subject.example)
-            return ghostify.plan(sites, ratio=spec.ratio, dw_size=spec.dw_size, **rules)
+            return plan_sites(sites, ratio=spec.ratio, dw_size=spec.dw_size, **rules)
     if sensitivity_file is not None:
         sensitivity = read_noun(Sensitivity, sensitivity_file)
     else:
@@ -222,7 +223,7 @@ def make_plan(
             **rules,
         )
     sites = ghostify.analyze(subject.network, subject.example)
-    return ghostify.plan(sites, budget=budget, sensitivity=sensitivity, **rules)
+    return plan_sites(sites, budget=budget, sensitivity=sensitivity, **rules)
 
 
 def read_noun(noun: type[Noun], path: Path) -> Noun:

@@ -89,7 +89,7 @@ def convert(
     if plan is None:
         if example is None:
             raise GhostifyError("convert needs an example input, or a plan made with one")
-        plan = planning.plan(analyze(model, example), **numbers)  # type: ignore[arg-type]
+        plan = planning.plan_sites(analyze(model, example), **numbers)  # type: ignore[arg-type]
     elif numbers:
         raise GhostifyError(f"the plan already says {' and '.join(numbers)}: give one or the other")
     model = model if example is None else materialize(model, example)

@@ -13,7 +13,7 @@ from ghostify.analysis import analyze
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.data import as_batches
-from ghostify.planning import CANDIDATES, plan
+from ghostify.planning import CANDIDATES, plan_sites
 from ghostify.planning.budget import Budgets, parse_budgets
 from ghostify.planning.cost import macs
 from ghostify.types import (
@@ -102,7 +102,7 @@ def _plans(
         with suppress(GhostifyError) if cap < inf else nullcontext():
             yield (
                 name,
-                plan(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules),
+                plan_sites(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules),
             )
     with suppress(GhostifyError):  # the others may have cheaper kernels to choose from
         yield f"{said}, one s", uniform_within(sites, budget, measured, **rules)
@@ -128,7 +128,7 @@ def uniform_within(
     size = CANDIDATES[0].dw_size
 
     def planned(ratio: float) -> Plan:
-        return plan(
+        return plan_sites(
             sites,
             budget=budget,
             candidates=[GhostSpec(ratio, size)],

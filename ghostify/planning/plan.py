@@ -28,7 +28,7 @@ def _decision(site: ConvSite, rules: Rules, ghost: GhostSpec) -> Decision:
     return Decision(site, keep=keep) if keep else Decision(site, ghost)
 
 
-def plan(
+def plan_sites(
     sites: Iterable[ConvSite],
     *,
     ratio: float | None = None,

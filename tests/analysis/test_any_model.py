@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import ghostify
 from ghostify import GhostifyError, GhostModule, Plan
+from ghostify.planning import plan_sites
 
 
 def conv(inputs, outputs, **options):
@@ -75,7 +76,7 @@ def test_random_networks_convert_run_train_and_come_back(width, kinds, ratio):
     assert {s.name for s in sites if not s.functional} == {
         name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
     }
-    plan = ghostify.plan(sites, ratio=ratio)
+    plan = plan_sites(sites, ratio=ratio)
     if not plan.replaced:
         return
     ghost = ghostify.convert(model, x, plan=plan)

@@ -8,11 +8,12 @@ from torch import nn
 
 import ghostify
 from ghostify import Decision, GhostifyError, GhostModule, GhostSpec, Plan
+from ghostify.planning import plan_sites
 
 
 @pytest.fixture
 def plan(small_net, image):
-    return ghostify.plan(ghostify.analyze(small_net, image))
+    return plan_sites(ghostify.analyze(small_net, image))
 
 
 def test_the_short_way_is_the_uniform_plan(small_net, image, plan):
@@ -201,7 +202,7 @@ def test_frozen_filters_stay_frozen_and_new_kernels_train(small_net, plan):
 def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
     first = ghostify.convert(
         small_net,
-        plan=ghostify.plan(ghostify.analyze(small_net, image), include="wide", ratio=4),
+        plan=plan_sites(ghostify.analyze(small_net, image), include="wide", ratio=4),
     )
     both = ghostify.convert(first, image)
     assert {n: g.ratio for n, g in Plan.of(both).replaced.items()} == {"wide": 4, "project": 2}

@@ -7,6 +7,7 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError, GhostSpec
 from ghostify.conversion.search import uniform_within
+from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 from ghostify.types import Fidelity
 
@@ -70,7 +71,7 @@ def test_the_lowest_uniform_ratio(net, images):
     assert macs(net, plan, images[:1]) <= 0.6 * estimated.totals["macs"]
     lower = GhostSpec(spec.ratio - 1 / 32, spec.dw_size)
     with pytest.raises(GhostifyError, match="cannot be met"):
-        ghostify.plan(sites, budget="macs=0.6", candidates=[lower], totals=estimated.totals)
+        plan_sites(sites, budget="macs=0.6", candidates=[lower], totals=estimated.totals)
 
 
 def test_a_budget_that_is_met_already_changes_nothing(net, images):

@@ -11,6 +11,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.deployment import EXPORTERS, exporter_for
 from ghostify.nn.deploy import ChannelAffine
+from ghostify.planning import plan_sites
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -109,7 +110,7 @@ class Convolutional(nn.Module):
 
 def test_outputs_are_whole(image, ending, tmp_path):
     sites = ghostify.analyze(Convolutional(), image)
-    plan = ghostify.plan(sites, stem=True)
+    plan = plan_sites(sites, stem=True)
     ghost = ghostify.convert(Convolutional().eval(), image, plan=plan)
     exported = ghostify.export(ghost, image, tmp_path / f"net{ending}")
     assert_same(exported.path, ghost, image + 1)

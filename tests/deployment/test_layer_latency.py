@@ -9,6 +9,7 @@ import torch
 import ghostify
 from ghostify import GhostifyError, GhostSpec, LayerLatencies
 from ghostify.deployment.layer_latency import layer_latency, processor
+from ghostify.planning import plan_sites
 
 HALF = GhostSpec(2, 3)
 
@@ -81,9 +82,9 @@ def latencies(sites, faster):
 
 def test_what_is_not_faster_stays(small_net, image):
     sites = ghostify.analyze(small_net, image)
-    uniform = ghostify.plan(sites).replaced
+    uniform = plan_sites(sites).replaced
     faster = set(list(uniform)[:1])
-    plan = ghostify.plan(sites, latencies=latencies(sites, faster))
+    plan = plan_sites(sites, latencies=latencies(sites, faster))
     assert set(plan.replaced) == faster
     reasons = [d.keep for d in plan.decisions if d.site.name in uniform.keys() - faster]
     assert set(reasons) == {"not faster in openvino: 1 ms, as a Ghost module 1.5 ms"}
@@ -93,21 +94,21 @@ def test_a_budget_of_time(small_net, image):
     sites = ghostify.analyze(small_net, image)
     known = latencies(sites, ())
     candidates = [HALF, GhostSpec(4, 3)]
-    plan = ghostify.plan(sites, budget="latency=0.95", candidates=candidates, latencies=known)
+    plan = plan_sites(sites, budget="latency=0.95", candidates=candidates, latencies=known)
     assert set(plan.replaced.values()) == {GhostSpec(4, 3)}
     assert len(plan.replaced) == 1  # one of them saves 0.6 of the 0.5 ms
-    least = 10 - 0.6 * len(ghostify.plan(sites).replaced)
+    least = 10 - 0.6 * len(plan_sites(sites).replaced)
     with pytest.raises(GhostifyError, match=rf"cannot be met: the least .* \({least:g}\)"):
-        ghostify.plan(sites, budget="latency=0.1", candidates=candidates, latencies=known)
+        plan_sites(sites, budget="latency=0.1", candidates=candidates, latencies=known)
 
 
 def test_a_budget_of_time_without_times(small_net, image):
     sites = ghostify.analyze(small_net, image)
     with pytest.raises(GhostifyError, match="latency needs measured latencies: name a runtime"):
-        ghostify.plan(sites, budget="latency=0.5")
+        plan_sites(sites, budget="latency=0.5")
 
 
 def test_what_was_not_timed(small_net, image):
     sites = ghostify.analyze(small_net, image)
     with pytest.raises(GhostifyError, match="no latency known of s=3, d=3: measure it again"):
-        ghostify.plan(sites, ratio=3, latencies=latencies(sites, ()))
+        plan_sites(sites, ratio=3, latencies=latencies(sites, ()))

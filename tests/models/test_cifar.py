@@ -8,6 +8,7 @@ import torch
 import ghostify
 from ghostify import GhostifyError, ModelSource, models
 from ghostify.models.cifar import VGG, ResNet
+from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -46,7 +47,7 @@ def counted(network, s, d):
     """Parameters, and MACs of the convolutions, with every convolution replaced."""
     if s is not None:
         sites = ghostify.analyze(network, EXAMPLE)
-        plan = ghostify.plan(sites, ratio=s, dw_size=d, stem=True, all_eligible=True)
+        plan = plan_sites(sites, ratio=s, dw_size=d, stem=True, all_eligible=True)
         assert len(plan.replaced) == len(sites)
         network = ghostify.convert(network, EXAMPLE, plan=plan)
     found = count(network.eval(), EXAMPLE)

@@ -5,6 +5,7 @@ import pytest
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, planning
+from ghostify.planning import plan_sites
 
 
 @pytest.fixture
@@ -13,22 +14,24 @@ def sites(small_net, image):
 
 
 def test_the_verb_is_at_the_root_and_in_its_package():
-    assert ghostify.plan is planning.plan
+    assert ghostify.plan is planning.plan_sites
 
 
 @pytest.mark.parametrize("number", [{"ratio": 2}, {"dw_size": 3}])
 def test_a_budget_chooses_the_numbers_itself(sites, number):
     with pytest.raises(GhostifyError, match=f"{next(iter(number))} is for the uniform plan"):
-        ghostify.plan(sites, budget="macs=0.5", **number)
+        plan_sites(sites, budget="macs=0.5", **number)
 
 
 @pytest.mark.parametrize("argument", [{"candidates": [GhostSpec()]}, {"totals": {"macs": 1}}])
 def test_what_is_for_a_budget_needs_one(sites, argument):
     with pytest.raises(GhostifyError, match=f"{next(iter(argument))} needs a budget"):
-        ghostify.plan(sites, **argument)
+        plan_sites(sites, **argument)
 
 
 def test_a_uniform_plan_does_not_wait_for_the_solver():
-    code = "import sys, ghostify; ghostify.plan([]); print(*sys.modules)"
+    code = (
+        "import sys; from ghostify.planning import plan_sites; plan_sites([]); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"scipy", "numpy", "torch"}

@@ -8,6 +8,7 @@ import torch
 
 import ghostify
 from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify.planning import plan_sites
 from ghostify.types import Fidelity
 
 
@@ -110,7 +111,7 @@ def test_notebooks_show_markdown(report):
 
 
 def test_a_mixed_plan_shows_each_sites_numbers(small_net, image):
-    plan = ghostify.plan(ghostify.analyze(small_net, image))
+    plan = plan_sites(ghostify.analyze(small_net, image))
     decisions = [
         Decision(d.site, ghost=GhostSpec(1.5, 1)) if d.site.name == "project" else d
         for d in plan.decisions
@@ -141,7 +142,7 @@ def test_another_original_is_refused(small_net, image):
 
 
 def test_a_layer_without_a_decision_is_kept(small_net, image):
-    plan = ghostify.plan(ghostify.analyze(small_net, image))
+    plan = plan_sites(ghostify.analyze(small_net, image))
     some = Plan(tuple(d for d in plan.decisions if d.site.name != "project"))
     report = ghostify.compare(small_net, ghostify.convert(small_net, plan=some), image)
     assert [k.reason for k in report.kept if k.site.name == "project"] == ["not in the plan"]

@@ -6,12 +6,13 @@ import torch
 import ghostify
 from ghostify import GhostifyError, Plan, Recovery, RecoverySettings
 from ghostify.nn import GhostModule
+from ghostify.planning import plan_sites
 from ghostify.training.progressive import _groups
 
 
 def test_all_layers_in_the_end_and_each_step_is_trained(teacher, data):
     example = torch.randn(1, 3, 8, 8)
-    plan = ghostify.plan(ghostify.analyze(teacher, example), ratio=2)
+    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     recovered, recovery = ghostify.recover_by_steps(
         teacher, example, plan, data, RecoverySettings(epochs=1), steps=2, validation=data
@@ -28,14 +29,14 @@ def test_all_layers_in_the_end_and_each_step_is_trained(teacher, data):
 @pytest.mark.parametrize("steps", [0, 9])
 def test_there_is_a_layer_for_each_step(teacher, data, steps):
     example = torch.randn(1, 3, 8, 8)
-    plan = ghostify.plan(ghostify.analyze(teacher, example), ratio=2)
+    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
     with pytest.raises(GhostifyError, match=rf"steps \(={steps}\) must be from 1 to 2"):
         ghostify.recover_by_steps(teacher, example, plan, data, steps=steps)
 
 
 def test_interrupted_steps_go_on_to_the_same_weights(teacher, data, tmp_path, interrupted):
     example = torch.randn(1, 3, 8, 8)
-    plan = ghostify.plan(ghostify.analyze(teacher, example), ratio=2)
+    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
     batches, settings = list(data), RecoverySettings(epochs=2)
 
     def train(folder, batches=batches, resume=False):
@@ -58,7 +59,7 @@ def test_interrupted_steps_go_on_to_the_same_weights(teacher, data, tmp_path, in
 
 def test_what_a_remembered_order_says(teacher, data):
     example = torch.randn(1, 3, 8, 8)
-    plan = ghostify.plan(ghostify.analyze(teacher, example), ratio=2)
+    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
     first, second = plan.replaced
     sensitivity = ghostify.sensitivity(teacher, example)
     for least, most in [(first, second), (second, first)]:

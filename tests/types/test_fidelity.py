@@ -8,6 +8,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError
+from ghostify.planning import plan_sites
 from ghostify.types import Agreement, Fidelity
 
 FIDELITY = Fidelity(
@@ -69,9 +70,9 @@ def test_a_second_conversion_does_not_speak_for_the_first(small_net, image):
     sites = ghostify.analyze(small_net, image)
     data = torch.randn(20, 3, 16, 16)
     first = ghostify.convert(
-        small_net, image, plan=ghostify.plan(sites, include="wide"), calibration=data
+        small_net, image, plan=plan_sites(sites, include="wide"), calibration=data
     )
-    rest = ghostify.plan(ghostify.analyze(first, image), include="project")
+    rest = plan_sites(ghostify.analyze(first, image), include="project")
     assert Fidelity.find(ghostify.convert(first, image, plan=rest, init="weights")).images == 0
     first.norm.running_mean.zero_()  # looks untrained
     assert Fidelity.find(ghostify.convert(first, image, plan=rest)) is None

@@ -5,11 +5,12 @@ import pytest
 
 import ghostify
 from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify.planning import plan_sites
 
 
 @pytest.fixture
 def plan(small_net, image):
-    return ghostify.plan(ghostify.analyze(small_net, image))
+    return plan_sites(ghostify.analyze(small_net, image))
 
 
 def edited(plan, change):

@@ -16,6 +16,7 @@ import torch
 from torchvision.models import get_model
 
 import ghostify
+from ghostify.planning import plan_sites
 
 
 def resident_mb(kind: str) -> float:
@@ -57,7 +58,7 @@ def measure(name: str, images: torch.Tensor) -> str:
         ghostify.convert(
             model,
             example,
-            plan=ghostify.plan(sites),
+            plan=plan_sites(sites),
             init=init,
             calibration=list(images.split(8)) if init == "calibrated" else None,
         )

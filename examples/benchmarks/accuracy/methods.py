@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import ghostify
 from ghostify.conversion.search import uniform_within
+from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 
 from .pruning import pruned, torch_pruning_as_it_comes
@@ -53,7 +54,7 @@ def uniform(bed: Bed, share: float, *, steps: int = 0, init: str | None = None) 
 
 def planned(bed: Bed, share: float, *, steps: int = 0) -> nn.Module:
     sites = ghostify.analyze(bed.model, bed.example)
-    plan = ghostify.plan(sites, budget=f"macs={share}", sensitivity=bed.sensitivity)
+    plan = plan_sites(sites, budget=f"macs={share}", sensitivity=bed.sensitivity)
     return _converted(bed, plan, steps)
 
 

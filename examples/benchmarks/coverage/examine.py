@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_iter
 import ghostify
 from ghostify import ConvSite, GhostSpec, Plan
 from ghostify.analysis.verification import describe_output
+from ghostify.planning import plan_sites
 from ghostify.planning.cost import conv_macs, ghost_macs, ghost_weights
 from ghostify.types import split_example
 
@@ -69,7 +70,7 @@ def examine(network: Network) -> Finding:
 
 
 def _count(finding: Finding, model: nn.Module, sites: tuple[ConvSite, ...]) -> None:
-    plan = ghostify.plan(sites, ratio=2)
+    plan = plan_sites(sites, ratio=2)
     ghost = GhostSpec(2)
     finding.sites = len(sites)
     finding.replaced = len(plan.replaced)

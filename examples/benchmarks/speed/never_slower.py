@@ -14,6 +14,7 @@ from torchvision.models import get_model
 
 import ghostify
 from ghostify.deployment.layer_latency import processor
+from ghostify.planning import plan_sites
 
 NETWORKS = (
     "resnet18,resnet50,resnext50_32x4d,wide_resnet50_2,vgg11_bn,vgg16_bn,alexnet,squeezenet1_1,"
@@ -29,8 +30,8 @@ def row(name: str, runtime: str, seconds: float) -> str:
     latencies = ghostify.layer_latency(
         model, image, runtime=runtime, candidates=[ghostify.GhostSpec(2, 3)]
     )
-    plan = ghostify.plan(sites, latencies=latencies)
-    possible = len(ghostify.plan(sites).replaced)
+    plan = plan_sites(sites, latencies=latencies)
+    possible = len(plan_sites(sites).replaced)
     if not plan.replaced:
         return f"| {name} | {runtime} | 0 of {possible} | 1 | nothing is faster: left as it is |"
     ghost = ghostify.convert(model, image, plan=plan, init="random")

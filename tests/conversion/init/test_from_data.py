@@ -15,6 +15,7 @@ from ghostify import GhostifyError, GhostModule
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.fisher import floored, importance
+from ghostify.planning import plan_sites
 from ghostify.types import Fidelity
 
 
@@ -368,7 +369,7 @@ def test_few_positions_are_noted(net, images):
 
 
 def all_planned(model, images):
-    return ghostify.plan(ghostify.analyze(model, images[:1]), all_eligible=True)
+    return plan_sites(ghostify.analyze(model, images[:1]), all_eligible=True)
 
 
 def test_an_untrained_network_is_noted(small_net, images):

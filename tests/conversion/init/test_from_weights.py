@@ -6,6 +6,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError
+from ghostify.planning import plan_sites
 from ghostify.types import Fidelity
 
 
@@ -96,7 +97,7 @@ def test_unknown_names_list_the_known_ones(small_net, image):
 
 
 def test_it_needs_an_example(small_net, image):
-    plan = ghostify.plan(ghostify.analyze(small_net, image))
+    plan = plan_sites(ghostify.analyze(small_net, image))
     with pytest.raises(GhostifyError, match="needs an example input"):
         ghostify.convert(small_net, plan=plan, init="weights")
 

@@ -8,6 +8,7 @@ from torchvision.models import get_model
 import ghostify
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.conversion.init.residuals import Branches, last_terms, worth
+from ghostify.planning import plan_sites
 
 
 def terms(model, *inputs):
@@ -147,7 +148,7 @@ def test_the_last_term_makes_up_for_the_others(norm):
             model.train()(images)
     model.eval()
     sites = ghostify.analyze(model, images[:1])
-    plan = ghostify.plan(sites, dw_size=1, include=["0"], stem=True, all_eligible=True)
+    plan = plan_sites(sites, dw_size=1, include=["0"], stem=True, all_eligible=True)
     converted = ghostify.convert(model, images[:1], plan=plan, calibration=images)
     with torch.no_grad():
         start = (converted[0](images) - model[0](images)).norm()
