@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.caches import preserve_caches
 from ghostify.analysis.conv_info import geometry_of, is_convolution
 from ghostify.analysis.conv_observer import ConvObserver, Convolution, type_of
@@ -32,6 +33,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     Raises:
         GhostifyError: if the model does not run on the example, or cannot be copied.
     """
+    check_model(model)
     model = materialize(model, example)
     seen, readers, graph = _run_and_traced(model, example)
     everything = dict(model.named_modules())

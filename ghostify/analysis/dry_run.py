@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.hooks import RemovableHandle
 
+from ghostify.analysis.arguments import example_hint
 from ghostify.analysis.caches import preserve_caches
 from ghostify.analysis.model_copy import copy_model, meta_copy
 from ghostify.types import Example, GhostifyError, describe_example, split_example
@@ -186,6 +187,7 @@ def _run(
             raise GhostifyError(
                 f"{type(twin).__name__} does not run on an input of "
                 f"{describe_example(example)}: at {watching.place}: {first_line(error)}"
+                f"{example_hint(example)}"
             ) from error
     return Outcome(output, twin, watching, on_shapes)
 

@@ -15,11 +15,6 @@ from ghostify.types.errors import first_line
 
 Model = TypeVar("Model", bound=nn.Module)
 
-_REFUSED = {
-    "OptimizedModule": "convert it before torch.compile (it is the _orig_mod in there)",
-    "FullyShardedDataParallel": "convert it before it is sharded",
-}
-
 
 def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
     """A deep copy of ``model`` in which each key of ``exchange`` appears as its value.
@@ -48,9 +43,7 @@ def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
 def _prepared(model: nn.Module) -> dict[int, Any]:
     """Copies, by id, of what deepcopy is slowest on: the dozen empty containers of each module."""
     made: dict[int, Any] = {}
-    for name, module in model.named_modules():
-        if why := _REFUSED.get(type(module).__name__):
-            raise GhostifyError(f"{name or 'the model'} is a {type(module).__name__}: {why}")
+    for module in model.modules():
         for value in vars(module).values():
             if type(value) is OrderedDict and not value:
                 made[id(value)] = OrderedDict()

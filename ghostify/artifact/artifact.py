@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
 from ghostify.io.atomic import RECIPE, check_target, new_folder
 from ghostify.io.recipe import file_digest, read_recipe, write_recipe
@@ -53,7 +54,7 @@ def save(
         OSError: if it cannot be written.
     """
     path = Path(path)
-    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    check_model(model)
     plan = Plan.of(model)
     provenance = _provenance(source)
     _check_json(options, "options")
@@ -93,6 +94,7 @@ def resave(model: nn.Module, path: str | Path) -> Path:
         OSError: if it cannot be written.
     """
     path = Path(path)
+    check_model(model)
     recipe = read_recipe(path)
     if Plan.of(model).to_dict() != recipe["plan"]:
         raise GhostifyError(f"{path} is another conversion: save to another folder")
@@ -120,6 +122,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         GhostifyError: if the artifact is damaged, or made from another network.
         OSError: if it cannot be read.
     """
+    if model is not None:
+        check_model(model)
     path = Path(path)
     recipe = read_recipe(path)
     try:

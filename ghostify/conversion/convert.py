@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify import planning
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import dry_run, eval_mode, materialize
 from ghostify.analysis.eligibility import own_ineligible_reason
@@ -81,6 +82,7 @@ def convert(
         GhostifyError: if the plan does not fit the model, or replaces nothing; if both a plan and
             numbers for one are given; and as `analyze` and `plan` do.
     """
+    check_model(model)
     numbers = {
         key: value
         for key, value in {"ratio": ratio, "dw_size": dw_size}.items()

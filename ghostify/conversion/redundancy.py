@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import materialize, preserve_rng
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
@@ -70,6 +71,7 @@ def redundancy(
         GhostifyError: if the model does not run on the images, or a layer is unknown, does not run
             or makes no maps, or a d is even.
     """
+    check_model(model)
     dw_sizes = [GhostSpec(dw_size=size).dw_size for size in dw_sizes]
     model = materialize(model, images)
     names = _convolutions(model, images) if layers is None else list(layers)
@@ -91,6 +93,7 @@ def feature_maps(model: nn.Module, images: Example, layer: str) -> Tensor:
     Raises:
         GhostifyError: as `redundancy` does.
     """
+    check_model(model)
     found: list[Tensor] = []
     _watch(materialize(model, images), images, [layer], lambda _, maps: found.append(maps.clone()))
     return found[0]

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.data import as_batches
@@ -65,6 +66,7 @@ def search(
     Raises:
         GhostifyError: as `plan` and `convert` do, and if there are too few images to hold any out.
     """
+    check_model(model)
     calibration = as_batches(calibration, example)  # once: every plan sees the same images
     if sensitivity is None:
         sensitivity = measure_sensitivity(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
@@ -57,6 +58,7 @@ def sensitivity(
     Raises:
         GhostifyError: as `analyze` does, and if the data does not fit the model.
     """
+    check_model(model)
     model = materialize(model, example)
     sites = [site for site in analyze(model, example) if site.ineligible is None]
     candidates = tuple(candidates)

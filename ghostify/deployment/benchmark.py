@@ -12,6 +12,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from ghostify.analysis.arguments import check_models
 from ghostify.analysis.dry_run import dry_run
 from ghostify.deployment.backends.exporter import Session
 from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of
@@ -63,6 +64,7 @@ def benchmark(
         GhostifyError: if a runtime is unknown or not installed, or cannot take a network; if a
             network does not run on the example in one of the sizes; or if a number is below 1.
     """
+    check_models(models)
     _check(models, example, batches, threads, rounds)
     chosen = {name: runtime_named(name) for name in runtimes}
     for runtime in chosen.values():

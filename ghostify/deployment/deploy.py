@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import Dataflow, is_norm, tensors_in, trace_dataflow
 from ghostify.analysis.dry_run import cloned, materialize, preserve_rng
 from ghostify.analysis.model_copy import copy_model, frozen_copy
@@ -57,6 +58,7 @@ def deploy(
     Raises:
         GhostifyError: if the model does not run on the example, or if outputs would change.
     """
+    check_model(model)
     original = frozen_copy(materialize(model, example))
     model = _without_branches(original)
     flow = trace_dataflow(model, example)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils._pytree import tree_map_only
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run, materialize, preserve_rng
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.deployment.backends.exporter import Exporter
@@ -106,6 +107,7 @@ def export(
             if a package is missing, or the file exists.
         OSError: if it cannot be written.
     """
+    check_model(model)
     path = Path(path)
     to, exporter = exporter_for(path, to)
     exporter.check_installed()

@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import ForwardObserver, dry_run, materialize
 from ghostify.deployment.benchmark import benchmark
 from ghostify.io.atomic import write_text
@@ -59,6 +60,7 @@ def layer_latency(
     Raises:
         GhostifyError: as `analyze` and `benchmark` do.
     """
+    check_model(model)
     model = materialize(model, example)
     sites = [site for site in analyze(model, example) if site.ineligible is None]
     inputs = dry_run(model, example, watch=_Inputs).watch.shapes

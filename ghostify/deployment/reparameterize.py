@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
 from ghostify.deployment.fold_bn import is_hooked
 from ghostify.nn import BranchedBottleneck, BranchedGhost
@@ -29,6 +30,7 @@ def reparameterize(model: Model) -> Model:
         A copy in the same mode, trainable where ``model`` is, with the names that the authors'
         code has after its own reparameterisation. It is no conversion that could be saved.
     """
+    check_model(model)
     exchange = fusions(model)
     fused = copy_model(model, exchange)
     if exchange:

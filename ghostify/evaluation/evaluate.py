@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import eval_mode
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
@@ -41,6 +42,9 @@ def evaluate(
         GhostifyError: if there are no images, or neither labels nor a teacher say anything of the
             outputs.
     """
+    check_model(model, wrapped=True)
+    if teacher is not None:
+        check_model(teacher, "teacher", wrapped=True)
     tally = Metrics()
     with ExitStack() as modes:
         for network in filter(None, (model, teacher)):

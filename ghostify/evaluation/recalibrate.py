@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
@@ -44,6 +45,7 @@ def recalibrate(
         GhostifyError: if the network has no batch norm with statistics, there are no images, a
             batch has one value for each channel, or a statistic is not finite.
     """
+    check_model(model)
     if batches is not None and batches < 1:
         raise GhostifyError(f"batches={batches}: give 1 or more")
     twin = copy_model(model)

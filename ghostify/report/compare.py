@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data import as_batches
 from ghostify.evaluation.agreement import agreement
@@ -40,6 +41,8 @@ def compare(
         GhostifyError: if ``converted`` was not made by `convert` from such a model, or does not run
             on the example.
     """
+    check_model(model)
+    check_model(converted, "converted")
     plan = Plan.of(converted)
     sites = {site.name: site for site in analyze(model, example)}
     decisions = {decision.site.name: decision for decision in plan.decisions}

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
 from ghostify.data import Data, images_in, set_epoch, split_labels
 from ghostify.planning.budgeted import damage_from
@@ -71,6 +72,7 @@ def recover_by_steps(
         GhostifyError: if there are fewer layers to replace than steps, or as `convert` and
             `recover` do.
     """
+    check_model(model)
     groups = _groups(plan, steps, sensitivity)
     places = [None if folder is None else Path(folder) / f"step-{n + 1}" for n in range(steps)]
     if not resume:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model, frozen_copy
 from ghostify.data import Data
 from ghostify.training.accelerator import accelerated
@@ -83,6 +84,8 @@ def recover(
         KeyboardInterrupt: on Ctrl-C, after a checkpoint.
         OSError: if ``folder`` cannot be written.
     """
+    check_model(teacher, "teacher")
+    check_model(student, "student")
     settings = settings or RecoverySettings()
     if isinstance(data, Data):
         validation = data.validation if validation is None else validation

@@ -188,24 +188,12 @@ def test_lazy_modules_are_materialized_in_the_copy():
     assert len(ghostify.compare(model, ghost, IMAGE).replaced) == 1
 
 
-def test_a_compiled_model_is_converted_before_it_is_compiled():
-    with pytest.raises(GhostifyError, match="convert it before torch.compile"):
-        ghostify.convert(torch.compile(Net(maps)), IMAGE)
-
-
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_scripted_model_is_kept():
     script = torch.jit.script(nn.Sequential(conv(3, 8), conv(8, 8)))
     with pytest.raises(GhostifyError, match="every convolution is kept .*scripted by torch.jit"):
         ghostify.convert(script, IMAGE)
-
-
-def test_data_parallel():
-    model = nn.DataParallel(Net(maps))
-    ghost = ghostify.convert(model, IMAGE)
-    assert set(Plan.of(ghost).replaced) == {"module.conv"}
-    assert type(ghost) is nn.DataParallel
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

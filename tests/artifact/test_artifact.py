@@ -195,11 +195,6 @@ def test_types_are_the_saved_ones(ghost, small_net, tmp_path, dtype):
         assert (found.dtype, found.tolist()) == (value.dtype, value.tolist())
 
 
-def test_a_compiled_model_is_saved_as_what_it_is(ghost, small_net, tmp_path):
-    path = ghostify.save(torch.compile(ghost), tmp_path / "out")
-    assert Plan.of(ghostify.load(path, small_net)) == Plan.of(ghost)
-
-
 def test_the_meta_device(ghost, small_net, tmp_path):
     path = ghostify.save(ghost, tmp_path / "out")
     with pytest.raises(GhostifyError, match="is on the meta device: pass a model with memory"):
