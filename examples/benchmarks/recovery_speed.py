@@ -42,7 +42,7 @@ def bare(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float
 
 def ours(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float:
     """Images a second, with all that the loop does besides."""
-    settings = ghostify.RecoverySettings(epochs=1, rate=1e-3)
+    settings = ghostify.RecoverySettings(epochs=1, lr=1e-3)
     _, recovery = ghostify.recover(teacher, student, batches, settings)
     return recovery.images / recovery.seconds
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +32,7 @@ from ghostify.cli.scoring import (
     tell_skipped,
     tell_untrained,
 )
+from ghostify.cli.settings import expand_settings
 from ghostify.cli.terminal import note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
 from ghostify.io.measurements import recorded
@@ -45,51 +45,14 @@ if TYPE_CHECKING:
     from ghostify.data import Data
 
 
-class Optimizer(StrEnum):
-    """Those of `RecoverySettings`."""
-
-    adamw = "adamw"
-    sgd = "sgd"
-    muon = "muon"
-
-
-class Norms(StrEnum):
-    """Those of `RecoverySettings`."""
-
-    frozen = "frozen"
-    updated = "updated"
-
-
-class Precision(StrEnum):
-    """Those of `RecoverySettings`."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
-
-
-_OPTIMIZER = Optimizer(RecoverySettings.optimizer)
-_NORMS = Norms(RecoverySettings.norms)
-_PRECISION = Precision(RecoverySettings.precision)
-
-
+@expand_settings
 def recover(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
     ],
     data: options.DataSource,
-    epochs: Annotated[
-        int | None,
-        typer.Option("--epochs", min=1, help="Default: 10, or any number with --minutes."),
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option("--minutes", help="Train so long at most.")
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option("--patience", min=1, help="End after so many epochs that are no better."),
-    ] = None,
+    settings: RecoverySettings,
+    augmentation: Augmentation,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -102,77 +65,6 @@ def recover(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
     ] = False,
-    optimizer: Annotated[
-        Optimizer, typer.Option("--optimizer", help="muon takes the fewest steps.")
-    ] = _OPTIMIZER,
-    rate: Annotated[
-        float | None, typer.Option("--rate", help="Learning rate at its height. Default: its own.")
-    ] = None,
-    local: Annotated[
-        float,
-        typer.Option(
-            "--local-share",
-            help="Share of the training in which each layer learns its own original.",
-        ),
-    ] = RecoverySettings.local,
-    alpha: Annotated[
-        float,
-        typer.Option("--alpha", help="What the labels count, 0 to 1; the rest is the teacher's."),
-    ] = RecoverySettings.alpha,
-    smoothing: Annotated[
-        float, typer.Option("--smoothing", help="Of the labels.")
-    ] = RecoverySettings.smoothing,
-    temperature: Annotated[
-        float, typer.Option("--temperature", help="Softens the teacher's probabilities.")
-    ] = RecoverySettings.temperature,
-    maps: Annotated[
-        float | None,
-        typer.Option(
-            "--maps",
-            help="What the error of the replaced layers' maps counts. Default: 0 for a classifier, "
-            "else 1.",
-        ),
-    ] = None,
-    norms: Annotated[Norms, typer.Option("--norms", help="Statistics of batch norms.")] = _NORMS,
-    ema: Annotated[
-        float, typer.Option("--ema", help="Decay a step of a running mean of the weights.")
-    ] = RecoverySettings.ema,
-    weight_decay: Annotated[
-        float, typer.Option("--weight-decay", help="Not of norms and biases.")
-    ] = RecoverySettings.weight_decay,
-    warmup: Annotated[
-        float, typer.Option("--warmup", help="Share of the training in which the rate rises.")
-    ] = RecoverySettings.warmup,
-    clip: Annotated[
-        float, typer.Option("--clip", help="Largest norm of the gradient; 0 for any.")
-    ] = RecoverySettings.clip,
-    precision: Annotated[
-        Precision, typer.Option("--precision", help="auto: bf16 where a GPU has it.")
-    ] = _PRECISION,
-    compile: Annotated[
-        bool,
-        typer.Option(
-            "--compile",
-            help="By torch.compile, end to end; not with --maps. Pays on long trainings.",
-        ),
-    ] = False,
-    checkpoint_minutes: Annotated[
-        float,
-        typer.Option("--checkpoint-minutes", help="Between checkpoints, beside one an epoch."),
-    ] = RecoverySettings.checkpoint_minutes,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Of the order and the augmentation.")
-    ] = RecoverySettings.seed,
-    crop_scale: Annotated[
-        float,
-        typer.Option("--crop-scale", help="Least share of an image that a random crop takes."),
-    ] = 1.0,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirror every second image.")] = False,
-    randaugment: Annotated[
-        int, typer.Option("--randaugment", help="Magnitude of RandAugment, 0 to 30; 0 for none.")
-    ] = 0,
-    mixup: Annotated[float, typer.Option("--mixup", help="Its alpha; 0 for none.")] = 0.0,
-    cutmix: Annotated[float, typer.Option("--cutmix", help="Its alpha; 0 for none.")] = 0.0,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write the history for TensorBoard.")
     ] = False,
@@ -210,27 +102,6 @@ def recover(
         raise GhostifyError(
             "the teacher needs the original's weights: add --weights, --pretrained or --teacher"
         )
-    settings = RecoverySettings(
-        epochs=epochs,
-        minutes=minutes,
-        local=local,
-        optimizer=optimizer.value,
-        rate=rate,
-        weight_decay=weight_decay,
-        warmup=warmup,
-        clip=clip,
-        ema=ema,
-        temperature=temperature,
-        alpha=alpha,
-        smoothing=smoothing,
-        maps=maps,
-        norms=norms.value,
-        precision=precision.value,
-        compile=compile,
-        patience=patience,
-        checkpoint_minutes=checkpoint_minutes,
-        seed=seed,
-    )
     work = folder / "recovery"
     _check_kind(work, steps)
     source = original_of(folder, teacher, input, model_arg, normalize)
@@ -245,8 +116,8 @@ def recover(
         workers=workers,
         held_out=held_out,
         labels=not no_labels,
-        seed=seed,
-        augmentation=Augmentation(crop_scale, flip, randaugment, mixup, cutmix),
+        seed=settings.seed,
+        augmentation=augmentation,
     )
     tell_untrained(subject)
     try:
@@ -292,7 +163,7 @@ def recover(
             ghostify.resave(recovered, folder)
         note(f"Saved to {folder}.")
     else:
-        note(f"{folder} stays as it was: no epoch scored better. Try more, or another --rate.")
+        note(f"{folder} stays as it was: no epoch scored better. Try more, or another --lr.")
     remove_checkpoints(work)
     if recovery.recovered is not None:
         networks = {"original": network, "converted": ghost, "recovered": recovered}

@@ -31,7 +31,7 @@ def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
         settings.precision, settings.precision
     )
     # Batch norms change in one setting only.
-    distributed = DistributedDataParallelKwargs(broadcast_buffers=settings.norms == "updated")
+    distributed = DistributedDataParallelKwargs(broadcast_buffers=not settings.freeze_bn)
     first = not AcceleratorState._shared_state
     try:
         made = Accelerator(

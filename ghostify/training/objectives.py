@@ -183,7 +183,7 @@ class EndToEnd(Stage):
         """Losses of outputs, of maps and of labels, as far as they count."""
         settings = self.settings
         args, kwargs = split_example(inputs)
-        places = self.places.values() if settings.maps else ()
+        places = self.places.values() if settings.feature_weight else ()
         with torch.no_grad(), watched(self.teacher, places) as wanted:
             taught = numbers(self.teacher(*args, **kwargs))
         with watched(self.student, places) as made:
@@ -199,10 +199,10 @@ class EndToEnd(Stage):
             if not logits:
                 raise GhostifyError("labels are for outputs (B, classes): leave alpha at 0")
             parts["labels"] = F.cross_entropy(
-                found[0].float(), labels, label_smoothing=settings.smoothing
+                found[0].float(), labels, label_smoothing=settings.label_smoothing
             )
             loss = (1 - settings.alpha) * distilled + settings.alpha * parts["labels"]
-        if settings.maps:
+        if settings.feature_weight:
             parts["maps"] = torch.stack(
                 [
                     relative_errors(
@@ -213,7 +213,7 @@ class EndToEnd(Stage):
                     for place in self.places.values()
                 ]
             ).mean()
-            loss = loss + settings.maps * parts["maps"]
+            loss = loss + settings.feature_weight * parts["maps"]
         if logits:
             target = taught[0] if labels is None else labels
             target = target.argmax(1) if target.dim() == 2 else target

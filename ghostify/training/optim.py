@@ -37,18 +37,18 @@ class Budget:
 
 def stage_at(spent: float, settings: RecoverySettings) -> tuple[str, float]:
     """The name of the stage that a training is in, and the share of it that is spent."""
-    if spent < settings.local:
-        return Local.name, spent / settings.local
-    rest = 1 - settings.local
-    return EndToEnd.name, (spent - settings.local) / rest if rest else 1.0
+    if spent < settings.layerwise_fraction:
+        return Local.name, spent / settings.layerwise_fraction
+    rest = 1 - settings.layerwise_fraction
+    return EndToEnd.name, (spent - settings.layerwise_fraction) / rest if rest else 1.0
 
 
 def rate_at(share: float, settings: RecoverySettings) -> float:
     """The learning rate after a share of a stage: a rise from nought, then half a cosine."""
     if share < settings.warmup:
-        return settings.peak_rate * share / settings.warmup
+        return settings.peak_lr * share / settings.warmup
     after = (share - settings.warmup) / max(1 - settings.warmup, 1e-12)
-    return settings.peak_rate * (1 + math.cos(math.pi * min(after, 1.0))) / 2
+    return settings.peak_lr * (1 + math.cos(math.pi * min(after, 1.0))) / 2
 
 
 Groups = list[dict[str, Any]]
@@ -76,13 +76,13 @@ def _groups(parameters: list[nn.Parameter], decay: float) -> Groups:
 
 
 def _adamw(parameters: list[nn.Parameter], settings: RecoverySettings) -> list[Optimizer]:
-    return [AdamW(_groups(parameters, settings.weight_decay), lr=settings.peak_rate)]
+    return [AdamW(_groups(parameters, settings.weight_decay), lr=settings.peak_lr)]
 
 
 def _sgd(parameters: list[nn.Parameter], settings: RecoverySettings) -> list[Optimizer]:
     groups = _groups(parameters, settings.weight_decay)
     momentum = settings.momentum
-    return [SGD(groups, lr=settings.peak_rate, momentum=momentum, nesterov=momentum > 0)]
+    return [SGD(groups, lr=settings.peak_lr, momentum=momentum, nesterov=momentum > 0)]
 
 
 def _muon(parameters: list[nn.Parameter], settings: RecoverySettings) -> list[Optimizer]:
@@ -106,11 +106,11 @@ class Muon(Optimizer):
     """
 
     def __init__(self, weights: list[nn.Parameter], settings: RecoverySettings) -> None:
-        super().__init__(weights, {"lr": settings.peak_rate})
+        super().__init__(weights, {"lr": settings.peak_lr})
         self._matrices = [nn.Parameter(_matrix(weight.detach())) for weight in weights]
         self._muon = torch.optim.Muon(
             self._matrices,
-            lr=settings.peak_rate,
+            lr=settings.peak_lr,
             weight_decay=settings.weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )

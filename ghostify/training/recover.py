@@ -49,8 +49,8 @@ def recover(
 
     Neither network is changed. Outputs ``(B, classes)`` are taken for logits and drawn to the
     teacher's by their divergence; outputs of any other structure by their relative squared error;
-    with ``settings.maps``, the maps at the replaced sites too. Labels are used where the data has
-    some and ``settings.alpha`` is above 0, and for scores.
+    with ``settings.feature_weight``, the maps at the replaced sites too. Labels are used where the
+    data has some and ``settings.alpha`` is above 0, and for scores.
 
     It runs on what Accelerate finds: one device here, or the processes that ``accelerate launch``
     or ``torchrun`` has started, which divide each batch among them.
@@ -135,10 +135,10 @@ def _placed(model: Model, device: torch.device, settings: RecoverySettings) -> M
 
 def _budget(feed: ShardedLoader, settings: RecoverySettings) -> Budget:
     seconds = settings.minutes and 60 * settings.minutes
-    if settings.passes is None:
+    if settings.max_epochs is None:
         return Budget(None, seconds)
     try:
-        steps = settings.passes * len(feed)
+        steps = settings.max_epochs * len(feed)
     except TypeError:
         if seconds is None:
             raise GhostifyError("the data does not say its length: give minutes") from None

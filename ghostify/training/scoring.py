@@ -46,5 +46,5 @@ def likely_cause(teacher: nn.Module, batch: Batch, settings: RecoverySettings) -
         return "the teacher's outputs on this batch are not: are images normalised as it expects?"
     if settings.precision == "fp16":
         return "fp16 reaches to 65,504 only: try precision bf16 or fp32"
-    rate = settings.peak_rate
-    return f"most likely the rate (={rate:g}) is too high: try {rate / 4:g}"
+    rate = settings.peak_lr
+    return f"most likely the lr (={rate:g}) is too high: try {rate / 4:g}"

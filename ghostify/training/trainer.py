@@ -134,8 +134,8 @@ class Training:
         self.places: dict[str, str] = {}
         self.best: dict[str, Tensor] | None = None
         self.mean: AveragedModel | None = None
-        if settings.ema:
-            average = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+        if settings.ema_decay:
+            average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.mean = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
         self.optimizers: list[Optimizer] = []
         self._stage: Any = None
@@ -168,21 +168,23 @@ class Training:
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
         self.places = matched_places(self.teacher, self.student, example)
         self.position.scales, logits = measure_scales(self.teacher, self.places, inputs)
-        if self.settings.maps is None:
+        if self.settings.feature_weight is None:
             if self.settings.compile and not logits:
                 raise GhostifyError(
                     "outputs that are no logits are learnt with the maps, at which compiled "
-                    "networks cannot be looked into: leave compile out, or give maps=0"
+                    "networks cannot be looked into: leave compile out, or give feature_weight=0"
                 )
-            self.settings = replace(self.settings, maps=0.0 if logits or not self.places else 1.0)
-        if not self.places and (self.settings.maps or self.settings.local):
+            self.settings = replace(
+                self.settings, feature_weight=0.0 if logits or not self.places else 1.0
+            )
+        if not self.places and (self.settings.feature_weight or self.settings.layerwise_fraction):
             raise GhostifyError(
                 "no Ghost module stands where the teacher has a layer, so there are no maps to "
-                "compare: leave maps and local at 0"
+                "compare: leave feature_weight and layerwise_fraction at 0"
             )
         expect_unused(
             self.accelerator,
-            always_the_same=logits and self.settings.norms == "frozen",
+            always_the_same=logits and self.settings.freeze_bn,
         )
         self.position.original = self.score(self.teacher)
         self.position.converted = self.position.recovered = self.score(self.student)
@@ -229,7 +231,7 @@ class Training:
         patience, position = self.settings.patience, self.position
         if patience is not None and position.stale >= patience:
             return "patience"
-        if position.epoch == self.settings.passes or position.step == self.budget.steps:
+        if position.epoch == self.settings.max_epochs or position.step == self.budget.steps:
             return "epochs"
         return "" if self._spent() < 1 else "minutes"
 
@@ -242,7 +244,7 @@ class Training:
             if self._spent() >= 1:
                 break
             position.batch += 1
-            if self.settings.norms == "updated" and images_in(inputs) == 1:
+            if not self.settings.freeze_bn and images_in(inputs) == 1:
                 continue  # the variance of one image's maps may be nought
             self._step(inputs, labels)
             asked_to_end = self._tick(asked, waiting=self._waiting())
@@ -268,8 +270,8 @@ class Training:
         losses = self._stage(inputs, labels)
         self._look_at(losses["loss"], (inputs, labels))
         self.accelerator.backward(losses["loss"])
-        if self.settings.clip:
-            self.accelerator.clip_grad_norm_(self._trainable, self.settings.clip)
+        if self.settings.max_grad_norm:
+            self.accelerator.clip_grad_norm_(self._trainable, self.settings.max_grad_norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -294,7 +296,7 @@ class Training:
         with warnings.catch_warnings():  # newer PyTorch has another word for an option
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
             self._stage, *self.optimizers = self.accelerator.prepare(stage, *optimizers)
-        self.student.train(self.settings.norms == "updated")
+        self.student.train(not self.settings.freeze_bn)
         if self.settings.compile and name == EndToEnd.name:
             for network in (self.teacher, self.student):
                 network.compile()

@@ -1,41 +1,37 @@
-"""How training images are varied."""
+"""Augmentation of training images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ghostify.types.errors import GhostifyError
+from ghostify.types.settings import check, setting
+
+_PANEL = "Augmentation"
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done at random to an image before it is trained on; nothing by default.
+    """Random changes of training images; none by default.
 
     Attributes:
-        crop_scale: least part of the image's area that a random crop takes, above 0; 1 for the
-            centre, as in evaluation (random resized crop, Szegedy et al., arXiv 1409.4842).
-        flip: mirror every second image.
-        randaugment: magnitude of two operations of RandAugment (Cubuk et al., arXiv 1909.13719),
-            0 to 30; 0 for none.
-        mixup: alpha of mixup (Zhang et al., arXiv 1710.09412); 0 for none.
-        cutmix: alpha of CutMix (Yun et al., arXiv 1905.04899); 0 for none. With mixup too, every
-            image gets one of both.
+        crop_scale: Random resized crop (arXiv 1409.4842): smallest share of the image's area; 1
+            is the center crop of the evaluation.
+        flip: Flip every second image horizontally.
+        randaugment: Magnitude of two RandAugment operations (arXiv 1909.13719), 0 to 30; 0
+            disables them.
+        mixup: Alpha of mixup (arXiv 1710.09412); 0 disables it.
+        cutmix: Alpha of CutMix (arXiv 1905.04899); 0 disables it. With mixup, one of the two is
+            drawn per image.
 
     Raises:
-        GhostifyError: if a number is out of its range.
+        GhostifyError: if a setting is out of its range.
     """
 
-    crop_scale: float = 1.0
-    flip: bool = False
-    randaugment: int = 0
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    crop_scale: float = setting(1.0, _PANEL, above=0, at_most=1)
+    flip: bool = setting(False, _PANEL)
+    randaugment: int = setting(0, _PANEL, at_least=0, at_most=30)
+    mixup: float = setting(0.0, _PANEL, at_least=0)
+    cutmix: float = setting(0.0, _PANEL, at_least=0)
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop_scale <= 1:
-            raise GhostifyError(f"crop_scale={self.crop_scale}: give a number above 0, at most 1")
-        if not 0 <= self.randaugment <= 30:
-            raise GhostifyError(f"randaugment={self.randaugment}: give 0 to 30, such as 9")
-        for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise GhostifyError(f"{name}={getattr(self, name)}: give 0 or more, such as 0.2")
+        check(self)

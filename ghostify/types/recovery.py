@@ -1,110 +1,95 @@
-"""How a converted network is trained back, and what came of it."""
+"""Settings and outcome of a recovery training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
 from typing import Any, ClassVar
 
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyError
 from ghostify.types.score import Score
 from ghostify.types.serialization import construct
+from ghostify.types.settings import check, setting
 
-OPTIMIZERS = ("adamw", "sgd", "muon")
-NORMS = ("frozen", "updated")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-_RATES = {"adamw": 4e-3, "sgd": 5e-2, "muon": 5e-3}
+_LR = {"adamw": 4e-3, "sgd": 5e-2, "muon": 5e-3}
+_DURATION, _OPTIMIZATION, _LOSS, _EXECUTION = "Duration", "Optimization", "Loss", "Execution"
 
 
 @dataclass(frozen=True)
 class RecoverySettings:
-    """How a converted network is trained back.
+    """How to train a converted network.
 
     Attributes:
-        epochs: passes over the data, at most. Default: 10, or without end where minutes are given.
-        minutes: of training, at most.
-        local: share of the training in which every site learns its own original from the
-            teacher's inputs; the rest is end to end.
-        optimizer: ``adamw``, ``sgd`` or ``muon`` (orthogonalised steps for weights of two or more
-            dimensions, AdamW for the others; torch.optim.Muon, as for AdamW in size).
-        rate: the learning rate at its height. Default: 4e-3 for ``adamw``, 5e-3
-            for ``muon``, 5e-2 for ``sgd``.
-        weight_decay: of weights; norms and biases have none.
-        momentum: of ``sgd``.
-        warmup: share of a stage in which the rate rises from nought; then it falls as a cosine.
-        clip: largest norm of the gradient; 0 for any.
-        ema: decay of the running mean of the weights, a step, which is what is kept; 0 for none.
-        temperature: that the teacher's probabilities are softened by (arXiv 1503.02531).
-        alpha: with labels, what cross-entropy counts; the teacher counts 1 - alpha.
-        smoothing: of the labels.
-        maps: what the error of the maps at the replaced sites counts beside the outputs'. Default:
-            0 where these are logits, 1 elsewhere.
-        norms: ``frozen`` runs batch norms with the statistics they have, and trains their scales
-            and shifts alone; ``updated`` trains the network in training mode.
-        precision: of the arithmetic; ``auto`` is bf16 where a GPU has it, else fp32.
-        channels_last: the memory format of maps.
-        compile: both networks by torch.compile, end to end; not while maps are compared, for
-            which one looks into the networks.
-        patience: end after so many epochs without a better validation score.
-        checkpoint_minutes: between checkpoints, of which every epoch has one too.
-        seed: of the order of the data and of what is random.
+        epochs: Maximum number of epochs. Default: 10, or unlimited with ``minutes``.
+        minutes: Maximum training time in minutes.
+        patience: Stop after this many epochs without a better validation score.
+        optimizer: ``adamw``, ``sgd`` or ``muon`` (torch.optim.Muon for weights, AdamW for the
+            rest).
+        lr: Peak learning rate. Default: 4e-3 for ``adamw``, 5e-3 for ``muon``, 5e-2 for ``sgd``.
+        weight_decay: Weight decay. Norms and biases are exempt.
+        momentum: Momentum of ``sgd``.
+        warmup: Share of a phase with linear warm-up, before cosine decay.
+        max_grad_norm: Gradient clipping: maximum norm; 0 disables it.
+        ema_decay: EMA decay per step. The averaged weights are evaluated and returned; 0 disables
+            it.
+        layerwise_fraction: Share of the training in which each replaced layer is trained on its
+            own, on the teacher's inputs. The rest is end to end.
+        alpha: Weight of the label loss, 0 to 1; the distillation loss gets the rest.
+        label_smoothing: Label smoothing.
+        temperature: Temperature of the distillation loss (arXiv 1503.02531).
+        feature_weight: Weight of the feature-map loss of the replaced layers. Default: 0 for
+            classifiers, 1 for other networks.
+        freeze_bn: Whether BatchNorm running statistics are frozen or updated.
+        precision: Arithmetic; ``auto`` is bf16 on GPUs that support it, fp32 elsewhere.
+        channels_last: Whether feature maps have the channels-last memory format.
+        compile: Use torch.compile for end-to-end training; requires a feature weight of 0.
+        checkpoint_minutes: Minutes between checkpoints, in addition to one per epoch.
+        seed: Seed of data order and augmentation.
 
     Raises:
-        GhostifyError: naming the setting that is out of range.
+        GhostifyError: if a setting is out of its range.
     """
 
-    epochs: int | None = None
-    minutes: float | None = None
-    local: float = 0.0
-    optimizer: str = "adamw"
-    rate: float | None = None
-    weight_decay: float = 1e-4
-    momentum: float = 0.9
-    warmup: float = 0.1
-    clip: float = 5.0
-    ema: float = 0.0
-    temperature: float = 2.0
-    alpha: float = 0.0
-    smoothing: float = 0.0
-    maps: float | None = None
-    norms: str = "frozen"
-    precision: str = "auto"
-    channels_last: bool = True
-    compile: bool = False
-    patience: int | None = None
-    checkpoint_minutes: float = 10.0
-    seed: int = 0
+    epochs: int | None = setting(None, _DURATION, at_least=1)
+    minutes: float | None = setting(None, _DURATION, above=0)
+    patience: int | None = setting(None, _DURATION, at_least=1)
+    optimizer: str = setting("adamw", _OPTIMIZATION, choices=("adamw", "sgd", "muon"))
+    lr: float | None = setting(None, _OPTIMIZATION, above=0)
+    weight_decay: float = setting(1e-4, _OPTIMIZATION, at_least=0)
+    momentum: float = setting(0.9, _OPTIMIZATION, at_least=0, below=1)
+    warmup: float = setting(0.1, _OPTIMIZATION, at_least=0, at_most=1)
+    max_grad_norm: float = setting(5.0, _OPTIMIZATION, at_least=0)
+    ema_decay: float = setting(0.0, _OPTIMIZATION, at_least=0, below=1)
+    layerwise_fraction: float = setting(0.0, _LOSS, at_least=0, at_most=1)
+    alpha: float = setting(0.0, _LOSS, at_least=0, at_most=1)
+    label_smoothing: float = setting(0.0, _LOSS, at_least=0, below=1)
+    temperature: float = setting(2.0, _LOSS, above=0)
+    feature_weight: float | None = setting(None, _LOSS, at_least=0)
+    freeze_bn: bool = setting(True, _OPTIMIZATION, opposite="update_bn")
+    precision: str = setting("auto", _EXECUTION, choices=("auto", "fp32", "bf16", "fp16"))
+    channels_last: bool = setting(True, _EXECUTION)
+    compile: bool = setting(False, _EXECUTION)
+    checkpoint_minutes: float = setting(10.0, _EXECUTION, at_least=0)
+    seed: int = setting(0, _EXECUTION, at_least=0, below=2**63)
 
     def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise GhostifyError(
-                    f"{name} (={getattr(self, name)!r}) must be one of {', '.join(known)}"
-                )
-        for name, (lowest, highest, meaning) in _RANGES.items():
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not isfinite(value) or not lowest <= value <= highest:
-                raise GhostifyError(f"{name} (={value!r}) must be {meaning}")
-        if self.compile and self.maps:
+        check(self)
+        if self.compile and self.feature_weight:
             raise GhostifyError(
-                f"maps (={self.maps:g}) are compared inside the networks, which compile closes: "
-                "leave one out"
+                f"`compile` requires `feature_weight` (={self.feature_weight:g}) to be 0: compiled "
+                "networks do not expose feature maps"
             )
 
     @property
-    def passes(self) -> int | None:
-        """Epochs at most, or None for as many as the minutes allow."""
+    def max_epochs(self) -> int | None:
+        """Maximum number of epochs; None is unlimited."""
         return 10 if self.epochs is None and self.minutes is None else self.epochs
 
     @property
-    def peak_rate(self) -> float:
-        """The learning rate at its height."""
-        return _RATES[self.optimizer] if self.rate is None else self.rate
+    def peak_lr(self) -> float:
+        """Peak learning rate, by default that of the optimizer."""
+        return _LR[self.optimizer] if self.lr is None else self.lr
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -119,29 +104,6 @@ class RecoverySettings:
         """
         settings: RecoverySettings = construct(cls, data)
         return settings
-
-
-_CHOICES = {"optimizer": OPTIMIZERS, "norms": NORMS, "precision": PRECISIONS}
-_OPTIONAL = ("epochs", "minutes", "rate", "maps", "patience")
-_TINY, _ANY = 1e-12, float("inf")
-_RANGES: dict[str, tuple[float, float, str]] = {
-    "epochs": (1, _ANY, "a whole number from 1"),
-    "minutes": (_TINY, _ANY, "a number above 0"),
-    "local": (0, 1, "between 0 and 1"),
-    "rate": (_TINY, _ANY, "a number above 0"),
-    "weight_decay": (0, _ANY, "0 or more"),
-    "momentum": (0, 1 - _TINY, "at least 0 and below 1"),
-    "warmup": (0, 1, "between 0 and 1"),
-    "clip": (0, _ANY, "0 or more"),
-    "ema": (0, 1 - _TINY, "at least 0 and below 1"),
-    "temperature": (_TINY, _ANY, "a number above 0"),
-    "alpha": (0, 1, "between 0 and 1"),
-    "smoothing": (0, 1 - _TINY, "at least 0 and below 1"),
-    "maps": (0, _ANY, "0 or more"),
-    "patience": (1, _ANY, "a whole number from 1"),
-    "checkpoint_minutes": (0, _ANY, "0 or more"),
-    "seed": (0, 2**63 - 1, "a whole number from 0"),
-}
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def recover(run, *arguments):
 
 def test_the_table_and_the_artefact(run, out):
     result = recover(
-        run, "--epochs", "5", "--alpha", "1", "--rate", "0.02", "--held-out", "0.2",
+        run, "--epochs", "5", "--alpha", "1", "--lr", "0.02", "--held-out", "0.2",
         "--format", "json",
     )  # fmt: skip
     assert result.code == 0, result.err
@@ -104,7 +104,7 @@ def test_without_labels_and_held_out_images(run, out):
 
 def test_nothing_better_is_nothing_saved(run, out):
     before = read_recipe(out)
-    result = recover(run, "--epochs", "1", "--rate", "1e-12")
+    result = recover(run, "--epochs", "1", "--lr", "1e-12")
     assert "stays as it was" in result.err
     assert read_recipe(out) == before
     assert "converted" in result.out
@@ -161,7 +161,7 @@ def test_steps_that_were_interrupted(run, out, interrupted_at, monkeypatch):
     [
         (["--data", "shades"], "add --weights, --pretrained or --teacher"),
         (["--data", "none", "--teacher", "classes.py:build"], "none"),
-        (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "alpha (=2.0)"),
+        (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "`alpha` (=2.0)"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(run, out, arguments, said):

@@ -43,7 +43,9 @@ def in_two_processes(function):
 def test_two_processes_have_the_losses_and_the_weights_of_one(
     teacher, student, data, tmp_path, listed
 ):
-    settings = RecoverySettings(epochs=2, maps=1.0, local=0.3, alpha=0.3, optimizer="sgd")
+    settings = RecoverySettings(
+        epochs=2, feature_weight=1.0, layerwise_fraction=0.3, alpha=0.3, optimizer="sgd"
+    )
     validation = DataLoader(data.dataset, batch_size=19)
     if listed:
         data, validation = list(data), list(validation)

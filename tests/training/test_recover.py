@@ -23,11 +23,11 @@ def same(one, other):
     "settings",
     [
         {},
-        {"maps": 1.0, "temperature": 4},
-        {"local": 1.0},
-        {"local": 0.5, "optimizer": "sgd", "ema": 0.5},
-        {"optimizer": "muon", "alpha": 0.5, "smoothing": 0.1},
-        {"norms": "updated", "alpha": 1.0},
+        {"feature_weight": 1.0, "temperature": 4},
+        {"layerwise_fraction": 1.0},
+        {"layerwise_fraction": 0.5, "optimizer": "sgd", "ema_decay": 0.5},
+        {"optimizer": "muon", "alpha": 0.5, "label_smoothing": 0.1},
+        {"freeze_bn": False, "alpha": 1.0},
         {"precision": "bf16", "channels_last": False},
     ],
     ids=str,
@@ -91,7 +91,7 @@ def test_a_detector_learns_from_its_maps():
 
 
 def test_the_best_weights_are_kept(teacher, student, data):
-    settings = RecoverySettings(epochs=4, rate=1.0, optimizer="sgd")
+    settings = RecoverySettings(epochs=4, lr=1.0, optimizer="sgd")
     recovered, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
     scores = [recovery.converted, *(Score(**record["score"]) for record in recovery.history)]
     assert recovery.recovered == max(scores, key=lambda score: score.selection_score) != scores[-1]
@@ -101,7 +101,7 @@ def test_the_best_weights_are_kept(teacher, student, data):
 
 
 def test_patience_ends_what_gets_no_better(teacher, student, data):
-    settings = RecoverySettings(epochs=9, rate=1e-12, patience=2)
+    settings = RecoverySettings(epochs=9, lr=1e-12, patience=2)
     _, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
     assert (recovery.ended, len(recovery.history)) == ("patience", 2)
 
@@ -136,17 +136,19 @@ def test_a_finished_training_is_there_until_the_next_one(teacher, student, data,
 
 def test_one_image_in_the_last_batch(teacher, student):
     shown = torch.randn(17, 3, 8, 8)
-    for norms in ("frozen", "updated"):
-        settings = RecoverySettings(epochs=1, norms=norms)
+    for freeze_bn in (True, False):
+        settings = RecoverySettings(epochs=1, freeze_bn=freeze_bn)
         _, recovery = ghostify.recover(teacher, student, shown.split(16), settings)
-        assert recovery.steps == {"frozen": 2, "updated": 1}[norms]
+        assert recovery.steps == 1 + freeze_bn
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_ctrl_c_keeps_what_there_is_and_it_goes_on(
     teacher, student, data, tmp_path, interrupted, number
 ):
-    settings = RecoverySettings(epochs=3, local=0.3, ema=0.9, maps=0.1, norms="updated")
+    settings = RecoverySettings(
+        epochs=3, layerwise_fraction=0.3, ema_decay=0.9, feature_weight=0.1, freeze_bn=False
+    )
     batches = list(data)
     whole, expected = ghostify.recover(teacher, student, batches, settings, validation=batches)
     with pytest.raises(KeyboardInterrupt):
@@ -184,8 +186,8 @@ def test_a_loss_that_is_not_finite_ends_with_the_last_good_state(teacher, studen
 
 
 def test_a_rate_that_is_too_high_is_named(teacher, student, data):
-    settings = RecoverySettings(optimizer="sgd", rate=1e6, clip=0)
-    with pytest.raises(GhostifyError, match=r"rate \(=1e\+06\) is too high: try 250000"):
+    settings = RecoverySettings(optimizer="sgd", lr=1e6, max_grad_norm=0)
+    with pytest.raises(GhostifyError, match=r"lr \(=1e\+06\) is too high: try 250000"):
         ghostify.recover(teacher, student, data, settings)
 
 
@@ -215,9 +217,9 @@ def test_data_without_a_length_needs_minutes(teacher, student):
     assert time.monotonic() > begin
 
 
-@pytest.mark.parametrize("settings", [{"maps": 1.0}, {"local": 0.3}])
+@pytest.mark.parametrize("settings", [{"feature_weight": 1.0}, {"layerwise_fraction": 0.3}])
 def test_a_student_without_ghost_modules_has_no_maps_to_compare(teacher, data, settings):
-    with pytest.raises(GhostifyError, match="leave maps and local at 0"):
+    with pytest.raises(GhostifyError, match="leave feature_weight and layerwise_fraction at 0"):
         ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1, **settings))
     student, _ = ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1))
     assert type(student) is type(teacher)
@@ -237,7 +239,7 @@ def test_compiled_networks_learn_the_same(teacher, student, data, monkeypatch):
             teacher,
             student,
             batches,
-            RecoverySettings(epochs=2, local=0.3, compile=compiled),
+            RecoverySettings(epochs=2, layerwise_fraction=0.3, compile=compiled),
             validation=batches,
         )
         for compiled in (False, True)
@@ -248,8 +250,8 @@ def test_compiled_networks_learn_the_same(teacher, student, data, monkeypatch):
 
 
 def test_compiled_networks_show_no_maps(teacher, data):
-    with pytest.raises(GhostifyError, match=r"maps \(=1\) .* leave one out"):
-        RecoverySettings(maps=1.0, compile=True)
+    with pytest.raises(GhostifyError, match=r"`feature_weight` \(=1\) to be 0"):
+        RecoverySettings(feature_weight=1.0, compile=True)
     network = nn.Sequential(*list(teacher.children())[:2])
     student = ghostify.convert(network, torch.randn(1, 3, 8, 8), ratio=2)
     with pytest.raises(GhostifyError, match="leave compile out"):

@@ -13,16 +13,16 @@ def test_a_budget_is_spent_by_what_ends_first():
 
 
 def test_the_local_stage_comes_first_and_each_stage_has_its_own_share():
-    settings = RecoverySettings(local=0.4)
+    settings = RecoverySettings(layerwise_fraction=0.4)
     assert stage_at(0.1, settings) == ("local", 0.25)
     assert stage_at(0.4, settings) == ("end to end", 0)
     assert stage_at(0.7, settings) == ("end to end", pytest.approx(0.5))
-    assert stage_at(0.5, RecoverySettings(local=1)) == ("local", 0.5)
+    assert stage_at(0.5, RecoverySettings(layerwise_fraction=1)) == ("local", 0.5)
 
 
 def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
-    settings = RecoverySettings(rate=8.0, warmup=0.2)
+    settings = RecoverySettings(lr=8.0, warmup=0.2)
     shares = (0, 0.1, 0.2, 0.6, 1)
     found = [rate_at(share, settings) for share in shares]
     assert found == pytest.approx([0, 4, 8, 4, 0])
-    assert rate_at(0, RecoverySettings(rate=8.0, warmup=0)) == 8
+    assert rate_at(0, RecoverySettings(lr=8.0, warmup=0)) == 8

@@ -22,7 +22,7 @@ STEPS = 75
 """A twentieth of the originals' own, with batches of the same size."""
 
 CROPS = 48
-MAPS = 2.0
+FEATURE_WEIGHT = 2.0
 FROM_SCRATCH = "random, from scratch"
 PARTS = 4
 BY_PARTS = f"calibrated, planned, in {PARTS} parts"
@@ -79,9 +79,9 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     smaller = METHODS[method](bed, share)
     images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
     loader = DataLoader(TensorDataset(images, classes), BATCH)
-    maps = 0.0 if "pruning" in method else MAPS  # pruned layers have other maps
+    feature_weight = 0.0 if "pruning" in method else FEATURE_WEIGHT  # pruned layers differ in shape
     recovered, _ = ghostify.recover(
-        bed.model, smaller, loader, _settings(seed, maps), example=bed.example
+        bed.model, smaller, loader, _settings(seed, feature_weight), example=bed.example
     )
     return smaller, recovered
 
@@ -94,7 +94,7 @@ def _by_parts(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
         bed.example,
         ghostify.Plan.of(smaller),
         DataLoader(Fresh(math.ceil(STEPS / PARTS), 5000 + seed), batch_size=None),
-        _settings(seed, MAPS),
+        _settings(seed, FEATURE_WEIGHT),
         steps=PARTS,
         sensitivity=bed.sensitivity,
         calibration=bed.images,
@@ -117,9 +117,9 @@ class Fresh(IterableDataset[tuple[Tensor, Tensor]]):
             yield digits.batch(BATCH, test=False, generator=self._generator)
 
 
-def _settings(seed: int, maps: float) -> ghostify.RecoverySettings:
+def _settings(seed: int, feature_weight: float) -> ghostify.RecoverySettings:
     return ghostify.RecoverySettings(
-        epochs=1, optimizer="muon", rate=4e-3, alpha=0.3, maps=maps, seed=seed
+        epochs=1, optimizer="muon", lr=4e-3, alpha=0.3, feature_weight=feature_weight, seed=seed
     )
 
 
@@ -133,7 +133,7 @@ def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) 
     for share in shares:
         for method in methods:
             smaller = METHODS[method](bed, share)
-            settings = ghostify.RecoverySettings(minutes=minutes, rate=1e-3)
+            settings = ghostify.RecoverySettings(minutes=minutes, lr=1e-3)
             recovered, what = ghostify.recover(
                 model, smaller, photographs.Stream(128, CROPS), settings, example=bed.example
             )
