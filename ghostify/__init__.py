@@ -12,8 +12,6 @@ from ghostify.types import (
     Augmentation,
     ConvSite,
     Decision,
-    Evaluation,
-    EvaluationRow,
     Geometry,
     GhostifyError,
     GhostSpec,
@@ -48,6 +46,8 @@ if TYPE_CHECKING:
     from ghostify.nn import GhostModule
     from ghostify.planning import plan_sites as plan
     from ghostify.report.compare import compare
+    from ghostify.report.evaluate_models import evaluate_models
+    from ghostify.report.evaluation import Evaluation, EvaluationRow
     from ghostify.report.html import write_report
     from ghostify.report.report import Report
     from ghostify.report.tables.sites import list_sites
@@ -85,6 +85,7 @@ __all__ = [
     "convert",
     "deploy",
     "evaluate",
+    "evaluate_models",
     "export",
     "layer_latency",
     "list_sites",
@@ -105,6 +106,8 @@ __all__ = [
 
 _HOMES = {
     "Data": "data.loaders",
+    "Evaluation": "report.evaluation",
+    "EvaluationRow": "report.evaluation",
     "Exported": "deployment.export",
     "GhostModule": "nn.ghost_module",
     "Report": "report.report",
@@ -115,6 +118,7 @@ _HOMES = {
     "convert": "conversion.convert",
     "deploy": "deployment.deploy",
     "evaluate": "evaluation.evaluate",
+    "evaluate_models": "report.evaluate_models",
     "export": "deployment.export",
     "reparameterize": "deployment.reparameterize",
     "list_sites": "report.tables.sites",

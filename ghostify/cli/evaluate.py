@@ -19,7 +19,6 @@ from ghostify.cli.scoring import (
 )
 from ghostify.cli.terminal import stage
 from ghostify.cli.workflow import original_or_named, prepare, print_document
-from ghostify.report.tables.evaluation import list_evaluation
 
 
 def evaluate(
@@ -74,4 +73,4 @@ def evaluate(
         tell_untrained(subject)
     if Path(target).is_dir():
         found = remembered_with(Path(target), found)
-    print_document(list_evaluation(found, model=source.name), format)
+    print_document(found.document(source.name), format)

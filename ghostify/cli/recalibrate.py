@@ -23,7 +23,6 @@ from ghostify.cli.scoring import (
 )
 from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import original_of, prepare, print_document
-from ghostify.report.tables.evaluation import list_evaluation
 
 
 def calibrate(
@@ -87,8 +86,8 @@ def calibrate(
     tell_skipped(opened)
     if known:
         tell_untrained(subject)
-    print_document(list_evaluation(compared, model=source.name), format)
-    before, after = (compared.standings[name] for name in ("before", "after"))
+    print_document(compared.document(source.name), format)
+    before, after = (compared.rows[name] for name in ("before", "after"))
     if after.score.selection_score < before.score.selection_score and not keep_worse:
         note(f"{folder} stays as it was, which scores better; --keep-worse saves it nevertheless.")
         return

@@ -27,8 +27,6 @@ from ghostify.cli.scoring import (
     is_original_known,
     open_for,
     remembered_with,
-    scored_one,
-    standing,
     tell_skipped,
     tell_untrained,
 )
@@ -37,7 +35,6 @@ from ghostify.cli.terminal import note, stage, training_progress
 from ghostify.cli.workflow import original_of, prepare, print_document
 from ghostify.io.measurements import recorded
 from ghostify.io.progress import is_main_process
-from ghostify.report.tables.evaluation import list_evaluation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -170,7 +167,7 @@ def recover(
         if not better:
             networks.pop("recovered")
         found = _evaluation(recovery, networks, opened, example)
-        print_document(list_evaluation(remembered_with(folder, found), model=source.name), format)
+        print_document(remembered_with(folder, found).document(source.name), format)
 
 
 def _is_better(recovery: Recovery) -> bool:
@@ -209,7 +206,7 @@ def _how_to_go_on(work: Path) -> str:
 def _score(ghost: nn.Module, data: Data, teacher: nn.Module) -> Score:
     """That of the network that the folder has, beside the original."""
     device = device_named(None)
-    score = scored_one("converted", ghost.to(device), data, teacher.to(device))
+    score = ghostify.evaluate(ghost.to(device), data, teacher=teacher.to(device))
     for network in (ghost, teacher):
         network.cpu()
     return score
@@ -219,8 +216,10 @@ def _evaluation(
     recovery: Recovery, networks: Mapping[str, nn.Module], data: Data, example: Tensor
 ) -> Evaluation:
     """What was scored while training, with what the networks cost."""
-    standings = {
-        name: standing(network, getattr(recovery, name), example)
+    from ghostify.report.evaluate_models import evaluation_row
+
+    rows = {
+        name: evaluation_row(network, getattr(recovery, name), example)
         for name, network in networks.items()
     }
-    return Evaluation(data.name, data.held_out, standings)
+    return Evaluation(data.name, data.held_out, rows)

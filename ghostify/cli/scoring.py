@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ghostify
-from ghostify import Augmentation, Evaluation, EvaluationRow, GhostifyError, Score
+from ghostify import Augmentation, Evaluation, GhostifyError
 from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import ModelContext, remember
 from ghostify.io.measurements import recorded
@@ -85,41 +85,14 @@ def scored(
     teacher: nn.Module | None,
     device: torch.device,
 ) -> Evaluation:
-    """Each network's score and costs.
-
-    If the teacher is among them, it is scored with labels alone.
+    """Evaluate networks on a device.
 
     Raises:
-        GhostifyError: as `evaluate` does.
+        GhostifyError: as `evaluate_models`.
     """
-    standings: dict[str, EvaluationRow] = {}
     for network in (*networks.values(), *([teacher] if teacher else [])):
         network.to(device)
-    for name in reversed(list(networks)):
-        network = networks[name]
-        if network is teacher and all(s.score.top1 is None for s in standings.values()):
-            score = Score(next(iter(standings.values())).score.images)
-        else:
-            score = scored_one(name, network, data, None if network is teacher else teacher)
-        standings[name] = standing(network, score, example.to(device))
-    return Evaluation(data.name, data.held_out, {name: standings[name] for name in networks})
-
-
-def scored_one(name: str, network: nn.Module, data: Data, teacher: nn.Module | None) -> Score:
-    """The score of a network, with a bar while it is measured.
-
-    Raises:
-        GhostifyError: as `evaluate` does.
-    """
-    return ghostify.evaluate(network, data, teacher=teacher)
-
-
-def standing(network: nn.Module, score: Score, example: torch.Tensor) -> EvaluationRow:
-    """A score, with what the network costs."""
-    from ghostify.planning.flops import count
-
-    costs = count(network, example)
-    return EvaluationRow(score, costs.conv_and_linear_macs, costs.params)
+    return ghostify.evaluate_models(networks, data, example=example, teacher=teacher)
 
 
 def tell_untrained(original: ModelContext) -> None:
@@ -150,6 +123,6 @@ def remembered_with(folder: Path, evaluation: Evaluation) -> Evaluation:
     The artifact remembers it in turn.
     """
     for data in recorded(folder, "evaluation"):
-        evaluation = evaluation.over(Evaluation.from_dict(data))
+        evaluation = evaluation.including(Evaluation.from_dict(data))
     remember(folder, "evaluation", evaluation.to_dict(), part=evaluation.data)
     return evaluation

@@ -1,1 +1,1 @@
-"""How well networks do on images, and how far two agree."""
+"""Scores of networks on images, and recalibration of BatchNorm statistics."""

@@ -1,37 +1,28 @@
-"""How far two networks give the same outputs."""
+"""Agreement of a converted network's outputs with the original's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from ghostify.analysis.model_copy import frozen_copy
-from ghostify.data import images_in
-from ghostify.evaluation.metrics import Metrics
-from ghostify.types import Agreement, Example, split_example
+from ghostify.evaluation.evaluate import compute_score
+from ghostify.types import Agreement, Example
 
 
-@torch.no_grad()
 def agreement(
     model: nn.Module, converted: nn.Module, batches: Sequence[Example]
 ) -> Agreement | None:
-    """Run both in evaluation mode on the same images, and compare what they give.
+    """Compare the outputs of two networks on the same inputs.
 
-    Outputs ``(B, classes)`` are taken for logits. All floating-point outputs of the same shape
-    count for the relative error; others, such as boxes that only one network has found, do not.
+    Both run as frozen copies in evaluation mode, so neither is touched.
 
     Returns:
-        None if there is nothing to compare.
+        None if no output of the two has the same shape.
     """
-    twins = frozen_copy(model), frozen_copy(converted)
-    tally = Metrics()
-    for batch in batches:
-        args, kwargs = split_example(batch)
-        expected, found = (twin(*args, **kwargs) for twin in twins)
-        tally.add(found, None, expected, images_in(batch))
-    score = tally.score()
+    pairs = ((batch, None) for batch in batches)
+    score = compute_score(frozen_copy(converted), pairs, teacher=frozen_copy(model))
     if score.relative_error is None:
         return None
     return Agreement(score.images, score.relative_error, score.agreement, score.kl)

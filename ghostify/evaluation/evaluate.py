@@ -1,24 +1,23 @@
-"""How well a network does on images."""
+"""Score a network on images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import eval_mode
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
-from ghostify.evaluation.metrics import Metrics
-from ghostify.types import GhostifyError, Score
+from ghostify.evaluation.metrics import Metrics, unreduced
+from ghostify.types import Example, GhostifyError, Score
 from ghostify.types.progress import ShowProgress
 
 
-@torch.no_grad()
 def evaluate(
     model: nn.Module,
     data: Data | Iterable[Any],
@@ -26,53 +25,70 @@ def evaluate(
     teacher: nn.Module | None = None,
     progress: ShowProgress = True,
 ) -> Score:
-    """Score a network in evaluation mode, on the device where its parameters are.
+    """Score a network in evaluation mode, on the device of its parameters.
 
-    Outputs ``(B, classes)`` are taken for logits, and scored with the labels where all batches have
-    some. With a teacher, outputs of any structure are compared with its own.
+    Outputs of shape ``(B, classes)`` are logits. They are scored with the labels if every batch
+    has labels. With a teacher, outputs of any structure are compared with the teacher's.
 
     Args:
-        model: its modes are as before when this returns.
-        data: batches of images, alone or with labels, in a `DataLoader` or any other iterable; of a
-            `Data` those that are not trained on.
-        teacher: the original, perhaps.
-        progress: whether to show a bar, or a function that is called with each `Progress`.
+        model: the network. Its training mode is restored on return.
+        data: batches of images, with or without labels, from a `DataLoader` or another iterable;
+            or a `Data`, whose validation images are used.
+        teacher: the network to compare with, usually the original, on the same device.
+        progress: show a progress bar, or call this function with each `Progress`.
 
     Raises:
-        GhostifyError: if there are no images, or neither labels nor a teacher say anything of the
-            outputs.
+        GhostifyError: if there are no images, or neither labels nor teacher match the outputs.
     """
     check_model(model, wrapped=True)
     if teacher is not None:
         check_model(teacher, "teacher", wrapped=True)
-    tally = Metrics()
     with ExitStack() as modes:
         for network in filter(None, (model, teacher)):
             modes.enter_context(eval_mode(network))
-        for batch in with_progress(_held_back(data), "evaluating", progress):
-            inputs, labels = split_labels(batch)
-            if images := images_in(inputs):
-                expected = None if teacher is None else call(teacher, inputs)
-                tally.add(call(model, inputs), labels, expected, images)
-    score = tally.score()
+        batches = with_progress(_validation_batches(data), "evaluating", progress)
+        score = compute_score(model, map(split_labels, batches), teacher=teacher)
     if not score.images:
-        raise GhostifyError("there are no images to evaluate on")
+        raise GhostifyError("`data` must hold at least one image to evaluate on")
     if score.top1 is None and score.relative_error is None:
         raise GhostifyError(
-            "labels do not fit the outputs, nor do the teacher's outputs"
+            "neither the labels nor the teacher's outputs match the shape of the model's outputs"
             if teacher is not None
-            else "without labels that fit the outputs, the original is needed as teacher, with its "
-            "weights"
+            else "`data` has no labels that match the outputs: pass the original, with its "
+            "weights, as `teacher`"
         )
     return score
 
 
-def _held_back(data: Data | Iterable[Any]) -> Iterable[Any]:
+@torch.no_grad()
+def compute_score(
+    model: nn.Module,
+    batches: Iterable[tuple[Example, Tensor | None]],
+    *,
+    teacher: nn.Module | None = None,
+    reduce: Callable[[Tensor], Tensor] = unreduced,
+) -> Score:
+    """Score a network, in the mode that it is in, on pairs of inputs and labels.
+
+    Args:
+        model: the network.
+        batches: inputs, and labels or None.
+        teacher: the network to compare with, on the same device.
+        reduce: sums a tensor over processes.
+    """
+    metrics = Metrics()
+    for inputs, labels in batches:
+        if images := images_in(inputs):
+            expected = None if teacher is None else call(teacher, inputs)
+            metrics.update(call(model, inputs), labels, expected, images)
+    return metrics.compute(reduce)
+
+
+def _validation_batches(data: Data | Iterable[Any]) -> Iterable[Any]:
     if not isinstance(data, Data):
         return data
     if data.validation is None:
         raise GhostifyError(
-            f"{data.name} holds no images back to be scored on: give it a validation part, or "
-            "hold out a share"
+            f"{data.name} has no validation images: open it with `held_out` above 0"
         )
     return data.validation

@@ -1,4 +1,4 @@
-"""Outputs counted batch by batch, to a score."""
+"""Metrics of a network's outputs, accumulated over batches."""
 
 from __future__ import annotations
 
@@ -12,115 +12,125 @@ from torch.utils._pytree import tree_leaves
 
 from ghostify.types import GhostifyError, Score
 
-_NAMES = (
-    "images", "wrong", "square", "compared", "agreeing", "divergence",
-    "labelled", "right", "near", "loss",
+_SUMS = (
+    "images", "labelled", "correct", "correct_top5", "loss",
+    "compared", "agreeing", "divergence", "squared_error", "squared_norm",
 )  # fmt: skip
-_NEAR = 5
+_TOP_K = 5
+
+
+def unreduced(totals: Tensor) -> Tensor:
+    """Return the totals of a single process."""
+    return totals
 
 
 class Metrics:
-    """How a network's outputs compare with labels and with a teacher's outputs.
+    """Accumulates how outputs compare with labels and with a teacher's outputs.
 
-    Outputs ``(B, classes)`` are taken for logits. All floating-point outputs of the same shape
-    count for the relative error; others, such as boxes that only one network has found, do not.
+    Outputs of shape ``(B, classes)`` are logits. The relative error covers every floating-point
+    output that has the shape of the teacher's.
 
     Attributes:
-        totals: sums over what has been added, float64: of several processes they may be added up.
-        classes: how many the logits had, or 0.
+        totals: sums over all batches, float64. Those of several processes can be added.
+        classes: number of classes, 0 without logits.
     """
 
     def __init__(self) -> None:
-        self.totals = torch.zeros(len(_NAMES), dtype=torch.float64)
+        self.totals = torch.zeros(len(_SUMS), dtype=torch.float64)
         self.classes = 0
 
-    def add(self, found: Any, labels: Tensor | None, expected: Any, images: int) -> None:
-        """Count a batch.
+    def update(self, output: Any, labels: Tensor | None, expected: Any, images: int) -> None:
+        """Add a batch.
 
         Args:
-            found: the network's output.
-            labels: ``(B)`` or, as shares of classes, ``(B, classes)``; others say nothing.
+            output: the network's output, of any structure.
+            labels: class indices ``(B)`` or class probabilities ``(B, classes)``. Labels of other
+                shapes are ignored.
             expected: the teacher's output, or None.
-            images: in the batch.
+            images: number of images in the batch.
 
         Raises:
-            GhostifyError: if there is a label beyond the classes.
+            GhostifyError: if a label is not the index of a class.
         """
-        own = dict.fromkeys(_NAMES, 0.0) | {"images": float(images)}
-        outputs = numbers(found)
-        first = outputs[0] if outputs else torch.empty(0)
-        if is_logits(first):
-            self.classes = first.shape[1]
-            own |= _against_labels(first, labels)
+        sums = dict.fromkeys(_SUMS, 0.0) | {"images": float(images)}
+        outputs = numbers(output)
+        if outputs and is_logits(outputs[0]):
+            self.classes = outputs[0].shape[1]
+            sums |= _compare_labels(outputs[0], labels)
         if expected is not None:
-            own |= _against_teacher(outputs, numbers(expected))
-        self.totals += torch.tensor([own[name] for name in _NAMES], dtype=torch.float64)
+            sums |= _compare_outputs(outputs, numbers(expected))
+        self.totals += torch.tensor([sums[name] for name in _SUMS], dtype=torch.float64)
 
-    def score(self, summed: Callable[[Tensor], Tensor] = lambda totals: totals) -> Score:
-        """What has been counted.
+    def compute(self, reduce: Callable[[Tensor], Tensor] = unreduced) -> Score:
+        """Return the score over all batches.
 
         Args:
-            summed: adds up totals over processes.
+            reduce: sums a tensor over processes.
         """
-        own = dict(zip(_NAMES, summed(self.totals).tolist(), strict=True))
-        images = own["images"]
-        labelled, compared = (0 < images == own[name] for name in ("labelled", "compared"))
+        sums = dict(zip(_SUMS, reduce(self.totals).tolist(), strict=True))
+        images = sums["images"]
+
+        def mean(name: str, over: str) -> float | None:
+            return sums[name] / images if 0 < images == sums[over] else None
+
         return Score(
             images=int(images),
-            top1=own["right"] / images if labelled else None,
-            top5=own["near"] / images if labelled and self.classes > _NEAR else None,
-            loss=own["loss"] / images if labelled else None,
-            agreement=own["agreeing"] / images if compared else None,
-            kl=own["divergence"] / images if compared else None,
-            relative_error=own["wrong"] / own["square"] if own["square"] else None,
+            top1=mean("correct", "labelled"),
+            top5=mean("correct_top5", "labelled") if self.classes > _TOP_K else None,
+            loss=mean("loss", "labelled"),
+            agreement=mean("agreeing", "compared"),
+            kl=mean("divergence", "compared"),
+            relative_error=(
+                sums["squared_error"] / sums["squared_norm"] if sums["squared_norm"] else None
+            ),
         )
 
 
 def numbers(output: Any) -> list[Tensor]:
-    """The floating-point tensors of an output of any structure, in its order."""
+    """Return the floating-point tensors of an output of any structure."""
     leaves = tree_leaves(output)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
 def is_logits(output: Tensor) -> bool:
-    """Whether a tensor is ``(B, classes)``."""
+    """Return whether a tensor has shape ``(B, classes)``, with more than one class."""
     return output.dim() == 2 and output.shape[1] > 1
 
 
-def _against_labels(logits: Tensor, labels: Tensor | None) -> dict[str, float]:
+def _compare_labels(logits: Tensor, labels: Tensor | None) -> dict[str, float]:
     if labels is None or labels.shape not in (logits.shape[:1], logits.shape):
         return {}
     labels = labels.to(logits.device)
+    classes = logits.shape[1]
     if labels.dim() == 1:
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise GhostifyError(
-                f"the labels go from {int(labels.min())} to {int(labels.max())}, but the network "
-                f"gives {logits.shape[1]} classes"
+                f"labels (from {int(labels.min())} to {int(labels.max())}) must be from 0 to "
+                f"{classes - 1}: the network has {classes} classes"
             )
-        classes = labels = labels.long()
+        target = labels = labels.long()
     else:
-        classes = labels.argmax(1)
-    near = logits.topk(min(_NEAR, logits.shape[1]), 1).indices
+        target = labels.argmax(1)
+    top5 = logits.topk(min(_TOP_K, classes), 1).indices
     return {
         "labelled": float(len(logits)),
-        "right": float((logits.argmax(1) == classes).sum()),
-        "near": float((near == classes[:, None]).any(1).sum()),
+        "correct": float((logits.argmax(1) == target).sum()),
+        "correct_top5": float((top5 == target[:, None]).any(1).sum()),
         "loss": float(F.cross_entropy(logits.double(), labels, reduction="sum")),
     }
 
 
-def _against_teacher(outputs: list[Tensor], expected: list[Tensor]) -> dict[str, float]:
-    own = dict.fromkeys(("wrong", "square"), 0.0)
-    for wanted, given in zip(expected, outputs, strict=False):
-        if wanted.shape == given.shape:
-            known = wanted.isfinite()  # logits of classes that are ruled out are not
-            own["wrong"] += float((wanted - given)[known].double().square().sum())
-            own["square"] += float(wanted[known].double().square().sum())
-    first, second = (found[0] if found else torch.empty(0) for found in (expected, outputs))
-    if is_logits(first) and first.shape == second.shape:
-        log_p, log_q = first.double().log_softmax(1), second.double().log_softmax(1)
+def _compare_outputs(outputs: list[Tensor], expected: list[Tensor]) -> dict[str, float]:
+    sums = dict.fromkeys(("squared_error", "squared_norm"), 0.0)
+    for teacher, own in zip(expected, outputs, strict=False):
+        if teacher.shape == own.shape:
+            finite = teacher.isfinite()  # the logit of a masked class is -inf
+            sums["squared_error"] += float((teacher - own)[finite].double().square().sum())
+            sums["squared_norm"] += float(teacher[finite].double().square().sum())
+    if expected and outputs and is_logits(expected[0]) and expected[0].shape == outputs[0].shape:
+        log_p, log_q = (logits[0].double().log_softmax(1) for logits in (expected, outputs))
         possible = log_p.exp() > 0
-        own["compared"] = float(len(first))
-        own["agreeing"] = float((first.argmax(1) == second.argmax(1)).sum())
-        own["divergence"] = float((log_p.exp() * (log_p - log_q))[possible].sum())
-    return own
+        sums["compared"] = float(len(log_p))
+        sums["agreeing"] = float((expected[0].argmax(1) == outputs[0].argmax(1)).sum())
+        sums["divergence"] = float((log_p.exp() * (log_p - log_q))[possible].sum())
+    return sums

@@ -1,4 +1,4 @@
-"""The statistics of batch norms, estimated again."""
+"""Recalibrate BatchNorm running statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
-from ghostify.types import Example, GhostifyError
+from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 from ghostify.types.progress import ShowProgress
 
@@ -28,73 +28,71 @@ def recalibrate(
     batches: int | None = None,
     progress: ShowProgress = True,
 ) -> Model:
-    """A copy of the network whose batch norms have the means and variances of this data.
+    """Return a copy of a network with the BatchNorm statistics of this data.
 
-    They are the average over all batches, each of which counts the same, as those of
-    ``torch.optim.swa_utils.update_bn``; but dropout, and whatever else differs in training, is as
-    in evaluation, which the statistics are for. No weight is changed.
+    Means and variances are averaged over all batches with equal weight, as
+    ``torch.optim.swa_utils.update_bn`` does. Unlike there, dropout and all other modules stay in
+    evaluation mode. No weight changes.
 
     Args:
-        model: is not changed; the copy is in evaluation mode.
-        data: batches of images, alone or with labels, seen as in evaluation; of a `Data` those to
-            train on.
-        batches: how many to use at most.
-        progress: whether to show a bar, or a function that is called with each `Progress`.
+        model: the network. It is not changed; the copy is in evaluation mode.
+        data: batches of images, with or without labels, preprocessed as for evaluation; or a
+            `Data`, whose training images are used.
+        batches: maximum number of batches. Default: all.
+        progress: show a progress bar, or call this function with each `Progress`.
 
     Raises:
-        GhostifyError: if the network has no batch norm with statistics, there are no images, a
-            batch has one value for each channel, or a statistic is not finite.
+        GhostifyError: if the network has no BatchNorm with running statistics, there are no
+            images, a batch has one value per channel, or a statistic is not finite.
     """
     check_model(model)
     if batches is not None and batches < 1:
-        raise GhostifyError(f"batches={batches}: give 1 or more")
-    twin = copy_model(model)
-    twin.eval()
-    norms = {name: norm for name, norm in twin.named_modules() if _has_statistics(norm)}
-    if not norms:
-        raise GhostifyError(f"{type(model).__name__} has no batch norms to calibrate")
-    averages = {name: _Average(norm) for name, norm in norms.items()}
+        raise GhostifyError(f"`batches` (={batches}) must be at least 1")
+    copied = copy_model(model)
+    copied.eval()
+    averages = [
+        _CumulativeAverage(name, norm)
+        for name, norm in copied.named_modules()
+        if isinstance(norm, _BatchNorm) and norm.running_mean is not None
+    ]
+    if not averages:
+        raise GhostifyError(f"{type(model).__name__} has no BatchNorm with running statistics")
     images = 0
     loader = data.train if isinstance(data, Data) else data
     for batch in with_progress(loader, "recalibrating", progress, limit=batches):
         inputs, _ = split_labels(batch)
         images += images_in(inputs)
-        _run(twin, inputs)
+        try:
+            call(copied, inputs)
+        except ValueError as error:  # of a BatchNorm with one value per channel
+            raise GhostifyError(f"a BatchNorm failed on a batch: {first_line(error)}") from error
     if not images:
-        raise GhostifyError("there are no images to calibrate with")
-    for name, average in averages.items():
-        average.finish(name)
-    return twin
+        raise GhostifyError("`data` must hold at least one image to recalibrate with")
+    for average in averages:
+        average.finish()
+    return copied
 
 
-class _Average:
-    """A batch norm that averages over what runs through it, and what it was before."""
+class _CumulativeAverage:
+    """Makes a BatchNorm average its statistics over all batches until `finish`."""
 
-    def __init__(self, norm: Any) -> None:
+    def __init__(self, name: str, norm: Any) -> None:
+        self.name = name
         self.norm = norm
         self.momentum = norm.momentum
-        self.buffers = {name: buffer.clone() for name, buffer in norm.named_buffers()}
+        self.buffers = {key: buffer.clone() for key, buffer in norm.named_buffers()}
         norm.reset_running_stats()
-        norm.momentum = None  # a cumulative average
+        norm.momentum = None  # torch's switch for a cumulative average
         norm.train()
 
-    def finish(self, name: str) -> None:
-        """Evaluation mode again; one that has not run gets its statistics back."""
+    def finish(self) -> None:
+        """Restore mode and momentum, and the statistics of a BatchNorm that has not run."""
         norm = self.norm
         norm.momentum = self.momentum
         norm.eval()
         if not norm.num_batches_tracked:
             norm.load_state_dict(self.buffers, strict=False)
         elif not (norm.running_mean.isfinite().all() and norm.running_var.isfinite().all()):
-            raise GhostifyError(f"the statistics of {name} are not finite: calibrate it in float32")
-
-
-def _has_statistics(module: nn.Module) -> bool:
-    return isinstance(module, _BatchNorm) and module.running_mean is not None
-
-
-def _run(model: nn.Module, inputs: Example) -> None:
-    try:
-        call(model, inputs)
-    except ValueError as error:  # what a batch norm says to a single value for each channel
-        raise GhostifyError(f"a batch norm cannot be calibrated: {first_line(error)}") from error
+            raise GhostifyError(
+                f"the statistics of {self.name} are not finite: recalibrate in float32"
+            )

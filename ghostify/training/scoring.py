@@ -1,37 +1,14 @@
-"""How good a network is on images that it has not learnt from."""
+"""Diagnosis of a loss that is not finite."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ghostify.data import images_in
-from ghostify.evaluation.metrics import Metrics, numbers
+from ghostify.evaluation.metrics import numbers
 from ghostify.training.feed import Batch
-from ghostify.types import RecoverySettings, Score, split_example
-
-
-@torch.no_grad()
-def score(
-    model: nn.Module,
-    teacher: nn.Module,
-    batches: Iterable[Batch],
-    summed: Callable[[Tensor], Tensor],
-) -> Score:
-    """That of ``model`` beside its teacher, and the labels where there are some.
-
-    Args:
-        summed: adds up totals over processes.
-    """
-    tally = Metrics()
-    for inputs, labels in batches:
-        args, kwargs = split_example(inputs)
-        expected, found = teacher(*args, **kwargs), model(*args, **kwargs)
-        tally.add(found, labels, expected, images_in(inputs))
-    return tally.score(summed)
+from ghostify.types import RecoverySettings, split_example
 
 
 @torch.no_grad()

@@ -18,13 +18,14 @@ from torch.utils._pytree import tree_map_only
 from ghostify.analysis.dry_run import eval_mode
 from ghostify.data import images_in
 from ghostify.data.rng import generator_states, set_generator_states
+from ghostify.evaluation.evaluate import compute_score
 from ghostify.training.accelerator import expect_unused
 from ghostify.training.checkpoint import Checkpoint, History, write_checkpoint
 from ghostify.training.feed import Batch, ShardedLoader
 from ghostify.training.interruption import interruptions
 from ghostify.training.objectives import STAGES, EndToEnd, matched_places, measure_scales
 from ghostify.training.optim import Budget, make_optimizers, rate_at, set_rate, stage_at
-from ghostify.training.scoring import likely_cause, score
+from ghostify.training.scoring import likely_cause
 from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Score
 
 if TYPE_CHECKING:
@@ -156,7 +157,9 @@ class Training:
             return None
         states = generator_states()
         with eval_mode(model):
-            found = score(model, self.teacher, self.validation.epoch(0), self._summed)
+            found = compute_score(
+                model, self.validation.epoch(0), teacher=self.teacher, reduce=self._summed
+            )
         set_generator_states(states)
         return asdict(found)
 

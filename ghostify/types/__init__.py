@@ -14,7 +14,7 @@ from ghostify.types.plan import Decision, Plan
 from ghostify.types.plan_candidate import PlanCandidate
 from ghostify.types.recovery import Recovery, RecoverySettings
 from ghostify.types.redundancy import LayerRedundancy, MapPair
-from ghostify.types.score import Evaluation, EvaluationRow, Score
+from ghostify.types.score import Score
 from ghostify.types.sensitivity import Sensitivity
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "ConvSite",
     "Count",
     "Decision",
-    "Evaluation",
-    "EvaluationRow",
     "Example",
     "Fidelity",
     "Geometry",

@@ -59,7 +59,7 @@ def out(run, weights):
 def evaluate(run, *arguments):
     result = run("evaluate", *arguments, "--held-out", "1", "--format", "json")
     assert result.code == 0, result.err
-    return json.loads(result.out)["standings"]
+    return json.loads(result.out)["rows"]
 
 
 def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
@@ -71,8 +71,8 @@ def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
     rows = {line.split()[0]: line.split() for line in result.out.splitlines() if line}
     assert rows["original"][5:] == [rows["original"][5], "-", "-", "-"]
     (stored,) = recorded(tmp_path / out, "evaluation")
-    assert list(stored["standings"]) == ["original", "converted"]
-    assert stored["standings"]["converted"]["score"]["images"] == 24
+    assert list(stored["rows"]) == ["original", "converted"]
+    assert stored["rows"]["converted"]["score"]["images"] == 24
 
 
 def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
@@ -157,9 +157,9 @@ def test_what_cannot_be_evaluated(fails, data, out, weights):
     said = fails(
         "evaluate", "classes.py:build", "--input", "3x16x16", "--data", data, "--no-labels"
     )
-    assert "the original is needed as teacher" in said
+    assert "pass the original" in said
     own = ["evaluate", out, *LABELLED]
     assert "did you mean digits" in fails(*own, "--data", "digit")
     assert "10 classes, but the network gives 6" in fails(*own, "--data", "digits")
-    assert "holds no images back" in fails(*own, "--data", data, "--held-out", "0")
+    assert "has no validation images" in fails(*own, "--data", data, "--held-out", "0")
     assert "no device 'tpu9' here" in fails(*own, "--data", data, "--device", "tpu9")

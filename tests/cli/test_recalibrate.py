@@ -39,7 +39,7 @@ def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
     kept = ("source", "options", "plan", "fidelity")
     assert {key: recipe[key] for key in kept} == {key: read_recipe(spoilt)[key] for key in kept}
     (stored,) = recorded(spoilt, "evaluation")
-    assert list(stored["standings"]) == ["converted"]
+    assert list(stored["rows"]) == ["converted"]
 
 
 def test_what_is_worse_is_not_saved(run, out, data, weights):  # noqa: F811
@@ -58,4 +58,4 @@ def test_a_network_without_batch_norms(fails, run, net, tmp_path, data):  # noqa
     run("convert", *net, "--out", "plain")
     said = fails("calibrate", "plain", "--model", "net.py:build", "--input", "3x16x16",
                  "--data", data, "--no-labels")  # fmt: skip
-    assert "has no batch norms to calibrate" in said
+    assert "has no BatchNorm with running statistics" in said

@@ -76,12 +76,12 @@ def test_the_table_and_the_artefact(run, out):
         "--format", "json",
     )  # fmt: skip
     assert result.code == 0, result.err
-    standings = json.loads(result.out)["standings"]
-    assert list(standings) == ["original", "converted", "recovered"]
-    assert standings["original"]["score"]["agreement"] == 1
-    assert standings["recovered"]["score"]["top1"] is not None
-    assert standings["recovered"]["macs"] == standings["converted"]["macs"]
-    assert standings["recovered"]["macs"] < standings["original"]["macs"]
+    rows = json.loads(result.out)["rows"]
+    assert list(rows) == ["original", "converted", "recovered"]
+    assert rows["original"]["score"]["agreement"] == 1
+    assert rows["recovered"]["score"]["top1"] is not None
+    assert rows["recovered"]["macs"] == rows["converted"]["macs"]
+    assert rows["recovered"]["macs"] < rows["original"]["macs"]
     assert "epoch 5, 0:0" in result.err
     assert "Saved to out" in result.err
     assert read_recipe(out)["recovery"]["steps"] == 30
@@ -91,9 +91,9 @@ def test_the_table_and_the_artefact(run, out):
         "--held-out", "0.2", "--input", "3x16x16", "--format", "json",
     )  # fmt: skip
     assert again.code == 0, again.err
-    repeated = json.loads(again.out)["standings"]
-    assert repeated["converted"] == standings["converted"]
-    assert repeated["recovered"]["score"]["top1"] == standings["recovered"]["score"]["top1"]
+    repeated = json.loads(again.out)["rows"]
+    assert repeated["converted"] == rows["converted"]
+    assert repeated["recovered"]["score"]["top1"] == rows["recovered"]["score"]["top1"]
 
 
 def test_without_labels_and_held_out_images(run, out):
@@ -132,12 +132,12 @@ def test_in_steps(run, out):
     assert result.code == 0, result.err
     assert "step 2, epoch 2, 0:0" in result.err
     assert "Saved to out" in result.err
-    standings = json.loads(result.out)["standings"]
-    assert list(standings) == ["original", "converted", "recovered"]
-    assert standings["recovered"]["macs"] == standings["converted"]["macs"]
+    rows = json.loads(result.out)["rows"]
+    assert list(rows) == ["original", "converted", "recovered"]
+    assert rows["recovered"]["macs"] == rows["converted"]["macs"]
     recovery = read_recipe(out)["recovery"]
     assert recovery["steps"] == 2 * 2 * 6
-    assert recovery["converted"] == standings["converted"]["score"]
+    assert recovery["converted"] == rows["converted"]["score"]
     assert [record["part"] for record in recovery["history"]] == [1, 1, 2, 2]
     left = {str(path.relative_to(out / "recovery")) for path in (out / "recovery").rglob("*")}
     assert left == {f"step-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}

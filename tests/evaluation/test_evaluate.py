@@ -65,7 +65,7 @@ def test_against_a_teacher_without_labels():
     assert found.relative_error == pytest.approx(1 / 4)
 
 
-class Maps(nn.Module):
+class FeatureMaps(nn.Module):
     def __init__(self, scale):
         super().__init__()
         self.scale = scale
@@ -75,7 +75,7 @@ class Maps(nn.Module):
 
 
 def test_outputs_of_any_structure():
-    found = evaluate(Maps(0.5), [torch.randn(2, 3, 4, 4)], teacher=Maps(1.0))
+    found = evaluate(FeatureMaps(0.5), [torch.randn(2, 3, 4, 4)], teacher=FeatureMaps(1.0))
     assert found == Score(2, relative_error=pytest.approx(1 / 4))
 
 
@@ -108,14 +108,14 @@ def test_modes_and_generator_stay():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_of_data_what_is_not_trained_on():
+def test_data_is_evaluated_on_its_validation_images():
     def loader(labels):
         images = torch.arange(3.0).view(-1, 1, 1, 1)
         return DataLoader(TensorDataset(images, labels))
 
     data = Data("x", loader(LABELS), loader(ODDS.argmax(1)), classes=3)
     assert evaluate(Given(ODDS), data).top1 == 1
-    with pytest.raises(GhostifyError, match="x holds no images back"):
+    with pytest.raises(GhostifyError, match="x has no validation images: open it with `held_out`"):
         evaluate(Given(ODDS), Data("x", loader(LABELS)))
 
 
@@ -128,11 +128,14 @@ def test_progress():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "no images"),
-        ([torch.zeros(0, 1, 1, 1)], "no images"),
-        (batches(3), "without labels that fit the outputs, the original is needed"),
-        (batches(3, labels=torch.zeros(3, 2, 2).long()), "without labels that fit"),
-        (batches(3, labels=torch.tensor([0, 1, 3])), "from 0 to 3, but the network gives 3"),
+        ([], "at least one image"),
+        ([torch.zeros(0, 1, 1, 1)], "at least one image"),
+        (batches(3), "no labels that match the outputs: pass the original"),
+        (batches(3, labels=torch.zeros(3, 2, 2).long()), "no labels that match"),
+        (
+            batches(3, labels=torch.tensor([0, 1, 3])),
+            "from 0 to 3. must be from 0 to 2",
+        ),
         (batches(3, labels=torch.tensor([-1, 1, 2])), "from -1 to 2"),
     ],
 )
@@ -142,5 +145,5 @@ def test_what_cannot_be_scored(data, message):
 
 
 def test_a_teacher_of_another_structure():
-    with pytest.raises(GhostifyError, match="nor do the teacher's outputs"):
+    with pytest.raises(GhostifyError, match="nor the teacher's outputs match"):
         evaluate(Given(ODDS), batches(3), teacher=Given(ODDS[:, :2]))

@@ -8,17 +8,17 @@ LABELS = torch.tensor([0, 0, 0])
 
 def test_totals_of_two_processes_add_up():
     whole, first, second = Metrics(), Metrics(), Metrics()
-    whole.add(LOGITS, LABELS, LOGITS / 2, 3)
-    first.add(LOGITS[:1], LABELS[:1], LOGITS[:1] / 2, 1)
-    second.add(LOGITS[1:], LABELS[1:], LOGITS[1:] / 2, 2)
-    assert first.score(summed=lambda totals: totals + second.totals) == whole.score()
+    whole.update(LOGITS, LABELS, LOGITS / 2, 3)
+    first.update(LOGITS[:1], LABELS[:1], LOGITS[:1] / 2, 1)
+    second.update(LOGITS[1:], LABELS[1:], LOGITS[1:] / 2, 2)
+    assert first.compute(lambda totals: totals + second.totals) == whole.compute()
 
 
-def test_labels_on_some_batches_say_nothing_of_all():
-    tally = Metrics()
-    tally.add(LOGITS, LABELS, None, 3)
-    tally.add(LOGITS, None, None, 3)
-    assert (tally.score().images, tally.score().top1) == (6, None)
+def test_labels_on_some_batches_only_are_ignored():
+    metrics = Metrics()
+    metrics.update(LOGITS, LABELS, None, 3)
+    metrics.update(LOGITS, None, None, 3)
+    assert (metrics.compute().images, metrics.compute().top1) == (6, None)
 
 
 def test_numbers_are_found_in_any_structure():

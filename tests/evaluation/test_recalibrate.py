@@ -76,18 +76,18 @@ def test_some_of_the_batches():
 @pytest.mark.parametrize(
     ("model", "data", "message"),
     [
-        (nn.Sequential(nn.Conv2d(3, 4, 3)), loader(), "Sequential has no batch norms"),
-        (nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)), loader(), "no batch norms"),
-        (net(), [], "no images"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), loader(), "Sequential has no BatchNorm with running"),
+        (nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)), loader(), "no BatchNorm"),
+        (net(), [], "at least one image"),
         (nn.Sequential(nn.BatchNorm1d(1)), [torch.ones(1, 1)], "more than 1 value per channel"),
         (net(), [torch.randn(2, 3, 8, 8) * 1e30], "statistics of 1 are not finite"),
     ],
 )
-def test_what_cannot_be_calibrated(model, data, message):
+def test_unusable_models_and_data(model, data, message):
     with pytest.raises(GhostifyError, match=message):
         recalibrate(model, data)
 
 
 def test_no_batches():
-    with pytest.raises(GhostifyError, match="batches=0"):
+    with pytest.raises(GhostifyError, match="`batches` .=0. must be at least 1"):
         recalibrate(net(), loader(), batches=0)

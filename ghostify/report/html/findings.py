@@ -11,12 +11,12 @@ from ghostify.io.atomic import RECIPE
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import read_recipe
 from ghostify.planning.cost import conv_macs, macs, params
+from ghostify.report.evaluation import Evaluation
 from ghostify.report.report import Report
 from ghostify.report.site_rows import KeptSite, ReplacedSite
 from ghostify.report.timing import Timing
 from ghostify.types import (
     Count,
-    Evaluation,
     Fidelity,
     GhostifyError,
     ModelSource,

@@ -13,7 +13,6 @@ from ghostify.report.html.findings import Findings
 from ghostify.report.html.matplotlib_charts import draw
 from ghostify.report.plots import check_plot
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
-from ghostify.report.tables.evaluation import list_evaluation
 from ghostify.types import GhostifyError
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ def rendered(environment: Environment, findings: Findings) -> str:
         ],
         stages=stages(bar.name for bar in bars["macs"]),
         plans=plot,
-        list_evaluation=list_evaluation,
         plot=lambda plot: Markup(plot_svg(plot)),
         meter=lambda *numbers: Markup(meter_svg(*numbers)),
     )  # fmt: skip

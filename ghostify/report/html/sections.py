@@ -10,11 +10,12 @@ from typing import Any
 
 from ghostify.report.charts import Curve, Plot
 from ghostify.report.document import si
+from ghostify.report.evaluation import Evaluation
 from ghostify.report.html.findings import Findings
 from ghostify.report.report import Report
 from ghostify.report.site_rows import KeptSite
 from ghostify.report.timing import Measurement, Timing
-from ghostify.types import Evaluation, PlanCandidate
+from ghostify.types import PlanCandidate
 
 LIBRARIES = ("torchvision", "timm", "ghostify")
 """Prefixes of named networks; what has another one is the user's own code."""
@@ -281,8 +282,8 @@ def _fastest(timing: Timing) -> Iterator[Figure]:
 
 def _scores(evaluation: Evaluation) -> Iterator[Figure]:
     """The original's top-1 accuracy, and that of the last network."""
-    known = evaluation.standings.get("original")
-    last = list(evaluation.standings.values())[-1].score
+    known = evaluation.rows.get("original")
+    last = list(evaluation.rows.values())[-1].score
     if last.top1 is not None:
         top1 = known.score.top1 if known else None
         change = "" if top1 is None else f"{100 * (last.top1 - top1):+.1f} points"

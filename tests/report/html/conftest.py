@@ -9,12 +9,11 @@ import pytest
 from ghostify import Decision, GhostSpec, Plan, Sensitivity
 from ghostify.io.measurements import record
 from ghostify.io.recipe import write_recipe
+from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import (
     Agreement,
     ConvSite,
-    Evaluation,
-    EvaluationRow,
     Fidelity,
     Geometry,
     PlanCandidate,
@@ -83,11 +82,11 @@ def measure_everything(folder, sites, model="net"):
     for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
         trial = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
         record(folder, "trial", trial.to_dict(), part=plan)
-    standings = {
+    rows = {
         name: EvaluationRow(Score(50, top1=top1), 64_000, 1000)
         for name, top1 in (("original", 0.92), ("converted", 0.9))
     }
-    record(folder, "evaluation", Evaluation("digits", 50, standings).to_dict())
+    record(folder, "evaluation", Evaluation("digits", 50, rows).to_dict())
     record(folder, "export", {
         "path": "out.onnx", "to": "onnx", "batch": None, "inputs": 3, "max_abs_error": 1.5e-6,
         "max_relative_error": 2e-7, "size": 2345, "note": "",

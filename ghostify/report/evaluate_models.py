@@ -1,0 +1,65 @@
+"""Evaluate several networks on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from ghostify.data import Data
+from ghostify.data.batches import device_of
+from ghostify.evaluation.evaluate import evaluate
+from ghostify.planning.flops import count
+from ghostify.report.evaluation import Evaluation, EvaluationRow
+from ghostify.types import Example, GhostifyError, Score
+from ghostify.types.progress import ShowProgress
+
+
+def evaluate_models(
+    models: Mapping[str, nn.Module],
+    data: Data | Iterable[Any],
+    *,
+    example: Example,
+    teacher: nn.Module | None = None,
+    progress: ShowProgress = True,
+) -> Evaluation:
+    """Score networks on the same images, and count their costs.
+
+    A teacher that is one of the networks is scored with the labels only.
+
+    Args:
+        models: networks by name, usually ``original`` and ``converted``, on one device.
+        data: what `evaluate` takes; an iterable must be repeatable.
+        example: an input to count MACs on.
+        teacher: the network to compare the others with, usually the original.
+        progress: show progress bars, or call this function with each `Progress`.
+
+    Raises:
+        GhostifyError: as `evaluate`.
+    """
+    if not models:
+        raise GhostifyError("`models` must hold at least one network")
+    scores: dict[str, Score] = {}
+    for name, model in models.items():
+        if model is not teacher:
+            scores[name] = evaluate(model, data, teacher=teacher, progress=progress)
+    unlabelled = bool(scores) and all(score.top1 is None for score in scores.values())
+    for name, model in models.items():
+        if model is teacher and unlabelled:
+            scores[name] = Score(next(iter(scores.values())).images)
+        elif model is teacher:
+            scores[name] = evaluate(model, data, progress=progress)
+    return Evaluation(
+        data.name if isinstance(data, Data) else "data",
+        data.held_out if isinstance(data, Data) else 0,
+        {name: evaluation_row(model, scores[name], example) for name, model in models.items()},
+    )
+
+
+def evaluation_row(model: nn.Module, score: Score, example: Example) -> EvaluationRow:
+    """Return a score with the MACs and parameters of its network, counted on ``example``."""
+    device = device_of(model)
+    costs = count(model, tree_map_only(Tensor, lambda tensor: tensor.to(device), example))
+    return EvaluationRow(score, costs.conv_and_linear_macs, costs.params)
