@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact.artifact import load, resave, save
     from ghostify.conversion.convert import convert
+    from ghostify.conversion.plan import plan
     from ghostify.conversion.redundancy import redundancy
     from ghostify.conversion.search import search
     from ghostify.conversion.sensitivity import sensitivity
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from ghostify.evaluation.evaluate import evaluate
     from ghostify.evaluation.recalibrate import recalibrate
     from ghostify.nn import GhostModule
-    from ghostify.planning import plan_sites as plan
     from ghostify.report.compare import compare
     from ghostify.report.evaluate_models import evaluate_models
     from ghostify.report.evaluation import Evaluation, EvaluationRow
@@ -127,7 +127,7 @@ _HOMES = {
     "redundancy": "conversion.redundancy",
     "sensitivity": "conversion.sensitivity",
     "open_data": "data.open_data",
-    "plan": "planning.plan:plan_sites",
+    "plan": "conversion.plan",
     "recalibrate": "evaluation.recalibrate",
     "recover": "training.recover",
     "recover_by_steps": "training.progressive",

@@ -65,10 +65,10 @@ def convert(
             "weights for a trained network without.",
         ),
     ] = None,
-    local_steps: Annotated[
+    finetune_steps: Annotated[
         int,
         typer.Option(
-            "--local-steps",
+            "--finetune-steps",
             min=0,
             help="With --calibration: gradient steps for each layer after its fit; 40 to 100 keep "
             "a little more.",
@@ -113,8 +113,8 @@ def convert(
     check_budget(context, budget)
     if init is Init.calibrated and calibration is None:
         raise GhostifyError("--init calibrated needs --calibration with some images")
-    if local_steps and init is not Init.calibrated and (init or calibration is None):
-        raise GhostifyError("--local-steps follow a fit to --calibration: add it")
+    if finetune_steps and init is not Init.calibrated and (init or calibration is None):
+        raise GhostifyError("--finetune-steps follow a fit to --calibration: add it")
     if sensitivity is not None and not budget:
         raise GhostifyError("--sensitivity is for --budget: add one")
     target = out or Path(f"{_short_name(model)}-ghost")
@@ -145,7 +145,7 @@ def convert(
         plan=plan,
         init=init and init.value,
         calibration=data,
-        local_steps=local_steps,
+        finetune_steps=finetune_steps,
     )
     with stage("counting"):
         report = ghostify.compare(subject.network, ghost, subject.example, name=model)

@@ -97,7 +97,7 @@ def scored(
 
 def tell_untrained(original: ModelContext) -> None:
     """Say so if an original that others are compared with looks untrained."""
-    from ghostify.conversion.convert import is_untrained
+    from ghostify.conversion.initialize import is_untrained
 
     if is_untrained(original.network):
         note(f"{original.source.name} looks untrained: --weights gives the original's")

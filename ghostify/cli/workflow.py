@@ -219,8 +219,10 @@ def make_plan(
             budget=budget,
             calibration=images,
             sensitivity=sensitivity,
-            tried=remembered,
-            **rules,
+            on_candidate=remembered,
+            runtime=runtime,
+            threads=threads,
+            **{name: rule for name, rule in rules.items() if name != "latencies"},
         )
     sites = ghostify.analyze(subject.network, subject.example)
     return plan_sites(sites, budget=budget, sensitivity=sensitivity, **rules)

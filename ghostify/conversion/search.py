@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
-from math import inf, isnan
+from math import inf
 from typing import Any
 
 from torch import nn
@@ -14,9 +14,13 @@ from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.data import as_batches
-from ghostify.planning import CANDIDATES, plan_sites
+from ghostify.deployment.layer_latency import layer_latency
+from ghostify.io.progress import progress_bar
+from ghostify.planning import CANDIDATES
 from ghostify.planning.budget import Budgets, parse_budgets
 from ghostify.planning.cost import macs
+from ghostify.planning.plan import plan_sites
+from ghostify.planning.rules import Patterns
 from ghostify.types import (
     Agreement,
     ConvSite,
@@ -42,56 +46,78 @@ def search(
     budget: Budgets,
     calibration: Any,
     sensitivity: Sensitivity | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    stem: bool = False,
+    all_eligible: bool = False,
+    runtime: str | None = None,
+    threads: int = 1,
+    on_candidate: Callable[[PlanCandidate], None] | None = None,
     progress: ShowProgress = True,
-    tried: Callable[[PlanCandidate], None] | None = None,
-    **rules: Any,
 ) -> Plan:
-    """The plan within a budget whose conversion agrees most with the original.
+    """Convert by several plans, and return the one that agrees most with the original.
 
-    Damages of single sites are taken to add up, which they only nearly do. So four plans are
-    converted and compared on held-out images: the best one, the best ones with no s above 4 and
-    2.5, whose damages are nearer to what they are taken for, and the uniform ratio that meets the
-    budget.
+    Sensitivities of single sites add up only approximately. So up to four plans are converted and
+    compared on held-out images: the best one within the budget, the best ones with s at most 4
+    and 2.5, for which the approximation is better, and the lowest uniform s within the budget.
 
     Args:
-        model: the original.
-        example: an input, as in `analyze`.
-        budget: as in `plan`.
-        calibration: at least ten images, as in `convert`.
-        sensitivity: from `ghostify.sensitivity`; measured here if it is not given.
-        progress: whether to show a bar, or a function that is called with each `Progress`.
-        tried: called with each plan that was converted, and what it keeps.
-        **rules: ``include``, ``exclude``, ``stem`` and ``all_eligible``, as in `plan`.
+        model: The original.
+        example: An input, as in `analyze`.
+        budget: As in `ghostify.plan`.
+        calibration: At least ten images, as in `convert`.
+        sensitivity: What `ghostify.sensitivity` returned. Default: measured here.
+        include, exclude, stem, all_eligible, runtime, threads: As in `ghostify.plan`.
+        on_candidate: Called with each plan that was converted, and its agreement.
+        progress: Whether to show progress bars, or a function that is called with each `Progress`.
 
     Raises:
-        GhostifyError: as `plan` and `convert` do, and if there are too few images to hold any out.
+        GhostifyError: As `ghostify.plan` and `convert` do, and if there are too few images to hold
+            any out.
     """
-    check_model(model)
-    calibration = as_batches(calibration, example)  # once: every plan sees the same images
+    calibration = as_batches(calibration, example)  # once, since every plan reads it
     if sensitivity is None:
         sensitivity = measure_sensitivity(
             model, example, calibration=calibration, progress=progress
         )
-    sites = analyze(model, example)
-    best, least = None, inf
-    for name, found in _plans(sites, budget, sensitivity, rules):
-        if not found.replaced:
-            return found
-        converted = convert(
-            model, example, plan=found, calibration=calibration, verify=False, progress=progress
+    rules: dict[str, Any] = {
+        "include": include,
+        "exclude": exclude,
+        "stem": stem,
+        "all_eligible": all_eligible,
+        "latencies": None,
+    }
+    if runtime is not None:
+        rules["latencies"] = layer_latency(
+            model, example, runtime=runtime, threads=threads, progress=progress
         )
-        fidelity = Fidelity.find(converted)
-        if fidelity is None or fidelity.agreement is None:
-            raise GhostifyError("to compare plans takes at least ten calibration images")
-        kept = fidelity.agreement
-        if tried is not None:
-            tried(_trial(name, found, kept))
-        lost = kept.relative_error if kept.kl is None else kept.kl
-        lost = inf if isnan(lost) else lost
-        if best is None or lost < least:
-            best, least = found, lost
+    candidates = list(_plans(analyze(model, example), budget, sensitivity, rules))
+    best, least = None, inf
+    with progress_bar("searching", progress) as report:
+        for number, (name, plan) in enumerate(candidates, 1):
+            if not plan.replaced:
+                return plan
+            agreement = _agreement(model, example, plan, calibration, progress)
+            if on_candidate is not None:
+                on_candidate(_candidate(name, plan, agreement))
+            loss = agreement.relative_error if agreement.kl is None else agreement.kl
+            if best is None or loss < least:  # NaN is never less
+                best, least = plan, loss if loss == loss else inf
+            report(number, len(candidates), name)
     assert best is not None
     return best
+
+
+def _agreement(
+    model: nn.Module, example: Example, plan: Plan, calibration: Any, progress: ShowProgress
+) -> Agreement:
+    converted = convert(
+        model, example, plan=plan, calibration=calibration, verify=False, progress=progress
+    )
+    fidelity = Fidelity.find(converted)
+    if fidelity is None or fidelity.agreement is None:
+        raise GhostifyError("comparing plans takes at least ten calibration images")
+    return fidelity.agreement
 
 
 def _plans(
@@ -110,7 +136,7 @@ def _plans(
         yield f"{said}, one s", uniform_within(sites, budget, measured, **rules)
 
 
-def _trial(name: str, plan: Plan, agreement: Agreement) -> PlanCandidate:
+def _candidate(name: str, plan: Plan, agreement: Agreement) -> PlanCandidate:
     return PlanCandidate(
         plan=name,
         uniform=len(set(plan.replaced.values())) == 1,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
+from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
 from ghostify.types.serialization import construct, parse_json, readable_json
@@ -15,7 +16,7 @@ _FORMAT = "ghostify-sensitivity/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Sensitivity:
+class Sensitivity(Attachment):
     """The damage of each site's replacement alone, for each Ghost module that was tried.
 
     A layer that stays does no damage; damages of several layers are taken to add up.
@@ -29,6 +30,8 @@ class Sensitivity:
     Raises:
         GhostifyError: if a damage or a total is no finite number, with the name of the layer.
     """
+
+    _attribute: ClassVar[str] = "_ghostify_sensitivity"
 
     damages: Mapping[str, Mapping[GhostSpec, float]]
     unit: str

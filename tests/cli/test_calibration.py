@@ -65,7 +65,7 @@ def test_the_same_again(run, net, tensor, tmp_path):
     from net import build
 
     torch.save(build().state_dict(), "weights.pt")
-    calibrated = ["--weights", "weights.pt", "--calibration", tensor, "--local-steps", "2"]
+    calibrated = ["--weights", "weights.pt", "--calibration", tensor, "--finetune-steps", "2"]
     for place in ("one", "two"):
         torch.manual_seed(len(place) + ord(place[0]))
         assert run("convert", *net, *calibrated, "--out", place).code == 0
@@ -136,8 +136,8 @@ def test_images_too_small_for_the_network(fails, net, left):
     ("options", "message"),
     [
         (["--init", "calibrated"], "--init calibrated needs --calibration with some images"),
-        (["--local-steps", "40"], "--local-steps follow a fit to --calibration"),
-        (["--init", "weights", "--local-steps", "40"], "--local-steps follow a fit"),
+        (["--finetune-steps", "40"], "--finetune-steps follow a fit to --calibration"),
+        (["--init", "weights", "--finetune-steps", "40"], "--finetune-steps follow a fit"),
         (["--sensitivity", "s.json"], "--sensitivity is for --budget"),
         (["--budget", "macs=0.5", "--ratio", "3"], "drop --ratio and --kernel"),
         (["--budget", "macs=0.5", "-d", "5"], "drop --ratio and --kernel"),

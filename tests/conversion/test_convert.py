@@ -148,12 +148,12 @@ def test_a_plan_for_other_geometry(small_net, plan, field, value, said):
 
 def test_a_plan_for_another_kind_of_layer(small_net, plan):
     small_net.wide = nn.ConvTranspose2d(16, 32, 3)
-    with pytest.raises(GhostifyError, match="wide, which cannot be: transposed"):
+    with pytest.raises(GhostifyError, match="wide, which cannot be replaced: transposed"):
         ghostify.convert(small_net, plan=plan)
 
 
 def test_the_whole_plan_is_checked_before_anything_is_made(small_net, plan, monkeypatch):
-    monkeypatch.setattr("ghostify.conversion.convert.narrowed", None)
+    monkeypatch.setattr("ghostify.conversion.swap.narrowed", None)
     with pytest.raises(GhostifyError, match="projec, which the model lacks"):
         ghostify.convert(small_net, plan=with_site(plan, "project", name="projec"))
 
@@ -167,12 +167,12 @@ def test_nothing_to_replace_is_an_error(image):
 
 
 def test_a_plan_and_numbers_exclude_each_other(small_net, image, plan):
-    with pytest.raises(GhostifyError, match="the plan already says ratio"):
-        ghostify.convert(small_net, image, plan=plan, ratio=2)
+    with pytest.raises(GhostifyError, match="`plan` already decides ratio, stem: pass one"):
+        ghostify.convert(small_net, image, plan=plan, ratio=2, stem=True)
 
 
 def test_neither_plan_nor_example(small_net):
-    with pytest.raises(GhostifyError, match="needs an example input"):
+    with pytest.raises(GhostifyError, match="convert needs `example`"):
         ghostify.convert(small_net)
 
 
@@ -219,7 +219,9 @@ def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
 
 def test_hooks_that_came_after_the_plan(small_net, plan):
     small_net.wide.register_forward_hook(lambda *_: None)
-    with pytest.raises(GhostifyError, match="replaces wide, which cannot be: carries hooks"):
+    with pytest.raises(
+        GhostifyError, match="wide, which cannot be replaced: carries hooks"
+    ):
         ghostify.convert(small_net, plan=plan)
 
 

@@ -4,17 +4,13 @@ import sys
 import pytest
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, planning
+from ghostify import GhostifyError, GhostSpec
 from ghostify.planning import plan_sites
 
 
 @pytest.fixture
 def sites(small_net, image):
     return ghostify.analyze(small_net, image)
-
-
-def test_the_verb_is_at_the_root_and_in_its_package():
-    assert ghostify.plan is planning.plan_sites
 
 
 @pytest.mark.parametrize("number", [{"ratio": 2}, {"dw_size": 3}])

@@ -74,6 +74,6 @@ def test_a_second_conversion_does_not_speak_for_the_first(small_net, image):
     )
     rest = plan_sites(ghostify.analyze(first, image), include="project")
     assert Fidelity.find(ghostify.convert(first, image, plan=rest, init="weights")).images == 0
-    first.norm.running_mean.zero_()  # looks untrained
+    first.norm.running_mean.zero_()  # as before any training
     assert Fidelity.find(ghostify.convert(first, image, plan=rest)) is None
     assert Fidelity.find(first).images == 16

@@ -77,7 +77,7 @@ def _converted(bed: Bed, plan: ghostify.Plan, steps: int, init: str | None = Non
         plan=plan,
         init=init,
         calibration=calibration,
-        local_steps=steps,
+        finetune_steps=steps,
     )
 
 

@@ -109,8 +109,8 @@ def _fill_ghost(
         ghost.primary_conv[0].out_channels,  # type: ignore[arg-type]
         bias_in_maps=name not in task.followers or layer.bias is not None,
     )
-    if task.local_steps and as_is:
-        polish(fitted, sample, task.local_steps)
+    if task.finetune_steps and as_is:
+        polish(fitted, sample, task.finetune_steps)
     constants = fitted.write(ghost, layer, refitted=as_is)
     if constants is not None:
         task.move_mean(name, constants)

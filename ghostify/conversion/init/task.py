@@ -23,7 +23,7 @@ class Task:
         followers: by the name of a layer, the batch norm that alone reads it.
         last_terms: layers that are added to what has been made before them.
         batches: calibration data; may be empty.
-        local_steps: gradient steps a site after the closed forms.
+        finetune_steps: gradient steps a site after the closed forms.
         notes: to be filled with what the user should know.
         report: reports progress.
     """
@@ -34,7 +34,7 @@ class Task:
     followers: Mapping[str, str] = field(default_factory=dict)
     last_terms: Collection[str] = ()
     batches: Sequence[Example] = ()
-    local_steps: int = 0
+    finetune_steps: int = 0
     notes: list[str] = field(default_factory=list)
     report: Report = silent
 

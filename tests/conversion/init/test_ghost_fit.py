@@ -97,7 +97,7 @@ def test_no_other_kernel_or_bias_is_better(problem):
 @settings(max_examples=10)
 @given(problems())
 @torch.no_grad()
-def test_local_steps_never_harm(problem):
+def test_finetune_steps_never_harm(problem):
     before, after = (fitted_to(*problem, steps=steps) for steps in (0, 5))
     assert after.residual <= before.residual
     assert not any(

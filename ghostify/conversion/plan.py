@@ -1,0 +1,123 @@
+"""Plan a conversion: measure what the plan needs, then plan the sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ghostify.analysis import analyze
+from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
+from ghostify.deployment.layer_latency import layer_latency
+from ghostify.planning.budget import Budgets
+from ghostify.planning.plan import plan_sites
+from ghostify.planning.rules import Patterns
+from ghostify.types import (
+    ConvSite,
+    Example,
+    GhostifyError,
+    GhostSpec,
+    LayerLatencies,
+    Plan,
+    Sensitivity,
+)
+from ghostify.types.progress import ShowProgress
+
+
+def plan(
+    model: nn.Module | Iterable[ConvSite],
+    example: Example | None = None,
+    *,
+    ratio: float | None = None,
+    dw_size: int | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    stem: bool = False,
+    all_eligible: bool = False,
+    budget: Budgets | None = None,
+    sensitivity: Sensitivity | None = None,
+    calibration: Any = None,
+    runtime: str | None = None,
+    threads: int = 1,
+    latencies: LayerLatencies | None = None,
+    candidates: Iterable[GhostSpec] | None = None,
+    totals: Mapping[str, float] | None = None,
+    progress: ShowProgress = True,
+) -> Plan:
+    """Decide what happens to each convolution of a model.
+
+    Without a budget the plan is uniform: one ratio and one kernel size wherever a Ghost module can
+    stand and pays. With a budget, each site becomes one of the candidates or stays dense, such
+    that the sum of sensitivities is the least within the budget. The problem is solved exactly.
+
+    A pattern is a glob such as ``layer1.*`` or ``Bottleneck``. It matches a convolution by its
+    qualified name, by its type, or by the name or type of a module around it.
+
+    Args:
+        model: The model, or what `analyze` found in it. Sites alone suffice if nothing has to be
+            measured.
+        example: An input of the model, as in `analyze`.
+        ratio: Ghost ratio s of the uniform plan, above 1. Default: 2.
+        dw_size: Kernel size d of the cheap operation in the uniform plan, odd. Default: 3.
+        include: Replace only what matches one of these patterns.
+        exclude: Keep what matches one of these patterns.
+        stem: Also replace the first convolution.
+        all_eligible: Also replace where a Ghost module has no fewer weights than the convolution,
+            and on 1x1 feature maps.
+        budget: Upper limits for the network: ``"macs=0.5"`` (a share of the original's),
+            ``"params=4M"``, several of these, or ``{"macs": 0.5, "params": "4M"}``. Costs are
+            ``macs``, ``params``, ``activations`` (bytes), and ``latency`` (ms) with ``runtime``.
+        sensitivity: What `ghostify.sensitivity` returned. Default: measured if there is a budget.
+        calibration: Images to measure the sensitivity on, as in `convert`. Default: it is
+            estimated from the weights.
+        runtime: Time each layer in this runtime, and keep what would not be faster there.
+        threads: Threads of the runtime.
+        latencies: What `layer_latency` returned, instead of ``runtime``.
+        candidates: Ghost modules to choose among within a budget. Default: those that the
+            sensitivity covers.
+        totals: Costs of the whole network, such as ``{"macs": 4.1e9}``, if the sensitivity does
+            not know them. Default: the sum over all convolutions.
+        progress: Whether to show progress bars, or a function that is called with each `Progress`.
+
+    Raises:
+        GhostifyError: If a number is out of range, a pattern matches nothing, no plan is within
+            the budget, or an argument does not fit the others.
+    """
+    sites: Iterable[ConvSite]
+    if isinstance(model, nn.Module):
+        if example is None:
+            raise GhostifyError("plan needs `example`, an input of the model")
+        ghost = GhostSpec(ratio or GhostSpec.ratio, dw_size or GhostSpec.dw_size)
+        if runtime is not None:
+            latencies = layer_latency(
+                model,
+                example,
+                runtime=runtime,
+                threads=threads,
+                candidates=candidates if budget else [ghost],
+                progress=progress,
+            )
+        if budget is not None and sensitivity is None:
+            sensitivity = measure_sensitivity(
+                model, example, calibration=calibration, progress=progress
+            )
+        sites = analyze(model, example)
+    elif runtime is not None or calibration is not None:
+        raise GhostifyError("`runtime` and `calibration` are measured on a model: pass the model")
+    else:
+        sites = model
+    return plan_sites(
+        sites,
+        ratio=ratio,
+        dw_size=dw_size,
+        include=include,
+        exclude=exclude,
+        stem=stem,
+        all_eligible=all_eligible,
+        budget=budget,
+        candidates=candidates,
+        sensitivity=sensitivity,
+        totals=totals,
+        latencies=latencies,
+    )

@@ -1,0 +1,130 @@
+"""Put Ghost modules in place of convolutions, and verify that the model still runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from torch import nn
+
+from ghostify.analysis.eligibility import own_ineligible_reason
+from ghostify.analysis.filterwise import narrowed
+from ghostify.analysis.model_copy import copy_model
+from ghostify.analysis.verification import Expectation, expectations, find_culprits
+from ghostify.nn import GhostModule
+from ghostify.types import ConvSite, Example, Geometry, GhostifyError, GhostSpec, Plan
+from ghostify.types.errors import near
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Model, Plan]:
+    """Copy ``model`` with the Ghost modules of ``plan`` in place of convolutions.
+
+    Given an example, the copy is run in evaluation and in training mode. A site that breaks the
+    outputs' structure or shapes is found by bisection and put back.
+
+    Returns:
+        The copy, and the plan with the reason for each site that was put back.
+
+    Raises:
+        GhostifyError: If the plan does not fit the model, or replaces nothing.
+    """
+    replaced = _check(model, plan)
+    converted = _swapped(model, replaced)
+    if example is not None:
+        expected = expectations(model, example)
+        while broken := _broken(model, expected, converted, replaced):
+            plan = _put_back(plan, broken)
+            replaced = _check(model, plan)
+            converted = _swapped(model, replaced)
+    return converted, plan
+
+
+def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
+    """Check the whole plan against the model, before anything is made."""
+    modules = dict(model.named_modules())
+    replaced = {}
+    for decision in plan.decisions:
+        site = decision.site
+        if site.name not in modules and (decision.ghost or not site.functional):
+            raise GhostifyError(
+                f"the plan names {site.name}, which the model lacks{near(site.name, modules)}"
+            )
+        if decision.ghost is not None:
+            _check_replaceable(modules[site.name], site)
+            replaced[site.name] = decision.ghost
+    if not replaced:
+        reasons = sorted({d.keep for d in plan.decisions if d.keep})
+        raise GhostifyError(
+            f"nothing to replace in {type(model).__name__}: "
+            + (f"every convolution is kept ({'; '.join(reasons)})" if reasons else "no convolution")
+        )
+    return replaced
+
+
+def _check_replaceable(module: nn.Module, site: ConvSite) -> None:
+    if reason := own_ineligible_reason(module):
+        raise GhostifyError(f"the plan replaces {site.name}, which cannot be replaced: {reason}")
+    geometry = Geometry.of(module)
+    if geometry == site.geometry:
+        return
+    difference = ""
+    if str(geometry) == str(site.geometry):
+        name = next(
+            name
+            for name in ("padding", "bias", "padding_mode")
+            if getattr(geometry, name) != getattr(site.geometry, name)
+        )
+        difference = (
+            f" ({name} {getattr(site.geometry, name)!r} there, {getattr(geometry, name)!r} here)"
+        )
+    raise GhostifyError(
+        f"the plan was made for another {site.name}: {site.geometry} there, {geometry} here"
+        + difference
+    )
+
+
+def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:
+    convolutions = {model.get_submodule(name): ghost for name, ghost in replaced.items()}
+    return copy_model(
+        model, {conv: _ghost_module(conv, ghost) for conv, ghost in convolutions.items()}
+    )
+
+
+def _ghost_module(conv: nn.Module, ghost: GhostSpec) -> GhostModule:
+    """Return a Ghost module that stands for ``conv``, with the first m of its filters."""
+    assert isinstance(conv, nn.Conv2d)
+    primary = narrowed(conv, ghost.intrinsic(conv.out_channels))
+    return GhostModule.around(primary, conv.out_channels, ghost).train(conv.training)
+
+
+def _broken(
+    model: Model,
+    expected: list[Expectation],
+    converted: Model,
+    replaced: Mapping[str, GhostSpec],
+) -> dict[str, str]:
+    """The sites that break the converted model, each with what happens."""
+
+    def fault_of(names: Iterable[str]) -> str | None:
+        trial = (
+            converted
+            if len(list(names)) == len(replaced)
+            else _swapped(model, {name: replaced[name] for name in names})
+        )
+        return next(filter(None, (e.fault_of(trial) for e in expected)), None)
+
+    return find_culprits(list(replaced), fault_of)
+
+
+def _put_back(plan: Plan, broken: dict[str, str]) -> Plan:
+    return Plan(
+        tuple(
+            replace(d, ghost=None, keep=f"put back: {broken[d.site.name]}")
+            if d.site.name in broken
+            else d
+            for d in plan.decisions
+        )
+    )
