@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ghostify.analysis import analyze
+from ghostify.analysis.arguments import check_model
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment.layer_latency import layer_latency
 from ghostify.planning.budget import Budgets
@@ -103,10 +104,12 @@ def plan(
                 model, example, calibration=calibration, progress=progress
             )
         sites = analyze(model, example)
-    elif runtime is not None or calibration is not None:
-        raise GhostifyError("`runtime` and `calibration` are measured on a model: pass the model")
     else:
-        sites = model
+        sites = tuple(model) if isinstance(model, Iterable) else (model,)
+        if not all(isinstance(site, ConvSite) for site in sites):
+            check_model(model)
+        if runtime is not None or calibration is not None:
+            raise GhostifyError("`runtime` and `calibration` need a model to measure: pass `model`")
     return plan_sites(
         sites,
         ratio=ratio,

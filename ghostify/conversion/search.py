@@ -75,6 +75,7 @@ def search(
         GhostifyError: As `ghostify.plan` and `convert` do, and if there are too few images to hold
             any out.
     """
+    check_model(model)
     calibration = as_batches(calibration, example)  # once, since every plan reads it
     if sensitivity is None:
         sensitivity = measure_sensitivity(

@@ -219,9 +219,7 @@ def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
 
 def test_hooks_that_came_after_the_plan(small_net, plan):
     small_net.wide.register_forward_hook(lambda *_: None)
-    with pytest.raises(
-        GhostifyError, match="wide, which cannot be replaced: carries hooks"
-    ):
+    with pytest.raises(GhostifyError, match="wide, which cannot be replaced: carries hooks"):
         ghostify.convert(small_net, plan=plan)
 
 

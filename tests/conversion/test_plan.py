@@ -53,7 +53,9 @@ def test_what_is_not_faster_in_a_runtime_stays(small_net, image, monkeypatch):
 
 def test_sites_alone_cannot_be_measured(small_net, image):
     sites = ghostify.analyze(small_net, image)
-    with pytest.raises(GhostifyError, match="measured on a model: pass the model"):
+    with pytest.raises(GhostifyError, match="need a model to measure"):
         ghostify.plan(sites, runtime="eager")
     with pytest.raises(GhostifyError, match="plan needs `example`"):
         ghostify.plan(small_net)
+    with pytest.raises(GhostifyError, match="`model` is a state dict"):
+        ghostify.plan(small_net.state_dict(), image)
