@@ -1,4 +1,4 @@
-"""Look at a model and change nothing: which convolutions it has, and what stands in the way."""
+"""Find the convolutions of a model, and which of them a Ghost module can replace."""
 
 from ghostify.analysis.analyze import analyze
 

@@ -1,4 +1,4 @@
-"""Which modules are convolutions, of whatever kind."""
+"""Recognize convolutions of all classes and functions, and read their geometry."""
 
 from __future__ import annotations
 
@@ -13,29 +13,27 @@ from torch.nn.modules.conv import _ConvNd
 from ghostify.nn import AttendedGhost, BranchedGhost, GhostModule
 from ghostify.types import Geometry
 
-_NUMBERS = ("in_channels", "out_channels", "groups")
 _HALVES = {"primary_conv", "cheap_operation"}
-_SIZES = ("kernel_size", "stride", "dilation")
 
 
 def is_convolution(module: nn.Module) -> bool:
-    """Whether ``module`` is a convolution: torch's own, or one that has all of its numbers.
+    """Whether ``module`` is a convolution: torch's own, or a module with all of its attributes.
 
-    The latter are quantised, scripted, conditional or deformable convolutions; a module that only
-    wraps convolutions is none.
+    The latter are quantized, scripted, conditional or deformable convolutions. A module that wraps
+    convolutions is not one.
     """
     if isinstance(module, _ConvNd):
         return True
-    if isinstance(module, GhostModule) or not _has_numbers(module):
+    if isinstance(module, GhostModule) or not _has_conv_attributes(module):
         return False
     return isinstance(module, ScriptModule) or not any(map(is_convolution, module.children()))
 
 
 def is_ghost(module: nn.Module) -> bool:
-    """Whether ``module`` is a Ghost module: one of this package, of the authors' code, or of timm.
+    """Whether ``module`` is a Ghost module of this package, of the authors' code or of timm.
 
-    The latter two are known by their name and by those of their halves. RepGhost's modules, which
-    have halves of these names too, make all of their maps in the primary one.
+    The latter two are recognized by their class name and the names of their halves. RepGhost
+    modules have halves of these names too, but their primary convolution makes all feature maps.
     """
     if isinstance(module, (GhostModule, AttendedGhost, BranchedGhost)):
         return True
@@ -43,46 +41,51 @@ def is_ghost(module: nn.Module) -> bool:
     return halves and type(module).__name__.startswith("GhostModule")
 
 
-def _has_numbers(module: nn.Module) -> bool:
-    """Whether the attributes of a convolution are there, and are what they are in one."""
-    padding = getattr(module, "padding", None)
+def class_name(module: nn.Module) -> str:
+    """Return the class name of a module; of a scripted one, that of its source."""
+    return str(getattr(module, "original_name", type(module).__name__))
+
+
+def _has_conv_attributes(module: nn.Module) -> bool:
+    values = {name: getattr(module, name, None) for name in Geometry.__slots__}
     return (
-        all(isinstance(getattr(module, name, None), int) for name in _NUMBERS)
-        and all(_is_size(getattr(module, name, None)) for name in _SIZES)
-        and (isinstance(padding, str) or _is_size(padding))
+        all(isinstance(values[name], int) for name in ("in_channels", "out_channels", "groups"))
+        and all(_is_size(values[name]) for name in ("kernel_size", "stride", "dilation"))
+        and (isinstance(values["padding"], str) or _is_size(values["padding"]))
     )
 
 
 def _is_size(value: Any) -> bool:
-    """One number, or one for each dimension."""
     numbers = value if isinstance(value, (list, tuple)) else (value,)
     return all(isinstance(number, int) for number in numbers)
 
 
 def geometry_of(module: Any) -> Geometry:
-    """The numbers of any convolution module, also of one that is not torch's own."""
-    if isinstance(module, _ConvNd):
-        return Geometry.of(module)
-    dimensions = _dimensions(module)
-
-    def each(value: Any) -> tuple[int, ...]:
-        return (value,) * dimensions if isinstance(value, int) else tuple(value)
-
+    """Read the geometry of any module that `is_convolution`."""
+    dims = _spatial_dims(module)
     return Geometry(
         in_channels=module.in_channels,
         out_channels=module.out_channels,
-        kernel_size=each(module.kernel_size),
-        stride=each(module.stride),
-        padding=module.padding if isinstance(module.padding, str) else each(module.padding),
-        dilation=each(module.dilation),
+        kernel_size=_each(module.kernel_size, dims),
+        stride=_each(module.stride, dims),
+        padding=_padding(module.padding, dims),
+        dilation=_each(module.dilation, dims),
         groups=module.groups,
         bias=getattr(module, "bias", None) is not None,
         padding_mode=getattr(module, "padding_mode", "zeros"),
     )
 
 
-def _dimensions(module: Any) -> int:
-    """How many a map has: two, where neither the kernel nor a weight of filters tells."""
+def _each(value: Any, dims: int) -> tuple[int, ...]:
+    return (value,) * dims if isinstance(value, int) else tuple(value)
+
+
+def _padding(value: Any, dims: int) -> tuple[int, ...] | str:
+    return value if isinstance(value, str) else _each(value, dims)
+
+
+def _spatial_dims(module: Any) -> int:
+    """Number of spatial dimensions; 2 if neither kernel size nor weight tells."""
     if not isinstance(module.kernel_size, int):
         return len(module.kernel_size)
     weight = getattr(module, "weight", None)
@@ -102,7 +105,7 @@ FUNCTIONS: dict[Callable[..., Any], tuple[str, ...]] = {
     F.conv_transpose2d: _TRANSPOSED,
     F.conv_transpose3d: _TRANSPOSED,
 }
-"""The names of their positional arguments."""
+"""Functional convolutions and the names of their positional arguments."""
 
 
 def is_transposed(function: Callable[..., Any]) -> bool:
@@ -111,22 +114,17 @@ def is_transposed(function: Callable[..., Any]) -> bool:
 
 
 def functional_geometry(function: Callable[..., Any], arguments: dict[str, Any]) -> Geometry:
-    """The geometry of one call, its channels and kernel read off the weight's shape."""
+    """Return the geometry of one call; channels and kernel size are those of the weight."""
     first, second, *kernel = arguments["weight"].shape
     groups = arguments.get("groups", 1)
     transposed = is_transposed(function)
-    padding = arguments.get("padding", 0)
-
-    def each(value: Any) -> tuple[int, ...]:
-        return (value,) * len(kernel) if isinstance(value, int) else tuple(value)
-
     return Geometry(
         in_channels=first if transposed else second * groups,
         out_channels=second * groups if transposed else first,
         kernel_size=tuple(kernel),
-        stride=each(arguments.get("stride", 1)),
-        padding=padding if isinstance(padding, str) else each(padding),
-        dilation=each(arguments.get("dilation", 1)),
+        stride=_each(arguments.get("stride", 1), len(kernel)),
+        padding=_padding(arguments.get("padding", 0), len(kernel)),
+        dilation=_each(arguments.get("dilation", 1), len(kernel)),
         groups=groups,
         bias=arguments.get("bias") is not None,
         padding_mode="zeros",

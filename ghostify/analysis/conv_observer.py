@@ -1,32 +1,37 @@
-"""What one forward pass shows of a model's convolutions."""
+"""Record every convolution of a forward pass, and reads of its weight by something else."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ghostify.analysis.conv_info import (
     FUNCTIONS,
+    class_name,
     functional_geometry,
     geometry_of,
     is_convolution,
     is_transposed,
 )
-from ghostify.analysis.dry_run import ForwardObserver
+from ghostify.analysis.forward_observer import ForwardObserver
+from ghostify.analysis.parameter_owners import parameter_owners
 from ghostify.nn import CheapOperation, GhostModule
 from ghostify.types import Geometry
 
 
 @dataclass
-class Convolution:
-    """A convolution's numbers, its first map, and how often it ran."""
+class ConvRecord:
+    """Geometry and calls of one convolution.
+
+    Attributes:
+        output: spatial size of the output of the first call.
+        positions: kernel applications, summed over the calls, as in `ConvSite`.
+    """
 
     type: str
     geometry: Geometry
@@ -36,124 +41,114 @@ class Convolution:
     functional: bool = False
     transposed: bool = False
 
-    def add_call(self, source: Tensor, result: Tensor) -> None:
-        dimensions = len(self.geometry.kernel_size)
+    def add_call(self, source: Tensor, output: Tensor) -> None:
+        dims = len(self.geometry.kernel_size)
         self.calls += 1
-        self.output = self.output or tuple(result.shape[-dimensions:])
+        self.output = self.output or tuple(output.shape[-dims:])
         self.positions += (
             source.numel() // self.geometry.in_channels
             if self.transposed
-            else result.numel() // self.geometry.out_channels
+            else output.numel() // self.geometry.out_channels
         )
 
 
 class ConvObserver(ForwardObserver):
-    """Sees every convolution that runs, and who else uses the weights of one.
+    """Records the convolutions that run, modules and functions.
 
     Attributes:
-        convolutions: by qualified name, in the order of execution. A functional convolution has
-            the name of the module that calls it and of the function.
-        readers: names of convolutions whose parameters something else used.
+        convolutions: by qualified name, in order of execution. A functional convolution is named
+            after the module that calls it and the function, such as ``layer1.conv2d``.
+        weights_read: names of modules whose parameters are used outside their forward.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self.convolutions: dict[str, Convolution] = {}
-        self.readers: set[str] = set()
-        self._owners: dict[int, list[nn.Module]] = defaultdict(list)
-        self._watched = set(filter(is_convolution, self.names))
-        for module in self._watched:
-            for parameter in module.parameters(recurse=False):
-                self._owners[id(parameter)].append(module)
+        self.convolutions: dict[str, ConvRecord] = {}
+        self.weights_read: set[str] = set()
+        self._owners = parameter_owners(model)
+        self._modules = set(filter(is_convolution, self.names))
         self._functional: dict[tuple[str, int], str] = {}
-        self._kept: list[Tensor] = []
+        self._weights: list[Tensor] = []
 
     def __enter__(self) -> ConvObserver:
         super().__enter__()
-        self._open.enter_context(_Functions(self.called))
+        self.contexts.enter_context(_FunctionMode(self._after_function))
         return self
 
-    def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
-        if module not in self._watched:
+    def after_forward(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if module not in self._modules:
             return
         source = next((value for value in inputs if isinstance(value, Tensor)), None)
-        if source is None or not isinstance(result, Tensor):
+        if source is None or not isinstance(output, Tensor):
             return
         name = self.names[module]
         if name not in self.convolutions:
-            self.convolutions[name] = Convolution(
-                type_of(module),
+            self.convolutions[name] = ConvRecord(
+                class_name(module),
                 geometry_of(module),
                 transposed=getattr(module, "transposed", False),
             )
-        self.convolutions[name].add_call(source, result)
+        self.convolutions[name].add_call(source, output)
 
-    def called(
+    def _after_function(
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         result: Any,
     ) -> None:
-        """A function of torch was called on these arguments."""
-        for value in _leaves((*args, *kwargs.values())):
-            owners = self._owners.get(id(value), [])
-            if owners and not any(o in self.stack for o in owners) and _uses(function, result):
-                self.readers |= {self.names[owner] for owner in owners}
-        if function in FUNCTIONS and not any(map(self._explains, self.stack)):
+        if not _reads_attribute(function, result):
+            for value in _leaves((*args, *kwargs.values())):
+                owners = self._owners.get(id(value), ())
+                if not any(owner in self.stack for owner in owners):
+                    self.weights_read |= {self.names[owner] for owner in owners}
+        if function in FUNCTIONS and not any(map(self._has_own_record, self.stack)):
             arguments = dict(zip(FUNCTIONS[function], args, strict=False)) | kwargs
-            self._saw_function(function, arguments, result)
+            self._record_function(function, arguments, result)
 
-    def _explains(self, module: nn.Module) -> bool:
-        """Whether a functional convolution inside ``module`` is that module's own."""
-        return module in self._watched or isinstance(module, (GhostModule, CheapOperation))
+    def _has_own_record(self, module: nn.Module) -> bool:
+        return module in self._modules or isinstance(module, (GhostModule, CheapOperation))
 
-    def _saw_function(
-        self, function: Callable[..., Any], arguments: dict[str, Any], result: Tensor
+    def _record_function(
+        self, function: Callable[..., Any], arguments: dict[str, Any], output: Tensor
     ) -> None:
-        owner = next((self.names[m] for m in reversed(self.stack) if m in self.names), "")
+        caller = next((self.names[m] for m in reversed(self.stack) if m in self.names), "")
         weight = arguments["weight"]
-        key = (owner, id(weight))
+        key = (caller, id(weight))
         if key not in self._functional:
-            self._kept.append(weight)  # so that no later weight gets its id
+            self._weights.append(weight)  # keeps its id from being used again
             kind = function.__name__
-            base = f"{owner}.{kind}" if owner else kind
+            base = f"{caller}.{kind}" if caller else kind
             taken = {*self.names.values(), *self._functional.values()}
-            candidates = chain([base], (f"{base}_{number}" for number in count(1)))
-            name = next(name for name in candidates if name not in taken)
-            self._functional[key] = name
-            self.convolutions[name] = Convolution(
+            numbered = chain([base], (f"{base}_{number}" for number in count(1)))
+            name = self._functional[key] = next(name for name in numbered if name not in taken)
+            self.convolutions[name] = ConvRecord(
                 kind,
                 functional_geometry(function, arguments),
                 functional=True,
                 transposed=is_transposed(function),
             )
-        self.convolutions[self._functional[key]].add_call(arguments["input"], result)
+        self.convolutions[self._functional[key]].add_call(arguments["input"], output)
 
 
-class _Functions(TorchFunctionMode):
-    """Tells of every call of a torch function."""
+class _FunctionMode(TorchFunctionMode):
+    """Calls ``callback`` after each torch function."""
 
-    def __init__(self, called: Callable[..., None]) -> None:
+    def __init__(self, callback: Callable[..., None]) -> None:
         super().__init__()
-        self.called = called
+        self.callback = callback
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
-        self.called(function, args, kwargs, result)
+        self.callback(function, args, kwargs, result)
         return result
 
 
-def type_of(module: nn.Module) -> str:
-    """The class of a module, of a scripted one that of its source."""
-    return str(getattr(module, "original_name", type(module).__name__))
-
-
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:
-    """The values, those in lists and tuples too, such as the tensors that ``torch.cat`` takes."""
+    """The values, and those of lists and tuples, such as the tensors given to ``torch.cat``."""
     for value in values:
         if isinstance(value, (list, tuple)):
             yield from _leaves(value)
@@ -161,6 +156,6 @@ def _leaves(values: Iterable[Any]) -> Iterator[Any]:
             yield value
 
 
-def _uses(function: Callable[..., Any], result: Any) -> bool:
-    """Reading a weight's dtype, device or shape is no use of it."""
-    return getattr(function, "__name__", "") != "__get__" or isinstance(result, torch.Tensor)
+def _reads_attribute(function: Callable[..., Any], result: Any) -> bool:
+    """Whether the function is a getter of dtype, device or shape, which does not use values."""
+    return getattr(function, "__name__", "") == "__get__" and not isinstance(result, Tensor)

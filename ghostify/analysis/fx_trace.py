@@ -1,4 +1,4 @@
-"""What torch.fx can see of a model by tracing it."""
+"""Trace a model with torch.fx, around submodules that cannot be traced."""
 
 from __future__ import annotations
 
@@ -10,63 +10,63 @@ from torch import Tensor, fx, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.conv import _ConvNd
 
-from ghostify.analysis.dry_run import preserve_rng
+from ghostify.analysis.preserve import preserve_rng
 from ghostify.nn import GhostModule
 from ghostify.types import Example, split_example
 
 
 @dataclass
-class Graph:
-    """The union of all traces, by qualified names.
+class FxTrace:
+    """Union of all traces of a model, by qualified names.
 
     Attributes:
-        called: modules that a trace calls.
-        readers: modules whose parameters a trace reads by themselves.
+        called: modules with a ``call_module`` node.
+        weights_read: modules with a ``get_attr`` node of a parameter or buffer of theirs.
     """
 
     called: set[str] = field(default_factory=set)
-    readers: set[str] = field(default_factory=set)
+    weights_read: set[str] = field(default_factory=set)
 
 
-def trace(model: nn.Module, example: Example) -> Graph:
-    """Trace a copy of a model, and by themselves the modules inside what cannot be traced.
+def trace(model: nn.Module, example: Example) -> FxTrace:
+    """Trace ``model``; modules inside an untraceable submodule are traced by themselves.
 
-    Each module is traced once as part of its surroundings or once alone, so the work grows with
-    the number of modules.
+    Each module is traced once as part of another or once alone, so the work grows with the number
+    of modules.
     """
-    graph = Graph()
+    result = FxTrace()
     names = {module: name for name, module in model.named_modules()}
     pending = [(model, _constants(model, example))]
     while pending:
         module, constants = pending.pop()
-        tracer = _Tracer(names, graph)
+        tracer = _Tracer(names, result)
         try:
             with preserve_rng():
                 tracer.trace(module, constants or None)
         except Exception:
-            tracer.opaque.append(module)
+            tracer.untraceable.append(module)
         for node in tracer.graph.nodes:
             if node.op == "get_attr":
                 owner = module.get_submodule(str(node.target).rpartition(".")[0])
-                graph.readers.add(names[owner])
+                result.weights_read.add(names[owner])
         pending += [
             (child, {})
-            for opaque in tracer.opaque
-            for child in opaque.children()
-            if names[child] not in graph.called and not _is_leaf(child)
+            for parent in tracer.untraceable
+            for child in parent.children()
+            if names[child] not in result.called and not _is_leaf(child)
         ]
-    return graph
+    return result
 
 
 class _Tracer(fx.Tracer):
-    """A tracer that goes round what it cannot trace."""
+    """Treats submodules that cannot be traced as leaf modules."""
 
-    def __init__(self, names: dict[nn.Module, str], seen: Graph) -> None:
+    def __init__(self, names: dict[nn.Module, str], result: FxTrace) -> None:
         super().__init__()
         self.graph = fx.Graph()
         self.names = names
-        self.seen = seen
-        self.opaque: list[nn.Module] = []
+        self.result = result
+        self.untraceable: list[nn.Module] = []
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return _is_leaf(module) or super().is_leaf_module(module, name)
@@ -74,13 +74,13 @@ class _Tracer(fx.Tracer):
     def call_module(self, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         path = self.path_of_module(module)
         depth = len(self.module_stack)
-        self.seen.called.add(self.names[module])
+        self.result.called.add(self.names[module])
         try:
             return super().call_module(module, forward, args, kwargs)
         except Exception:
             while len(self.module_stack) > depth:
                 self.module_stack.popitem()
-            self.opaque.append(module)
+            self.untraceable.append(module)
             return self.create_proxy("call_module", path, args, kwargs)
 
 
@@ -89,14 +89,14 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def _constants(model: nn.Module, example: Example) -> dict[str, Any]:
-    """The arguments that are no tensors: branches on them are decided, not traced."""
+    """Arguments that are not tensors; branches on them are decided, not traced."""
     if isinstance(model, ScriptModule):
         return {}
     args, kwargs = split_example(example)
     signature = inspect.signature(model.forward)
     try:
         given = signature.bind(*args, **kwargs).arguments
-    except TypeError:  # a hook or a __call__ of its own stands before the forward
+    except TypeError:  # a pre-hook or an own __call__ changes the arguments
         return {}
     unnamed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {

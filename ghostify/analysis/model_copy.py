@@ -1,4 +1,4 @@
-"""Copies of a model's structure, with tensors or modules of it exchanged on the way."""
+"""Copies of a model in which some tensors or modules are replaced."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
-    """A deep copy of ``model`` in which each key of ``exchange`` appears as its value.
+    """Return a deep copy of ``model`` in which each key of ``exchange`` is replaced by its value.
 
-    What is exchanged is never copied, so a replica that exchanges all parameters costs no memory
-    for weights, and one that exchanges modules holds the new ones under every name of the old. One
-    that exchanges nothing shares nothing, and whatever is done to it the model does not feel.
+    Keys are never copied: a copy that replaces all parameters needs no memory for weights. A
+    replacement takes the place of its key under every name. Everything else is copied; the copy
+    and ``model`` share nothing but what ``exchange`` holds.
 
     Args:
-        model: left as it is.
-        exchange: parameters, buffers or modules of ``model``, and what takes their place.
+        exchange: parameters, buffers or modules of ``model``, and their replacements.
 
     Raises:
         GhostifyError: if ``model`` holds something that cannot be copied.
     """
-    memo = _prepared(model) | {id(old): new for old, new in exchange.items()}
+    memo = _empty_containers(model) | {id(old): new for old, new in exchange.items()}
     try:
-        with _WithoutHistory():
+        with _CopyNonLeaves():
             return copy.deepcopy(model, memo)
     except Exception as error:
         raise GhostifyError(
@@ -40,21 +39,18 @@ def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
         ) from error
 
 
-def _prepared(model: nn.Module) -> dict[int, Any]:
-    """Copies, by id, of what deepcopy is slowest on: the dozen empty containers of each module."""
-    made: dict[int, Any] = {}
-    for module in model.modules():
-        for value in vars(module).values():
-            if type(value) is OrderedDict and not value:
-                made[id(value)] = OrderedDict()
-    return made
+def _empty_containers(model: nn.Module) -> dict[int, Any]:
+    """By id, copies of the dozen empty containers of each module; deepcopy is slow on them."""
+    return {
+        id(value): OrderedDict()
+        for module in model.modules()
+        for value in vars(module).values()
+        if type(value) is OrderedDict and not value
+    }
 
 
-class _WithoutHistory(TorchFunctionMode):
-    """Lets deepcopy copy tensors that a forward has computed and left somewhere in the model.
-
-    It refuses them, such as the weight of a weight norm, for the sake of their history.
-    """
+class _CopyNonLeaves(TorchFunctionMode):
+    """Lets deepcopy copy non-leaf tensors, such as the weight of a weight norm, without history."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -65,7 +61,7 @@ class _WithoutHistory(TorchFunctionMode):
 
 
 def meta_copy(model: Model) -> Model:
-    """A replica on the meta device: shapes without values, so that running it costs nothing."""
+    """Return a copy on the meta device, which runs on shapes and computes no values."""
     exchange: dict[Tensor, Tensor] = {
         parameter: nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
         for parameter in model.parameters()
@@ -75,10 +71,10 @@ def meta_copy(model: Model) -> Model:
 
 
 def frozen_copy(model: Model) -> Model:
-    """A replica in evaluation mode whose parameters are the model's memory, without gradients."""
-    twin = copy_model(
+    """Return a copy in evaluation mode that shares the memory of the parameters, without grad."""
+    frozen = copy_model(
         model,
         {p: nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()},
     )
-    twin.eval()  # a statement: an override may return nothing
-    return twin
+    frozen.eval()  # not chained: an override may return nothing
+    return frozen

@@ -1,4 +1,4 @@
-"""Does a converted model still run, and does it give back what the original gives?"""
+"""Compare the outputs of a changed model with those of its original, and find what broke it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.dry_run import ForwardObserver, Outcome, dry_run
+from ghostify.analysis.dry_run import DryRun, dry_run
+from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.types import Example, GhostifyError
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """What the original gave in one mode, and for which input.
+class ReferenceOutput:
+    """Output of the original in one mode.
 
     Attributes:
-        exact: whether it ran on shapes alone, which are then what is expected.
+        exact: whether the original ran on the meta device; then shapes are compared too.
     """
 
     training: bool
@@ -28,81 +29,73 @@ class Expectation:
     exact: bool
 
     @classmethod
-    def of(cls, model: nn.Module, example: Example, *, training: bool) -> Expectation:
-        """Run the original; what ran is not kept, for it may hold the weights once more."""
-        outcome: Outcome[ForwardObserver] = dry_run(model, example, training=training)
-        return cls(training, example, outcome.output, outcome.on_shapes)
+    def of(cls, model: nn.Module, example: Example, *, training: bool) -> ReferenceOutput:
+        """Run the original. Its copy is not kept: it may hold the weights once more."""
+        run: DryRun[ForwardObserver] = dry_run(model, example, training=training)
+        return cls(training, example, run.output, run.on_meta)
 
-    def fault_of(self, converted: nn.Module) -> str | None:
-        """What is wrong with a converted model, or None.
+    def mismatch(self, converted: nn.Module) -> str | None:
+        """Run a converted model and return how its output differs, or None.
 
-        The structure of the output must be the original's, and its shapes where both models ran
-        on shapes alone; sizes that depend on values, such as the number of detections, may differ.
+        The structure of the output must be the original's. Shapes must be too, if both models run
+        on the meta device; sizes that depend on values, such as the number of detections, may
+        differ.
         """
         try:
-            outcome: Outcome[ForwardObserver] = dry_run(
-                converted, self.example, training=self.training
-            )
+            run: DryRun[ForwardObserver] = dry_run(converted, self.example, training=self.training)
         except GhostifyError as error:
             return f"{error.__cause__ or error}"
-        exact = outcome.on_shapes and self.exact
-        expected, found = (
-            describe_output(output, exact=exact) for output in (self.output, outcome.output)
-        )
+        exact = run.on_meta and self.exact
+        expected, found = (describe_output(o, exact=exact) for o in (self.output, run.output))
         return None if expected == found else f"the output is {found} instead of {expected}"
 
 
-def expectations(model: nn.Module, example: Example) -> list[Expectation]:
-    """One for each mode, evaluation and training, that the original itself runs in.
+def reference_outputs(model: nn.Module, example: Example) -> list[ReferenceOutput]:
+    """Run the original in evaluation mode and, if it runs in that, in training mode.
 
-    Where training mode needs more than one image (batch norm over a 1x1 map), it gets two.
+    A batch of one is doubled if training mode needs two, as batch norm over a 1x1 map does.
     """
-    found = [Expectation.of(model, example, training=False)]
+    outputs = [ReferenceOutput.of(model, example, training=False)]
     for training_example in (example, _doubled(example)):
         with suppress(GhostifyError):
-            return [*found, Expectation.of(model, training_example, training=True)]
-    return found
+            return [*outputs, ReferenceOutput.of(model, training_example, training=True)]
+    return outputs
 
 
-def find_culprits(
-    names: Sequence[str], fault_of: Callable[[Iterable[str]], str | None]
+def bisect_failures(
+    names: Sequence[str], failure: Callable[[Iterable[str]], str | None]
 ) -> dict[str, str]:
-    """The sites whose replacement breaks the model, each with its fault, found by bisection.
+    """Find the changes that break a model, each with its failure, by bisection.
 
     Args:
-        names: all replaced sites.
-        fault_of: what is wrong with the model when these sites are replaced, or None.
+        names: all changes.
+        failure: returns how the model fails with these changes applied, or None.
     """
-    fault = fault_of(names)
-    if fault is None:
+    reason = failure(names)
+    if reason is None:
         return {}
     if len(names) == 1:
-        return {names[0]: fault}
+        return {names[0]: reason}
     middle = len(names) // 2
-    guilty = find_culprits(names[:middle], fault_of) | find_culprits(names[middle:], fault_of)
-    return guilty or dict.fromkeys(names, fault)  # harmless halves that do harm together
+    failing = bisect_failures(names[:middle], failure) | bisect_failures(names[middle:], failure)
+    return failing or dict.fromkeys(names, reason)  # both halves work, but not together
 
 
 def describe_output(value: Any, *, exact: bool) -> str:
-    """The structure of an output as text, with types and shapes.
-
-    Where not ``exact``, numbers of dimensions stand for the shapes.
-    """
+    """Return the structure of an output as text: types and shapes, or dims if not ``exact``."""
+    kind = type(value).__name__
     if isinstance(value, Tensor):
-        kind = str(value.dtype).removeprefix("torch.")
-        return f"{kind}{list(value.shape)}" if exact else f"{kind}[{value.dim()}-D]"
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"{dtype}{list(value.shape)}" if exact else f"{dtype}[{value.dim()}-D]"
+    if is_dataclass(value) and not isinstance(value, type | Mapping):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         entries = [f"{key}: {describe_output(v, exact=exact)}" for key, v in value.items()]
-    elif is_dataclass(value) and not isinstance(value, type):
-        entries = [
-            f"{field.name}: {describe_output(getattr(value, field.name), exact=exact)}"
-            for field in fields(value)
-        ]
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, list | tuple):
         entries = [describe_output(v, exact=exact) for v in value]
     else:
-        return type(value).__name__
-    return f"{type(value).__name__}({', '.join(entries)})"
+        return kind
+    return f"{kind}({', '.join(entries)})"
 
 
 def _doubled(example: Example) -> Example:

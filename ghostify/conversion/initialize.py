@@ -7,8 +7,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dataflow import trace_dataflow
-from ghostify.analysis.dry_run import dry_run, eval_mode
+from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init import Task, find_initializer
 from ghostify.conversion.init.residuals import last_terms
 from ghostify.data import held_out, images_in
@@ -62,7 +63,7 @@ def initialize(
         original=frozen_copy(model),
         converted=converted,
         sites=tuple(plan.replaced),
-        followers=flow.followers() if flow else {},
+        followers=flow.following_norms() if flow else {},
         last_terms=last_terms(flow) if flow else (),
         batches=fitted,
         finetune_steps=finetune_steps,

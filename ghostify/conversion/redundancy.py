@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
-from ghostify.analysis.dry_run import materialize, preserve_rng
+from ghostify.analysis.dry_run import materialize
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.preserve import preserve_rng
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
 from ghostify.io.progress import progress_bar
 from ghostify.types import (

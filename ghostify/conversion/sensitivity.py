@@ -112,7 +112,7 @@ def _on_data(
 def _in_filters(
     model: nn.Module, example: Example, sites: list[ConvSite], candidates: tuple[GhostSpec, ...]
 ) -> dict[str, dict[GhostSpec, float]]:
-    norms = trace_dataflow(model, example).followers()
+    norms = trace_dataflow(model, example).following_norms()
     damages = {}
     for site in sites:
         layer: Any = model.get_submodule(site.name)

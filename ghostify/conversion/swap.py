@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from torch import nn
 
+from ghostify.analysis.conv_filters import first_filters
 from ghostify.analysis.eligibility import own_ineligible_reason
-from ghostify.analysis.filterwise import narrowed
 from ghostify.analysis.model_copy import copy_model
-from ghostify.analysis.verification import Expectation, expectations, find_culprits
+from ghostify.analysis.verification import ReferenceOutput, bisect_failures, reference_outputs
 from ghostify.nn import GhostModule
 from ghostify.types import ConvSite, Example, Geometry, GhostifyError, GhostSpec, Plan
 from ghostify.types.errors import near
@@ -34,7 +34,7 @@ def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Mode
     replaced = _check(model, plan)
     converted = _swapped(model, replaced)
     if example is not None:
-        expected = expectations(model, example)
+        expected = reference_outputs(model, example)
         while broken := _broken(model, expected, converted, replaced):
             plan = _put_back(plan, broken)
             replaced = _check(model, plan)
@@ -96,13 +96,13 @@ def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:
 def _ghost_module(conv: nn.Module, ghost: GhostSpec) -> GhostModule:
     """Return a Ghost module that stands for ``conv``, with the first m of its filters."""
     assert isinstance(conv, nn.Conv2d)
-    primary = narrowed(conv, ghost.intrinsic(conv.out_channels))
+    primary = first_filters(conv, ghost.intrinsic(conv.out_channels))
     return GhostModule.around(primary, conv.out_channels, ghost).train(conv.training)
 
 
 def _broken(
     model: Model,
-    expected: list[Expectation],
+    expected: list[ReferenceOutput],
     converted: Model,
     replaced: Mapping[str, GhostSpec],
 ) -> dict[str, str]:
@@ -114,9 +114,9 @@ def _broken(
             if len(list(names)) == len(replaced)
             else _swapped(model, {name: replaced[name] for name in names})
         )
-        return next(filter(None, (e.fault_of(trial) for e in expected)), None)
+        return next(filter(None, (e.mismatch(trial) for e in expected)), None)
 
-    return find_culprits(list(replaced), fault_of)
+    return bisect_failures(list(replaced), fault_of)
 
 
 def _put_back(plan: Plan, broken: dict[str, str]) -> Plan:

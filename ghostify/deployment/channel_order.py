@@ -76,7 +76,7 @@ def _region(model: nn.Module, flow: Dataflow, name: str) -> Region | None:
     while todo:
         value, spread = todo.pop()
         region.spread[value] = spread
-        for step in value.readers:
+        for step in value.consumers:
             passed_on = (
                 _through_layer(model, flow, step, spread, channels, region)
                 if step.layer
@@ -95,7 +95,7 @@ def _through_layer(
 ) -> int | None:
     """The spread behind a layer; 0 where the order ends in it; None where it cannot go there."""
     layer = model.get_submodule(step.layer)
-    shared = any(f"{other}.".startswith(f"{step.layer}.") for other in flow.exposed)
+    shared = any(f"{other}.".startswith(f"{step.layer}.") for other in flow.shared)
     if shared or is_hooked(layer) or len(step.inputs) != 1:
         return None
     if is_norm(layer) and spread == 1 and not any(layer.children()):

@@ -12,9 +12,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import Dataflow, is_norm, tensors_in, trace_dataflow
-from ghostify.analysis.dry_run import cloned, materialize, preserve_rng
+from ghostify.analysis.dry_run import clone_tensors, materialize
 from ghostify.analysis.model_copy import copy_model, frozen_copy
-from ghostify.analysis.verification import describe_output, find_culprits
+from ghostify.analysis.preserve import preserve_rng
+from ghostify.analysis.verification import bisect_failures, describe_output
 from ghostify.deployment.channel_order import movable, move
 from ghostify.deployment.fold_bn import fold, foldable
 from ghostify.deployment.reparameterize import fusions
@@ -72,13 +73,13 @@ def deploy(
             found = _outputs(changes.made(names), example)
         except RuntimeError as error:
             return first_line(error)
-        return _difference(expected, found, flow.on_shapes)
+        return _difference(expected, found, flow.on_meta)
 
     names = changes.names
     while fault := fault_of(names):
         if not names:
             raise GhostifyError(f"{type(model).__name__} has no inference form: {fault}")
-        guilty = find_culprits(names, fault_of)
+        guilty = bisect_failures(names, fault_of)
         names = [name for name in names if name not in guilty]
     deployed: Model = changes.made(names)
     Attachment.remove_all(deployed)
@@ -102,7 +103,7 @@ class _Changes:
         self.memory_format = memory_format
         self.norms = foldable(model, flow)
         self.regions = {f"{name}.order": region for name, region in movable(model, flow).items()}
-        self.idle = [name for name in flow.idle if _is_for_training(model.get_submodule(name))]
+        self.idle = [name for name in flow.no_ops if _is_for_training(model.get_submodule(name))]
         self.names = [*self.norms.values(), *self.regions]
 
     def made(self, names: Iterable[str]) -> Any:
@@ -145,7 +146,7 @@ def _form(deployed: nn.Module, names: Iterable[str]) -> InferenceForm:
 
 
 def _outputs(model: nn.Module, example: Example) -> Any:
-    args, kwargs = split_example(cloned(example))
+    args, kwargs = split_example(clone_tensors(example))
     with preserve_rng():
         return model(*args, **kwargs)
 

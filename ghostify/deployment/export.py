@@ -11,8 +11,9 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.arguments import check_model
-from ghostify.analysis.dry_run import dry_run, materialize, preserve_rng
+from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.preserve import preserve_rng
 from ghostify.deployment.backends.exporter import Exporter
 from ghostify.deployment.backends.registry import exporter_for
 from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of

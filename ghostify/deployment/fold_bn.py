@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
+from ghostify.analysis.conv_filters import is_plain_conv
 from ghostify.analysis.dataflow import Dataflow, is_norm
-from ghostify.analysis.filterwise import is_plain_conv
 from ghostify.nn import Affine, CheapOperation, GhostModule, InferenceGhost
 
 WITH_ACTIVATION = {
@@ -28,7 +28,7 @@ def foldable(model: nn.Module, flow: Dataflow) -> dict[str, str]:
     """
     return {
         layer: norm
-        for layer, norm in flow.followers().items()
+        for layer, norm in flow.following_norms().items()
         if not _is_shared(layer, flow)
         and not _is_shared(norm, flow)
         and _is_plain_norm(model.get_submodule(norm))
@@ -75,7 +75,7 @@ def is_plain_layer(layer: nn.Module) -> bool:
 
 
 def _is_shared(name: str, flow: Dataflow) -> bool:
-    return any(other == name or other.startswith(f"{name}.") for other in flow.exposed)
+    return any(other == name or other.startswith(f"{name}.") for other in flow.shared)
 
 
 def _is_plain_norm(norm: nn.Module) -> bool:

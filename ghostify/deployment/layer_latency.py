@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
-from ghostify.analysis.dry_run import ForwardObserver, dry_run, materialize
+from ghostify.analysis.dry_run import dry_run, materialize
+from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.deployment.benchmark import benchmark
 from ghostify.io.atomic import write_text
 from ghostify.io.progress import progress_bar
@@ -63,7 +64,7 @@ def layer_latency(
     check_model(model)
     model = materialize(model, example)
     sites = [site for site in analyze(model, example) if site.ineligible is None]
-    inputs = dry_run(model, example, watch=_Inputs).watch.shapes
+    inputs = dry_run(model, example, observer=_Inputs).observer.shapes
     known = _Cache(cache or user_cache_path("ghostify") / "latencies.json")
     where = f"{runtime} {_version(runtime)}, {threads} threads, {processor()}"
     candidates = CANDIDATES if candidates is None else tuple(candidates)
@@ -170,7 +171,7 @@ class _Inputs(ForwardObserver):
         super().__init__(model)
         self.shapes: dict[str, tuple[int, ...]] = {}
 
-    def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
+    def after_forward(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
         name = self.names.get(module)
         if name and inputs and isinstance(inputs[0], Tensor):
             self.shapes.setdefault(name, tuple(inputs[0].shape))

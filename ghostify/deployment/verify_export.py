@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.dry_run import cloned
+from ghostify.analysis.dry_run import clone_tensors
 from ghostify.deployment.backends.exporter import Session
 from ghostify.deployment.backends.tensors import batch_of, tensors_of
 from ghostify.types import Example, GhostifyError, describe_example, split_example
@@ -48,7 +48,7 @@ def verify(network: nn.Module, session: Session, inputs: Sequence[Example]) -> E
     """
     errors = Errors()
     for example in inputs:
-        args, kwargs = split_example(cloned(example))
+        args, kwargs = split_example(clone_tensors(example))
         with torch.no_grad():
             expected = tensors_of(network(*args, **kwargs))
         found = session(tensors_of(example))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.arguments import check_model
-from ghostify.analysis.dry_run import eval_mode
+from ghostify.analysis.preserve import eval_mode
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
 from ghostify.evaluation.metrics import Metrics, unreduced

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ghostify.analysis.dry_run import ForwardObserver, cloned, dry_run, materialize, preserve_rng
+from ghostify.analysis.dry_run import clone_tensors, dry_run, materialize
+from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.analysis.model_copy import copy_model
+from ghostify.analysis.preserve import preserve_rng
 from ghostify.nn import CheapOperation
 from ghostify.types import Count, Example, split_example
 
@@ -57,7 +59,7 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
 def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
     twin = copy_model(model)
     twin.eval()
-    positional, entry = _positional(twin, cloned(example))
+    positional, entry = _positional(twin, clone_tensors(example))
     scalings = _Scalings(twin)
     analysis = (
         FlopCountAnalysis(entry, positional)
@@ -80,7 +82,7 @@ class _Scalings(ForwardObserver):
     macs = 0
     calls = 0
 
-    def left(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
+    def after_forward(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
         if isinstance(module, CheapOperation) and module.dw_size == 1:
             self.macs += math.prod(map(int, result.shape))
             self.calls += math.ceil(module.out_channels / module.in_channels)
@@ -103,12 +105,12 @@ class _TorchCounter(_Scalings):
 
     def __enter__(self) -> _TorchCounter:
         super().__enter__()
-        self._open.enter_context(self.mode)
+        self.contexts.enter_context(self.mode)
         return self
 
 
 def _count_by_torch(model: nn.Module, example: Example) -> dict[str, int]:
-    counted = dry_run(model, example, watch=_TorchCounter).watch
+    counted = dry_run(model, example, observer=_TorchCounter).observer
     macs: Counter[str] = Counter(conv=counted.macs)
     for operator, flops in counted.mode.get_flop_counts().get("Global", {}).items():
         name = str(operator).rpartition(".")[2]

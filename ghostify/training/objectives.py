@@ -77,7 +77,7 @@ def matched_places(teacher: nn.Module, student: nn.Module, example: Example) -> 
     That is behind the batch norm that alone reads them, if there is one: it takes up what the
     Ghost module's own biases would be, and says how large a map is for what follows.
     """
-    norms = trace_dataflow(teacher, example).followers()
+    norms = trace_dataflow(teacher, example).following_norms()
     sites = [name for name, module in student.named_modules() if isinstance(module, GhostModule)]
     known = dict(teacher.named_modules())
     return {site: norms.get(site, site) for site in sites if site in known}

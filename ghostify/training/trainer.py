@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.dry_run import eval_mode
+from ghostify.analysis.preserve import eval_mode
 from ghostify.data import images_in
 from ghostify.data.rng import generator_states, set_generator_states
 from ghostify.evaluation.evaluate import compute_score

@@ -68,7 +68,7 @@ CACHES = [
 @pytest.mark.parametrize("cached", CACHES)
 def test_the_original_runs_after_a_run_on_shapes(cached):
     net, x = Net(cached), torch.ones(1, 3, 8, 8)
-    assert dry_run(net, x).on_shapes
+    assert dry_run(net, x).on_meta
     assert net(x).device.type == "cpu"
 
 
@@ -81,7 +81,7 @@ def test_the_original_runs_after_it_was_analyzed(cached):
 
 def test_a_run_for_real_finds_nothing_of_the_run_on_shapes_before_it():
     net = Net(lambda net, x: in_a_dict(net, x) * float(x.max()))
-    assert not dry_run(net, torch.ones(1, 3, 10, 10)).on_shapes
+    assert not dry_run(net, torch.ones(1, 3, 10, 10)).on_meta
 
 
 def test_what_was_cached_before_is_kept():

@@ -27,7 +27,7 @@ def found(forward, **layers):
         "other": nn.Conv2d(3, 4, 1),
         "norm": nn.BatchNorm2d(4),
     } | layers
-    return trace_dataflow(Net(forward, **layers), torch.randn(2, 3, 4, 4)).followers()
+    return trace_dataflow(Net(forward, **layers), torch.randn(2, 3, 4, 4)).following_norms()
 
 
 def test_a_convolution_with_its_batch_norm():
@@ -38,12 +38,12 @@ def test_each_has_its_own():
     net = nn.Sequential(
         nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5)
     )
-    assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).followers() == {"0": "1", "3": "4"}
+    assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).following_norms() == {"0": "1", "3": "4"}
 
 
 def test_a_linear_layer():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4))
-    assert trace_dataflow(net, torch.zeros(2, 3, 2, 2)).followers() == {"1": "2"}
+    assert trace_dataflow(net, torch.zeros(2, 3, 2, 2)).following_norms() == {"1": "2"}
 
 
 def test_without_running_statistics():
@@ -110,7 +110,7 @@ def test_the_models_norms_are_not_moved():
 def test_a_ghost_module_is_one_layer():
     net = nn.Sequential(GhostModule(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
     flow = trace_dataflow(net, torch.zeros(1, 3, 4, 4))
-    assert flow.followers() == {"0": "1"}
+    assert flow.following_norms() == {"0": "1"}
     assert set(flow.steps) == {"0", "1"}
 
 
@@ -153,7 +153,7 @@ def test_a_batch_norm_with_another_use_of_its_input():
 
 def exposed(forward, **layers):
     net = Net(forward, conv=nn.Conv2d(3, 4, 1), other=nn.Conv2d(3, 4, 1), **layers)
-    return net, lambda: trace_dataflow(net, torch.randn(2, 3, 4, 4)).exposed
+    return net, lambda: trace_dataflow(net, torch.randn(2, 3, 4, 4)).shared
 
 
 def test_a_weight_that_is_read_elsewhere():
@@ -170,7 +170,7 @@ def test_a_weight_of_two_layers():
 
 def test_idle_modules():
     net = nn.Sequential(nn.Dropout(), nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Identity())
-    assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).idle == ["0", "3"]
+    assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).no_ops == ["0", "3"]
 
 
 def test_maps_written_over_are_others():
@@ -179,5 +179,5 @@ def test_maps_written_over_are_others():
         torch.zeros(1, 3, 4, 4),
     )
     (made,) = flow.steps["0"][0].outputs
-    (relu,) = made.readers
+    (relu,) = made.consumers
     assert relu.outputs == flow.steps["2"][0].inputs != [made]

@@ -8,7 +8,9 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.analysis.dry_run import ForwardObserver, dry_run, eval_mode, materialize
+from ghostify.analysis.dry_run import dry_run, materialize
+from ghostify.analysis.forward_observer import ForwardObserver
+from ghostify.analysis.preserve import eval_mode
 from ghostify.planning.flops import count
 
 
@@ -28,10 +30,10 @@ IMAGE = torch.rand(2, 3, 8, 8)
 
 
 def test_shapes_are_enough_for_most():
-    outcome = dry_run(Net(lambda net, x: net.norm(net.conv(x))), IMAGE)
-    assert outcome.on_shapes
-    assert outcome.output.shape == (2, 4, 6, 6)
-    assert outcome.output.is_meta
+    run = dry_run(Net(lambda net, x: net.norm(net.conv(x))), IMAGE)
+    assert run.on_meta
+    assert run.output.shape == (2, 4, 6, 6)
+    assert run.output.is_meta
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_shapes_are_enough_for_most():
     ],
 )
 def test_values_are_computed_where_they_are_needed(forward):
-    assert not dry_run(Net(forward), IMAGE).on_shapes
+    assert not dry_run(Net(forward), IMAGE).on_meta
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -63,7 +65,7 @@ def test_no_trace_is_left(real, training):
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     expected = random.random(), np.random.rand(), torch.rand(1)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    assert dry_run(net, IMAGE, training=training).on_shapes is not real
+    assert dry_run(net, IMAGE, training=training).on_meta is not real
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert (net.training, net.norm.training) == (True, False)
@@ -132,7 +134,7 @@ def test_lazy_modules_see_an_example_of_their_own():
 def test_weights_made_in_inference_mode():
     with torch.inference_mode():
         net = Net(write)
-    assert not dry_run(net, IMAGE).on_shapes
+    assert not dry_run(net, IMAGE).on_meta
 
 
 class Order(ForwardObserver):
@@ -140,12 +142,12 @@ class Order(ForwardObserver):
         super().__init__(copy_model)
         self.order = []
 
-    def left(self, module, inputs, result):
+    def after_forward(self, module, inputs, result):
         self.order.append(self.names[module])
 
 
 def test_a_passage_is_followed():
-    assert dry_run(Net(lambda n, x: n.norm(n.conv(x))), IMAGE, watch=Order).watch.order == [
+    assert dry_run(Net(lambda n, x: n.norm(n.conv(x))), IMAGE, observer=Order).observer.order == [
         "conv", "norm", "",
     ]  # fmt: skip
 
@@ -156,9 +158,9 @@ def test_an_exception_that_the_model_catches():
             net.conv(x[:, :1])
         return net.norm(net.conv(x))
 
-    outcome = dry_run(Net(forward), IMAGE, watch=Order)
-    assert outcome.watch.order == ["conv", "norm", ""]
-    assert outcome.watch.stack == []
+    run = dry_run(Net(forward), IMAGE, observer=Order)
+    assert run.observer.order == ["conv", "norm", ""]
+    assert run.observer.stack == []
 
 
 def test_evaluation_mode_for_as_long_as_it_lasts():

@@ -7,7 +7,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, Plan
-from ghostify.analysis.verification import describe_output, find_culprits
+from ghostify.analysis.verification import bisect_failures, describe_output
 
 
 @dataclass
@@ -50,13 +50,13 @@ def broken_by(*groups):
     ],
 )
 def test_bisection(groups, found):
-    assert set(find_culprits("abcdefg", broken_by(*groups))) == found
+    assert set(bisect_failures("abcdefg", broken_by(*groups))) == found
 
 
 def test_bisection_asks_few_times():
     asked = []
     names = [str(number) for number in range(256)]
-    find_culprits(names, lambda tried: asked.append(1) or broken_by(["77"])(tried))
+    bisect_failures(names, lambda tried: asked.append(1) or broken_by(["77"])(tried))
     assert len(asked) <= 2 * 8 + 1
 
 

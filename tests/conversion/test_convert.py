@@ -153,7 +153,7 @@ def test_a_plan_for_another_kind_of_layer(small_net, plan):
 
 
 def test_the_whole_plan_is_checked_before_anything_is_made(small_net, plan, monkeypatch):
-    monkeypatch.setattr("ghostify.conversion.swap.narrowed", None)
+    monkeypatch.setattr("ghostify.conversion.swap.first_filters", None)
     with pytest.raises(GhostifyError, match="projec, which the model lacks"):
         ghostify.convert(small_net, plan=with_site(plan, "project", name="projec"))
 
@@ -219,7 +219,7 @@ def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
 
 def test_hooks_that_came_after_the_plan(small_net, plan):
     small_net.wide.register_forward_hook(lambda *_: None)
-    with pytest.raises(GhostifyError, match="wide, which cannot be replaced: carries hooks"):
+    with pytest.raises(GhostifyError, match="wide, which cannot be replaced: has hooks"):
         ghostify.convert(small_net, plan=plan)
 
 

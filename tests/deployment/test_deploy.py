@@ -9,7 +9,7 @@ from torchvision.ops import StochasticDepth
 
 import ghostify
 from ghostify import GhostifyError, GhostModule, InferenceForm
-from ghostify.analysis.dry_run import eval_mode
+from ghostify.analysis.preserve import eval_mode
 from ghostify.nn import kept_apart
 from ghostify.types import Fidelity, Plan
 

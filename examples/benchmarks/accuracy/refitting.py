@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.dataflow import trace_dataflow
-from ghostify.analysis.dry_run import eval_mode
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init.from_data import RIDGE
 from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, exchange
 from ghostify.conversion.init.residuals import last_terms
@@ -31,7 +31,7 @@ def refitted(
         batches: calibration images.
     """
     flow = trace_dataflow(pruned, batches[0][:1])
-    norms = flow.followers()
+    norms = flow.following_norms()
     terms = {name: norms.get(name) for name in last_terms(flow)}
     targets = observe(frozen_copy(original), batches, dict.fromkeys(kept, POSITIONS), terms)
     layers = {name: pruned.get_submodule(name) for name in targets}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ghostify.analysis.filterwise import is_filterwise
+from ghostify.analysis.conv_filters import has_independent_filters
 from ghostify.conversion.init.finetune import polish
 from ghostify.conversion.init.fisher import floored, images_for_importance, importance
 from ghostify.conversion.init.ghost_fit import Fit, fit_to_sample
@@ -149,7 +149,7 @@ def _refittable(task: Task) -> list[str]:
         for name, module in task.original.named_modules()
         if name
         and name not in task.sites
-        and (type(module) is nn.Linear or is_filterwise(module))
+        and (type(module) is nn.Linear or has_independent_filters(module))
         and all(owners[id(p)] == 1 for p in module.parameters(recurse=False))
     ]
 

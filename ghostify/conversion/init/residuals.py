@@ -84,7 +84,7 @@ def last_terms(flow: Dataflow) -> frozenset[str]:
 
     Nothing but the sum reads their maps: directly, or through the batch norm that follows them.
     """
-    norms = flow.followers()
+    norms = flow.following_norms()
     found: set[str] = set()
     latest = None
     for step in flow.sequence:
@@ -103,7 +103,7 @@ def _maps_of(step: Step, flow: Dataflow, norm: str | None) -> Value | None:
     for layer in filter(None, (step.layer, norm)):
         steps = flow.steps[layer]
         values = [value for only in steps for value in only.outputs]
-        if len(steps) != 1 or len(values) != 1 or len(set(values[0].readers)) != 1:
+        if len(steps) != 1 or len(values) != 1 or len(set(values[0].consumers)) != 1:
             return None
     return values[0] if len(values[0].shape) == 4 else None
 

@@ -94,7 +94,7 @@ def errors_by_hand(model, converted, images, names):
 
     Of the last term of a sum, what it should be for the sum to be right.
     """
-    norms = trace_dataflow(model, images[:1]).followers()
+    norms = trace_dataflow(model, images[:1]).following_norms()
     moved = {
         site: model.get_submodule(norm).running_mean - converted.get_submodule(norm).running_mean
         for site, norm in norms.items()

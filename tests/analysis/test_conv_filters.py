@@ -2,7 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.analysis.filterwise import FILTERWISE, is_filterwise, narrowed
+from ghostify.analysis.conv_filters import (
+    INDEPENDENT_FILTERS,
+    first_filters,
+    has_independent_filters,
+)
 
 timm = pytest.importorskip("timm", reason="the subclasses are timm's")
 
@@ -28,17 +32,17 @@ CONVOLUTIONS = [
 @pytest.mark.parametrize("conv", CONVOLUTIONS, ids=lambda conv: type(conv).__name__)
 @pytest.mark.parametrize("filters", [1, 5])
 def test_a_narrow_convolution_makes_the_first_maps(conv, filters):
-    assert is_filterwise(filled(conv))
+    assert has_independent_filters(filled(conv))
     x = torch.randn(2, 4, 13, 14)
-    narrow = narrowed(conv, filters)
-    assert type(narrow) is type(conv)
-    assert torch.allclose(narrow(x), conv(x)[:, :filters], atol=1e-5)
+    sliced = first_filters(conv, filters)
+    assert type(sliced) is type(conv)
+    assert torch.allclose(sliced(x), conv(x)[:, :filters], atol=1e-5)
     assert conv.out_channels == 9
-    assert all(p.data_ptr() != q.data_ptr() for p in narrow.parameters() for q in conv.parameters())
+    assert all(p.data_ptr() != q.data_ptr() for p in sliced.parameters() for q in conv.parameters())
 
 
 def test_registered_classes_of_installed_libraries_exist():
-    for path in FILTERWISE:
+    for path in INDEPENDENT_FILTERS:
         module, _, name = path.rpartition(".")
         if module.startswith("timm.layers"):
             assert issubclass(getattr(timm.layers, name), nn.Conv2d)
@@ -47,5 +51,5 @@ def test_registered_classes_of_installed_libraries_exist():
 def test_frozen_filters_stay_frozen():
     conv = nn.Conv2d(4, 9, 3)
     conv.weight.requires_grad_(False)
-    narrow = narrowed(conv, 5)
-    assert (narrow.weight.requires_grad, narrow.bias.requires_grad) == (False, True)
+    sliced = first_filters(conv, 5)
+    assert (sliced.weight.requires_grad, sliced.bias.requires_grad) == (False, True)

@@ -1,4 +1,4 @@
-"""Convolutions with fewer filters, of whatever class they are."""
+"""Convolutions of which some filters can be taken, subclasses of ``Conv2d`` included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ghostify.analysis.model_copy import copy_model
 
 Conv = TypeVar("Conv", bound=nn.Conv2d)
 
-FILTERWISE = {
+INDEPENDENT_FILTERS = {
     "timm.layers.conv2d_same.Conv2dSame",
     "timm.layers.std_conv.ScaledStdConv2d",
     "timm.layers.std_conv.ScaledStdConv2dSame",
@@ -25,13 +25,13 @@ FILTERWISE = {
     "segmentation_models_pytorch.encoders._efficientnet.Conv2dStaticSamePadding",
     "transformers.models.bit.modeling_bit.WeightStandardizedConv2d",
 }
-"""Subclasses of ``Conv2d`` with a forward of their own that treats each filter by itself."""
+"""Subclasses of ``Conv2d`` that override forward and still treat each filter by itself."""
 
 
-def is_filterwise(module: nn.Module) -> bool:
-    """Whether each output map of a convolution depends on one filter alone, and on its input.
+def has_independent_filters(module: nn.Module) -> bool:
+    """Whether each output channel of a convolution depends only on one filter and the input.
 
-    So it is for ``Conv2d``, for subclasses that leave its forward as it is, and for `FILTERWISE`.
+    True for ``Conv2d``, for subclasses that keep its forward, and for `INDEPENDENT_FILTERS`.
     """
     if not isinstance(module, nn.Conv2d) or is_parametrized(module):
         return False
@@ -41,29 +41,26 @@ def is_filterwise(module: nn.Module) -> bool:
     if "weight" not in dict(module.named_parameters(recurse=False)):
         return False
     kind = type(module)
-    return is_plain_conv(module) or f"{kind.__module__}.{kind.__qualname__}" in FILTERWISE
+    return is_plain_conv(module) or f"{kind.__module__}.{kind.__qualname__}" in INDEPENDENT_FILTERS
 
 
 def is_plain_conv(conv: nn.Conv2d) -> bool:
-    """Whether its forward is that of ``Conv2d``, and its weight what it convolves with."""
+    """Whether the forward is that of ``Conv2d`` and the weight is a parameter."""
     kind = type(conv)
     plain = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
     return plain and isinstance(conv._parameters.get("weight"), nn.Parameter)
 
 
-def narrowed(conv: Conv, filters: int) -> Conv:
-    """A copy of ``conv`` with the first ``filters`` of its filters.
-
-    Every parameter of a filterwise convolution has the filters as its first dimension.
-    """
-    narrow = copy_model(
+def first_filters(conv: Conv, number: int) -> Conv:
+    """Return a copy of ``conv``, whose filters are independent, with its first ``number``."""
+    sliced = copy_model(
         conv,
         {
             parameter: nn.Parameter(
-                parameter.detach()[:filters].clone(), requires_grad=parameter.requires_grad
+                parameter.detach()[:number].clone(), requires_grad=parameter.requires_grad
             )
             for parameter in conv.parameters()
         },
     )
-    narrow.out_channels = filters
-    return narrow
+    sliced.out_channels = number
+    return sliced

@@ -1,0 +1,41 @@
+"""Forward hooks on named modules, for as long as a block lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+OutputHook = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
+"""Called with name, module, positional inputs and output. A result other than None replaces the
+output, as in ``register_forward_hook``."""
+
+
+@contextmanager
+def output_hooks(model: nn.Module, names: Iterable[str], hook: OutputHook) -> Iterator[None]:
+    """Call ``hook`` after each forward of the named modules of ``model``."""
+    with ExitStack() as handles:
+        for name in dict.fromkeys(names):
+            module = model.get_submodule(name)
+            handles.callback(module.register_forward_hook(partial(hook, name)).remove)
+        yield
+
+
+@contextmanager
+def capture_calls(
+    model: nn.Module, names: Iterable[str]
+) -> Iterator[dict[str, list[tuple[Any, Any]]]]:
+    """Record the calls of the named modules: by name, pairs of first input and output.
+
+    Tensors are kept as they are, with their graph; a later operation in place changes them.
+    """
+    calls: dict[str, list[tuple[Any, Any]]] = {}
+
+    def record(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        calls.setdefault(name, []).append((inputs[0], output))
+
+    with output_hooks(model, names, record):
+        yield calls
