@@ -49,7 +49,7 @@ def test_one_module_under_two_names_is_one_site():
     assert (sites["a"].calls, sites["a"].ineligible) == (2, None)
 
 
-def test_what_is_around_a_site_is_known():
+def test_classes_around_a_site():
     block = nn.Sequential(nn.Sequential(conv()))
     sites = analyze(lambda self, x: self.block(x), block=block)
     assert sites["block.0.0"].within == ("Model", "Sequential", "Sequential")
@@ -122,17 +122,17 @@ def test_other_dimensions(module, dimensions):
     assert len(site.output) == dimensions
 
 
-def test_subclasses_are_seen_with_their_map():
+def test_subclasses_have_output_and_positions():
     site = analyze(lambda self, x: self.c(x), c=Padded(4, 8, 3))["c"]
     assert (site.type, site.output, site.positions) == ("Padded", (12, 12), 144)
 
 
 class Upsampling(nn.ConvTranspose2d):
-    """Its name does not tell what it is."""
+    """A transposed convolution whose name does not say so."""
 
 
 class Transpose(nn.Conv2d):
-    """Nor does this one's."""
+    """A convolution whose name says transposed."""
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_weight_that_training_reads():
     assert "read outside" in analyze(forward, c=conv())["c"].ineligible
 
 
-def test_a_weight_that_is_read_where_fx_cannot_look():
+def test_a_weight_that_is_read_in_untraceable_code():
     def forward(self, x):
         return self.c(x) + (self.c.weight.sum() if x.sum() >= 0 else 0)
 
@@ -275,7 +275,7 @@ def test_other_convolutions_are_listed():
 
 
 class LookAlike(nn.Module):
-    """A convolution that is none of torch's, with numbers as it was given them."""
+    """A convolution that is none of torch's, with its arguments as attributes."""
 
     def __init__(self, function, weight, padding):
         super().__init__()
@@ -301,14 +301,14 @@ def test_look_alikes_of_any_dimensions(function, dimensions):
 
 
 @pytest.mark.parametrize("padding", [None, (None, None), 1.5])
-def test_what_has_no_numbers_is_no_look_alike(padding):
+def test_a_module_without_the_attributes_is_no_convolution(padding):
     module = LookAlike(
         lambda x, weight, padding: nn.functional.conv2d(x, weight), torch.zeros(6, 4, 3, 3), padding
     )
     assert list(analyze(lambda self, x: self.c(x), c=module)) == ["c.conv2d"]
 
 
-def test_a_shared_part_is_seen_under_its_first_name():
+def test_a_shared_module_is_found_under_its_first_name():
     shared = nn.Sequential(conv(padding=1))
 
     def forward(self, x):
@@ -318,7 +318,7 @@ def test_a_shared_part_is_seen_under_its_first_name():
     assert [(s.name, s.calls, s.seen) for s in sites.values()] == [("first.0", 2, "graph")]
 
 
-def test_parts_inside_what_cannot_be_traced_are():
+def test_modules_inside_an_untraceable_module_are_traced():
     class Loop(nn.Module):
         def __init__(self):
             super().__init__()
@@ -348,7 +348,7 @@ def test_a_branch_for_training_only():
     assert analyze(forward, a=conv(), b=conv())["b"].ineligible == "called in training mode only"
 
 
-def test_the_inside_of_a_ghost_module_is_left_alone():
+def test_a_convolution_inside_a_ghost_module():
     sites = analyze(lambda self, x: self.g(x), g=GhostModule(4, 8, 3))
     assert sites["g.primary_conv.0"].ineligible == "part of a Ghost module"
 
@@ -413,7 +413,7 @@ def test_tensors_made_in_the_forward():
     assert analyze(forward, c=conv())["c"].output == (10, 10)
 
 
-def test_the_model_is_only_looked_at(small_net, image):
+def test_the_model_does_not_change(small_net, image):
     small_net.train()
     small_net.norm.eval()
     before = {name: value.clone() for name, value in small_net.state_dict().items()}
@@ -450,7 +450,7 @@ def test_control_flow_on_values_is_run():
     assert sites["other"].ineligible == "never called on this input"
 
 
-def test_what_cannot_be_copied_is_a_clear_message(small_net, image):
+def test_a_model_that_cannot_be_copied(small_net, image):
     small_net.generator = (i for i in range(3))
     with pytest.raises(GhostifyError, match="SmallNet cannot be copied"):
         ghostify.analyze(small_net, image)

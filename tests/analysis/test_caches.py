@@ -66,7 +66,7 @@ CACHES = [
 
 
 @pytest.mark.parametrize("cached", CACHES)
-def test_the_original_runs_after_a_run_on_shapes(cached):
+def test_the_original_runs_after_a_dry_run_on_meta(cached):
     net, x = Net(cached), torch.ones(1, 3, 8, 8)
     assert dry_run(net, x).on_meta
     assert net(x).device.type == "cpu"
@@ -79,7 +79,7 @@ def test_the_original_runs_after_it_was_analyzed(cached):
     assert net(x).device.type == "cpu"
 
 
-def test_a_run_for_real_finds_nothing_of_the_run_on_shapes_before_it():
+def test_a_real_run_finds_no_meta_tensors_of_the_meta_run():
     net = Net(lambda net, x: in_a_dict(net, x) * float(x.max()))
     assert not dry_run(net, torch.ones(1, 3, 10, 10)).on_meta
 

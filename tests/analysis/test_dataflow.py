@@ -1,4 +1,4 @@
-"""Which batch norm can take up a layer's bias."""
+"""Producer-consumer graph of small networks."""
 
 import warnings
 
@@ -56,7 +56,7 @@ def test_without_scale_and_shift_it_still_has_a_mean():
     assert found(lambda m, x: m.norm(m.conv(x)), norm=norm) == {"conv": "norm"}
 
 
-def test_reading_a_shape_is_no_use_of_the_values():
+def test_reading_a_shape_does_not_count():
     def forward(m, x):
         y = m.conv(x)
         return m.norm(y).view(y.shape[0], y.size(1), -1)
@@ -66,9 +66,9 @@ def test_reading_a_shape_is_no_use_of_the_values():
 
 SHARED = {
     "two convolutions, one norm": lambda m, x: m.norm(m.conv(x)) + m.norm(m.other(x)),
-    "the maps are also added": lambda m, x: (lambda y: m.norm(y) + y)(m.conv(x)),
-    "the maps are added before": lambda m, x: m.norm(m.conv(x) + m.other(x)),
-    "they are returned": lambda m, x: (lambda y: (m.norm(y), y * 1))(m.conv(x)),
+    "also added": lambda m, x: (lambda y: m.norm(y) + y)(m.conv(x)),
+    "added before": lambda m, x: m.norm(m.conv(x) + m.other(x)),
+    "returned": lambda m, x: (lambda y: (m.norm(y), y * 1))(m.conv(x)),
     "something in between": lambda m, x: m.norm(m.conv(x).relu()),
     "the norm also reads another thing": lambda m, x: m.norm(m.conv(x)) + m.norm(x[:, :1] * m.w),
     "a method in place": lambda m, x: m.norm(m.conv(x).mul_(2)),
@@ -77,11 +77,11 @@ SHARED = {
 
 
 @pytest.mark.parametrize("case", SHARED)
-def test_what_others_read_or_make_has_no_follower(case):
+def test_other_consumers_or_producers(case):
     assert "conv" not in found(SHARED[case], w=nn.Parameter(torch.ones(1, 4, 1, 1)))
 
 
-def test_maps_that_are_returned_as_they_are():
+def test_a_returned_output():
     def forward(m, x):
         y = m.conv(x)
         return m.norm(y), y
@@ -135,7 +135,7 @@ def test_scripted_code_reads():
     assert found(lambda m, x: (lambda y: m.norm(y) + half(y))(m.conv(x))) == {}
 
 
-def test_what_is_returned_in_an_object():
+def test_an_output_in_an_object():
     class Result:
         def __init__(self, maps):
             self.maps = maps
@@ -151,29 +151,29 @@ def test_a_batch_norm_with_another_use_of_its_input():
     assert found(lambda m, x: m.norm(m.conv(x)), norm=Gated(4)) == {}
 
 
-def exposed(forward, **layers):
+def shared(forward, **layers):
     net = Net(forward, conv=nn.Conv2d(3, 4, 1), other=nn.Conv2d(3, 4, 1), **layers)
     return net, lambda: trace_dataflow(net, torch.randn(2, 3, 4, 4)).shared
 
 
 def test_a_weight_that_is_read_elsewhere():
-    _, flow = exposed(lambda m, x: m.conv(x) + m.conv.weight.sum())
+    _, flow = shared(lambda m, x: m.conv(x) + m.conv.weight.sum())
     assert flow() == {"conv"}
 
 
 def test_a_weight_of_two_layers():
-    net, flow = exposed(lambda m, x: m.conv(x) + m.other(x))
+    net, flow = shared(lambda m, x: m.conv(x) + m.other(x))
     assert flow() == set()
     net.other.weight = net.conv.weight
     assert flow() == {"conv", "other"}
 
 
-def test_idle_modules():
+def test_no_ops():
     net = nn.Sequential(nn.Dropout(), nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Identity())
     assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).no_ops == ["0", "3"]
 
 
-def test_maps_written_over_are_others():
+def test_an_operation_in_place_makes_another_value():
     flow = trace_dataflow(
         nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)),
         torch.zeros(1, 3, 4, 4),

@@ -1,5 +1,4 @@
 import random
-from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -9,8 +8,6 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError
 from ghostify.analysis.dry_run import dry_run, materialize
-from ghostify.analysis.forward_observer import ForwardObserver
-from ghostify.analysis.preserve import eval_mode
 from ghostify.planning.flops import count
 
 
@@ -29,7 +26,7 @@ class Net(nn.Module):
 IMAGE = torch.rand(2, 3, 8, 8)
 
 
-def test_shapes_are_enough_for_most():
+def test_most_models_run_on_the_meta_device():
     run = dry_run(Net(lambda net, x: net.norm(net.conv(x))), IMAGE)
     assert run.on_meta
     assert run.output.shape == (2, 4, 6, 6)
@@ -45,13 +42,13 @@ def test_shapes_are_enough_for_most():
         lambda net, x: net.conv(x).tolist(),
     ],
 )
-def test_values_are_computed_where_they_are_needed(forward):
+def test_models_that_need_values_run_for_real(forward):
     assert not dry_run(Net(forward), IMAGE).on_meta
 
 
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-def test_no_trace_is_left(real, training):
+def test_the_model_and_generators_do_not_change(real, training):
     def forward(net, x):
         random.random(), np.random.rand(), torch.rand(1)
         net.calls = 1
@@ -86,7 +83,7 @@ def test_tracing_draws_no_random_numbers():
     assert (random.random(), torch.rand(1)) == expected
 
 
-def test_what_goes_wrong_is_said_with_its_place():
+def test_errors_name_the_layer():
     with pytest.raises(GhostifyError, match=r"Net does not run on .* 1x5x8x8: at conv, Conv2d"):
         dry_run(Net(lambda net, x: net.conv(x)), torch.zeros(1, 5, 8, 8))
 
@@ -100,7 +97,7 @@ def test_batch_norm_that_cannot_run(size, training):
         dry_run(net, torch.zeros(1, 3, size, size), training=training)
 
 
-def test_generators_are_run_to_their_end():
+def test_a_forward_that_yields_runs_to_its_end():
     def forward(net, x):
         yield net.conv(x)
         yield x
@@ -117,7 +114,7 @@ def write(net, x):
 
 
 @pytest.mark.parametrize("run", [dry_run, ghostify.analyze, count])
-def test_what_a_forward_writes_stays_in_the_copy(run):
+def test_writes_of_a_forward_stay_in_the_copy(run):
     net, x = Net(write), IMAGE.clone()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     run(net, x)
@@ -125,7 +122,7 @@ def test_what_a_forward_writes_stays_in_the_copy(run):
     assert torch.equal(x, IMAGE)
 
 
-def test_lazy_modules_see_an_example_of_their_own():
+def test_lazy_modules_get_a_copy_of_the_example():
     x = -IMAGE
     materialize(nn.Sequential(nn.ReLU(inplace=True), nn.LazyConv2d(4, 3)), x)
     assert torch.equal(x, -IMAGE)
@@ -135,48 +132,3 @@ def test_weights_made_in_inference_mode():
     with torch.inference_mode():
         net = Net(write)
     assert not dry_run(net, IMAGE).on_meta
-
-
-class Order(ForwardObserver):
-    def __init__(self, copy_model):
-        super().__init__(copy_model)
-        self.order = []
-
-    def after_forward(self, module, inputs, result):
-        self.order.append(self.names[module])
-
-
-def test_a_passage_is_followed():
-    assert dry_run(Net(lambda n, x: n.norm(n.conv(x))), IMAGE, observer=Order).observer.order == [
-        "conv", "norm", "",
-    ]  # fmt: skip
-
-
-def test_an_exception_that_the_model_catches():
-    def forward(net, x):
-        with suppress(RuntimeError):
-            net.conv(x[:, :1])
-        return net.norm(net.conv(x))
-
-    run = dry_run(Net(forward), IMAGE, observer=Order)
-    assert run.observer.order == ["conv", "norm", ""]
-    assert run.observer.stack == []
-
-
-def test_evaluation_mode_for_as_long_as_it_lasts():
-    model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3).eval(), nn.ReLU()))
-    before = [module.training for module in model.modules()]
-    with suppress(KeyError), eval_mode(model):
-        assert not any(module.training for module in model.modules())
-        raise KeyError
-    assert [module.training for module in model.modules()] == before
-    assert before[0]
-
-
-def test_no_global_hook_is_left(small_net, image):
-    """Or whoever compiles a model later is warned of it."""
-    dry_run(small_net, image)
-    with pytest.raises(GhostifyError):
-        dry_run(small_net, image[:, :2])
-    assert not torch.nn.modules.module._has_any_global_hook()
-    assert not torch.nn.modules.module._global_forward_hooks_with_kwargs

@@ -16,13 +16,13 @@ from ghostify.analysis.model_copy import copy_model, frozen_copy, meta_copy
         lambda computed: SimpleNamespace(seen=computed),
     ],
 )
-def test_tensors_that_a_forward_has_left(copied, holder):
+def test_non_leaf_tensors_are_copied(copied, holder):
     model = nn.Conv2d(3, 4, 1)
     model.kept = holder(2 * model.weight)
     assert type(copied(model).kept) is type(model.kept)
 
 
-def test_a_computed_tensor_stays_one_and_loses_its_history():
+def test_a_non_leaf_tensor_is_copied_once_without_history():
     model = nn.Conv2d(3, 4, 1)
     model.computed = 2 * model.weight
     model.cache = {"weight": model.computed}
@@ -46,7 +46,7 @@ def test_what_is_not_exchanged_is_not_shared():
         assert getattr(twin, name).data_ptr() != getattr(model, name).data_ptr()
 
 
-def test_a_frozen_replica_shares_weights_and_nothing_else():
+def test_a_frozen_copy_shares_parameters_only():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     model[0].bias.requires_grad_(False)
     twin = frozen_copy(model)
@@ -58,7 +58,7 @@ def test_a_frozen_replica_shares_weights_and_nothing_else():
     assert not model[1].running_mean.any()
 
 
-def test_a_frozen_replica_keeps_tied_weights_tied():
+def test_a_frozen_copy_keeps_tied_weights_tied():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
     twin = frozen_copy(model)

@@ -20,7 +20,7 @@ Pair = namedtuple("Pair", ["first", "second"])
 
 
 @pytest.mark.parametrize(
-    ("value", "exact", "said"),
+    ("value", "exact", "text"),
     [
         (torch.zeros(2, 3), True, "float32[2, 3]"),
         (torch.zeros(2, 3).half(), False, "float16[2-D]"),
@@ -30,11 +30,11 @@ Pair = namedtuple("Pair", ["first", "second"])
         (Pair(torch.zeros(1), 2), True, "Pair(float32[1], int)"),
     ],
 )
-def test_outputs_in_words(value, exact, said):
-    assert describe_output(value, exact=exact) == said
+def test_describe_output(value, exact, text):
+    assert describe_output(value, exact=exact) == text
 
 
-def broken_by(*groups):
+def failing_with(*groups):
     """Something is wrong as soon as all sites of one of these groups are replaced."""
     return lambda names: "wrong" if any(set(group) <= set(names) for group in groups) else None
 
@@ -50,14 +50,14 @@ def broken_by(*groups):
     ],
 )
 def test_bisection(groups, found):
-    assert set(bisect_failures("abcdefg", broken_by(*groups))) == found
+    assert set(bisect_failures("abcdefg", failing_with(*groups))) == found
 
 
-def test_bisection_asks_few_times():
-    asked = []
+def test_bisection_needs_few_trials():
+    trials = []
     names = [str(number) for number in range(256)]
-    bisect_failures(names, lambda tried: asked.append(1) or broken_by(["77"])(tried))
-    assert len(asked) <= 2 * 8 + 1
+    bisect_failures(names, lambda tried: trials.append(1) or failing_with(["77"])(tried))
+    assert len(trials) <= 2 * 8 + 1
 
 
 class Reads(nn.Module):
@@ -75,7 +75,7 @@ class Reads(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("forward", "said"),
+    ("forward", "text"),
     [
         (lambda m, y: y if m.odd.transposed is False else None, "no attribute 'transposed'"),
         (lambda m, y: y[:, : len(m.odd.bias)], "no attribute 'bias'"),
@@ -83,13 +83,13 @@ class Reads(nn.Module):
         (lambda m, y: m.odd.bias.sum() if m.training else y, "no attribute 'bias'"),
     ],
 )
-def test_a_site_that_breaks_the_model_is_put_back_and_named(forward, said):
+def test_a_site_that_breaks_the_model_is_put_back_and_named(forward, text):
     model, example = Reads(forward), torch.zeros(1, 3, 8, 8)
     ghost = ghostify.convert(model, example)
     decisions = {d.site.name: d for d in Plan.of(ghost).decisions}
     if decisions["odd"].keep != "its weight is read outside its own call":
         assert decisions["odd"].keep.startswith("put back: ")
-        assert said in decisions["odd"].keep
+        assert text in decisions["odd"].keep
     assert set(Plan.of(ghost).replaced) == {"plain"}
     assert type(ghost.odd) is nn.Conv2d
     assert torch.equal(ghost.odd.weight, model.odd.weight)
@@ -111,7 +111,7 @@ def test_every_site_put_back_is_an_error():
         ghostify.convert(Reads(forward), torch.zeros(1, 3, 8, 8))
 
 
-def test_training_that_the_original_cannot_do_is_not_asked_for():
+def test_training_mode_is_not_verified_if_the_original_does_not_run_in_it():
     def forward(m, y):
         if m.training:
             raise RuntimeError("inference only")

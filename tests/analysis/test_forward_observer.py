@@ -1,0 +1,56 @@
+from contextlib import suppress
+
+import pytest
+import torch
+from torch import nn
+
+from ghostify import GhostifyError
+from ghostify.analysis.dry_run import dry_run
+from ghostify.analysis.forward_observer import ForwardObserver
+
+IMAGE = torch.rand(2, 3, 8, 8)
+
+
+class Net(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.body = forward
+
+    def forward(self, x):
+        return self.body(self, x)
+
+
+class Order(ForwardObserver):
+    def __init__(self, copy_model):
+        super().__init__(copy_model)
+        self.order = []
+
+    def after_forward(self, module, inputs, result):
+        self.order.append(self.names[module])
+
+
+def test_modules_in_order():
+    assert dry_run(Net(lambda n, x: n.norm(n.conv(x))), IMAGE, observer=Order).observer.order == [
+        "conv", "norm", "",
+    ]  # fmt: skip
+
+
+def test_an_exception_that_the_model_catches():
+    def forward(net, x):
+        with suppress(RuntimeError):
+            net.conv(x[:, :1])
+        return net.norm(net.conv(x))
+
+    run = dry_run(Net(forward), IMAGE, observer=Order)
+    assert run.observer.order == ["conv", "norm", ""]
+    assert run.observer.stack == []
+
+
+def test_no_global_hook_is_left(small_net, image):
+    """torch.compile warns of global hooks."""
+    dry_run(small_net, image)
+    with pytest.raises(GhostifyError):
+        dry_run(small_net, image[:, :2])
+    assert not torch.nn.modules.module._has_any_global_hook()
+    assert not torch.nn.modules.module._global_forward_hooks_with_kwargs
