@@ -49,7 +49,7 @@ def convert(
     itself is not changed; it may have been converted in part before.
 
     With calibration images, the Ghost modules are fitted site by site to the original's feature
-    maps, and the layers that stay dense are refitted (`conversion.init.from_data`). Without, Ghost
+    maps, and the layers that stay dense are refitted (`conversion.init.calibrated`). Without, Ghost
     modules are made from the filters alone, and the network has to be trained before use.
 
     Given an example, the result is run in evaluation and in training mode before it is returned.

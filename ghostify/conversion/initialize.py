@@ -11,7 +11,7 @@ from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init import Task, find_initializer
-from ghostify.conversion.init.residuals import last_terms
+from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.data import held_out, images_in
 from ghostify.evaluation.agreement import agreement
 from ghostify.io.progress import progress_bar
@@ -63,7 +63,7 @@ def initialize(
         original=frozen_copy(model),
         converted=converted,
         sites=tuple(plan.replaced),
-        followers=flow.following_norms() if flow else {},
+        following_norms=flow.following_norms() if flow else {},
         last_terms=last_terms(flow) if flow else (),
         batches=fitted,
         finetune_steps=finetune_steps,

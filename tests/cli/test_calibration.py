@@ -182,12 +182,12 @@ def test_interrupted(run, net, tensor, left, monkeypatch, place):
 
 
 def test_interrupted_in_the_middle_of_a_fit(run, net, tensor, left, monkeypatch):
-    from ghostify.conversion.init import from_data
+    from ghostify.conversion.init import calibrated
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(from_data, "fit_to_sample", stop)
+    monkeypatch.setattr(calibrated, "fit_to_sample", stop)
     result = run("convert", *net, "--calibration", tensor, "--out", "out")
     assert result.code != 0
     assert (result.out, "Traceback" in result.err) == ("", False)

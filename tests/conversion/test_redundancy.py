@@ -157,7 +157,7 @@ def test_maps_are_seen_before_they_are_written_over():
 
 @pytest.mark.parametrize(
     ("layer", "message"),
-    [("stme", "no layer 'stme'; did you mean stem?"), ("head", "head makes no feature maps")],
+    [("stme", "no layer 'stme'; did you mean stem?"), ("head", "head outputs no feature maps")],
 )
 def test_layers_that_cannot_be_looked_at(small_net, image, layer, message):
     with pytest.raises(GhostifyError, match=message.replace("?", r"\?")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import torch
@@ -11,11 +12,13 @@ from torch import Tensor, nn
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
-from ghostify.conversion.init.from_data import RIDGE
-from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, exchange
-from ghostify.conversion.init.residuals import last_terms
+from ghostify.conversion.init.aligned_sample import aligned_sample
+from ghostify.conversion.init.calibrated import RIDGE
+from ghostify.conversion.init.layerwise import PendingLayer, swap_modules
+from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.conversion.init.ridge import refit
-from ghostify.conversion.init.targets import Targets, aligned_sample, observe, own_maps
+from ghostify.conversion.init.targets import Targets, observe
+from ghostify.conversion.init.threaded_runner import ThreadedRunner
 
 POSITIONS = 16384
 
@@ -36,26 +39,26 @@ def refitted(
     targets = observe(frozen_copy(original), batches, dict.fromkeys(kept, POSITIONS), terms)
     layers = {name: pruned.get_submodule(name) for name in targets}
     pending = {name: PendingLayer(layer, is_term=name in terms) for name, layer in layers.items()}
-    exchange(pruned, {layers[name]: pending[name] for name in layers})
-    with eval_mode(pruned), LayerwiseRunner(pruned, batches) as lockstep:
+    swap_modules(pruned, {layers[name]: pending[name] for name in layers})
+    with eval_mode(pruned), closing(ThreadedRunner(pruned, batches)) as runner:
         for name, layer in layers.items():
             sample, weight = aligned_sample(
-                lockstep, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True
+                runner, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True
             )
             new = refit(sample, weight, RIDGE)
             layer.weight.copy_(new.view_as(layer.weight))
             missing = torch.zeros(len(new))
             for windows, _, wanted in sample.chunks():
-                missing += (wanted - own_maps(sample, windows, new)).sum(0)
+                missing += (wanted - sample.outputs(windows, new)).sum(0)
             if layer.bias is not None:
                 layer.bias.copy_(missing / len(sample))
             else:
                 pruned.get_submodule(norms[name]).running_mean -= missing / len(sample)
             pending[name].install(layer)
-    exchange(pruned, {pending[name]: layers[name] for name in layers})
+    swap_modules(pruned, {pending[name]: layers[name] for name in layers})
     return pruned
 
 
 def _only(targets: Targets, kept: Tensor) -> Targets:
-    samples = {place: (size, values[:, kept]) for place, (size, values) in targets.samples.items()}
-    return replace(targets, samples=samples)  # sums keep all their channels
+    calls = {key: replace(c, values=c.values[:, kept]) for key, c in targets.calls.items()}
+    return replace(targets, calls=calls)  # sums keep all their channels

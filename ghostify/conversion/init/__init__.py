@@ -1,32 +1,33 @@
-"""What a Ghost module is filled with. One file each, and one line here."""
+"""Initializers: where Ghost modules get their weights from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ghostify.conversion.init.from_data import from_data
-from ghostify.conversion.init.from_weights import from_weights
-from ghostify.conversion.init.random import draw
+from ghostify.conversion.init.calibrated import init_calibrated
+from ghostify.conversion.init.random import init_random
 from ghostify.conversion.init.task import Task
+from ghostify.conversion.init.weights import init_from_weights
 from ghostify.types import GhostifyError
 
 Initializer = Callable[[Task], dict[str, float]]
+"""Fills the Ghost modules of a task; returns the residual error by site."""
 
 INITIALIZERS: dict[str, Initializer] = {
-    "random": draw,
-    "weights": from_weights,
-    "calibrated": from_data,
+    "random": init_random,
+    "weights": init_from_weights,
+    "calibrated": init_calibrated,
 }
 
 __all__ = ["INITIALIZERS", "Initializer", "Task", "find_initializer"]
 
 
 def find_initializer(name: str) -> Initializer:
-    """The one of this name.
+    """Return the initializer of this name.
 
     Raises:
-        GhostifyError: listing those there are, if there is none.
+        GhostifyError: if there is none; the message lists all names.
     """
     if name not in INITIALIZERS:
-        raise GhostifyError(f"init (={name!r}) must be one of {', '.join(INITIALIZERS)}")
+        raise GhostifyError(f"`init` (={name!r}) must be one of {', '.join(INITIALIZERS)}")
     return INITIALIZERS[name]

@@ -1,4 +1,4 @@
-"""How much an error in a map does to the output."""
+"""Importance of feature maps: the effect of an error on the network's output."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from ghostify.data import images_in
 from ghostify.types import Example, split_example
 
 _FLOOR = 1e-3
-_MOST_IMAGES = 256
-_ENOUGH_NUMBERS = 5_000_000
+_MIN_IMAGES, _MAX_IMAGES = 32, 256
+_MAX_NUMBERS = 5_000_000
 
 
-def importance(
+def fisher_importance(
     model: nn.Module, batches: Iterable[Example], names: Sequence[str]
 ) -> dict[str, Tensor]:
-    """The diagonal of the Fisher information with respect to the maps of some layers.
+    """Return the diagonal of the Fisher information with respect to feature maps.
 
-    For a layer's map j it is the sum over positions of E[(v^T dlogits/dy_j)^2], per image, where
-    E[v v^T] = diag(p) - p p^T; with it, half the sum over maps of an error's mean square is, to
-    second order, the Kullback-Leibler divergence that the error alone would cause. Outputs that do
-    not look like logits are taken for their relative squared error instead.
+    The importance of a layer's feature map j is the sum over positions of
+    E[(v^T dlogits/dy_j)^2] per image, where E[v v^T] = diag(p) - p p^T. Half the sum over feature
+    maps of importance times mean squared error is, to second order, the Kullback-Leibler
+    divergence that the error causes. Outputs other than logits count by their relative squared
+    error instead.
 
     Args:
         model: in evaluation mode; its parameters need no gradient.
         batches: some images are enough.
-        names: layers that give one tensor, ``(B, n, H, W)`` or ``(B, n)``.
+        names: layers with one output tensor, ``(B, n, H, W)`` or ``(B, n)``.
 
     Returns:
-        ``(n,)`` for each layer that the output depends on by way of derivatives.
+        ``(n,)`` by layer, without layers that no gradient reaches.
     """
     found: dict[str, Tensor] = {}
     images = 0
     generator = torch.Generator().manual_seed(0)
 
-    def watch(name: str) -> Any:
+    def accumulate(name: str) -> Any:
         def hook(_: nn.Module, __: Any, output: Tensor) -> Tensor | None:
             def add(gradient: Tensor) -> None:
                 channels = gradient.dim() - 3 if gradient.dim() > 2 else gradient.dim() - 1
@@ -51,16 +52,16 @@ def importance(
             first = not output.requires_grad
             output.requires_grad_()
             output.register_hook(add)  # type: ignore[no-untyped-call]
-            return output.clone() if first else None  # a leaf could not be written to
+            return output.clone() if first else None  # in-place operations fail on leaves
 
         return hook
 
     with ExitStack() as stack:
         for name in names:
-            handle = model.get_submodule(name).register_forward_hook(watch(name))
+            handle = model.get_submodule(name).register_forward_hook(accumulate(name))
             stack.callback(handle.remove)
         for batch in batches:
-            for image in _one_by_one(batch):
+            for image in _split(batch):
                 args, kwargs = split_example(image)
                 with torch.enable_grad():
                     outputs = tree_leaves(model(*args, **kwargs))
@@ -69,36 +70,45 @@ def importance(
     return {name: value / images for name, value in found.items()}
 
 
-def images_for_importance(batches: Sequence[Example]) -> int:
-    """How many images are enough: the larger they are, the more positions each one has."""
-    numbers = sum(t.numel() for t in tree_leaves(list(batches)) if isinstance(t, Tensor))
-    images = sum(map(images_in, batches))
-    return max(min(_MOST_IMAGES, _ENOUGH_NUMBERS * images // max(numbers, 1)), 32)
-
-
-def floored(importance: Tensor) -> Tensor:
-    """Relative to the mean, and never so little that a map may become anything."""
+def relative_importance(importance: Tensor) -> Tensor:
+    """Divide by the mean, and add a floor so that no feature map is ignored."""
     mean = importance.mean()
     return importance / mean + _FLOOR if mean > 0 else torch.ones_like(importance)
 
 
-def _one_by_one(batch: Example) -> list[Example]:
-    """The images of a batch, where it is plainly made of them: little memory at a time."""
+def images_for_fisher(batches: Sequence[Example]) -> list[Example]:
+    """Return the first 32 to 256 images: fewer of large ones, which have more positions."""
+    numbers = sum(t.numel() for t in tree_leaves(list(batches)) if isinstance(t, Tensor))
+    images = sum(map(images_in, batches))
+    affordable = min(_MAX_IMAGES, _MAX_NUMBERS * images // max(numbers, 1))
+    return first_images(batches, max(affordable, _MIN_IMAGES))
+
+
+def first_images(batches: Sequence[Example], number: int) -> list[Example]:
+    """Return the first batches with about ``number`` images."""
+    chosen, images = [], 0
+    for batch in batches:
+        if images >= number:
+            break
+        if isinstance(batch, Tensor):
+            batch = batch[: number - images]
+        chosen.append(batch)
+        images += images_in(batch)
+    return chosen
+
+
+def _split(batch: Example) -> list[Example]:
+    """The single images of a batch, which take less memory, or the batch if it has other parts."""
     tensors = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
     sizes = {len(t) if t.dim() > 1 else 0 for t in tensors}
     if isinstance(batch, list) or len(sizes) != 1 or 0 in sizes:
         return [batch]
-    return [tree_map_only(Tensor, _Image(number), batch) for number in range(sizes.pop())]
 
+    def image(number: int) -> Example:
+        one: Example = tree_map_only(Tensor, lambda t: t[number : number + 1].clone(), batch)
+        return one
 
-class _Image:
-    """Takes one image out of a batch."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        return batch[self.number : self.number + 1].clone()
+    return [image(number) for number in range(sizes.pop())]
 
 
 def _backward(outputs: Sequence[Any], generator: torch.Generator) -> None:

@@ -1,85 +1,84 @@
-"""One Ghost module in numbers, and how to find them."""
+"""Closed-form fit of a Ghost module."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ghostify.conversion.init.matching import Choice, choose
+from ghostify.conversion.init.assignment import Assignment, assign
+from ghostify.conversion.init.filter_moments import FilterMoments
 from ghostify.conversion.init.pair_errors import (
-    FilterMoments,
     best_kernels,
     covariances,
-    explained,
+    explained_variance,
     pair_errors,
 )
-from ghostify.conversion.init.patches import Sample
+from ghostify.conversion.init.sample import Sample
 from ghostify.nn import GhostModule
 
 _PAIR_POSITIONS = 4096
-"""Enough to choose by; what is chosen is fitted to all."""
+"""Positions for the errors of all pairs; the chosen pairs are fitted to all positions."""
 
 
 @dataclass
-class Fit:
-    """A Ghost module in numbers.
+class GhostFit:
+    """Weights of a Ghost module and the errors of its outputs.
 
     Attributes:
-        weight: ``(m, c, k, k')``, of the intrinsic maps.
-        kernel: ``(n - m, 1, d, d)``, of the ghosts.
+        weight: ``(m, c, k, k')``, intrinsic filters.
+        kernel: ``(n - m, 1, d, d)``, cheap kernels.
         intrinsic_bias, ghost_bias: ``(m,)`` and ``(n - m,)``.
-        choice: which outputs are intrinsic.
-        bias_in_maps: whether ghosts are made of maps that have their bias already, as they are
-            where the primary convolution adds it. Otherwise all biases are added at the end.
+        assignment: which outputs are intrinsic, and the sources of the others.
+        bias_before_ghosts: whether the primary convolution adds the intrinsic bias, so that ghosts
+            are made of biased outputs. Otherwise all biases are added after the module.
         error: ``(n,)``, mean squared error of each output.
-        variance: ``(n,)``, of what it should be.
-        importance: ``(n,)``, what an error in it counts.
+        variance: ``(n,)``, of the targets.
+        importance: ``(n,)``, weights of the errors.
     """
 
     weight: Tensor
     kernel: Tensor
     intrinsic_bias: Tensor
     ghost_bias: Tensor
-    choice: Choice
-    bias_in_maps: bool
+    assignment: Assignment
+    bias_before_ghosts: bool
     error: Tensor
     variance: Tensor
     importance: Tensor
 
     @property
     def residual(self) -> float:
-        """The error over the variance, each map by its importance."""
+        """Weighted error relative to the weighted variance."""
         total = (self.importance * self.variance).sum()
         return float((self.importance * self.error).sum() / total) if total > 0 else 0.0
 
     @torch.no_grad()
     def write(self, module: GhostModule, layer: nn.Module, *, refitted: bool) -> Tensor | None:
-        """Put the numbers into ``module``.
+        """Write the weights into ``module``.
 
         Args:
-            layer: the convolution it stands for, whose parameters all have filters for their
-                first dimension.
-            refitted: whether the primary's weight is `weight`, and not simply that of ``layer``.
+            module: the Ghost module.
+            layer: the convolution that it replaces. The first dimension of its parameters is that
+                of the filters.
+            refitted: whether `weight` differs from the filters of ``layer``.
 
         Returns:
-            None if the module has got its biases; otherwise the constants ``(n,)`` that something
-            behind it has to add to its outputs.
+            Constants ``(n,)`` to add to the module's outputs, None if its biases hold them.
         """
         primary, cheap = module.primary_conv[0], module.cheap_operation[0]
         own = dict(primary.named_parameters())
-        order = torch.as_tensor(self.choice.order, device=self.weight.device)
+        order = torch.as_tensor(self.assignment.order, device=self.weight.device)
         for name, parameter in layer.named_parameters():
-            own[name].copy_(parameter[torch.as_tensor(self.choice.intrinsic)])
+            own[name].copy_(parameter[torch.as_tensor(self.assignment.intrinsic)])
         if refitted:
             own["weight"].copy_(self.weight)
         cheap.get_parameter("weight").copy_(self.kernel)
         identity = torch.equal(order, torch.arange(len(order), device=order.device))
         module.order = None if identity else order
-        if not self.bias_in_maps:
+        if not self.bias_before_ghosts:
             return torch.cat([self.intrinsic_bias, self.ghost_bias])[order]
         if "bias" in own or bool(self.intrinsic_bias.any() or self.ghost_bias.any()):
             for operation, bias in ((primary, self.intrinsic_bias), (cheap, self.ghost_bias)):
@@ -95,37 +94,39 @@ def _set_bias(operation: nn.Module, bias: Tensor) -> None:
 
 
 def fit_to_sample(
-    sample: Sample, weight: Tensor, importance: Tensor, intrinsic: int, *, bias_in_maps: bool
-) -> Fit:
-    """Choose the intrinsic maps among those of ``weight``, and make the others of them.
+    sample: Sample, weight: Tensor, importance: Tensor, intrinsic: int, *, bias_before_ghosts: bool
+) -> GhostFit:
+    """Choose intrinsic filters from ``weight`` and fit the other outputs as their ghosts.
 
     Args:
-        weight: ``(n, c, k, k')``, filters for all outputs.
-        importance: ``(n,)``, what an error in each output counts.
+        sample: inputs and targets.
+        weight: ``(n, c, k, k')``, a filter for each output.
+        importance: ``(n,)``, weights of the errors.
         intrinsic: m.
-        bias_in_maps: as in `Fit`.
+        bias_before_ghosts: as in `GhostFit`.
     """
-    y_mean, variance, offset, own = _first_moments(sample, weight)
+    mean, variance, offset, intrinsic_error = _first_moments(sample, weight)
     bias = offset.to(weight)
-    bias_of_maps = bias if bias_in_maps else None
-    cost, _ = sample_errors(sample.thinned(_PAIR_POSITIONS), weight, bias_of_maps)
-    choice = _choice(cost, own, importance, intrinsic)
-    centres, ghosts, sources = _indices(choice, weight.device)
-    maps = _Maps(sample, weight, bias_of_maps, y_mean)
-    covariance, cross, mean = covariances(maps.chunks(centres, ghosts), sources)
-    covariance, mean = covariance[sources], mean[sources]
-    freely = explained(best_kernels(covariance, cross), covariance, cross)
-    noise = (variance[ghosts] - freely).clamp_min(0) / len(sample)
+    bias_of_sources = bias if bias_before_ghosts else None
+    thinned = sample.thinned(_PAIR_POSITIONS)
+    cost, _ = sample_errors(thinned, weight, sample.dw_size, bias_of_sources)
+    assignment = _assign(cost, intrinsic_error, importance, intrinsic)
+    centers, ghosts, sources = _indices(assignment, weight.device)
+    candidates = _Candidates(sample, weight, bias_of_sources, mean)
+    covariance, cross, source_mean = covariances(candidates.chunks(centers, ghosts), sources)
+    covariance, source_mean = covariance[sources], source_mean[sources]
+    explained = explained_variance(best_kernels(covariance, cross), covariance, cross)
+    noise = (variance[ghosts] - explained).clamp_min(0) / len(sample)
     kernel = best_kernels(covariance, cross, noise)
-    error = own.clone()
-    error[ghosts] = variance[ghosts] - explained(kernel, covariance, cross)
-    return Fit(
-        weight=weight[centres].clone(),
+    error = intrinsic_error.clone()
+    error[ghosts] = variance[ghosts] - explained_variance(kernel, covariance, cross)
+    return GhostFit(
+        weight=weight[centers].clone(),
         kernel=kernel.to(weight).view(-1, 1, sample.dw_size, sample.dw_size),
-        intrinsic_bias=bias[centres],
-        ghost_bias=(y_mean[ghosts] - (kernel * mean).sum(1)).to(weight),
-        choice=choice,
-        bias_in_maps=bias_in_maps,
+        intrinsic_bias=bias[centers],
+        ghost_bias=(mean[ghosts] - (kernel * source_mean).sum(1)).to(weight),
+        assignment=assignment,
+        bias_before_ghosts=bias_before_ghosts,
         error=error.clamp_min(0),
         variance=variance,
         importance=importance.double(),
@@ -133,17 +134,29 @@ def fit_to_sample(
 
 
 def sample_errors(
-    sample: Sample, weight: Tensor, bias: Tensor | None = None
+    sample: Sample, weight: Tensor, dw_size: int, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """``(n, n)``, the error of each map as a ghost of each other; ``(n,)``, that of its filter."""
-    y_mean, variance, _, own = _first_moments(sample, weight)
-    maps = _Maps(sample, weight, bias, y_mean)
-    return pair_errors(maps.moments, variance.to(weight), sample.dw_size), own
+    """Return the errors of all outputs on a sample.
+
+    Returns:
+        ``(n, n)``, error of output j as a ghost of filter i, and ``(n,)``, error of the filters.
+    """
+    sample = sample.narrowed(dw_size)
+    mean, variance, _, intrinsic_error = _first_moments(sample, weight)
+    candidates = _Candidates(sample, weight, bias, mean)
+    return pair_errors(candidates.moments, variance.to(weight), dw_size), intrinsic_error
+
+
+def filter_errors(moments: FilterMoments, dw_size: int) -> tuple[Tensor, Tensor]:
+    """Return the same from filters alone, as if input pixels were independent."""
+    variance = moments.variance
+    cost = pair_errors(replace(moments, dw_size=dw_size), variance, dw_size)
+    return cost, torch.zeros_like(variance)
 
 
 @dataclass
-class _Maps:
-    """Candidate maps around the sample's positions, with the centred targets."""
+class _Candidates:
+    """Outputs of all filters around the sample's positions, with centered targets."""
 
     sample: Sample
     weight: Tensor
@@ -155,7 +168,7 @@ class _Maps:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         bias = None if self.bias is None else self.bias[chosen]
         for windows, valid, targets in self.sample.chunks():
-            z = self.sample.maps(windows, valid, self.weight[chosen], bias)
+            z = self.sample.outputs_around(windows, valid, self.weight[chosen], bias)
             yield z, (targets - self.target_mean.to(targets))[:, wanted]
 
     def moments(self, chosen: slice) -> tuple[Tensor, Tensor]:
@@ -169,32 +182,34 @@ def fit_to_filters(
     importance: Tensor,
     intrinsic: int,
     *,
-    bias_in_maps: bool,
-) -> Fit:
-    """The same from filters alone.
+    bias_before_ghosts: bool,
+) -> GhostFit:
+    """Fit a Ghost module to filters alone.
 
     Args:
-        mean: ``(n,)``, of each map, as far as it is known.
-        bias: ``(n,)``, of the convolution; None if it has none.
+        moments: of the filters.
+        mean: ``(n,)``, of the outputs, as far as known.
+        bias: ``(n,)``, of the convolution, or None.
+        importance: ``(n,)``, weights of the errors.
+        intrinsic: m.
+        bias_before_ghosts: as in `GhostFit`.
     """
-    weight = moments.weight
-    variance = weight.flatten(1).square().sum(1)
-    cost = pair_errors(moments, variance, moments.dw_size)
-    own = torch.zeros_like(variance)
-    choice = _choice(cost, own, importance, intrinsic)
-    centres, ghosts, sources = _indices(choice, weight.device)
-    made_of = weight[centres][sources]
+    weight, variance = moments.weight, moments.variance
+    cost, intrinsic_error = filter_errors(moments, moments.dw_size)
+    assignment = _assign(cost, intrinsic_error, importance, intrinsic)
+    centers, ghosts, sources = _indices(assignment, weight.device)
+    made_of = weight[centers][sources]
     covariance, cross = moments.covariance(made_of), moments.paired(made_of, weight[ghosts])
     kernel = best_kernels(covariance, cross)
-    error = own.double()
-    error[ghosts] = variance[ghosts].double() - explained(kernel, covariance, cross)
-    return Fit(
-        weight=weight[centres].clone(),
+    error = intrinsic_error.double()
+    error[ghosts] = variance[ghosts].double() - explained_variance(kernel, covariance, cross)
+    return GhostFit(
+        weight=weight[centers].clone(),
         kernel=kernel.to(weight).view(-1, 1, moments.dw_size, moments.dw_size),
-        intrinsic_bias=torch.zeros_like(mean[centres]) if bias is None else bias[centres].clone(),
-        ghost_bias=mean[ghosts] - (kernel.sum(1).to(mean) * mean[centres][sources]),
-        choice=choice,
-        bias_in_maps=bias_in_maps,
+        intrinsic_bias=torch.zeros_like(mean[centers]) if bias is None else bias[centers].clone(),
+        ghost_bias=mean[ghosts] - (kernel.sum(1).to(mean) * mean[centers][sources]),
+        assignment=assignment,
+        bias_before_ghosts=bias_before_ghosts,
         error=error.clamp_min(0),
         variance=variance.double(),
         importance=importance.double(),
@@ -202,34 +217,33 @@ def fit_to_filters(
 
 
 def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """First and second moments, all ``(n,)``, in float64.
-
-    Mean and variance of the targets; what must be added to the filters' maps, and the variance of
-    what these then lack.
-    """
-    kernel = (weight.shape[2], weight.shape[3])
-    y, y2, lack, lack2 = (
+    """Mean and variance of targets, then of targets minus filter outputs; ``(n,)``, float64."""
+    y, y2, residual, residual2 = (
         torch.zeros(len(weight), dtype=torch.float64, device=weight.device) for _ in range(4)
     )
     for windows, _, targets in sample.chunks():
         targets = targets.double()
-        missing = targets - F.conv2d(sample.patches(windows, kernel), weight)[:, :, 0, 0]
+        missing = targets - sample.outputs(windows, weight)
         y += targets.sum(0)
         y2 += targets.square().sum(0)
-        lack += missing.sum(0)
-        lack2 += missing.square().sum(0)
-    y, lack = y / len(sample), lack / len(sample)
+        residual += missing.sum(0)
+        residual2 += missing.square().sum(0)
+    y, residual = y / len(sample), residual / len(sample)
     variance = (y2 / len(sample) - y.square()).clamp_min(0)
-    return y, variance, lack, (lack2 / len(sample) - lack.square()).clamp_min(0)
+    return y, variance, residual, (residual2 / len(sample) - residual.square()).clamp_min(0)
 
 
-def _choice(cost: Tensor, own: Tensor, importance: Tensor, intrinsic: int) -> Choice:
-    weighted = (cost * importance.to(cost)).double().cpu().numpy()
-    return choose(weighted, (own * importance.to(own)).double().cpu().numpy(), intrinsic)
+def _assign(
+    cost: Tensor, intrinsic_error: Tensor, importance: Tensor, intrinsic: int
+) -> Assignment:
+    weighted, alone = (
+        (error * importance.to(error)).double().cpu().numpy() for error in (cost, intrinsic_error)
+    )
+    return assign(weighted, alone, intrinsic)
 
 
-def _indices(choice: Choice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Intrinsic maps, ghosts, and for each ghost the place of its source among the former."""
-    centres = torch.as_tensor(choice.intrinsic, device=device)
-    ghosts = torch.as_tensor(choice.ghosts, device=device)
-    return centres, ghosts, torch.arange(len(ghosts), device=device) % len(centres)
+def _indices(assignment: Assignment, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Intrinsic outputs, ghosts, and the index of each ghost's source in the former."""
+    centers = torch.as_tensor(assignment.intrinsic, device=device)
+    ghosts = torch.as_tensor(assignment.ghosts, device=device)
+    return centers, ghosts, torch.arange(len(ghosts), device=device) % len(centers)

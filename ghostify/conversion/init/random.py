@@ -1,15 +1,15 @@
-"""Random values, for training from scratch."""
+"""Random initialization, for training from scratch."""
 
 from __future__ import annotations
 
 from ghostify.conversion.init.task import Task
 
 
-def draw(task: Task) -> dict[str, float]:
-    """Draw both halves of every Ghost module anew, as ``torch.nn.Conv2d`` draws (He et al., 2015).
+def init_random(task: Task) -> dict[str, float]:
+    """Reset both convolutions of every Ghost module as ``torch.nn.Conv2d`` does.
 
     Returns:
-        nothing: there are no residual errors to speak of.
+        An empty dict: there are no residual errors.
     """
     for site in task.sites:
         ghost = task.ghost(site)

@@ -1,4 +1,4 @@
-"""What need not be in memory all at once: tensors in files without a name, and freed memory."""
+"""Tensors in temporary files, and memory given back to the system."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
-    """An empty tensor in a temporary file that is gone as soon as the tensor is.
+    """Return an uninitialized tensor in a temporary file, which the tensor's end deletes.
 
-    The system keeps in memory what it has room for. Temporary files lie where ``TMPDIR`` says.
+    The system caches the file in free memory. ``TMPDIR`` sets the folder.
 
     Raises:
         OSError: if there is no room for the file.
@@ -33,15 +33,15 @@ def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tenso
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Claim the room now: a file that runs out of it while mapped would end the process."""
+    """Allocate now: a mapped file that runs out of disk space would end the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
         os.truncate(descriptor, size)
 
 
-def give_back_free_memory() -> None:
-    """Have the allocator return what is free: glibc keeps it for every thread that ever ran."""
+def trim_memory() -> None:
+    """Return free memory to the system: glibc keeps some for every thread that ever ran."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)

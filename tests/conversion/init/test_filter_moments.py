@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from ghostify.conversion.init.pair_errors import FilterMoments
+from ghostify.conversion.init.filter_moments import FilterMoments
 
 
 @st.composite

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.conversion.init.fisher import floored, importance
+from ghostify.conversion.init.fisher import fisher_importance, relative_importance
 
 
 def fisher(jacobian, logits):
@@ -20,7 +20,7 @@ def test_a_linear_softmax_model():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 5)).eval()
     images = torch.randn(2, 2, 2, 2)
     many = images.repeat(1500, 1, 1, 1)
-    found = importance(model, [many], ["0"])["0"]
+    found = fisher_importance(model, [many], ["0"])["0"]
     jacobian = model[2].weight.detach().view(5, 3, 4)
     logits = model(images).detach()
     expected = sum(fisher(jacobian, one).sum(1) for one in logits) / 2
@@ -31,7 +31,7 @@ def test_a_linear_softmax_model():
 def test_it_predicts_the_divergence_that_an_error_causes():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 5)).eval().double()
     image = torch.randn(1, 2, 2, 2).double()
-    counts = importance(model, [image.repeat(2000, 1, 1, 1)], ["0"])["0"]
+    counts = fisher_importance(model, [image.repeat(2000, 1, 1, 1)], ["0"])["0"]
     maps, log_p = model[0](image), model(image).log_softmax(1)
     errors = torch.randn(4000, 3, 2, 2).double() * torch.tensor([1, 2, 3]).view(3, 1, 1) / 100
     log_q = model[1:](maps + errors).log_softmax(1)
@@ -44,14 +44,14 @@ def test_a_map_that_nothing_reads_counts_nothing():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 5)).eval()
     with torch.no_grad():
         model[2].weight.view(5, 3, 4)[:, 1] = 0
-    found = importance(model, [torch.randn(4, 2, 2, 2)], ["0"])["0"]
+    found = fisher_importance(model, [torch.randn(4, 2, 2, 2)], ["0"])["0"]
     assert (found > 0).tolist() == [True, False, True]
 
 
 def test_frozen_parameters_and_no_gradient_left():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Conv2d(3, 4, 1), nn.Flatten()).eval()
     model.requires_grad_(False)
-    found = importance(model, [torch.randn(3, 2, 2, 2)], ["0", "1"])
+    found = fisher_importance(model, [torch.randn(3, 2, 2, 2)], ["0", "1"])
     assert [len(found[name]) for name in ("0", "1")] == [3, 4]
     assert all(p.grad is None and not p.requires_grad for p in model.parameters())
     assert not model[0]._forward_hooks
@@ -69,7 +69,7 @@ def test_several_calls_and_several_outputs_add_up():
             return {"a": self.shared(x), "b": [self.shared(x)]}
 
     model, images = Twice().eval(), torch.randn(1, 2, 3, 3).repeat(2000, 1, 1, 1)
-    found = importance(model, [images], ["shared"])["shared"]
+    found = fisher_importance(model, [images], ["shared"])["shared"]
     # Of each output y, the gradient is noise over |y|: 9 positions of variance 1 / |y|^2, twice.
     norm = shared(images[:1]).square().sum().item()
     assert found.tolist() == pytest.approx([18 / norm] * 2, rel=0.1)
@@ -81,22 +81,22 @@ def test_a_layer_that_no_derivative_reaches_is_missing():
             return self[1](self[0](x).detach())
 
     model = Detached(nn.Conv2d(2, 3, 1), nn.Conv2d(3, 4, 1)).eval()
-    assert set(importance(model, [torch.randn(2, 2, 3, 3)], ["0", "1"])) == {"1"}
+    assert set(fisher_importance(model, [torch.randn(2, 2, 3, 3)], ["0", "1"])) == {"1"}
 
 
 def test_the_same_twice_whatever_the_generator():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten()).eval()
     images = torch.randn(2, 2, 2, 2)
-    first = importance(model, [images], ["0"])["0"]
+    first = fisher_importance(model, [images], ["0"])["0"]
     torch.randn(3)
     state = torch.get_rng_state()
-    assert torch.equal(importance(model, [images], ["0"])["0"], first)
+    assert torch.equal(fisher_importance(model, [images], ["0"])["0"], first)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_floor_below_the_mean():
-    assert floored(torch.tensor([0.0, 4.0])).tolist() == pytest.approx([0.001, 2.001])
-    assert floored(torch.zeros(2)).tolist() == [1, 1]
+    assert relative_importance(torch.tensor([0.0, 4.0])).tolist() == pytest.approx([0.001, 2.001])
+    assert relative_importance(torch.zeros(2)).tolist() == [1, 1]
 
 
 def test_maps_that_are_written_over():
@@ -106,8 +106,8 @@ def test_maps_that_are_written_over():
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 5)
     ).requires_grad_(False)
     images = [torch.randn(3, 3, 8, 8)]
-    expected = importance(model, images, ["0", "2"])
+    expected = fisher_importance(model, images, ["0", "2"])
     for place in (1, 3):
         model[place].inplace = True
-    found = importance(model, images, ["0", "2"])
+    found = fisher_importance(model, images, ["0", "2"])
     assert all(torch.equal(found[name], expected[name]) for name in ("0", "2"))

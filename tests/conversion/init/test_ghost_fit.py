@@ -8,15 +8,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from ghostify import GhostModule
-from ghostify.conversion.init import finetune
-from ghostify.conversion.init.finetune import polish
+from ghostify.conversion.init import finetune as finetune_module
+from ghostify.conversion.init.conv_call import call_of
+from ghostify.conversion.init.finetune import finetune
 from ghostify.conversion.init.ghost_fit import fit_to_sample
-from ghostify.conversion.init.patches import Sampler, call_of, draw_positions
+from ghostify.conversion.init.sample import Sampler, draw_positions
 
 
 def sample_of(conv, x, targets, dw_size):
     """All positions."""
-    positions = draw_positions("", len(x), tuple(targets.shape[2:]), targets[:, 0].numel())
+    positions = draw_positions("", (len(x), *targets.shape[2:]), targets[:, 0].numel())
     sampler = Sampler(dw_size, len(positions))
     sampler.add(call_of(conv, (x,)), positions, targets.permute(0, 2, 3, 1).flatten(0, 2))
     return sampler.sample()
@@ -44,29 +45,29 @@ def problems(draw):
     return conv, ghost, x, targets
 
 
-def fitted_to(conv, ghost, x, targets, steps=0, bias_in_maps=True):
+def fitted_to(conv, ghost, x, targets, steps=0, bias_before_ghosts=True):
     sample = sample_of(conv, x, targets, ghost.dw_size)
     fitted = fit_to_sample(
         sample,
         conv.weight,
         torch.linspace(1, 2, len(conv.weight)),
         ghost.primary_conv[0].out_channels,
-        bias_in_maps=bias_in_maps,
+        bias_before_ghosts=bias_before_ghosts,
     )
     if steps:
-        polish(fitted, sample, steps)
+        finetune(fitted, sample, steps)
     return fitted
 
 
 @settings(max_examples=40)
 @given(problems(), st.booleans(), st.sampled_from([0, 3]))
 @torch.no_grad()
-def test_errors_are_those_of_the_module(problem, bias_in_maps, steps):
+def test_errors_are_those_of_the_module(problem, bias_before_ghosts, steps):
     conv, ghost, x, targets = problem
-    bias_in_maps = bias_in_maps or conv.bias is not None
-    fitted = fitted_to(*problem, steps=steps, bias_in_maps=bias_in_maps)
+    bias_before_ghosts = bias_before_ghosts or conv.bias is not None
+    fitted = fitted_to(*problem, steps=steps, bias_before_ghosts=bias_before_ghosts)
     constants = fitted.write(ghost, conv, refitted=True)
-    assert (constants is None) == bias_in_maps
+    assert (constants is None) == bias_before_ghosts
     out = ghost(x) if constants is None else ghost(x) + constants.view(-1, 1, 1)
     wrong = (out - targets).square().mean((0, 2, 3))
     torch.testing.assert_close(wrong, fitted.error.float(), rtol=1e-2, atol=1e-4)
@@ -107,7 +108,7 @@ def test_finetune_steps_never_harm(problem):
 
 
 def test_steps_that_do_not_help_are_taken_back(monkeypatch):
-    monkeypatch.setattr(finetune, "_RATE", 1e3)
+    monkeypatch.setattr(finetune_module, "_LR", 1e3)
     conv, x = nn.Conv2d(3, 6, 3).requires_grad_(False), torch.randn(2, 3, 8, 8)
     problem = conv, GhostModule(3, 6, 3), x, conv(x) + torch.randn(2, 6, 6, 6)
     before, after = (fitted_to(*problem, steps=steps) for steps in (0, 3))
@@ -123,8 +124,8 @@ def test_important_maps_are_kept():
     conv.weight.copy_(torch.eye(4)[:, :, None, None])
     sample = sample_of(conv, x, conv(x), 3)
     importance = torch.tensor([1.0, 5.0, 1.0, 5.0])
-    fitted = fit_to_sample(sample, conv.weight, importance, 2, bias_in_maps=True)
-    assert sorted(fitted.choice.intrinsic) == [1, 3]
+    fitted = fit_to_sample(sample, conv.weight, importance, 2, bias_before_ghosts=True)
+    assert sorted(fitted.assignment.intrinsic) == [1, 3]
     assert fitted.error[[1, 3]].max() < 1e-9 < 0.5 < fitted.error[[0, 2]].min()
 
 
@@ -134,7 +135,7 @@ def test_a_constant_target_is_a_bias():
     targets = conv(x)
     targets[:, 2] = 7
     sample = sample_of(conv, x, targets, 3)
-    fitted = fit_to_sample(sample, conv.weight, torch.ones(4), 2, bias_in_maps=True)
+    fitted = fit_to_sample(sample, conv.weight, torch.ones(4), 2, bias_before_ghosts=True)
     assert fitted.error[2] < 1e-6
     ghost = GhostModule(3, 4, 1, dw_size=3)
     fitted.write(ghost, conv, refitted=True)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from ghostify.conversion.init.patches import Sampler, call_of, draw_positions
+from ghostify.conversion.init.conv_call import call_of
 from ghostify.conversion.init.ridge import refit
+from ghostify.conversion.init.sample import Sampler, draw_positions
 
 
 @st.composite
@@ -28,7 +29,7 @@ def layers(draw):
 def sample_of(conv, x, targets=None, dw_size=3):
     """All positions of a map, with its own values for targets or others."""
     maps = conv(x).detach() if targets is None else targets
-    positions = draw_positions("", len(maps), tuple(maps.shape[2:]), maps[:, 0].numel())
+    positions = draw_positions("", (len(maps), *maps.shape[2:]), maps[:, 0].numel())
     sampler = Sampler(dw_size, len(positions))
     sampler.add(call_of(conv, (x,)), positions, maps.permute(0, 2, 3, 1).flatten(0, 2))
     return sampler.sample()

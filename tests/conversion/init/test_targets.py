@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-from ghostify.conversion.init.patches import draw_positions
-from ghostify.conversion.init.targets import key, observe
+from ghostify.conversion.init.sample import draw_positions
+from ghostify.conversion.init.targets import observe
 
 
 def network():
@@ -10,29 +10,29 @@ def network():
     return nn.Sequential(nn.Conv2d(3, 3, 1), shared, nn.ReLU(), shared, nn.Flatten())
 
 
-def test_values_are_the_maps_at_the_positions():
+def test_values_are_the_feature_maps_at_the_positions():
     model, batches = network().eval(), [torch.randn(2, 3, 9, 9), torch.randn(1, 3, 9, 9)]
-    found = observe(model, batches, {"0": 60})
+    found = observe(model, batches, {"0": 60})["0"]
     for number, batch in enumerate(batches):
-        maps = model[0](batch)
-        size, values = found["0"].samples[number, 0]
-        assert (size, len(values)) == ((9, 9), [40, 20][number])
-        image, row, column = draw_positions(key("0", number, 0), len(maps), size, 60).unbind(1)
-        drawn = draw_positions(key("0", number, 0), len(maps), size, len(values))
-        image, row, column = drawn.unbind(1)
-        assert torch.equal(values, maps[image, :, row, column])
+        feature_maps, call = model[0](batch), found.calls[number, 0]
+        assert (call.shape, len(call.values)) == ((len(batch), 9, 9), [40, 20][number])
+        assert torch.equal(
+            call.positions, draw_positions(f"0/{number}/0", call.shape, 40 // (number + 1))
+        )
+        image, row, column = call.positions.unbind(1)
+        assert torch.equal(call.values, feature_maps[image, :, row, column])
 
 
 def test_all_positions_where_there_are_fewer():
-    found = observe(network(), [torch.randn(2, 3, 9, 9)], {"1": 1000})
-    assert [len(found["1"].samples[0, call][1]) for call in (0, 1)] == [2 * 16, 2]
+    found = observe(network(), [torch.randn(2, 3, 9, 9)], {"1": 1000})["1"]
+    assert [len(found.calls[0, call].values) for call in (0, 1)] == [2 * 16, 2]
 
 
-def test_a_smaller_map_gives_fewer_by_its_area():
-    """4x4 maps first, and 1x1 then: 1/16 of 64, rounded up, but there are only 2."""
-    found = observe(network(), [torch.randn(2, 3, 9, 9)], {"1": 16})
-    assert found["1"].calls == 2
-    assert [len(found["1"].samples[0, call][1]) for call in (0, 1)] == [16, 1]
+def test_a_smaller_feature_map_gives_fewer_by_its_area():
+    """First 4x4, then 1x1: 1/16 of 16 positions."""
+    found = observe(network(), [torch.randn(2, 3, 9, 9)], {"1": 16})["1"]
+    assert found.max_calls == 2
+    assert [len(found.calls[0, call].values) for call in (0, 1)] == [16, 1]
 
 
 def test_layers_come_in_the_order_of_execution_and_hooks_go():
@@ -51,5 +51,5 @@ def test_a_layer_that_does_not_run_is_missing():
 
 def test_a_linear_layer_on_tokens():
     found = observe(nn.Sequential(nn.Linear(3, 5)), [torch.randn(2, 7, 3)], {"0": 100})
-    size, values = found["0"].samples[0, 0]
-    assert (size, tuple(values.shape)) == ((1, 1), (14, 5))
+    call = found["0"].calls[0, 0]
+    assert (call.shape, tuple(call.values.shape)) == ((14, 1, 1), (14, 5))

@@ -1,4 +1,4 @@
-"""The choice of intrinsic maps, against all that there are."""
+"""The assignment of intrinsic maps, against all that there are."""
 
 from itertools import permutations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghostify.conversion.init.matching import Choice, _matched, choose, total_error
+from ghostify.conversion.init.assignment import Assignment, _assigned, assign, total_error
 
 
 @st.composite
@@ -21,25 +21,25 @@ def problems(draw, largest=12):
 
 def random_choice(random, n, intrinsic):
     order = random.permutation(n)
-    return Choice(order[:intrinsic], order[intrinsic:])
+    return Assignment(order[:intrinsic], order[intrinsic:])
 
 
 @given(problems())
 def test_it_divides_the_maps(problem):
     cost, own, intrinsic = problem
-    choice = choose(cost, own, intrinsic)
+    assignment = assign(cost, own, intrinsic)
     n = len(own)
-    assert len(choice.intrinsic) == intrinsic
-    assert sorted(choice.order) == list(range(n))
-    made = np.concatenate([choice.intrinsic, choice.ghosts])
-    assert list(made[choice.order]) == list(range(n))
+    assert len(assignment.intrinsic) == intrinsic
+    assert sorted(assignment.order) == list(range(n))
+    made = np.concatenate([assignment.intrinsic, assignment.ghosts])
+    assert list(made[assignment.order]) == list(range(n))
 
 
 @given(problems())
 def test_each_intrinsic_map_makes_the_same_number_of_ghosts_but_for_one(problem):
     cost, own, intrinsic = problem
-    choice = choose(cost, own, intrinsic)
-    made = [int((choice.sources == i).sum()) for i in choice.intrinsic]
+    assignment = assign(cost, own, intrinsic)
+    made = [int((assignment.sources == i).sum()) for i in assignment.intrinsic]
     assert max(made) - min(made) <= 1
     assert made == sorted(made, reverse=True)
 
@@ -50,11 +50,11 @@ def test_no_other_matching_of_the_same_intrinsic_maps_is_better(problem):
     cost, own, intrinsic = problem
     centres, ghosts = np.arange(intrinsic), range(intrinsic, len(own))
     best = min(
-        total_error(cost, own, Choice(np.array(c), np.array(g)))
+        total_error(cost, own, Assignment(np.array(c), np.array(g)))
         for c in permutations(centres)
         for g in permutations(ghosts)
     )
-    assert total_error(cost, own, _matched(cost, centres)) == pytest.approx(best)
+    assert total_error(cost, own, _assigned(cost, centres)) == pytest.approx(best)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -64,11 +64,11 @@ def test_where_one_source_is_best_for_all(seed):
     cost, own = random.random((7, 7)) + 1, np.zeros(7)
     cost[0] = 0
     best = min(
-        total_error(cost, own, Choice(np.array(c), np.array(g)))
+        total_error(cost, own, Assignment(np.array(c), np.array(g)))
         for c in permutations(range(3))
         for g in permutations(range(3, 7))
     )
-    assert total_error(cost, own, _matched(cost, np.arange(3))) == pytest.approx(best)
+    assert total_error(cost, own, _assigned(cost, np.arange(3))) == pytest.approx(best)
 
 
 @settings(max_examples=50)
@@ -79,16 +79,16 @@ def test_better_than_random_choices(problem):
     chances = [
         total_error(cost, own, random_choice(random, len(own), intrinsic)) for _ in range(100)
     ]
-    assert total_error(cost, own, choose(cost, own, intrinsic)) <= np.quantile(chances, 0.3)
+    assert total_error(cost, own, assign(cost, own, intrinsic)) <= np.quantile(chances, 0.3)
 
 
 @settings(max_examples=50)
 @given(problems())
 def test_no_ghost_would_serve_better_as_the_source_of_its_siblings(problem):
     cost, own, intrinsic = problem
-    choice = choose(cost, own, intrinsic)
-    for c, centre in enumerate(choice.intrinsic):
-        members = [centre, *choice.ghosts[c::intrinsic]]
+    assignment = assign(cost, own, intrinsic)
+    for c, centre in enumerate(assignment.intrinsic):
+        members = [centre, *assignment.ghosts[c::intrinsic]]
         errors = [own[i] + sum(cost[i, j] for j in members if j != i) for i in members]
         assert errors[0] <= min(errors) + 1e-9 * cost.max()
 
@@ -97,17 +97,17 @@ def test_families_are_found_in_any_order():
     """Maps 0, 3, 4 are ghosts of 3 at no cost, and 1, 2, 5 of 1; all else costs 1."""
     cost = np.ones((6, 6))
     cost[3, [0, 4]] = cost[1, [2, 5]] = 0
-    choice = choose(cost, np.zeros(6), 2)
-    assert set(choice.intrinsic) == {1, 3}
-    assert total_error(cost, np.zeros(6), choice) == 0
+    assignment = assign(cost, np.zeros(6), 2)
+    assert set(assignment.intrinsic) == {1, 3}
+    assert total_error(cost, np.zeros(6), assignment) == 0
 
 
 def test_an_intrinsic_map_that_is_wrong_itself_counts():
     """Both can be made of each other at 1; map 0 cannot be kept without an error of 5."""
-    choice = choose(np.ones((2, 2)), np.array([5.0, 0.0]), 1)
-    assert list(choice.intrinsic) == [1]
+    assignment = assign(np.ones((2, 2)), np.array([5.0, 0.0]), 1)
+    assert list(assignment.intrinsic) == [1]
 
 
 def test_equal_maps_are_no_trouble():
-    choice = choose(np.zeros((7, 7)), np.zeros(7), 3)
-    assert sorted(choice.order) == list(range(7))
+    assignment = assign(np.zeros((7, 7)), np.zeros(7), 3)
+    assert sorted(assignment.order) == list(range(7))

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from ghostify.conversion.init import patches
-from ghostify.conversion.init.patches import Call, Sampler, call_of, draw_positions
+from ghostify.conversion.init import sample as sample_module
+from ghostify.conversion.init.conv_call import ConvCall, call_of
+from ghostify.conversion.init.sample import Sampler, draw_positions, values_at
 
 MODES = ["zeros", "reflect", "replicate", "circular"]
 
@@ -31,7 +32,7 @@ def convolutions(draw):
 
 
 def all_positions(maps):
-    return draw_positions("", len(maps), tuple(maps.shape[2:]), maps[:, 0].numel())
+    return draw_positions("", (len(maps), *maps.shape[2:]), maps[:, 0].numel())
 
 
 def sampled(conv, x, positions, dw_size):
@@ -49,16 +50,14 @@ def check(conv, x, dw_size):
     maps = conv(x)
     positions = all_positions(maps)
     call, sample = sampled(conv, x, positions, dw_size)
-    image, row, column = positions.unbind(1)
-    assert call.output == maps.shape[2:]
+    assert call.output_shape == (len(maps), *maps.shape[2:])
     bias = torch.zeros(len(call.weight)) if call.bias is None else call.bias
 
-    patches = sample.patches(sample.windows, tuple(call.weight.shape[2:]))
-    own = F.conv2d(patches, call.weight, bias, groups=call.groups)
-    torch.testing.assert_close(own[:, :, 0, 0], maps[image, :, row, column], atol=1e-5, rtol=1e-5)
+    outputs = sample.outputs(sample.windows, call.weight) + bias
+    torch.testing.assert_close(outputs, values_at(maps, positions), atol=1e-5, rtol=1e-5)
 
     if call.groups == 1:
-        around = sample.maps(sample.windows, sample.valid, call.weight, bias)
+        around = sample.outputs_around(sample.windows, sample.valid, call.weight, bias)
         side = dw_size // 2
         padded = F.pad(maps, [side] * 4)
         for p, (i, r, c) in enumerate(positions):
@@ -102,7 +101,7 @@ def test_no_convolution_is_run(monkeypatch):
 def test_chunks_are_all_of_it_in_order(monkeypatch):
     conv, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(2, 2, 6, 6)
     _, sample = sampled(conv, x, all_positions(conv(x)), 3)
-    monkeypatch.setattr(patches, "_CHUNK_BYTES", 7 * 4 * sample.windows[0].numel())
+    monkeypatch.setattr(sample_module, "_CHUNK_BYTES", 7 * 4 * sample.windows[0].numel())
     windows, valid, targets = zip(*sample.chunks(), strict=True)
     assert [len(chunk) for chunk in windows] == [7] * 10 + [2]
     assert torch.equal(torch.cat(windows), sample.windows)
@@ -115,24 +114,24 @@ def test_no_more_is_kept_than_there_is_room_for():
     assert sampler.sample() is None
     call = call_of(conv, (torch.randn(1, 2, 4, 4),))
     for _ in range(2):
-        sampler.add(call, draw_positions("a", 1, (4, 4), 3), torch.ones(3, 3))
+        sampler.add(call, draw_positions("a", (1, 4, 4), 3), torch.ones(3, 3))
     assert len(sampler.sample()) == 5
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(0, 60))
 def test_positions_lie_inside_and_are_the_same_for_the_same_key(images, height, width, number):
-    drawn = draw_positions("layer/0/0", images, (height, width), number)
+    drawn = draw_positions("layer/0/0", (images, height, width), number)
     assert len(drawn) == min(number, images * height * width)
     assert bool((drawn >= 0).all() and (drawn < torch.tensor([images, height, width])).all())
-    assert torch.equal(drawn, draw_positions("layer/0/0", images, (height, width), number))
+    assert torch.equal(drawn, draw_positions("layer/0/0", (images, height, width), number))
     if number >= images * height * width:
         assert len(drawn.unique(dim=0)) == images * height * width
 
 
 def test_thinned_samples_hold_every_so_many_positions():
-    call = Call(torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3), None, (1, 1), (1, 1), 1)
+    call = ConvCall(torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3), None)
     sampler = Sampler(3, 50)
-    drawn = draw_positions("x", 3, call.output, 50)
+    drawn = draw_positions("x", call.output_shape, 50)
     sampler.add(call, drawn, torch.arange(200.0).view(50, 4))
     sample = sampler.sample()
     thin = sample.thinned(20)

@@ -14,7 +14,7 @@ import ghostify
 from ghostify import GhostifyError, GhostModule
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.model_copy import frozen_copy
-from ghostify.conversion.init.fisher import floored, importance
+from ghostify.conversion.init.fisher import fisher_importance, relative_importance
 from ghostify.planning import plan_sites
 from ghostify.types import Fidelity
 
@@ -99,12 +99,12 @@ def errors_by_hand(model, converted, images, names):
         site: model.get_submodule(norm).running_mean - converted.get_submodule(norm).running_mean
         for site, norm in norms.items()
     }
-    counts = importance(frozen_copy(model), [images], names)
+    counts = fisher_importance(frozen_copy(model), [images], names)
     given, others = maps_of(model, names, images, {})
     found, others_found = maps_of(converted, names, images, moved)
     errors = {}
     for name in names:
-        count = floored(counts[name]).view(-1, 1, 1)
+        count = relative_importance(counts[name]).view(-1, 1, 1)
         aim = given[name]
         if name in others:
             aim = aim + others[name] - others_found[name]
@@ -387,7 +387,7 @@ def test_calibration_data_that_is_not_finite(net, images, value):
 def test_maps_that_are_not_finite(net, images):
     with torch.no_grad():
         net.stem.weight *= 1e38
-    with pytest.raises(GhostifyError, match="stem of the original gives values that are not"):
+    with pytest.raises(GhostifyError, match="stem of the original gives NaN or infinite values"):
         ghostify.convert(net, images[:1], calibration=images * 10)
 
 

@@ -7,7 +7,7 @@ from torchvision.models import get_model
 
 import ghostify
 from ghostify.analysis.dataflow import trace_dataflow
-from ghostify.conversion.init.residuals import Branches, last_terms, worth
+from ghostify.conversion.init.residual_sums import ResidualSums, inverse_scale, last_terms
 from ghostify.planning import plan_sites
 
 
@@ -95,32 +95,30 @@ def test_only_where_nothing_but_the_sum_depends_on_it(ending, found):
     assert terms(Block(ending), torch.randn(2, 4, 5, 5)) == found
 
 
-def test_branches_are_followed_through_a_batch_norm():
+def test_outputs_are_followed_through_a_batch_norm():
     block, x, seen = Block(in_place).eval(), torch.randn(2, 4, 5, 5), []
     block.norm.running_mean.normal_()
 
     def at_sum(term, other):
-        seen.append((term.key, other, term.normalise(output), term.maps.clone()))
+        seen.append((other, term.normalize(output), term.feature_maps.clone()))
 
-    branches = Branches(at_sum)
-    with torch.no_grad(), branches:
+    with torch.no_grad(), ResidualSums() as sums:
         output = block.conv(x)
-        branches.follow("conv", output)
+        sums.follow(output, at_sum)
         y = block.norm(output)
         y += x
-    (key, other, normalised, maps), *rest = seen
-    assert (key, rest) == ("conv", [])
+    ((other, normalized, feature_maps),) = seen
     assert other is x
-    torch.testing.assert_close(normalised, maps)
+    torch.testing.assert_close(normalized, feature_maps)
 
 
-def test_worth_is_the_inverse_of_what_the_norm_does():
+def test_inverse_scale_undoes_the_norm():
     norm = nn.BatchNorm2d(4).eval()
     norm.running_var.copy_(torch.tensor([0.25, 4, 1, 1]))
     norm.weight.data.copy_(torch.tensor([1, -3, 0, 1e-9]))
     expected = torch.tensor([0.5, -2 / 3, 0, 0])
-    torch.testing.assert_close(worth(norm, 4), expected, rtol=1e-4, atol=0)
-    assert torch.equal(worth(None, 3), torch.ones(3))
+    torch.testing.assert_close(inverse_scale(norm, 4), expected, rtol=1e-4, atol=0)
+    assert torch.equal(inverse_scale(None, 3), torch.ones(3))
 
 
 class Residual(nn.Module):

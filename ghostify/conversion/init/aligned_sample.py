@@ -1,0 +1,92 @@
+"""Inputs of a layer in the converted network, with the original's outputs as targets."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ghostify.conversion.init.conv_call import ConvCall, call_of
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
+from ghostify.conversion.init.sample import Sample, Sampler, draw_positions, values_at
+from ghostify.conversion.init.targets import Targets
+from ghostify.types import GhostifyError
+
+_POSITIONS_TO_CHECK = 2048
+
+
+def aligned_sample(
+    runner: LayerwiseRunner,
+    name: str,
+    pending: PendingLayer,
+    targets: Targets,
+    dw_size: int = 1,
+    *,
+    trusted: bool = False,
+) -> tuple[Sample, Tensor]:
+    """Return a sample of the layer's inputs with its targets, and the layer's weight.
+
+    The targets of the last term of a residual sum include what the other term has lost (He et
+    al., arXiv 1707.06168, section 3.2).
+
+    Where a network chooses what a layer works on, such as the regions of a detector, the
+    original's outputs may belong to other inputs. Then the outputs of the old weights are the
+    targets.
+
+    Args:
+        runner: brings all batches to the layer.
+        name: the layer's qualified name.
+        pending: the layer.
+        targets: the original's outputs.
+        dw_size: d of the cheap kernels to fit.
+        trusted: use the original's outputs even if the old weights give nothing alike.
+
+    Raises:
+        GhostifyError: if no image reaches the layer.
+    """
+    sampler = Sampler(dw_size, sum(len(call.values) for call in targets.calls.values()))
+    conv, aligned = None, True
+    for arrival in runner.arrivals(pending, targets.max_calls):
+        conv = call_of(pending.layer, arrival.args)
+        call = targets.calls.get((arrival.batch, arrival.call))
+        if call is not None and call.shape == conv.output_shape:
+            positions, values = call.positions, call.values
+            if arrival.other is not None and call.other is not None:
+                assert targets.inverse_scale is not None
+                lost = call.other.to(conv.x) - values_at(arrival.other, positions)
+                values = values.to(conv.x) + lost * targets.inverse_scale.to(conv.x)
+        else:
+            aligned = False
+            seed = f"{name}/{arrival.batch}/{arrival.call}"
+            wanted = 0 if call is None else len(call.values)
+            positions = draw_positions(seed, conv.output_shape, wanted)
+            values = conv.x.new_zeros(len(positions), len(conv.weight))
+        sampler.add(conv, positions, values)
+    sample = sampler.sample()
+    if conv is None or sample is None:
+        raise GhostifyError(
+            f"no calibration image reaches {name} in the converted network: give more images, or "
+            "exclude the layer"
+        )
+    if not aligned or not (trusted or _resembles(sample, conv.weight)):
+        _aim_at_own_outputs(sample, conv)
+    return sample, conv.weight
+
+
+def _resembles(sample: Sample, weight: Tensor) -> bool:
+    """Whether the old weights explain any of the targets' variance."""
+    sample = sample.thinned(_POSITIONS_TO_CHECK)
+    error = variance = 0.0
+    mean = sample.targets.mean(0).to(weight)
+    for windows, _, targets in sample.chunks():
+        outputs = sample.outputs(windows, weight)
+        error += float((targets - outputs - (mean - outputs.mean(0))).square().sum())
+        variance += float((targets - mean).square().sum())
+    return error <= variance
+
+
+def _aim_at_own_outputs(sample: Sample, conv: ConvCall) -> None:
+    start = 0
+    for windows, _, targets in sample.chunks():
+        outputs = sample.outputs(windows, conv.weight)
+        outputs = outputs if conv.bias is None else outputs + conv.bias
+        sample.targets[start : start + len(targets)] = outputs.to(sample.targets)
+        start += len(targets)

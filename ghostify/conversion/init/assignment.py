@@ -1,0 +1,127 @@
+"""Choose the intrinsic filters, and assign each ghost to one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_MAX_ROUNDS = 20
+_MIN_GAIN = 1e-3
+"""Relative decrease of the total error below which the alternation stops."""
+
+_NEIGHBORS = 48
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Division of n outputs into intrinsic ones and ghosts, by index.
+
+    Attributes:
+        intrinsic: ``(m,)``.
+        ghosts: ``(n - m,)``. The source of ghost ``j`` is intrinsic output ``j % m``, as in
+            `CheapOperation`.
+    """
+
+    intrinsic: Array
+    ghosts: Array
+
+    @property
+    def sources(self) -> Array:
+        """``(n - m,)``: the intrinsic output that each ghost is made of."""
+        return np.resize(self.intrinsic, len(self.ghosts))
+
+    @property
+    def order(self) -> Array:
+        """``(n,)``: position of output j in the concatenation of intrinsic outputs and ghosts."""
+        return np.argsort(np.concatenate([self.intrinsic, self.ghosts]))
+
+
+def total_error(cost: Array, intrinsic_error: Array, assignment: Assignment) -> float:
+    """Return the sum of errors of all outputs."""
+    ghosts = cost[assignment.sources, assignment.ghosts].sum()
+    return float(ghosts + intrinsic_error[assignment.intrinsic].sum())
+
+
+def assign(cost: Array, intrinsic_error: Array, intrinsic: int) -> Assignment:
+    """Choose intrinsic outputs and assign ghosts to them so that the total error is small.
+
+    The start is a greedy merging of the cheapest pairs. Then two steps alternate: assign ghosts
+    optimally (Hungarian method, with the capacities of a cheap operation), and make that member
+    of each cluster intrinsic which serves the others best.
+
+    Args:
+        cost: ``(n, n)``, error of output j as a ghost of output i.
+        intrinsic_error: ``(n,)``, error of output j as an intrinsic one.
+        intrinsic: m, below n.
+    """
+    extra = np.asarray(cost, float) - np.asarray(intrinsic_error, float)[None]
+    np.fill_diagonal(extra, np.inf)
+    best, gain = _assigned(extra, _greedy_centers(extra, intrinsic)), np.inf
+    least = extra[best.sources, best.ghosts].sum()
+    for _ in range(_MAX_ROUNDS):
+        if gain <= _MIN_GAIN * abs(least):
+            break
+        found = _assigned(extra, _recentered(extra, best))
+        total = extra[found.sources, found.ghosts].sum()
+        gain = least - total
+        if gain > 0:
+            best, least = found, total
+    return best
+
+
+def _greedy_centers(extra: Array, intrinsic: int) -> Array:
+    n = len(extra)
+    wanted = n - intrinsic
+    capacity = -(-wanted // intrinsic)
+    near = min(_NEIGHBORS, n - 1)
+    sources = np.argpartition(extra, near - 1, axis=0)[:near]
+    targets = np.broadcast_to(np.arange(n), sources.shape)
+    cheapest = np.argsort(extra[sources, targets], axis=None, kind="stable")
+    made, is_ghost = np.zeros(n, int), np.zeros(n, bool)
+    for i, j in zip(sources.flat[cheapest], targets.flat[cheapest], strict=True):
+        if wanted == 0:
+            break
+        if not is_ghost[i] and not is_ghost[j] and not made[j] and made[i] < capacity:
+            is_ghost[j] = True
+            made[i] += 1
+            wanted -= 1
+    centers = np.flatnonzero(~is_ghost)
+    while len(centers) > intrinsic:
+        cheapest_source = extra[np.ix_(centers, centers)].min(0)
+        centers = np.delete(centers, cheapest_source.argmin())
+    return centers
+
+
+def _assigned(extra: Array, centers: Array) -> Assignment:
+    """The optimal assignment for given intrinsic outputs."""
+    from scipy.optimize import linear_sum_assignment  # here: it takes a while to load
+
+    m, ghosts = len(centers), np.setdiff1d(np.arange(len(extra)), centers)
+    blocks = -(-len(ghosts) // m)
+    between = extra[np.ix_(centers, ghosts)]
+    places = np.tile(between, (blocks, 1))
+    # All blocks but the last must be full: a bonus above any sum of errors ensures it.
+    places[: (blocks - 1) * m] -= (np.ptp(between) + 1e-300) * (len(ghosts) + 1)
+    place, ghost = linear_sum_assignment(places)
+    made: list[list[int]] = [[] for _ in centers]
+    for p, g in zip(place, ghost, strict=True):
+        made[p % m].append(ghosts[g])
+    by_number = sorted(range(m), key=lambda c: -len(made[c]))
+    in_blocks = [made[c][b] for b in range(blocks) for c in by_number if b < len(made[c])]
+    return Assignment(centers[by_number], np.array(in_blocks))
+
+
+def _recentered(extra: Array, assignment: Assignment) -> Array:
+    m = len(assignment.intrinsic)
+    centers = []
+    for c, center in enumerate(assignment.intrinsic):
+        members = np.array([center, *assignment.ghosts[c::m]])
+        among = extra[np.ix_(members, members)].copy()
+        np.fill_diagonal(among, 0)
+        centers.append(members[among.sum(1).argmin()])
+    return np.array(centers)

@@ -1,0 +1,185 @@
+"""Initialization from calibration images: fit the network layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from contextlib import closing
+
+import torch
+from torch import Tensor, nn
+
+from ghostify.analysis.conv_filters import has_independent_filters
+from ghostify.conversion.init.aligned_sample import aligned_sample
+from ghostify.conversion.init.finetune import finetune
+from ghostify.conversion.init.fisher import (
+    fisher_importance,
+    images_for_fisher,
+    relative_importance,
+)
+from ghostify.conversion.init.ghost_fit import GhostFit, fit_to_sample
+from ghostify.conversion.init.layerwise import PendingLayer, swap_modules
+from ghostify.conversion.init.ridge import refit
+from ghostify.conversion.init.sample import Sample
+from ghostify.conversion.init.targets import Targets, observe
+from ghostify.conversion.init.task import Task
+from ghostify.conversion.init.threaded_runner import ThreadedRunner
+from ghostify.nn import GhostModule
+from ghostify.types import GhostifyError
+
+RIDGE = 1e-2
+"""Strength of the regularization towards the old weights, relative to the mean squared input."""
+
+_MIN_POSITIONS, _MAX_POSITIONS = 2048, 16384
+_MAX_PRODUCTS = 1.5e11  # a few seconds
+_MAX_SAMPLE_BYTES = 2**28
+
+
+@torch.no_grad()
+def init_calibrated(task: Task) -> dict[str, float]:
+    """Fit layer by layer in the order of execution, from few images without labels.
+
+    Inputs come from the network as converted so far, targets from the original. All filters of a
+    site are refitted by ridge regression, which corrects the errors of the sites before. Then
+    intrinsic filters are chosen and ghosts assigned to them by the errors of all pairs, weighted
+    by Fisher importance. Dense layers are refitted, too. The layer that computes the last term of
+    a residual sum corrects the error of the other term.
+
+    Returns:
+        Residual error by site on the calibration data, relative to the variance of the output.
+    """
+    positions = {name: _positions(task.original.get_submodule(name)) for name in _refittable(task)}
+    for site in task.sites:
+        layer, dw_size = task.original.get_submodule(site), task.ghost(site).dw_size
+        positions[site] = _positions(layer, dw_size)
+    task.report(0, len(positions), "the original's feature maps")
+    terms = {name: task.following_norms.get(name) for name in task.last_terms}
+    targets = observe(task.original, task.batches, positions, terms)
+    _check_finite(targets)
+    importance = fisher_importance(task.original, images_for_fisher(task.batches), task.sites)
+
+    names = _from_first_site(task, list(targets))
+    modules = {name: task.converted.get_submodule(name) for name in names}
+    pending = {}
+    for name in names:
+        is_term = name in terms and targets[name].max_calls == 1
+        pending[name] = PendingLayer(task.original.get_submodule(name), is_term=is_term)
+    residuals = {}
+    swap_modules(task.converted, {modules[name]: pending[name] for name in names})
+    try:
+        with closing(ThreadedRunner(task.converted, task.batches)) as runner:
+            for number, name in enumerate(names, 1):
+                module, seen, detail = modules[name], targets.pop(name), name
+                if isinstance(module, GhostModule):
+                    data = aligned_sample(runner, name, pending[name], seen, module.dw_size)
+                    fit = _fit_ghost(task, name, module, *data, importance.get(name))
+                    residuals[name] = fit.residual
+                    detail = f"{name}, error {fit.residual:.2%}"
+                elif seen.max_calls == 1:
+                    data = aligned_sample(runner, name, pending[name], seen)
+                    _refit_dense(task, name, module, *data)
+                pending[name].install(module)
+                task.report(number, len(names), detail)
+    finally:
+        swap_modules(task.converted, {pending[name]: modules[name] for name in names})
+    return residuals
+
+
+def _fit_ghost(
+    task: Task,
+    name: str,
+    ghost: GhostModule,
+    sample: Sample,
+    weight: Tensor,
+    importance: Tensor | None,
+) -> GhostFit:
+    layer = task.original.get_submodule(name)
+    refittable = _convolves_with(layer, weight)
+    if refittable:
+        weight = refit(sample, weight, RIDGE)
+    if importance is None:
+        importance = 1 / sample.targets.var(0, correction=0).clamp_min(1e-20).to(weight)
+    fit = fit_to_sample(
+        sample,
+        weight,
+        relative_importance(importance),
+        ghost.primary_conv[0].out_channels,  # type: ignore[arg-type]
+        bias_before_ghosts=name not in task.following_norms or layer.bias is not None,
+    )
+    if task.finetune_steps and refittable:
+        finetune(fit, sample, task.finetune_steps)
+    constants = fit.write(ghost, layer, refitted=refittable)
+    if constants is not None:
+        task.shift_mean(name, constants)
+    if len(sample) < weight[0].numel() // 2:
+        task.notes.append(
+            f"{name}: {len(sample)} positions for filters of {weight[0].numel()} weights, which "
+            "stay close to the old ones; give more images for a better fit"
+        )
+    return fit
+
+
+def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight: Tensor) -> None:
+    if not _convolves_with(layer, weight):
+        return
+    has_norm = name in task.following_norms
+    new = refit(sample, weight, RIDGE, intercept=has_norm or layer.bias is not None)
+    bias = torch.zeros(len(new), dtype=torch.float64, device=new.device)
+    for windows, _, targets in sample.chunks():
+        bias += (targets - sample.outputs(windows, new)).sum(0, dtype=torch.float64)
+    bias /= len(sample)
+    layer.get_parameter("weight").copy_(new.view_as(layer.get_parameter("weight")))
+    if isinstance(layer.bias, nn.Parameter):
+        layer.bias.copy_(bias)
+    elif has_norm:
+        task.shift_mean(name, bias)
+
+
+def _convolves_with(layer: nn.Module, weight: Tensor) -> bool:
+    """Whether ``weight`` is the layer's parameter itself, without weight standardization."""
+    own = layer.get_parameter("weight")
+    return own.numel() == weight.numel() and torch.equal(own.view_as(weight).float(), weight)
+
+
+def _refittable(task: Task) -> list[str]:
+    """Dense layers whose parameters no other layer shares."""
+    owners = Counter(
+        id(p) for module in task.original.modules() for p in module.parameters(recurse=False)
+    )
+    return [
+        name
+        for name, module in task.original.named_modules()
+        if name
+        and name not in task.sites
+        and (type(module) is nn.Linear or has_independent_filters(module))
+        and all(owners[id(p)] == 1 for p in module.parameters(recurse=False))
+    ]
+
+
+def _positions(layer: nn.Module, dw_size: int | None = None) -> int:
+    """Positions to sample, so that a layer takes a few seconds and 256 MB at most."""
+    weight = layer.get_parameter("weight")
+    window = weight[0].numel()
+    products = window**2 + (0 if dw_size is None else (dw_size * len(weight)) ** 2)
+    if isinstance(layer, nn.Conv2d):
+        reach = (dw_size or 1) - 1
+        steps = zip(layer.kernel_size, layer.stride, strict=True)
+        sides = [side + reach * (stride if side > 1 else 1) for side, stride in steps]
+        window = layer.in_channels * math.prod(sides)
+    affordable = min(_MAX_PRODUCTS / products, _MAX_SAMPLE_BYTES / (4 * window))
+    return int(min(_MAX_POSITIONS, max(affordable, _MIN_POSITIONS)))
+
+
+def _from_first_site(task: Task, names: list[str]) -> list[str]:
+    """Layers before the first site keep their inputs."""
+    first = next((index for index, name in enumerate(names) if name in task.sites), len(names))
+    return names[first:]
+
+
+def _check_finite(targets: dict[str, Targets]) -> None:
+    for name, seen in targets.items():
+        if not all(bool(call.values.isfinite().all()) for call in seen.calls.values()):
+            raise GhostifyError(
+                f"{name} of the original gives NaN or infinite values on the calibration data; "
+                "check that the data is scaled and normalized as the model expects"
+            )

@@ -1,0 +1,115 @@
+"""The call of ``F.conv2d`` that a layer makes, whatever its class does around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass(frozen=True)
+class ConvCall:
+    """A call of ``F.conv2d`` with the padding already in its input.
+
+    Attributes:
+        x: ``(B, c, H, W)``.
+        weight, bias: as the layer uses them, after any weight standardization; in float32.
+    """
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Images, height and width of the output."""
+        height, width = (
+            (size - step * (side - 1) - 1) // stride + 1
+            for size, side, step, stride in zip(
+                self.x.shape[-2:], self.weight.shape[-2:], self.dilation, self.stride, strict=True
+            )
+        )
+        return len(self.x), height, width
+
+
+class _Intercepted(BaseException):
+    """Ends a layer's forward at its convolution."""
+
+    def __init__(self, call: ConvCall) -> None:
+        self.call = call
+
+
+class _Interception(TorchFunctionMode):
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is F.conv2d or function is torch.conv2d:
+            raise _Intercepted(_conv_call(*args, **(kwargs or {})))
+        return function(*args, **(kwargs or {}))
+
+
+def call_of(layer: nn.Module, args: tuple[Any, ...]) -> ConvCall:
+    """Return the convolution that ``layer`` computes of ``args``, without running it.
+
+    A linear layer counts as a 1x1 convolution of its tokens, each an image of one pixel.
+    """
+    if isinstance(layer, nn.Linear):
+        weight = layer.weight[:, :, None, None].float()
+        bias = None if layer.bias is None else layer.bias.float()
+        return ConvCall(as_feature_maps(layer, args[0]), weight, bias)
+    try:
+        with _Interception():
+            layer(*args)
+    except _Intercepted as intercepted:
+        return intercepted.call
+    raise RuntimeError(f"{type(layer).__name__} calls no conv2d")
+
+
+def as_feature_maps(layer: nn.Module, values: Tensor) -> Tensor:
+    """Reshape the input or output of a convolution or linear layer to ``(B, n, H, W)``."""
+    if isinstance(layer, nn.Linear):
+        return values.reshape(-1, values.shape[-1])[:, :, None, None]
+    return values if values.dim() == 4 else values[None]
+
+
+def _conv_call(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> ConvCall:
+    dilation = as_pair(dilation)
+    if padding == "valid":
+        padding = 0
+    if padding == "same":
+        spans = [step * (side - 1) for side, step in zip(weight.shape[2:], dilation, strict=True)]
+        sides = [(span // 2, span - span // 2) for span in spans]
+    else:
+        sides = [(side, side) for side in as_pair(padding)]
+    x = input if input.dim() == 4 else input.unsqueeze(0)
+    return ConvCall(
+        F.pad(x, (*sides[1], *sides[0])),
+        weight.float(),
+        None if bias is None else bias.float(),
+        as_pair(stride),
+        dilation,
+        groups,
+    )
+
+
+def as_pair(value: Any) -> tuple[int, int]:
+    """Return one number for each spatial dimension."""
+    if isinstance(value, int):
+        return value, value
+    first, *rest = value
+    return int(first), int(rest[0] if rest else first)
