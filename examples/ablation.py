@@ -150,9 +150,8 @@ def read(settings: Settings) -> Images:
     classes = sum(p.is_dir() for p in folder.glob("[!.]*")) if folder.is_dir() else 10
     data = open_data(
         settings.data,
-        network=build(settings, classes),
-        name=f"ghostify:{settings.model}",
-        input_size=shape,
+        build(settings, classes),
+        ModelSource(f"ghostify:{settings.model}", input_size=shape),
         batch_size=10**9,  # all in one
         held_out=HELD_OUT,
         augmentation=Augmentation(),

@@ -5,10 +5,11 @@ from net import build
 from torch.nn import functional as F
 
 import ghostify
+from ghostify import ModelSource
 
 torch.manual_seed(0)
 net = build()
-data = ghostify.open_data("mnist5k", network=net, name="net.py:build", input_size=(1, 28, 28))
+data = ghostify.open_data("mnist5k", net, ModelSource("net.py:build", input_size=(1, 28, 28)))
 optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
 epochs = 4
 schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -14,11 +14,10 @@ from ghostify.cli.scoring import (
     remembered_with,
     scored,
     stage_of,
-    tell_skipped,
     tell_untrained,
 )
 from ghostify.cli.terminal import stage
-from ghostify.cli.workflow import original_or_named, prepare, print_document
+from ghostify.cli.workflow import original_or_named, prepare, print_document, tell_skipped
 
 
 def evaluate(
@@ -68,7 +67,7 @@ def evaluate(
         labels=not no_labels,
     )
     found = scored(networks, opened, subject.example, teacher=teacher, device=device_named(device))
-    tell_skipped(opened)
+    tell_skipped(opened.skipped())
     if teacher is not None:
         tell_untrained(subject)
     if Path(target).is_dir():

@@ -95,12 +95,13 @@ AllEligible = Annotated[
 ]
 
 Calibration = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--calibration",
-        metavar="PATH",
-        help="Images of the kind the network is for, no labels: a folder, or a file with one "
-        "tensor (.pt, .safetensors, .npy).",
+        metavar="SOURCE",
+        help="Images of the kind the network is for, without labels: a folder; a file with one "
+        "tensor (.pt, .safetensors, .npy); cifar10, cifar100, mnist5k, digits; or "
+        "package.module:function or file.py:function that returns a DataLoader.",
     ),
 ]
 Images = Annotated[

@@ -18,11 +18,10 @@ from ghostify.cli.scoring import (
     remembered_with,
     scored,
     stage_of,
-    tell_skipped,
     tell_untrained,
 )
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import original_of, prepare, print_document
+from ghostify.cli.workflow import original_of, prepare, print_document, tell_skipped
 
 
 def calibrate(
@@ -83,7 +82,7 @@ def calibrate(
         teacher=subject.network if known else None,
         device=where,
     )
-    tell_skipped(opened)
+    tell_skipped(opened.skipped())
     if known:
         tell_untrained(subject)
     print_document(compared.document(source.name), format)

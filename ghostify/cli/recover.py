@@ -27,12 +27,11 @@ from ghostify.cli.scoring import (
     is_original_known,
     open_for,
     remembered_with,
-    tell_skipped,
     tell_untrained,
 )
 from ghostify.cli.settings import expand_settings
 from ghostify.cli.terminal import note, stage, training_progress
-from ghostify.cli.workflow import original_of, prepare, print_document
+from ghostify.cli.workflow import original_of, prepare, print_document, tell_skipped
 from ghostify.io.measurements import recorded
 from ghostify.io.progress import is_main_process
 
@@ -150,7 +149,7 @@ def recover(
         return
     from ghostify.training.checkpoint import remove_checkpoints
 
-    tell_skipped(opened)
+    tell_skipped(opened.skipped())
     if steps is not None and recovery.recovered is not None:  # beside what the folder has
         recovery = replace(recovery, converted=_score(ghost, opened, network))
         recovery.attach(recovered)

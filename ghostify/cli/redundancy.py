@@ -56,13 +56,15 @@ def redundancy(
 
     Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
     """
+    import torch
+
     from ghostify.report.plots import check_plot
 
     check_parent(out)
     check_plot(out)
     source = options.source_of(model, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
-    data = read_calibration(subject, image or _photograph(), images)
+    data = torch.cat(read_calibration(subject, image or _photograph(), images))
     measured = ghostify.redundancy(subject.network, data, layers=layer and [layer])
     shown = _most_ghostly(measured, data.shape[-1])
     with stage("drawing"):

@@ -57,7 +57,7 @@ def report(
             from ghostify.report.html.feature_maps import look
 
             ghost = ghostify.load(folder, subject.network)
-        picture = read_calibration(subject, image, 1)
+        (picture,) = read_calibration(subject, image, 1)
         with stage("looking"):
             original = subject.network if weights is not None or pretrained else None
             record(folder, "glimpse", look(ghost, picture, original))

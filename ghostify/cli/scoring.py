@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ghostify.data import Data
 
-_MOST_NAMED = 3
-
 
 def open_for(
     subject: ModelContext,
@@ -42,17 +40,15 @@ def open_for(
     with stage(f"opening {source}"):
         return ghostify.open_data(
             source,
-            network=subject.network,
-            name=subject.source.name,
-            input_size=tuple(subject.example.shape[1:]),
+            subject.network,
+            subject.source,
             batch_size=batch_size,
             workers=workers,
             seed=seed,
-            root=root,
+            data_root=root,
             labels=labels,
             held_out=held_out,
             augmentation=augmentation,
-            normalization=subject.source.normalization,
         )
 
 
@@ -101,15 +97,6 @@ def tell_untrained(original: ModelContext) -> None:
 
     if is_untrained(original.network):
         note(f"{original.source.name} looks untrained: --weights gives the original's")
-
-
-def tell_skipped(data: Data) -> None:
-    """Say how many images could not be read, and name the first."""
-    skipped = data.skipped()
-    if skipped:
-        more = ", ..." if len(skipped) > _MOST_NAMED else ""
-        named = ", ".join(skipped[:_MOST_NAMED])
-        note(f"skipped, because unreadable: {len(skipped)} of the images: {named}{more}")
 
 
 def stage_of(folder: Path) -> str:

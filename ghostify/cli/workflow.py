@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -145,28 +145,25 @@ def remember_measured(target: str | Path, found: Sensitivity | PlanCandidate) ->
         remember(target, "sensitivity", found.to_dict())
 
 
-def read_calibration(subject: ModelContext, path: Path, images: int) -> Tensor:
-    """The images that the user gave, as the network wants them.
+def read_calibration(subject: ModelContext, path: str | Path, images: int) -> list[Tensor]:
+    """Return batches of the calibration data that the user names.
 
     Raises:
         GhostifyError: if there are none that can be read.
     """
-    from ghostify.data import load_images, preprocessing_of
+    from ghostify.data import open_calibration
 
-    size = tuple(subject.example.shape[1:])
-    if len(size) != 3:
-        raise GhostifyError(f"--calibration takes images, and the input is {size}: use Python")
-    ways = preprocessing_of(
-        subject.network,
-        subject.source.name,
-        channels=size[0],
-        normalization=subject.source.normalization,
-    )
-    with stage(f"reading {path}"):
-        loaded = load_images(path, input_size=size, limit=images, **asdict(ways))
-    for skipped in loaded.skipped:
-        note(f"skipped: {skipped}")
-    return loaded.images
+    found = open_calibration(path, subject.network, subject.source, images=images)
+    tell_skipped(found.skipped)
+    return found.batches
+
+
+def tell_skipped(skipped: Mapping[str, str]) -> None:
+    """Count and name the images, files and folders that were skipped."""
+    from ghostify.data import summarize_skipped
+
+    if skipped:
+        note(summarize_skipped(skipped))
 
 
 def make_plan(
@@ -180,7 +177,7 @@ def make_plan(
     all_eligible: bool,
     runtime: str | None,
     threads: int,
-    images: Tensor | None,
+    images: list[Tensor] | None,
     sensitivity_file: Path | None,
     try_out: bool = False,
     remembered: Callable[[Sensitivity | PlanCandidate], None],

@@ -12,7 +12,7 @@ from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init import Task, find_initializer
 from ghostify.conversion.init.residual_sums import last_terms
-from ghostify.data import held_out, images_in
+from ghostify.data import hold_out_batches, images_in
 from ghostify.evaluation.agreement import agreement
 from ghostify.io.progress import progress_bar
 from ghostify.types import Example, Fidelity, GhostifyError, Plan
@@ -56,7 +56,7 @@ def initialize(
         dry_run(model, batches[0])  # images may be of another size than the example
     device = next((p.device for p in model.parameters()), None)
     batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), batches)
-    fitted, aside = held_out(batches)
+    fitted, aside = hold_out_batches(batches)
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
     flow = trace_dataflow(model, example) if init != "random" and example is not None else None
     task = Task(

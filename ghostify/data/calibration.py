@@ -1,92 +1,133 @@
-"""From the data that a user of Python has to batches that the model takes."""
+"""Batches to calibrate with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
-from typing import Any
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ghostify.data.input_matching import Inputs, is_image_list, likes_of, read_inputs
-from ghostify.types import Example, GhostifyError
+from ghostify.data.as_batches import as_batches
+from ghostify.data.datasets import EvaluationDataset
+from ghostify.data.image_files import find_images, image_suffixes, no_images, relative_names
+from ghostify.data.images import Images, images_of_files
+from ghostify.data.open_data import data_from_code, evaluation_transform, is_code
+from ghostify.data.preprocessing import Preprocessing
+from ghostify.data.sources import SOURCES, open_source
+from ghostify.data.tensor_file import TENSOR_SUFFIXES, read_tensor
+from ghostify.io.progress import progress_bar
+from ghostify.types import Example, GhostifyError, ModelSource
+from ghostify.types.progress import ShowProgress
 
 
-def as_batches(data: Any, example: Example, *, batch_size: int = 16) -> list[Example]:
-    """Batches to call the model with, each of the structure of ``example``.
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration data of `open_calibration`.
+
+    Attributes:
+        batches: what to call the network with, in the form of `as_batches`.
+        skipped: files and folders that were skipped, with the reason for each.
+    """
+
+    batches: list[Example]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_calibration(
+    data: str | Path,
+    model: nn.Module,
+    source: ModelSource | None = None,
+    *,
+    images: int = 256,
+    batch_size: int = 16,
+    seed: int = 0,
+    data_root: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: ShowProgress = True,
+) -> Calibration:
+    """Open calibration images with the preprocessing of `open_data`, without augmentation.
 
     Args:
-        data: images ``(N, C, H, W)`` in one tensor, or a `DataLoader`, a dataset or any other
-            iterable, which is gone through once. Its items are batches, or single images, which
-            are gathered; alone or with labels, by which they may be accompanied in a tuple, list
-            or dict. Where a model has several inputs, so has each item.
-        example: what the model is called with. Its number of dimensions and of channels are what
-            an input is known by; height and width are free.
-        batch_size: images to a batch, where ``data`` does not come in batches.
+        data: a folder, all subfolders of which are read; an image; a file (.pt, .pth, .safetensors
+            or .npy) with one preprocessed tensor ``(N, C, H, W)``; or a dataset or a function as in
+            `open_data`, of which training images are taken.
+        model: the network that the images are for.
+        source: as in `open_data`.
+        images: how many to use at most. A folder gives the same number from each subfolder.
+        batch_size: images per batch, if a function does not return batches.
+        seed: decides which images are used.
+        data_root: as in `open_data`.
+        preprocessing: overrides what the model or its library declares.
+        progress: True for a bar, False for none, or a function that is called with each `Progress`.
 
     Raises:
-        GhostifyError: if there is no data, an item does not fit, images are integers though the
-            model takes floating point, or values are not finite.
+        GhostifyError: if there are no images, none can be read, or an argument is out of range.
     """
-    if batch_size < 1:
-        raise GhostifyError(f"batch_size={batch_size}: give 1 or more")
-    likes = likes_of(example)
-    if not likes:
-        raise GhostifyError("the example has no inputs")
-    found = (
-        inputs
-        for number, item in enumerate(_items(data, likes, batch_size))
-        for inputs in read_inputs(item, example, f"calibration item {number}")
-    )
-    batches = [_like(example, values) for values in _gathered(found, likes, batch_size)]
-    if not batches:
-        raise GhostifyError("the calibration data is empty")
-    return batches
+    if images < 1:
+        raise GhostifyError(f"images (={images}) must be at least 1")
+    path = Path(data)
+    transform = evaluation_transform(data, model, source, preprocessing)
+    example = torch.empty(1, *transform.input_size)
+    if is_code(data):
+        opened = data_from_code(str(data))
+        batches = as_batches(opened, example, batch_size=batch_size, images=images)
+        return Calibration(batches, opened.skipped())
+    if path.is_file() and path.suffix.lower() in TENSOR_SUFFIXES:
+        tensor = read_tensor(path, example)
+        if len(tensor) > images:
+            order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
+            tensor = tensor[order[:images].sort().values]
+        return Calibration(list(torch.split(tensor, batch_size)))
+    found, skipped = _open_images(data, data_root)
+    dataset = EvaluationDataset(found.select(choose(found.names, images, seed)), transform)
+    inputs: list[Tensor] = []
+    with progress_bar(f"reading {data}", progress) as report:
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            if sample is not None:
+                inputs.append(sample)
+            report(index + 1, len(dataset))
+    if not inputs:
+        dataset.check()
+    starts = range(0, len(inputs), batch_size)
+    batches = [torch.stack(inputs[start : start + batch_size]) for start in starts]
+    return Calibration(batches, skipped | dataset.skipped())
 
 
-def _items(data: Any, likes: tuple[Any, ...], batch_size: int) -> Iterable[Any]:
-    if isinstance(data, Tensor):
-        like = likes[0][0][None] if is_image_list(likes[0]) else likes[0]
-        whole = isinstance(like, Tensor) and data.dim() == like.dim() > 0
-        return torch.split(data, batch_size) if whole else [data]
-    if isinstance(data, Mapping):
-        return [data]
-    if isinstance(data, Iterable) and not isinstance(data, str | bytes):
-        return data
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str):
-        # A dataset: iter() would not end with one that never raises IndexError.
-        return (data[index] for index in range(len(data)))
-    raise GhostifyError(
-        f"calibration data is a {type(data).__name__}: give a tensor, a DataLoader or a list"
-    )
+def _open_images(data: str | Path, data_root: Path | None) -> tuple[Images, dict[str, str]]:
+    """Return images without labels, and what was skipped."""
+    path = Path(data)
+    if str(data) in SOURCES:
+        return open_source(data, data_root).train.without_labels(), {}
+    if path.is_file() and path.suffix.lower() in image_suffixes():
+        return images_of_files([path], path.parent), {}
+    if not path.is_dir():
+        raise GhostifyError(
+            f"calibration (={str(data)!r}) must be a folder of images, a file with a tensor "
+            f"({', '.join(TENSOR_SUFFIXES)}), {', '.join(SOURCES)} or file.py:function"
+        )
+    files, skipped = find_images(path)
+    if not files:
+        raise GhostifyError(no_images(path, path, skipped))
+    return images_of_files(files, path), relative_names(skipped, path)
 
 
-def _gathered(
-    found: Iterable[Inputs], likes: tuple[Any, ...], batch_size: int
-) -> Iterator[tuple[Any, ...]]:
-    """Batches as they are, and single images that can be stacked in batches."""
-
-    def stackable(inputs: Inputs) -> tuple[Any, ...] | None:
-        if inputs.batched:
-            return None
-        pairs = zip(inputs.values, likes, strict=True)
-        return tuple(value.shape if isinstance(like, Tensor) else None for value, like in pairs)
-
-    for shapes, group in groupby(found, key=stackable):
-        members = [inputs.values for inputs in group]
-        if shapes is None:
-            yield from members
-            continue
-        for start in range(0, len(members), batch_size):
-            columns = zip(*members[start : start + batch_size], strict=True)
-            yield tuple(
-                torch.stack(column) if isinstance(like, Tensor) else list(column)
-                for column, like in zip(columns, likes, strict=True)
-            )
-
-
-def _like(example: Example, values: tuple[Any, ...]) -> Example:
-    if isinstance(example, dict):
-        return dict(zip(example, values, strict=True))
-    return values if isinstance(example, tuple) else values[0]
+def choose(names: Sequence[str], count: int, seed: int) -> list[int]:
+    """Choose ``count`` images, the same number from each folder as far as it has them."""
+    if len(names) <= count:
+        return list(range(len(names)))
+    folders: dict[Path, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        folders[Path(name).parent].append(index)
+    draw = random.Random(seed)
+    groups = list(folders.values())
+    draw.shuffle(groups)
+    rounds = []
+    for place, group in enumerate(groups):
+        draw.shuffle(group)
+        rounds += [(number, place, index) for number, index in enumerate(group)]
+    return sorted(index for _, _, index in sorted(rounds)[:count])

@@ -1,140 +1,143 @@
-"""Pictures as a network sees them, by number."""
+"""Datasets of transformed images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
-from ghostify.data.pictures import Pictures
+from ghostify.data.image_files import summarize_skipped
+from ghostify.data.images import Images
 from ghostify.data.rng import seed_of
-from ghostify.data.views import View
+from ghostify.data.transforms import Transform
 from ghostify.types import Augmentation, GhostifyError
+from ghostify.types.errors import first_line
 
 Sample = Any
 """An input ``(C, H, W)``, alone or with its label."""
 
-_MOST_NAMED = 3
 
+class ImageDataset(Dataset[Sample]):
+    """Images and their transform. Counts unreadable images over all worker processes."""
 
-class Seen:
-    """Pictures seen one way. What cannot be read is remembered, over all worker processes."""
-
-    def __init__(self, pictures: Pictures, view: View) -> None:
-        self.pictures = pictures
-        self.view = view
-        self._broken = torch.zeros(len(pictures), dtype=torch.bool)
-        self._broken.share_memory_()  # type: ignore[no-untyped-call]
+    def __init__(self, images: Images, transform: Transform) -> None:
+        self.images = images
+        self.transform = transform
+        self._unreadable = torch.zeros(len(images), dtype=torch.bool)
+        self._unreadable.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
-    def skipped(self) -> list[str]:
-        """Names of the pictures that could not be read so far."""
-        return [self.pictures.names[i] for i in self._broken.nonzero().flatten().tolist()]
-
-    def picture(self, number: int) -> Image.Image | None:
-        """The picture of that number, or None if it cannot be read."""
+    def decode(self, index: int) -> Image.Image | None:
+        """Decode an image; return None if it is unreadable."""
         try:
-            return self.pictures.decode(number, self.view.mode)
-        except Exception:  # decoders raise all kinds over broken files
-            self._broken[number] = True
+            return self.images.decode(index, self.transform.mode)
+        except Exception:  # decoders raise exceptions of all kinds
+            self._unreadable[index] = True
             return None
 
-    def label(self, number: int) -> int | None:
-        """Its class."""
-        return None if self.pictures.labels is None else self.pictures.labels[number]
+    def skipped(self) -> dict[str, str]:
+        """Return the unreadable images found so far, with the reason for each."""
+        indices = self._unreadable.nonzero().flatten().tolist()
+        return {self.images.names[index]: self._reason(index) for index in indices}
+
+    def _reason(self, index: int) -> str:
+        """Decode again, since the worker process kept the exception."""
+        try:
+            self.images.decode(index, self.transform.mode)
+        except UnidentifiedImageError:
+            return "not an image"
+        except Exception as error:
+            return first_line(error)
+        return "unreadable"
 
     def check(self) -> None:
-        """See that a picture can be read at all.
-
-        Raises:
-            GhostifyError: if all are broken.
-        """
-        numbers = range(len(self))
-        if len(self) and all(self.picture(number) is None for number in numbers):
-            named = ", ".join(self.pictures.names[:_MOST_NAMED])
-            raise GhostifyError(f"none of {len(self)} images can be read: {named}, ...")
+        """Raise GhostifyError if all images are unreadable."""
+        if len(self) and all(self.decode(index) is None for index in range(len(self))):
+            raise GhostifyError(
+                f"none of the images can be read: {summarize_skipped(self.skipped())}"
+            )
 
 
-class ValidationSet(Seen, Dataset[Sample]):
-    """Every picture once, seen as in evaluation; None for one that cannot be read."""
+class EvaluationDataset(ImageDataset):
+    """Every image once, with the transform of evaluation; None for an unreadable one."""
 
-    def __getitem__(self, number: int) -> Sample | None:
-        image = self.picture(number)
+    def __getitem__(self, index: int) -> Sample | None:
+        image = self.decode(index)
         if image is None:
             return None
-        label = self.label(number)
-        return self.view(image) if label is None else (self.view(image), label)
+        inputs, labels = self.transform(image), self.images.labels
+        return inputs if labels is None else (inputs, labels[index])
 
     def collate(self, samples: Sequence[Sample | None]) -> Any:
-        """A batch of those that could be read."""
+        """Return a batch of the readable samples, perhaps an empty one."""
         readable = [sample for sample in samples if sample is not None]
         if readable:
             return default_collate(readable)
-        images = torch.empty(0, len(self.view.preprocessing.mean), *self.view.size)
-        labelled = self.pictures.labels is not None
-        return [images, torch.empty(0, dtype=torch.int64)] if labelled else images
+        inputs = torch.empty(0, *self.transform.input_size)
+        return inputs if self.images.labels is None else [inputs, torch.empty(0, dtype=torch.int64)]
 
 
-class TrainingSet(Seen, Dataset[Sample]):
-    """Pictures varied at random, which is a function of the seed, the epoch and the number.
+class TrainingDataset(ImageDataset):
+    """Augmented images. Keys are pairs of an epoch and an index.
 
-    So it does not matter which process makes a sample, what was made before, or where training
-    was taken up again. A key is a pair of the epoch and the number. The next picture that can be
-    read stands in for one that cannot.
+    A sample is a function of the seed, the epoch and the index. It does not depend on the worker
+    process or on earlier samples, so training resumes mid-epoch. The next readable image replaces
+    an unreadable one.
 
     Args:
-        classes: of labels, where mixing is to make shares of them; None without labels.
+        classes: number of classes, for labels of mixed images; None without labels.
     """
 
     def __init__(
         self,
-        pictures: Pictures,
-        view: View,
+        images: Images,
+        transform: Transform,
         *,
         seed: int,
         augmentation: Augmentation,
         classes: int | None,
     ) -> None:
-        super().__init__(pictures, view)
+        super().__init__(images, transform)
         self._seed = seed
-        self._mixings = [
-            mixing(alpha=alpha, num_classes=classes or 1)
-            for mixing, alpha in (
-                (v2.MixUp, augmentation.mixup),
-                (v2.CutMix, augmentation.cutmix),
-            )
-            if alpha
+        mixings = ((v2.MixUp, augmentation.mixup), (v2.CutMix, augmentation.cutmix))
+        self._mixings: list[Any] = [
+            mixing(alpha=alpha, num_classes=classes or 1) for mixing, alpha in mixings if alpha
         ]
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        epoch, number = key
+        epoch, index = key
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed_of(self._seed, epoch, number))
-            return self._drawn(number)
+            torch.default_generator.manual_seed(seed_of(self._seed, epoch, index))
+            sample = self._read(index)
+            if self._mixings:
+                sample = self._mix(*sample)
+        return sample[0] if self.images.labels is None else sample
 
-    def _drawn(self, number: int) -> Sample:
-        sample = self._readable(number)
-        drawn = self._mixed(*sample) if self._mixings else sample
-        return drawn[0] if self.pictures.labels is None else drawn
+    def for_evaluation(self) -> EvaluationDataset:
+        """Return the same images with the transform of evaluation."""
+        plain = EvaluationDataset(self.images, self.transform.with_augmentation(Augmentation()))
+        plain._unreadable = self._unreadable
+        return plain
 
-    def _readable(self, number: int) -> tuple[Tensor, int]:
+    def _read(self, index: int) -> tuple[Tensor, Any]:
+        labels = self.images.labels
         for step in range(len(self)):
-            nearby = (number + step) % len(self)
-            image = self.picture(nearby)
+            nearby = (index + step) % len(self)
+            image = self.decode(nearby)
             if image is not None:
-                return self.view(image), self.label(nearby) or 0
+                return self.transform(image), labels[nearby] if labels else 0
         raise GhostifyError("no image can be read any more")
 
-    def _mixed(self, image: Tensor, label: int) -> tuple[Tensor, Tensor]:
-        """With a picture drawn for it, so that a sample does not depend on its batch."""
-        other, its_label = self._readable(int(torch.randint(len(self), ())))
-        mixing: Callable[..., Any] = self._mixings[int(torch.randint(len(self._mixings), ()))]
-        images, labels = mixing(torch.stack([image, other]), torch.tensor([label, its_label]))
-        return images[0], labels[0]
+    def _mix(self, inputs: Tensor, label: int) -> tuple[Tensor, Tensor]:
+        """Mix with an image drawn for it, so that a sample does not depend on its batch."""
+        other, other_label = self._read(int(torch.randint(len(self), ())))
+        mixing = self._mixings[int(torch.randint(len(self._mixings), ()))]
+        mixed, labels = mixing(torch.stack([inputs, other]), torch.tensor([label, other_label]))
+        return mixed[0], labels[0]

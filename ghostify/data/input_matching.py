@@ -38,7 +38,7 @@ def _short(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def likes_of(example: Example) -> tuple[Any, ...]:
+def inputs_of(example: Example) -> tuple[Any, ...]:
     """The example of each input."""
     args, kwargs = split_example(example)
     return (*args, *kwargs.values())
@@ -131,7 +131,7 @@ def read_inputs(item: Any, example: Example, name: str) -> list[Inputs]:
             f"{name} is {describe(item)}, but the model takes {describe(example)}"
             f"{_reason(item, example)}"
         )
-    likes = likes_of(example)
+    likes = inputs_of(example)
     return [
         Inputs(
             tuple(map(partial(_usable, name=name, batched=one.batched), one.values, likes)),
@@ -157,7 +157,7 @@ def _read(item: Any, example: Example) -> list[Inputs]:
 
 def _whole(item: Any, example: Example) -> Inputs | None:
     """``item`` as inputs, without looking for them in its entries."""
-    likes = likes_of(example)
+    likes = inputs_of(example)
     if isinstance(example, dict) and isinstance(item, Mapping):
         values = tuple(item[name] for name in example if name in item)
     elif isinstance(example, tuple) and len(likes) > 1 and isinstance(item, list | tuple):
@@ -174,7 +174,7 @@ def _whole(item: Any, example: Example) -> Inputs | None:
 
 def _reason(item: Any, example: Example) -> str:
     """What is wrong with the first tensor of ``item``, where there is one to compare it with."""
-    value, like = _first_tensor(item), likes_of(example)[0]
+    value, like = _first_tensor(item), inputs_of(example)[0]
     if is_image_list(like):
         like, batched = like[0][None], False
     else:

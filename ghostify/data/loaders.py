@@ -1,30 +1,30 @@
-"""Batches in an order that can be taken up again."""
+"""Data loaders that resume mid-epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, RandomSampler, Sampler
 
-from ghostify.data.datasets import Seen, TrainingSet, ValidationSet
+from ghostify.data.datasets import EvaluationDataset, ImageDataset, TrainingDataset
 from ghostify.data.rng import seed_of
-from ghostify.types import GhostifyError
 
 
 @dataclass(frozen=True)
 class Data:
-    """What to train on and what to be scored on.
+    """Loaders for training and validation.
 
     Attributes:
-        name: of the source, as the user wrote it.
-        train: batches, without any where there is nothing to train on.
-        validation: batches, or None where nothing is held out.
-        classes: how many, or None without labels.
-        held_out: images of ``validation`` that were held out of the training images, because the
-            source has no validation part of its own; 0 where it has.
+        name: of the dataset, as passed to `open_data`.
+        train: training batches; empty if all images are held out.
+        validation: validation batches, or None without a validation split.
+        classes: number of classes, or None without labels.
+        held_out: images of ``validation`` that were held out of the training images; 0 if the
+            dataset has a validation split.
+        passed_over: files and folders that are not part of the dataset, with the reason for each.
     """
 
     name: str
@@ -32,15 +32,30 @@ class Data:
     validation: DataLoader[Any] | None = None
     classes: int | None = None
     held_out: int = 0
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
-    def skipped(self) -> list[str]:
-        """Names of the images that could not be read so far."""
-        sets = [loader.dataset for loader in (self.train, self.validation) if loader is not None]
-        return [name for one in sets if isinstance(one, Seen) for name in one.skipped()]
+    def skipped(self) -> dict[str, str]:
+        """Return all that was skipped so far, unreadable images included, with the reasons."""
+        found = dict(self.passed_over)
+        for loader in (self.train, self.validation):
+            if loader is not None and isinstance(loader.dataset, ImageDataset):
+                found |= loader.dataset.skipped()
+        return found
+
+    def calibration(self) -> Iterable[Any]:
+        """Return the training batches, or those of validation if nothing is trained on.
+
+        Images of `open_data` are in order, with the transform of evaluation.
+        """
+        train, validation = self.train, self.validation
+        if isinstance(train.dataset, TrainingDataset) and len(train.dataset):
+            plain = train.dataset.for_evaluation()
+            return evaluation_loader(plain, train.batch_size or 1, train.num_workers)
+        return train if validation is None or len(train) else validation
 
 
-class Order(Sampler[tuple[int, int]]):
-    """Pairs of the epoch and a number, in an order that is a function of seed and epoch."""
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Pairs of the epoch and an index, in an order that is a function of the seed and the epoch."""
 
     def __init__(self, length: int, seed: int) -> None:
         self.epoch = 0
@@ -52,18 +67,18 @@ class Order(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = torch.randperm(self._length, generator=_generator(self._seed, self.epoch))
-        return ((self.epoch, number) for number in order.tolist())
+        return ((self.epoch, index) for index in order.tolist())
 
     def set_epoch(self, epoch: int) -> None:
-        """What `set_epoch` calls, and Accelerate."""
+        """Set the epoch. `set_epoch` and Accelerate call it."""
         self.epoch = epoch
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Give ``loader`` the order, and the augmentation, of an epoch.
+    """Set the epoch that decides the order and the augmentation of ``loader``.
 
-    Of a loader of the user's own, which shuffles with torch's sampler, the order becomes a function
-    of the epoch, and its augmentation in worker processes one of the epoch and their number.
+    For a `DataLoader` of your own that shuffles with torch's sampler, the order becomes a function
+    of the epoch, and augmentation in worker processes a function of the epoch and their number.
     """
     for part in (loader, getattr(loader, "sampler", None)):
         setter = getattr(part, "set_epoch", None)
@@ -77,42 +92,29 @@ def set_epoch(loader: Any, epoch: int) -> None:
 
 
 def training_loader(
-    images: TrainingSet, *, batch_size: int, workers: int, seed: int
+    dataset: TrainingDataset, batch_size: int, workers: int, seed: int
 ) -> DataLoader[Any]:
-    """Full batches, so that no batch norm meets a single image; one batch where there are few.
+    """Return full batches, or one smaller batch if there are fewer images.
 
-    A single image is no batch.
+    There is never a batch of one image, on which BatchNorm fails in training.
     """
     return DataLoader(
-        images,
-        batch_size=batch_size if len(images) >= batch_size else max(len(images), 2),
-        sampler=Order(len(images), seed),
+        dataset,
+        batch_size=batch_size if len(dataset) >= batch_size else max(len(dataset), 2),
+        sampler=EpochSampler(len(dataset), seed),
         drop_last=True,
-        **_common(workers),
+        **_options(workers),
     )
 
 
-def validation_loader(images: ValidationSet, *, batch_size: int, workers: int) -> DataLoader[Any]:
-    """Every image, in order."""
-    return DataLoader(images, batch_size=batch_size, collate_fn=images.collate, **_common(workers))
+def evaluation_loader(dataset: EvaluationDataset, batch_size: int, workers: int) -> DataLoader[Any]:
+    """Return every image in order."""
+    return DataLoader(
+        dataset, batch_size=batch_size, collate_fn=dataset.collate, **_options(workers)
+    )
 
 
-def check_loading(batch_size: int, workers: int, seed: int) -> None:
-    """See that loaders can be made so.
-
-    Raises:
-        GhostifyError: if a number is out of its range.
-    """
-    for name, number, least in (
-        ("batch_size", batch_size, 1),
-        ("workers", workers, 0),
-        ("seed", seed, 0),
-    ):
-        if number < least:
-            raise GhostifyError(f"{name}={number}: give {least} or more")
-
-
-def _common(workers: int) -> dict[str, Any]:
+def _options(workers: int) -> dict[str, Any]:
     return {
         "num_workers": workers,
         "persistent_workers": workers > 0,

@@ -1,10 +1,9 @@
-"""From what the user names to batches that the network takes."""
+"""Open a dataset for a network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,145 +12,150 @@ from torch.utils.data import DataLoader
 
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data.batches import device_of
-from ghostify.data.datasets import TrainingSet, ValidationSet
-from ghostify.data.loaders import Data, check_loading, training_loader, validation_loader
-from ghostify.data.pictures import Pictures, hold_out
+from ghostify.data.datasets import EvaluationDataset, TrainingDataset
+from ghostify.data.loaders import Data, evaluation_loader, training_loader
 from ghostify.data.preprocessing import Preprocessing, preprocessing_of
-from ghostify.data.sources import SOURCES, Parts, downloads, folder
-from ghostify.data.views import View
+from ghostify.data.sources import SOURCES, open_source
+from ghostify.data.splits import hold_out_images
+from ghostify.data.transforms import Transform
+from ghostify.models.registry import declared_input_size
 from ghostify.models.user_code import call_code
-from ghostify.types import Augmentation, GhostifyError, Normalization
-from ghostify.types.errors import near
+from ghostify.types import Augmentation, GhostifyError, ModelSource
 
-_SMALL = 64  # pixels; of smaller pictures a crop takes more
+_SMALL = 64  # pixels; random crops of smaller images keep more of the image
 
 
 def open_data(
-    source: str | Path,
+    data: str | Path,
+    model: nn.Module,
+    source: ModelSource | None = None,
     *,
-    network: nn.Module,
-    name: str,
-    input_size: tuple[int, ...],
     batch_size: int = 32,
     workers: int = 0,
     seed: int = 0,
-    root: Path | None = None,
+    data_root: Path | None = None,
     labels: bool = True,
     held_out: float = 0.1,
     augmentation: Augmentation | None = None,
-    normalization: Normalization | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Data:
-    """Loaders of images to train on and to be scored on, as the network was trained to see them.
+    """Open training and validation images with the preprocessing that ``model`` expects.
 
-    The order of the training images and their augmentation are functions of the seed, the epoch
-    (`set_epoch`) and the image's number, whatever the number of workers. Batches are pairs of
-    images ``(B, C, H, W)`` and labels ``(B)``, or shares of classes ``(B, classes)`` where images
-    are mixed; without labels, images alone. An image that cannot be read is left out, in training
-    replaced by the next one, and is named by ``Data.skipped``.
+    Batches are pairs of images ``(B, C, H, W)`` and labels ``(B)``, or class probabilities
+    ``(B, classes)`` if images are mixed; without labels, images alone. The order of the training
+    images and their augmentation are functions of the seed, the epoch (`set_epoch`) and the index,
+    whatever the number of workers. An unreadable image is skipped; in training the next one
+    replaces it. ``Data.skipped`` names all that was skipped.
 
     Args:
-        source: ``cifar10``, ``cifar100``, ``mnist5k``, ``digits``; a folder, with a subfolder for
-            each class or with images alone, perhaps in parts ``train`` and ``val``; or
+        data: ``cifar10``, ``cifar100``, ``mnist5k``, ``digits``; a folder, with a subfolder for
+            each class or without labels, perhaps in ``train`` and ``val``; or
             ``package.module:function`` or ``file.py:function``, which returns a `DataLoader`, a
             pair of them for training and validation, or a `Data`.
-        network: which the images are for.
-        name: MODEL as the user wrote it, by which the library's weights say how images are to be
-            normalised.
-        input_size: ``(C, H, W)``.
-        batch_size: images to a batch. The last training batch is dropped if it is not full.
-        workers: processes that load; 0 to load in this one.
-        seed: of order and augmentation.
-        root: where CIFAR is, or is downloaded to; a cache folder by default.
-        labels: False to do without those that the source has.
-        held_out: share of the training images that is held out where a source has no validation
-            part: always the same images. 1 to train on none.
-        augmentation: by default a random crop, of more than the middle, and the mirror image
-            where a source is not of digits.
-        normalization: of the channels, instead of what the network's library says.
-        preprocessing: instead of all that the library says.
+        model: the network that the images are for.
+        source: its input size and normalization, and the name by which torchvision's preprocessing
+            is found. Default: what the model declares.
+        batch_size: images per batch. The last training batch is dropped if it is not full.
+        workers: processes that load images; 0 loads them in this process.
+        seed: of the order and the augmentation.
+        data_root: folder of CIFAR, which is downloaded if missing. Default: a cache folder.
+        labels: False drops the labels.
+        held_out: share of the training images to hold out if there is no validation split; always
+            the same images. 1 holds out all.
+        augmentation: of training images. Default: a random resized crop, and a horizontal flip
+            except for digits.
+        preprocessing: overrides what the model or its library declares.
 
     Raises:
-        GhostifyError: if there is no such source, it holds no image that can be read, its number
-            of classes is not the network's, or an argument is out of range.
+        GhostifyError: if there is no such dataset, no image can be read, the number of classes is
+            not that of the model, or an argument is out of range.
     """
-    check_loading(batch_size, workers, seed)
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("workers", workers, 0),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise GhostifyError(f"{name} (={value}) must be at least {least}")
     if not 0 <= held_out <= 1:
-        raise GhostifyError(f"held_out={held_out}: give a share between 0 and 1")
-    place, colon, function = str(source).rpartition(":")
-    if colon and not Path(source).exists():
-        data = _of_code(str(source), call_code(place, function, {}), labels)
-        _check_classes(data, network, input_size)
-        return data
-    if len(input_size) != 3:
-        shape = "x".join(map(str, input_size))
-        raise GhostifyError(f"images are channels x height x width, the model's input is {shape}")
-    parts = _parts(str(source), root)
-    named = str(source) in SOURCES
-    ways = preprocessing or _usual_preprocessing(network, name, input_size, normalization, named)
-    vary = augmentation or _usual_augmentation(input_size, parts)
-    train, validation, held = _split(parts, held_out)
+        raise GhostifyError(f"held_out (={held_out}) must be a share between 0 and 1")
+    if is_code(data):
+        if not labels:
+            raise GhostifyError(f"{data} returns labels or not: leave them out there")
+        opened = data_from_code(str(data))
+        _check_classes(opened, model, source)
+        return opened
+    images = open_source(data, data_root)
+    plain = evaluation_transform(data, model, source, preprocessing)
+    if augmentation is None:
+        scale = 0.7 if min(plain.input_size[1:]) <= _SMALL else 0.35
+        augmentation = Augmentation(crop_scale=scale, flip=images.flip)
+    train, validation, held = images.train, images.validation, 0
+    if not len(validation):
+        train, validation = hold_out_images(train, held_out)
+        held = len(validation)
     if not labels:
         train, validation = train.without_labels(), validation.without_labels()
-    classes = parts.classes if labels else None
-    training_set = TrainingSet(
-        train, View(input_size, ways, vary), seed=seed, augmentation=vary, classes=classes
+    classes = images.classes if labels else None
+    training = TrainingDataset(
+        train,
+        plain.with_augmentation(augmentation),
+        seed=seed,
+        augmentation=augmentation,
+        classes=classes,
     )
-    training_set.check()
-    validation_set = ValidationSet(validation, View(input_size, ways))
-    validation_set.check()
-    data = Data(
-        str(source),
-        training_loader(training_set, batch_size=batch_size, workers=workers, seed=seed),
-        validation_loader(validation_set, batch_size=batch_size, workers=workers)
-        if len(validation)
-        else None,
+    evaluation = EvaluationDataset(validation, plain)
+    training.check()
+    evaluation.check()
+    opened = Data(
+        str(data),
+        training_loader(training, batch_size, workers, seed),
+        evaluation_loader(evaluation, batch_size, workers) if len(validation) else None,
         classes,
         held,
+        images.skipped,
     )
-    _check_classes(data, network, input_size)
-    return data
+    _check_classes(opened, model, source)
+    return opened
 
 
-def _parts(source: str, root: Path | None) -> Parts:
-    if source in SOURCES:
-        return SOURCES[source](root or downloads())
-    path = Path(source)
-    if path.is_dir():
-        return folder(path)
-    raise GhostifyError(
-        f"no data {source!r}: give a folder, {', '.join(SOURCES)} or file.py:function"
-        f"{near(source, SOURCES)}"
-    )
+def evaluation_transform(
+    data: str | Path,
+    model: nn.Module,
+    source: ModelSource | None,
+    preprocessing: Preprocessing | None,
+) -> Transform:
+    """Return the transform without augmentation, for evaluation and calibration."""
+    input_size = _input_size(model, source)
+    if input_size is None:
+        raise GhostifyError(
+            f"{type(model).__name__} does not declare its input size: pass "
+            "source=ModelSource(name, input_size=(3, 224, 224))"
+        )
+    if preprocessing is None:
+        preprocessing = preprocessing_of(model, source, channels=input_size[0])
+        if str(data) in SOURCES:  # small images are resized whole
+            preprocessing = replace(preprocessing, crop=1.0)
+    return Transform(input_size, preprocessing)
 
 
-def _split(parts: Parts, share: float) -> tuple[Pictures, Pictures, int]:
-    """Pictures to train on, those to be scored on, and how many of these were held out."""
-    if len(parts.validation):
-        return parts.train, parts.validation, 0
-    train, held = hold_out(parts.train, share)
-    return train, held, len(held)
+def _input_size(model: nn.Module, source: ModelSource | None) -> tuple[int, ...] | None:
+    return (source and source.input_size) or declared_input_size(model)
 
 
-def _usual_preprocessing(
-    network: nn.Module,
-    name: str,
-    input_size: tuple[int, ...],
-    normalization: Normalization | None,
-    whole: bool,
-) -> Preprocessing:
-    said = preprocessing_of(network, name, channels=input_size[0], normalization=normalization)
-    return replace(said, crop=1.0) if whole else said
+def is_code(data: str | Path) -> bool:
+    """Whether ``data`` is ``package.module:function`` or ``file.py:function``."""
+    return ":" in str(data) and not Path(data).exists()
 
 
-def _usual_augmentation(input_size: tuple[int, ...], parts: Parts) -> Augmentation:
-    scale = 0.7 if min(input_size[1:]) <= _SMALL else 0.35
-    return Augmentation(crop_scale=scale, flip=parts.mirrored)
+def data_from_code(name: str) -> Data:
+    """Call a function of the user's, and return its loaders.
 
-
-def _of_code(name: str, found: Any, labels: bool) -> Data:
-    if not labels:
-        raise GhostifyError(f"{name} decides itself whether to give labels: let it leave them out")
+    Raises:
+        GhostifyError: if it fails, or returns anything but loaders.
+    """
+    place, _, function = name.rpartition(":")
+    found = call_code(place, function, {})
     if isinstance(found, Data):
         return found
     pair = found if isinstance(found, list | tuple) else (found, None)
@@ -160,18 +164,20 @@ def _of_code(name: str, found: Any, labels: bool) -> Data:
             f"{name} returned {type(found).__name__}: return a DataLoader, or two of them, for "
             "training and validation"
         )
-    known = getattr(pair[0].dataset, "classes", None)
     train, validation = pair
-    return Data(name, train, validation, known and len(known))
+    classes = getattr(train.dataset, "classes", None)
+    return Data(name, train, validation, classes and len(classes))
 
 
-def _check_classes(data: Data, network: nn.Module, input_size: tuple[int, ...]) -> None:
-    if data.classes is None:
+def _check_classes(data: Data, model: nn.Module, source: ModelSource | None) -> None:
+    input_size = _input_size(model, source)
+    if data.classes is None or input_size is None:
         return
-    output = dry_run(network, torch.zeros(1, *input_size, device=device_of(network))).output
-    scores = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), None)
-    if scores is not None and scores.dim() == 2 and scores.shape[1] != data.classes:
+    example = torch.zeros(1, *input_size, device=device_of(model))
+    output = dry_run(model, example).output
+    logits = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), None)
+    if logits is not None and logits.dim() == 2 and logits.shape[1] != data.classes:
         raise GhostifyError(
-            f"{data.name} has {data.classes} classes, but the network gives {scores.shape[1]}: "
-            "build it for as many, or do without labels"
+            f"{data.name} has {data.classes} classes, but the network has {logits.shape[1]}: build "
+            "it for as many, or drop the labels with labels=False"
         )

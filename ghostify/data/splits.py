@@ -1,4 +1,4 @@
-"""Images kept back, to see how well the others have served."""
+"""Held-out images."""
 
 from __future__ import annotations
 
@@ -8,60 +8,88 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ghostify.data.input_matching import is_image_list, likes_of
+from ghostify.data.images import Images
+from ghostify.data.input_matching import inputs_of, is_image_list
 from ghostify.types import Example, GhostifyError
 
 _FEWEST = 10
 
 
-def held_out(batches: list[Example], share: int = 5) -> tuple[list[Example], list[Example]]:
-    """Batches to fit with, and batches to evaluate with: always the same of the same.
+def hold_out_images(images: Images, share: float) -> tuple[Images, Images]:
+    """Split off the same ``share`` of each class; return the other images, and those held out.
 
-    Every fifth image is held out. Batches that cannot be divided by image, because not all of
-    their inputs are tensors of one length or lists of images, are held out whole: every fifth.
-    Of fewer than ten images none is.
+    The choice is always the same. Of a class of two or more images, at least one is held out and,
+    unless ``share`` is 1, at least one stays.
+    """
+    classes: dict[int, list[int]] = {}
+    for index, label in enumerate(images.labels or [0] * len(images)):
+        classes.setdefault(label, []).append(index)
+    generator = torch.Generator().manual_seed(0)
+    held: set[int] = set()
+    for _, indices in sorted(classes.items()):
+        order = torch.randperm(len(indices), generator=generator).tolist()
+        held |= {indices[place] for place in order[: _count(len(indices), share)]}
+    kept = [index for index in range(len(images)) if index not in held]
+    return images.select(kept), images.select(sorted(held))
+
+
+def _count(total: int, share: float) -> int:
+    if share in (0, 1):
+        return total * int(share)
+    return max(min(round(total * share), total - 1), min(total - 1, 1))
+
+
+def hold_out_batches(batches: list[Example], every: int = 5) -> tuple[list[Example], list[Example]]:
+    """Split off every fifth image; return batches of the other images, and of those held out.
+
+    Batches are held out whole if their inputs are not all tensors of one length or lists of
+    images. Of fewer than 10 images, none is held out.
 
     Args:
-        share: 5 for one in five.
-
-    Raises:
-        GhostifyError: if ``share`` is below 2.
+        every: hold out one image in so many, at least 2.
     """
-    if share < 2:
-        raise GhostifyError(f"share={share}: give 2 or more, such as 5 for one in five")
+    if every < 2:
+        raise GhostifyError(f"every (={every}) must be at least 2, such as 5 for one in five")
     if sum(map(images_in, batches)) < _FEWEST:
         return list(batches), []
-    if not all(map(_divisible, batches)):
-        held = batches[share - 1 :: share]
-        return [b for i, b in enumerate(batches) if i % share != share - 1], held
-    fit, held, start = [], [], 0
+    if not all(map(_is_divisible, batches)):
+        held = batches[every - 1 :: every]
+        return [b for i, b in enumerate(batches) if i % every != every - 1], held
+    kept, held, start = [], [], 0
     for batch in batches:
-        numbers = torch.arange(start, start + images_in(batch))
-        start += len(numbers)
-        is_held = numbers % share == share - 1
-        fit += _chosen(batch, ~is_held)
-        held += _chosen(batch, is_held)
-    return fit, held
+        indices = torch.arange(start, start + images_in(batch))
+        start += len(indices)
+        is_held = indices % every == every - 1
+        kept += _select(batch, ~is_held)
+        held += _select(batch, is_held)
+    return kept, held
+
+
+def first_images(batch: Example, count: int) -> Example:
+    """Return a batch of the first ``count`` images, or ``batch`` if it cannot be divided."""
+    if images_in(batch) <= count or not _is_divisible(batch):
+        return batch
+    return _select(batch, torch.arange(images_in(batch)) < count)[0]
 
 
 def images_in(batch: Example) -> int:
-    """Length of the first input that has one; 1 for a batch that has no such input."""
-    return next((len(v) for v in likes_of(batch) if _has_length(v)), 1)
+    """Return the length of the first input that has one, or 1."""
+    return next((len(v) for v in inputs_of(batch) if _has_length(v)), 1)
 
 
 def _has_length(value: Any) -> bool:
     return value.dim() > 0 if isinstance(value, Tensor) else is_image_list(value)
 
 
-def _divisible(batch: Example) -> bool:
-    values = likes_of(batch)
+def _is_divisible(batch: Example) -> bool:
+    values = inputs_of(batch)
     return all(map(_has_length, values)) and len({len(value) for value in values}) == 1
 
 
-def _chosen(batch: Example, mask: Tensor) -> list[Example]:
-    """The images of ``batch`` where ``mask`` is true, as one batch; none if that is nowhere."""
+def _select(batch: Example, mask: Tensor) -> list[Example]:
+    """Return one batch of the images where ``mask`` is true, or no batch."""
     index = mask.nonzero().flatten()
-    return [_each(batch, lambda value: _at(value, index))] if len(index) else []
+    return [_map(batch, lambda value: _at(value, index))] if len(index) else []
 
 
 def _at(value: Any, index: Tensor) -> Any:
@@ -70,7 +98,7 @@ def _at(value: Any, index: Tensor) -> Any:
     return [value[i] for i in index.tolist()]
 
 
-def _each(batch: Example, function: Callable[[Any], Any]) -> Example:
+def _map(batch: Example, function: Callable[[Any], Any]) -> Example:
     if isinstance(batch, dict):
         return {name: function(value) for name, value in batch.items()}
     return tuple(map(function, batch)) if isinstance(batch, tuple) else function(batch)

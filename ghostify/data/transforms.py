@@ -1,86 +1,99 @@
-"""One image file, decoded, resized and cropped."""
+"""From a decoded image to the input of a network."""
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-
 import numpy as np
 import torch
-from PIL import Image, ImageOps
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn, tensor
+from torchvision.transforms import InterpolationMode, v2
 
-from ghostify.types import GhostifyError
+from ghostify.data.preprocessing import Preprocessing
+from ghostify.types import Augmentation, GhostifyError
 
 _MODES = {1: "L", 3: "RGB"}
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_RANDAUGMENT_OPERATIONS = 2
 
 
-def mode_of(channels: int) -> str:
-    """PIL's name for images of so many channels.
+class Transform:
+    """Resize, crop, augment and normalize an image of PIL to an input ``(C, H, W)``.
 
-    Raises:
-        GhostifyError: if image files have another number.
-    """
-    if channels not in _MODES:
-        raise GhostifyError(
-            f"image files have 1 or 3 channels, the model takes {channels}: "
-            "give a file with a tensor (N, C, H, W)"
-        )
-    return _MODES[channels]
+    Augmentation draws from torch's default generator. `TrainingDataset` mixes images.
 
+    Args:
+        input_size: ``(C, H, W)``.
+        preprocessing: of the network.
+        augmentation: none by default.
 
-def read_picture(
-    path: Path, input_size: tuple[int, ...], interpolation: str, crop: float
-) -> Tensor:
-    """``(C, H, W)`` in [0, 1]: the centre of the image, upright.
+    Attributes:
+        mode: the mode of PIL that images are decoded in.
 
     Raises:
-        Exception: whatever decoders raise if the file is broken.
+        GhostifyError: if inputs of this size are not images, or ``preprocessing`` is for another
+            number of channels.
     """
-    image = decode(path, mode_of(input_size[0]))
-    return pixels(centre(image, input_size[1:], interpolation, crop))
+
+    def __init__(
+        self,
+        input_size: tuple[int, ...],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008  # frozen
+    ) -> None:
+        if len(input_size) != 3:
+            shape = "x".join(map(str, input_size))
+            raise GhostifyError(f"input_size (={shape}) must be channels x height x width")
+        channels, *size = input_size
+        if channels not in _MODES:
+            raise GhostifyError(
+                f"image files have 1 or 3 channels, the model takes {channels}: use a file with a "
+                "tensor (N, C, H, W), or a DataLoader"
+            )
+        if len(preprocessing.mean) != channels:
+            raise GhostifyError(
+                f"mean (={preprocessing.mean}) must have {channels} values, one for each channel"
+            )
+        self.input_size = input_size
+        self.mode = _MODES[channels]
+        self._preprocessing = preprocessing
+        self._mean = tensor(preprocessing.mean).view(-1, 1, 1)
+        self._std = tensor(preprocessing.std).view(-1, 1, 1)
+        self._crop: nn.Module | None = None
+        if augmentation.crop_scale < 1:
+            interpolation = InterpolationMode(preprocessing.interpolation)
+            scale = (augmentation.crop_scale, 1.0)
+            self._crop = v2.RandomResizedCrop(size, scale, interpolation=interpolation)
+        self._augment: list[nn.Module] = []
+        if augmentation.flip:
+            self._augment.append(v2.RandomHorizontalFlip())
+        if augmentation.randaugment:
+            self._augment.append(v2.RandAugment(_RANDAUGMENT_OPERATIONS, augmentation.randaugment))
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        image = self._center_crop(image) if self._crop is None else self._crop(image)
+        for step in self._augment:
+            image = step(image)
+        return _to_tensor(image).sub_(self._mean).div_(self._std)
+
+    def with_augmentation(self, augmentation: Augmentation) -> Transform:
+        return Transform(self.input_size, self._preprocessing, augmentation)
+
+    def _center_crop(self, image: Image.Image) -> Image.Image:
+        height, width = self.input_size[1:]
+        size = _resized(image.size, (width, height), self._preprocessing.crop)
+        image = image.resize(size, _FILTERS[self._preprocessing.interpolation])
+        left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+        return image.crop((left, top, left + width, top + height))
 
 
-def decode(path: Path, mode: str) -> Image.Image:
-    """The image upright, in PIL's ``mode``.
-
-    Raises:
-        Exception: whatever decoders raise if the file is broken.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as opened:
-            return _eight_bits(ImageOps.exif_transpose(opened)).convert(mode)
+def _to_tensor(image: Image.Image) -> Tensor:
+    """``(C, H, W)`` in [0, 1]."""
+    pixels = np.array(image)
+    return torch.from_numpy(pixels).view(*pixels.shape[:2], -1).permute(2, 0, 1) / 255
 
 
-def centre(
-    image: Image.Image, size: tuple[int, ...], interpolation: str, crop: float
-) -> Image.Image:
-    """The centre of ``size`` (H, W), after resizing so that it is ``crop`` of the shorter side."""
-    height, width = size
-    image = image.resize(_covering(image.size, (width, height), crop), _FILTERS[interpolation])
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
-
-
-def pixels(image: Image.Image) -> Tensor:
-    """``(C, H, W)`` in [0, 1], of an image of 8 bits."""
-    numbers = np.array(image)
-    return torch.from_numpy(numbers).view(*numbers.shape[:2], -1).permute(2, 0, 1) / 255
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16 bits to 8, which PIL would cut off instead of scaling."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is not known")
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
-
-
-def _covering(size: tuple[int, int], target: tuple[int, int], crop: float) -> tuple[int, int]:
-    """Size in the same proportions of which ``target`` is ``crop``, along the tighter side."""
+def _resized(size: tuple[int, int], target: tuple[int, int], crop: float) -> tuple[int, int]:
+    """The size to resize to, so that ``target`` is ``crop`` of it along the tighter side."""
     least = [_floor(side / crop) for side in target]
     scale = max(wanted / side for wanted, side in zip(least, size, strict=True))
     width, height = (
@@ -90,5 +103,5 @@ def _covering(size: tuple[int, int], target: tuple[int, int], crop: float) -> tu
 
 
 def _floor(value: float) -> int:
-    """Rounded down, with room for an error in the last digits."""
+    """Round down, with a tolerance for rounding errors."""
     return int(value + 1e-6)

@@ -77,7 +77,7 @@ def test_an_image_that_cannot_be_read_is_named_and_skipped(run, net, pictures, t
     (tmp_path / pictures / "more" / "notes.png").write_text("no picture")
     result = run("convert", *net, "--calibration", pictures, "--dry-run")
     assert result.code == 0
-    assert "skipped: more/notes.png: not an image" in result.err
+    assert "1 skipped: not an image (more/notes.png)" in result.err
     assert "fitted to 12 images" in result.out
 
 
@@ -93,13 +93,28 @@ def broken(folder):
         (folder / name).write_text("no picture")
 
 
+def test_a_function_that_returns_a_loader(run, net, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\n"
+        "def loader():\n"
+        "    pairs = TensorDataset(torch.rand(40, 3, 16, 16), torch.zeros(40).long())\n"
+        "    return DataLoader(pairs, batch_size=8)\n"
+    )
+    result = run("convert", *net, "--calibration", "own.py:loader", "--images", "20", "--dry-run")
+    assert result.code == 0, result.err
+    assert "fitted to 16 images" in result.out
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (broken, "no image of data can be read, first a.jpg: not an image"),
-        (lambda path: path.mkdir(), "data holds no images (.jpg"),
-        (lambda path: None, "no file or folder data with calibration images"),
-        (lambda path: path.write_text("x"), "data is neither a folder of images nor a tensor"),
+        (broken, "none of the images can be read: 2 skipped: not an image (a.jpg, b.png)"),
+        (lambda path: path.mkdir(), "data holds no images"),
+        (
+            lambda path: None,
+            "calibration (='data') must be a folder of images, a",
+        ),
+        (lambda path: path.write_text("x"), "calibration (='data') must be a folder of images"),
     ],
 )
 def test_paths_without_images(fails, net, tmp_path, left, make, message):
@@ -112,7 +127,7 @@ def test_paths_without_images(fails, net, tmp_path, left, make, message):
     ("content", "message"),
     [
         (torch.zeros(8, 4, 16, 16), "a channel count of 4 instead of 3"),
-        (torch.zeros(3, 16, 16), "holds 3x16x16: (N, C, H, W) is needed"),
+        (torch.zeros(3, 16, 16), "holds 3x16x16: one tensor (N, C, H, W) is needed"),
         (torch.zeros(8, 3, 16, 16, dtype=torch.uint8), "images.pt"),
         (torch.full((8, 3, 16, 16), torch.nan), "images.pt"),
         (torch.zeros(0, 3, 16, 16), "nothing in it"),

@@ -66,7 +66,7 @@ def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
     result = run("evaluate", out, *LABELLED, *weights, "--data", data, "--held-out", "1")
     assert result.code == 0, result.err
     assert "classes.py:build on shades: 24 images held out" in result.out
-    assert "skipped, because unreadable: 1 of the images: 0/broken.png" in result.err
+    assert "1 skipped: not an image (0/broken.png)" in result.err
     assert max(map(len, result.out.splitlines())) <= 80
     rows = {line.split()[0]: line.split() for line in result.out.splitlines() if line}
     assert rows["original"][5:] == [rows["original"][5], "-", "-", "-"]
@@ -85,7 +85,7 @@ def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
     original.load_state_dict(torch.load("classes.pt"))
     ghost = ghostify.load(out, original)
     opened = ghostify.open_data(
-        data, network=original, name="classes.py:build", input_size=(3, 16, 16), held_out=1
+        data, original, ghostify.ModelSource("classes.py:build", {}, (3, 16, 16)), held_out=1
     )
     score = ghostify.evaluate(ghost, opened, teacher=original)
     assert ghostify.Score(**found["converted"]["score"]) == score
@@ -106,11 +106,9 @@ def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
     ):
         opened = ghostify.open_data(
             data,
-            network=ghost,
-            name="classes.py:build",
-            input_size=(3, 16, 16),
+            ghost,
+            ghostify.ModelSource("classes.py:build", {}, (3, 16, 16), normalization),
             held_out=1,
-            normalization=normalization,
         )
         found = evaluate(run, "out", "--model", "classes.py:build", "--data", data, *more)
         assert found["converted"]["score"]["loss"] == ghostify.evaluate(ghost, opened).loss
@@ -160,6 +158,6 @@ def test_what_cannot_be_evaluated(fails, data, out, weights):
     assert "pass the original" in said
     own = ["evaluate", out, *LABELLED]
     assert "did you mean digits" in fails(*own, "--data", "digit")
-    assert "10 classes, but the network gives 6" in fails(*own, "--data", "digits")
+    assert "10 classes, but the network has 6" in fails(*own, "--data", "digits")
     assert "has no validation images" in fails(*own, "--data", data, "--held-out", "0")
     assert "no device 'tpu9' here" in fails(*own, "--data", data, "--device", "tpu9")

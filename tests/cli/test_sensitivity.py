@@ -61,7 +61,9 @@ def test_a_plot_of_no_known_kind_is_missed_before_the_work(fails, net, tmp_path,
 def test_files_that_cannot_be_written_are_missed_before_the_work(fails, net):
     assert "no folder nowhere" in fails("sensitivity", *net, "-o", "nowhere/s.json")
     assert "no folder nowhere" in fails("sensitivity", *net, "--plot", "nowhere/s.png")
-    assert "no file or folder missing" in fails("sensitivity", *net, "--calibration", "missing")
+    assert "calibration (='missing') must be a folder" in fails(
+        "sensitivity", *net, "--calibration", "missing"
+    )
 
 
 def test_from_measurement_to_artefact(run, net, tensor, tmp_path):

@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 from torch import nn
 
+from ghostify import ModelSource
 from ghostify.data import Preprocessing, open_data
+
+SOURCE = ModelSource("net.py:build", input_size=(3, 16, 16))
 
 
 class Scores(nn.Sequential):
@@ -43,7 +46,7 @@ def noise(folder):
 @pytest.fixture
 def open_it():
     """`open_data` for a network of two classes that sees pixels in [0, 1]."""
-    return partial(open_data, network=Scores(2), name="net.py:build", input_size=(3, 16, 16))
+    return partial(open_data, model=Scores(2), source=SOURCE)
 
 
 @pytest.fixture

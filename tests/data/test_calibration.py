@@ -1,193 +1,202 @@
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from PIL import Image
+from torch import nn
 
-from ghostify import GhostifyError
-from ghostify.data import as_batches
+from ghostify import GhostifyError, ModelSource, open_data
+from ghostify.data import Preprocessing, as_batches, open_calibration
+from ghostify.data.calibration import choose
+from ghostify.types import Augmentation
 
-IMAGES = torch.arange(20.0).view(-1, 1, 1, 1).expand(20, 3, 8, 8).contiguous()
-LABELS = torch.arange(20)
-EXAMPLE = torch.zeros(1, 3, 8, 8)
+SOURCE = ModelSource("net.py:build", {}, (3, 8, 8), ((0.0,), (1.0,)))
 
-
-class Photos(Dataset):
-    """Like most datasets, it never raises IndexError."""
-
-    def __init__(self, item):
-        self.item = item
-
-    def __len__(self):
-        return 6
-
-    def __getitem__(self, index):
-        return self.item(IMAGES[index % 20], index)
+read = partial(open_calibration, model=nn.Identity(), source=SOURCE)
 
 
-def shapes(batches):
-    return [tuple(batch.shape) for batch in batches]
+def images_of(calibration):
+    return torch.cat(calibration.batches)
 
 
-def test_a_tensor_is_split():
-    batches = as_batches(IMAGES, EXAMPLE)
-    assert shapes(batches) == [(16, 3, 8, 8), (4, 3, 8, 8)]
-    assert torch.equal(torch.cat(batches), IMAGES)
+def save(path, size=(12, 10), colour=(255, 0, 0)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
 
 
-def test_another_height_and_width_are_the_models_affair():
-    assert shapes(as_batches(torch.zeros(2, 3, 5, 7), EXAMPLE)) == [(2, 3, 5, 7)]
+def truncate(path):
+    Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
 
 
-def test_one_image_is_a_batch():
-    assert shapes(as_batches(IMAGES[0], EXAMPLE, batch_size=2)) == [(1, 3, 8, 8)]
+def test_images_of_all_formats_in_order(tmp_path):
+    names = ["a/1.JPG", "a/2.png", "b/c/3.webp", "d.bmp", "e.tif", "f.jpeg", "g.gif", "h.jfif"]
+    for number, name in enumerate(names):
+        save(tmp_path / name, colour=(30 * number,) * 3)
+    (tmp_path / "labels.csv").write_text("no image")
+    found = read(tmp_path)
+    images = images_of(found)
+    assert found.skipped == {"labels.csv": "not an image"}
+    assert images.dtype == torch.float32
+    assert images.shape == (8, 3, 8, 8)
+    assert (images[:, 0, 4, 4] * 255 / 30).round().tolist() == list(range(8))
 
 
-def test_a_labelled_loader():
-    loader = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=8)
-    batches = as_batches(loader, EXAMPLE)
-    assert shapes(batches) == [(8, 3, 8, 8), (8, 3, 8, 8), (4, 3, 8, 8)]
-    assert torch.equal(torch.cat(batches), IMAGES)
+def test_batches_are_full_but_the_last(tmp_path):
+    for number in range(6):
+        save(tmp_path / f"{number}.png")
+    (tmp_path / "0.png").write_text("hello")
+    assert [len(batch) for batch in read(tmp_path, batch_size=2).batches] == [2, 2, 1]
 
 
-def test_a_generator_is_gone_through_once():
-    assert len(as_batches((IMAGES[i : i + 4] for i in (0, 4)), EXAMPLE)) == 2
+def test_normalized(tmp_path):
+    save(tmp_path / "red.png")
+    source = ModelSource("x", {}, (3, 4, 4), ((0.5, 0.5, 0.0), (0.5, 1.0, 1.0)))
+    images = images_of(read(tmp_path, source=source))
+    assert images[0, :, 0, 0].tolist() == [1.0, -0.5, 0.0]
+
+
+@pytest.mark.parametrize("preprocessing", [None, Preprocessing((0.4,) * 3, (0.2,) * 3, crop=0.6)])
+def test_the_same_preprocessing_as_in_evaluation(folder, noise, preprocessing):
+    """Of a folder and of its `Data`: the same images, whatever the augmentation of training."""
+    source = ModelSource("resnet50", {}, (3, 8, 8))
+    common = {"model": nn.Identity(), "source": source, "preprocessing": preprocessing}
+    evaluated = open_data(noise, **common, held_out=1, labels=False)
+    expected = torch.cat(list(evaluated.validation))
+    assert torch.equal(images_of(open_calibration(noise, **common)), expected)
+    strong = Augmentation(crop_scale=0.3, flip=True, mixup=1.0)
+    trained = open_data(noise, **common, held_out=0, labels=False, augmentation=strong)
+    example = torch.zeros(1, 3, 8, 8)
+    assert torch.equal(torch.cat(as_batches(trained, example)), expected)
+    assert torch.equal(torch.cat(as_batches(evaluated, example)), expected)
+    assert sum(map(len, as_batches(trained, example, images=7))) == 7
+
+
+def test_unreadable_images_of_opened_data(open_it, folder):
+    for number in range(4):
+        (folder / "a" / f"0{number}.png").write_bytes(b"no picture")
+    data = open_it(folder, held_out=0, batch_size=2)
+    assert sum(map(len, as_batches(data, torch.zeros(1, 3, 16, 16)))) == 16
+    assert len(data.skipped()) == 4
+
+
+def test_broken_images_are_skipped_and_named(tmp_path):
+    save(tmp_path / "good.png")
+    save(tmp_path / "z.png", colour=(0, 255, 0))
+    truncate(tmp_path / "cut.jpg")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "text.png").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    found = read(tmp_path)
+    assert images_of(found)[:, :, 0, 0].tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert "truncated" in found.skipped.pop("cut.jpg")
+    assert found.skipped == {
+        "empty.png": "not an image",
+        str(Path("sub/text.png")): "not an image",
+    }
+
+
+def test_all_broken(tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(GhostifyError, match=r"none of the .* can be read: .* not an image \(text"):
+        read(tmp_path)
+
+
+def test_one_image(tmp_path):
+    save(tmp_path / "one.png")
+    assert images_of(read(tmp_path / "one.png")).shape == (1, 3, 8, 8)
+
+
+def test_progress(tmp_path):
+    for name in "ab":
+        save(tmp_path / f"{name}.png")
+    seen = []
+    read(tmp_path, progress=seen.append)
+    assert [(progress.done, progress.total) for progress in seen] == [(1, 2), (2, 2)]
+
+
+def test_images_are_chosen_from_all_folders():
+    names = [
+        f"{folder}/{n:02}.png"
+        for folder, size in (("a", 50), ("b", 9), ("c", 2))
+        for n in range(size)
+    ]
+    chosen = choose(names, 12, seed=0)
+    counts = {folder: sum(names[index][0] == folder for index in chosen) for folder in "abc"}
+    assert counts == {"a": 5, "b": 5, "c": 2}
+    assert chosen == sorted(chosen) == choose(names, 12, seed=0)
+    assert chosen != choose(names, 12, seed=1)
+    assert choose(names, 100, seed=0) == list(range(61))
+
+
+def test_fewer_images_than_folders():
+    assert len(choose([f"{n}/x.png" for n in range(20)], 3, seed=0)) == 3
+
+
+def test_a_tensor_file(tmp_path):
+    torch.save(torch.arange(20.0).view(20, 1, 1, 1).expand(20, 3, 8, 8), tmp_path / "x.pt")
+    images = images_of(read(tmp_path / "x.pt", images=5))[:, 0, 0, 0].tolist()
+    assert len(set(images)) == 5
+    assert images == sorted(images)
+    assert len(images_of(read(tmp_path / "x.pt"))) == 20
+
+
+def test_a_named_dataset():
+    images = images_of(read("digits", images=30))
+    assert images.shape == (30, 3, 8, 8)
+    opened = open_data("digits", nn.Identity(), SOURCE, held_out=1, labels=False)
+    every = torch.cat(list(opened.validation)).flatten(1)
+    assert torch.cdist(images.flatten(1), every, p=float("inf")).min(1).values.max() == 0
+
+
+CODE = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+def loader():
+    pairs = TensorDataset(torch.rand(40, 3, 8, 8), torch.zeros(40, dtype=torch.int64))
+    return DataLoader(pairs, batch_size=8)
+
+def two():
+    return loader(), loader()
+
+def images():
+    return torch.rand(40, 3, 8, 8)
+"""
+
+
+@pytest.mark.parametrize("function", ["loader", "two"])
+def test_a_function_that_returns_loaders_as_for_evaluation(tmp_path, monkeypatch, function):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    place = tmp_path / f"own_{function}.py"
+    place.write_text(CODE)
+    found = read(f"{place}:{function}", images=20)
+    assert [len(batch) for batch in found.batches] == [8, 8, 4]
+    with pytest.raises(GhostifyError, match="returned Tensor: return a DataLoader"):
+        read(f"{place}:images")
 
 
 @pytest.mark.parametrize(
-    "item",
+    ("changes", "message"),
     [
-        lambda image, label: image,
-        lambda image, label: (image, label),
-        lambda image, label: (image, image + 1),
-        lambda image, label: (label, image),
-        lambda image, label: {"label": torch.tensor(label), "pixels": image},
-        lambda image, label: ({"image": image}, label),
+        ({"source": ModelSource("x", {}, (8,))}, r"input_size \(=8\) must be channels x height"),
+        ({"source": ModelSource("x", {}, (4, 8, 8))}, "1 or 3 channels, .* 4"),
+        ({"source": None}, "does not declare its input size"),
+        ({"images": 0}, r"images \(=0\) must be at least 1"),
+        ({"data": "nowhere"}, r"calibration \(='nowhere'\) must be a folder of images, a file"),
+        ({"data": __file__}, r"calibration \(=.* must be a folder"),
     ],
 )
-def test_a_dataset_of_single_images(item):
-    batches = as_batches(Photos(item), EXAMPLE, batch_size=4)
-    assert shapes(batches) == [(4, 3, 8, 8), (2, 3, 8, 8)]
-    assert torch.equal(torch.cat(batches), IMAGES[:6])
-    assert len(as_batches(Subset(Photos(item), [1, 2]), EXAMPLE)) == 1
+def test_arguments_out_of_range(tmp_path, changes, message):
+    save(tmp_path / "a.png")
+    with pytest.raises(GhostifyError, match=message):
+        read(**{"data": tmp_path} | changes)
 
 
-def test_a_loader_that_does_not_collate_loses_no_image():
-    loader = DataLoader(Photos(lambda image, label: (image, label)), 3, collate_fn=list)
-    assert shapes(as_batches(loader, EXAMPLE)) == [(6, 3, 8, 8)]
-
-
-def test_single_images_of_two_sizes_do_not_share_a_batch():
-    images = [IMAGES[0], IMAGES[1], torch.zeros(3, 4, 4)]
-    assert shapes(as_batches(images, EXAMPLE)) == [(2, 3, 8, 8), (1, 3, 4, 4)]
-
-
-def test_precision_is_that_of_the_example():
-    assert as_batches(IMAGES.double(), EXAMPLE)[0].dtype == torch.float32
-
-
-def test_a_tuple_of_one_input():
-    assert shapes(b for (b,) in as_batches(IMAGES, (EXAMPLE,))) == [(16, 3, 8, 8), (4, 3, 8, 8)]
-    ((batch,),) = as_batches([(IMAGES, LABELS)], (EXAMPLE,))
-    assert batch.shape == IMAGES.shape
-
-
-@pytest.mark.parametrize("item", [(IMAGES, IMAGES), [IMAGES, IMAGES, LABELS]])
-def test_two_positional_inputs(item):
-    ((left, right),) = as_batches([item], (EXAMPLE, EXAMPLE))
-    assert left.shape == right.shape == IMAGES.shape
-
-
-def test_two_inputs_and_a_label():
-    pairs = Photos(lambda image, label: ((image, image * 2), label))
-    ((left, right),) = as_batches(pairs, (EXAMPLE, EXAMPLE))
-    assert torch.equal(left * 2, right)
-
-
-def test_inputs_by_name():
-    example = {"image": EXAMPLE, "ids": torch.zeros(1, 5, dtype=torch.long)}
-    item = {"labels": LABELS, "ids": torch.ones(20, 7, dtype=torch.long), "image": IMAGES}
-    for data in ([item], [(item, LABELS)], item):
-        (batch,) = as_batches(data, example)
-        assert list(batch) == ["image", "ids"]
-        assert batch["ids"].shape == (20, 7)
-
-
-def test_one_input_by_name():
-    (batch,) = as_batches([(IMAGES, LABELS)], {"pixel_values": EXAMPLE})
-    assert torch.equal(batch["pixel_values"], IMAGES)
-
-
-def test_settings_beside_the_image():
-    assert as_batches([(IMAGES, 3)], (EXAMPLE, 1))[0][1] == 3
-
-
-@pytest.mark.parametrize(
-    "items",
-    [
-        [[torch.zeros(3, 9, 9), torch.zeros(3, 5, 5)]],
-        [((torch.zeros(3, 9, 9), torch.zeros(3, 5, 5)), ({"boxes": LABELS}, {"boxes": LABELS}))],
-        [(torch.zeros(3, 9, 9), {"boxes": LABELS}), (torch.zeros(3, 5, 5), {"boxes": LABELS})],
-    ],
-)
-def test_a_detector_takes_lists_of_images(items):
-    for example in ([EXAMPLE[0]], ([EXAMPLE[0]],)):
-        (batch,) = as_batches(items, example)
-        images = batch[0] if isinstance(example, tuple) else batch
-        assert isinstance(images, list)
-        assert shapes(images) == [(3, 9, 9), (3, 5, 5)]
-
-
-def test_a_detector_takes_a_tensor_apart():
-    assert [len(batch) for batch in as_batches(IMAGES, [EXAMPLE[0]])] == [16, 4]
-    ((images,),) = as_batches([(IMAGES, LABELS)], ([EXAMPLE[0]],))
-    assert isinstance(images, list)
-    assert len(images) == 20
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ([], "the calibration data is empty"),
-        (3, "calibration data is a int"),
-        ("photos", "calibration data is a str"),
-        (
-            [IMAGES, torch.zeros(4, 1, 8, 8)],
-            "item 1 is 4x1x8x8, .* 1x3x8x8: a channel count of 1",
-        ),
-        (
-            [(torch.zeros(4, 1, 8, 8), LABELS)],
-            r"item 0 is \[4x1x8x8, 20\], .* a channel count of 1",
-        ),
-        (torch.zeros(20, 8), "2 dimensions instead of 4"),
-        (torch.zeros(0, 3, 8, 8), "nothing in it"),
-        (["cat.jpg"], "item 0 is str, but the model takes 1x3x8x8$"),
-        ([{"a": LABELS}], r"item 0 is \{a: 20\}"),
-        (IMAGES.log() - 1, "item 0 holds NaN or infinite values"),
-        ((IMAGES % 7).to(torch.uint8), r"holds uint8, .* float32: scale images with x.float\(\)"),
-    ],
-)
-def test_what_does_not_fit(data, message):
-    with pytest.raises(GhostifyError, match=message) as caught:
-        as_batches(data, EXAMPLE)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_detectors_broken_image():
-    with pytest.raises(GhostifyError, match="NaN"):
-        as_batches([[IMAGES[0] / 0]], [EXAMPLE[0]])
-    with pytest.raises(GhostifyError, match="channel count of 1 instead of 3"):
-        as_batches([[torch.zeros(1, 8, 8)]], [EXAMPLE[0]])
-
-
-def test_numbers_for_a_model_that_takes_integers():
-    with pytest.raises(GhostifyError, match="holds float32, but the model takes int64"):
-        as_batches([torch.ones(2, 5)], torch.zeros(1, 5, dtype=torch.long))
-
-
-def test_a_batch_of_none():
-    with pytest.raises(GhostifyError, match="batch_size=0"):
-        as_batches(IMAGES, EXAMPLE, batch_size=0)
-
-
-def test_a_model_without_inputs():
-    with pytest.raises(GhostifyError, match="the example has no inputs"):
-        as_batches(IMAGES, ())
+def test_nothing_there(tmp_path):
+    (tmp_path / ".hidden.png").touch()
+    with pytest.raises(GhostifyError, match=r"holds no images: 1 skipped: hidden \(.hidden.png"):
+        read(tmp_path)

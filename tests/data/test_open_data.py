@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ghostify import GhostifyError
 from ghostify.data import Data, open_data
 from ghostify.types import Augmentation
 
-from .conftest import Scores, write
+from .conftest import SOURCE, Scores, write
 
 PLAIN = Augmentation()
 
@@ -33,7 +34,9 @@ def test_classes_in_a_folder(open_it, folder, ways):
 
 
 def test_a_normalization_of_ones_own(open_it, folder):
-    data = open_it(folder, normalization=((0.0,), (1 / 255,)), augmentation=PLAIN)
+    data = open_it(
+        folder, source=replace(SOURCE, normalization=((0.0,), (1 / 255,))), augmentation=PLAIN
+    )
     assert [shade // 10 for shade in shades(data.validation)] == [0, 1]
 
 
@@ -72,6 +75,42 @@ def test_classes_that_training_lacks(open_it, tmp_path):
         open_it(tmp_path)
 
 
+def test_a_stray_image_does_not_drop_the_labels(open_it, folder):
+    write(folder / "cover.png", 99)
+    (folder / "__MACOSX").mkdir()
+    (folder / "readme.txt").touch()
+    data = open_it(folder)
+    assert data.classes == 2
+    assert data.skipped() == {
+        "__MACOSX": "hidden",
+        "readme.txt": "not an image",
+        "cover.png": "outside of the class folders",
+    }
+
+
+def test_a_few_folders_beside_the_images_are_no_classes(open_it, tmp_path):
+    for number in range(10):
+        write(tmp_path / f"{number}.png", number)
+    for name in ("masks/0", "more/1"):
+        write(tmp_path / f"{name}.png", 0)
+    data = open_it(tmp_path, held_out=0)
+    assert (data.classes, len(data.train.dataset), data.skipped()) == (None, 12, {})
+
+
+def test_class_folders_that_are_links(open_it, folder, tmp_path):
+    (tmp_path / "linked" / "train").mkdir(parents=True)
+    for name in "ab":
+        (tmp_path / "linked" / "train" / name).symlink_to(folder / name)
+    (tmp_path / "linked" / "train" / "a" / "loop").symlink_to(tmp_path / "linked")
+    write(tmp_path / "linked" / "extra" / "0.png", 0)
+    data = open_it(tmp_path / "linked")
+    assert (data.classes, data.held_out) == (2, 2)
+    assert data.skipped() == {
+        "extra": "outside of the splits",
+        "train/a/loop": "link to a folder around it",
+    }
+
+
 def test_images_without_labels(open_it, tmp_path, ways):
     for value in range(10):
         write(tmp_path / f"{value}.png", value)
@@ -96,7 +135,7 @@ def test_shares_held_out(open_it, folder, share, train, held):
 
 
 def test_digits():
-    data = open_data("digits", network=Scores(10), name="x.py:f", input_size=(3, 16, 16))
+    data = open_data("digits", Scores(10), SOURCE)
     assert (data.classes, data.held_out) == (10, 179)
     images, _ = next(iter(data.validation))
     grey = images * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -106,7 +145,7 @@ def test_digits():
 
 def test_mnist5k():
     network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
-    data = open_data("mnist5k", network=network, name="x.py:f", input_size=(1, 28, 28))
+    data = open_data("mnist5k", network, replace(SOURCE, input_size=(1, 28, 28)))
     assert (data.classes, data.held_out) == (10, 500)
     images, labels = next(iter(data.validation))
     zeros = np.loadtxt(mnist.DATA_PATH, delimiter=",", dtype=np.float32, max_rows=500)
@@ -118,7 +157,7 @@ def test_mnist5k():
 
 def test_a_network_of_other_classes(open_it, folder, tmp_path):
     write(folder / "c" / "20.png", 20)
-    with pytest.raises(GhostifyError, match="3 classes, but the network gives 2"):
+    with pytest.raises(GhostifyError, match="3 classes, but the network has 2"):
         open_it(folder)
     assert open_it(folder, labels=False).classes is None
 
@@ -129,7 +168,7 @@ def test_broken_images(open_it, folder, ways):
     plain = {"preprocessing": ways, "augmentation": PLAIN}
     data = open_it(folder, held_out=1, **plain)
     assert shades(data.validation) == [n for n in range(20) if n not in (3, 15)]
-    assert data.skipped() == ["a/03.png", "b/15.png"]
+    assert list(data.skipped()) == ["a/03.png", "b/15.png"]
     data = open_it(folder, held_out=0, batch_size=20, **plain)
     ((images, labels),) = data.train
     stand_ins = sorted(int(image[0, 0, 0].round()) for image in images)
@@ -138,14 +177,14 @@ def test_broken_images(open_it, folder, ways):
         15,
     }
     assert len(labels) == 20
-    assert data.skipped() == ["a/03.png", "b/15.png"]
+    assert list(data.skipped()) == ["a/03.png", "b/15.png"]
 
 
 def test_broken_images_are_counted_over_workers(open_it, folder):
     (folder / "a" / "03.png").write_bytes(b"no picture")
     data = open_it(folder, held_out=1, workers=2, batch_size=2)
     assert sum(len(images) for images, _ in data.validation) == 19
-    assert data.skipped() == ["a/03.png"]
+    assert data.skipped() == {"a/03.png": "not an image"}
 
 
 def test_a_batch_of_broken_images_is_empty(open_it, folder):
@@ -158,7 +197,7 @@ def test_a_batch_of_broken_images_is_empty(open_it, folder):
 def test_broken_images_only(open_it, folder):
     for file in folder.rglob("*.png"):
         file.write_bytes(b"no picture")
-    with pytest.raises(GhostifyError, match="none of 18 images can be read: a/00.png"):
+    with pytest.raises(GhostifyError, match=r"none of the .* 18 skipped: not an image \(a/00.png"):
         open_it(folder)
 
 
@@ -171,7 +210,7 @@ def test_folders_without_images(open_it, tmp_path):
 
 
 def test_unknown_sources(open_it):
-    with pytest.raises(GhostifyError, match=r"no data 'digit': .*did you mean digits"):
+    with pytest.raises(GhostifyError, match=r"'digit'.* must be a folder, .*did you mean digits"):
         open_it("digit")
 
 
@@ -181,17 +220,18 @@ def test_cifar_where_it_cannot_be_had(open_it, tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
     with pytest.raises(GhostifyError, match=r"cannot be downloaded \(no route to host\)"):
-        open_it("cifar10", root=tmp_path)
+        open_it("cifar10", data_root=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"workers": -1}, "workers=-1"),
-        ({"seed": -1}, "seed=-1"),
-        ({"held_out": 1.5}, "held_out=1.5"),
-        ({"input_size": (12, 16, 16)}, "the model takes 12"),
+        ({"batch_size": 0}, r"batch_size \(=0\)"),
+        ({"workers": -1}, r"workers \(=-1\)"),
+        ({"seed": -1}, r"seed \(=-1\)"),
+        ({"held_out": 1.5}, r"held_out \(=1.5\)"),
+        ({"source": replace(SOURCE, input_size=(12, 16, 16))}, "the model takes 12"),
+        ({"source": None}, "Scores does not declare its input size: pass source="),
     ],
 )
 def test_arguments_out_of_range(open_it, folder, options, message):
@@ -227,7 +267,7 @@ def test_loaders_of_ones_own(open_it, tmp_path, monkeypatch):
     assert (len(one.train), one.validation, one.classes) == (2, None, None)
     assert len(two.validation) == 2
     assert isinstance(one, Data)
-    with pytest.raises(GhostifyError, match="mine has 3 classes, but the network gives 2"):
+    with pytest.raises(GhostifyError, match="mine has 3 classes, but the network has 2"):
         open_it(f"{place}:whole")
     with pytest.raises(GhostifyError, match="returned int: return a DataLoader"):
         open_it(f"{place}:none")
@@ -237,10 +277,10 @@ def test_loaders_of_ones_own(open_it, tmp_path, monkeypatch):
 
 def test_labels_that_loaders_of_ones_own_give(open_it, tmp_path):
     (tmp_path / "more_loaders.py").write_text(CODE)
-    with pytest.raises(GhostifyError, match="decides itself whether to give labels"):
+    with pytest.raises(GhostifyError, match="returns labels or not: leave them out there"):
         open_it(f"{tmp_path}/more_loaders.py:two", labels=False)
 
 
 def test_inputs_that_are_no_images(open_it, folder):
-    with pytest.raises(GhostifyError, match="the model's input is 16"):
-        open_it(folder, input_size=(16,))
+    with pytest.raises(GhostifyError, match=r"input_size \(=16\) must be channels"):
+        open_it(folder, source=replace(SOURCE, input_size=(16,)))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ghostify import GhostifyError
-from ghostify.data import held_out, images_in
+from ghostify.data import hold_out_batches, images_in
 
 
 def numbered(start, stop):
@@ -17,42 +17,42 @@ def numbers(batches):
 
 
 def test_every_fifth_image_across_batches():
-    fit, held = held_out(BATCHES)
+    fit, held = hold_out_batches(BATCHES)
     assert numbers(held) == [4, 9, 14, 19]
     assert sorted(numbers(fit) + numbers(held)) == list(range(20))
 
 
 def test_every_third():
-    assert numbers(held_out(BATCHES, 3)[1]) == [2, 5, 8, 11, 14, 17]
+    assert numbers(hold_out_batches(BATCHES, 3)[1]) == [2, 5, 8, 11, 14, 17]
 
 
 @pytest.mark.parametrize("count", [0, 9])
 def test_few_images_all_go_to_the_fit(count):
     batches = [numbered(0, count)] if count else []
-    assert held_out(batches) == (batches, [])
+    assert hold_out_batches(batches) == (batches, [])
 
 
 def test_tuples_and_dicts_and_lists_are_divided_alike():
     x = numbered(0, 10)
-    _, ((left, right),) = held_out([(x, x + 1)])
+    _, ((left, right),) = hold_out_batches([(x, x + 1)])
     assert torch.equal(left + 1, right)
-    _, (named,) = held_out([{"a": x, "b": x + 1}])
+    _, (named,) = hold_out_batches([{"a": x, "b": x + 1}])
     assert torch.equal(named["a"] + 1, named["b"])
-    _, (images,) = held_out([list(x)])
+    _, (images,) = hold_out_batches([list(x)])
     assert isinstance(images, list)
     assert numbers([images]) == [4, 9]
 
 
 def test_batches_with_other_inputs_stay_whole():
     batches = [(numbered(i, i + 2), i) for i in range(11)]
-    fit, held = held_out(batches)
+    fit, held = hold_out_batches(batches)
     assert [number for _, number in held] == [4, 9]
     assert len(fit) == 9
 
 
 def test_a_share_of_all():
-    with pytest.raises(GhostifyError, match="share=1"):
-        held_out(BATCHES, 1)
+    with pytest.raises(GhostifyError, match=r"every \(=1\) must"):
+        hold_out_batches(BATCHES, 1)
 
 
 def test_images_in():

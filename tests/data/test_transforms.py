@@ -6,7 +6,17 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
 from ghostify import GhostifyError
-from ghostify.data.transforms import mode_of, read_picture
+from ghostify.data import Preprocessing
+from ghostify.data.image_files import decode_file
+from ghostify.data.transforms import Transform
+
+
+def read(path, input_size, interpolation="bilinear", crop=1.0):
+    """Pixels in [0, 1]."""
+    channels = input_size[0]
+    plain = Preprocessing((0.0,) * channels, (1.0,) * channels, interpolation, crop)
+    transform = Transform(input_size, plain)
+    return transform(decode_file(path, transform.mode))
 
 
 @pytest.fixture
@@ -35,12 +45,12 @@ def test_as_torchvision_does_it(photo, size, resize, interpolation):
     )
     with Image.open(path) as image:
         expected = theirs(image)
-    assert torch.equal(read_picture(path, (3, 64, 64), interpolation, 64 / resize), expected)
+    assert torch.equal(read(path, (3, 64, 64), interpolation, 64 / resize), expected)
 
 
 @pytest.mark.parametrize("size", [(100, 40), (40, 100), (7, 9)])
 def test_inputs_that_are_no_squares(photo, size):
-    assert read_picture(photo(*size), (3, 24, 48), "bicubic", 0.875).shape == (3, 24, 48)
+    assert read(photo(*size), (3, 24, 48), "bicubic", 0.875).shape == (3, 24, 48)
 
 
 def test_upright(tmp_path):
@@ -49,7 +59,7 @@ def test_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees: the top becomes the right
     image.save(tmp_path / "x.png", exif=exif)
-    picture = read_picture(tmp_path / "x.png", (1, 16, 16), "bilinear", 1.0)
+    picture = read(tmp_path / "x.png", (1, 16, 16), "bilinear", 1.0)
     assert picture[0, 0, 0] == 0
     assert picture[0, 15, 15] == 1
 
@@ -59,22 +69,27 @@ def test_upright(tmp_path):
 def test_modes_of_images(tmp_path, mode, channels):
     path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
     Image.new(mode, (9, 9)).save(path)
-    assert read_picture(path, (channels, 8, 8), "bilinear", 1.0).shape == (channels, 8, 8)
+    assert read(path, (channels, 8, 8), "bilinear", 1.0).shape == (channels, 8, 8)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_16_bits_are_scaled(tmp_path, channels):
     Image.fromarray(np.full((8, 8), 32896, np.uint16)).save(tmp_path / "x.png")
-    picture = read_picture(tmp_path / "x.png", (channels, 8, 8), "bilinear", 1.0)
+    picture = read(tmp_path / "x.png", (channels, 8, 8), "bilinear", 1.0)
     assert torch.equal(picture, torch.full((channels, 8, 8), 128 / 255))
 
 
 def test_pixels_of_unknown_range(tmp_path):
     Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "x.tif")
     with pytest.raises(ValueError, match="floating-point"):
-        read_picture(tmp_path / "x.tif", (1, 8, 8), "bilinear", 1.0)
+        read(tmp_path / "x.tif", (1, 8, 8), "bilinear", 1.0)
 
 
 def test_channels_that_no_image_has():
     with pytest.raises(GhostifyError, match="the model takes 12"):
-        mode_of(12)
+        Transform((12, 8, 8), Preprocessing((0.0,) * 12, (1.0,) * 12))
+
+
+def test_preprocessing_for_other_channels():
+    with pytest.raises(GhostifyError, match=r"mean .* must have 3 values"):
+        Transform((3, 8, 8), Preprocessing((0.0,), (1.0,)))
