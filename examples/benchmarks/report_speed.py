@@ -2,9 +2,9 @@
 
     python examples/benchmarks/report_speed.py [--rounds 5]
 
-The artifacts are recipes without weights, in which every layer has an error and a damage. Wanted: a
-page of 1,000 convolutions in less than 3 s and 2 MB. The processor's seconds are what it takes
-on a machine without other work.
+The artifacts are recipes without weights, in which every layer has an error and a sensitivity.
+Wanted: a page of 1,000 convolutions in less than 3 s and 2 MB. The processor's seconds are what it
+takes on a machine without other work.
 """
 
 import argparse
@@ -46,8 +46,10 @@ def make(folder: Path, size: int) -> Path:
         "weights": {"file": "model.safetensors", "sha256": "0" * 64},
     }
     write_recipe(folder, recipe)
-    damages = {name: {GhostSpec(): number} for name, number in numbers.items()}
-    record(folder, "sensitivity", Sensitivity(damages, "KL (nats)", True).to_dict())
+    layers = {name: {GhostSpec(): number} for name, number in numbers.items()}
+    record(
+        folder, "sensitivity", Sensitivity(unit="KL (nats)", measured=True, layers=layers).to_dict()
+    )
     return folder
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -172,7 +171,7 @@ def remembered_source(path: str | Path) -> ModelSource | None:
 
 def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:
     try:
-        return recipe["source"] and ModelSource(**recipe["source"])
+        return recipe["source"] and ModelSource.from_dict(recipe["source"])
     except (KeyError, TypeError) as error:
         raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
 
@@ -195,7 +194,7 @@ def _provenance(source: ModelSource | None) -> dict[str, Any] | None:
         return None
     if not isinstance(source, ModelSource):
         raise GhostifyError(f"source (={source!r}) must be a ModelSource")
-    described = asdict(source)
+    described = source.to_dict()
     _check_json(described, "source of the model")
     return described
 

@@ -179,7 +179,7 @@ def _sensitivity(folder: Path, plan: Plan) -> Sensitivity | None:
     """What the artifact remembers of single layers, if that is all that the plan wants to know."""
     for data in recorded(folder, "sensitivity"):
         found = Sensitivity.from_dict(data)
-        if all(ghost in found.damages.get(name, {}) for name, ghost in plan.replaced.items()):
+        if all(ghost in found.layers.get(name, {}) for name, ghost in plan.replaced.items()):
             return found
     return None
 

@@ -60,7 +60,7 @@ def report(
         (picture,) = read_calibration(subject, image, 1)
         with stage("looking"):
             original = subject.network if weights is not None or pretrained else None
-            record(folder, "glimpse", look(ghost, picture, original))
+            record(folder, "feature-maps", look(ghost, picture, original))
     with stage("writing the page"):
         file = ghostify.write_report(folder, out, plots=plots)
     note(f"Written to {file}.")

@@ -140,7 +140,7 @@ def remember(target: str | Path, kind: str, data: Mapping[str, Any], *, part: st
 def remember_measured(target: str | Path, found: Sensitivity | PlanCandidate) -> None:
     """Let an artifact remember what was measured to make a plan."""
     if isinstance(found, PlanCandidate):
-        remember(target, "trial", found.to_dict(), part=found.plan)
+        remember(target, "plan-candidate", found.to_dict(), part=found.plan)
     else:
         remember(target, "sensitivity", found.to_dict())
 

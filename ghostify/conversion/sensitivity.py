@@ -74,7 +74,7 @@ def sensitivity(
         with progress_bar("measuring", progress) as report:
             batches = as_batches(calibration, example)
             layers = _on_data(model, batches, sites, candidates, report)
-    return Sensitivity(layers, unit, calibration is not None, totals)
+    return Sensitivity(unit=unit, measured=calibration is not None, totals=totals, layers=layers)
 
 
 @torch.no_grad()

@@ -18,10 +18,10 @@ KINDS = {
     "costs": "plan",
     "evaluation": "plan",
     "export": "weights",
-    "glimpse": "weights",
+    "feature-maps": "weights",
+    "plan-candidate": "layers",
     "sensitivity": "layers",
     "timing": "plan",
-    "trial": "layers",
 }
 """What is measured, and of what: it holds as long as the artifact's layers, plan or weights do."""
 

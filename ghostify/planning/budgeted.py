@@ -28,7 +28,7 @@ def damage_from(sensitivity: Sensitivity | None) -> Damage:
     """The damage that the sensitivity knows, or without one the geometric estimate."""
     if sensitivity is None:
         return geometric_damage
-    return lambda site, ghost: sensitivity.damage(site.name, ghost)
+    return lambda site, ghost: sensitivity.of(site.name, ghost)
 
 
 CANDIDATES = tuple(GhostSpec(ratio, 3) for ratio in (1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8))

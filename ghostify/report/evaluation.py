@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
-from typing import Any
+from typing import ClassVar
 
 from ghostify.report.document import Column, Document, Table, si
 from ghostify.report.printable import Printable
-from ghostify.types import GhostifyError, Score
-from ghostify.types.serialization import construct
+from ghostify.types import Score
+from ghostify.types.serialization import Serializable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class EvaluationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation(Printable):
+class Evaluation(Printable, Serializable):
     """Networks on the same images. ``print(evaluation)`` shows a table.
 
     Attributes:
@@ -39,6 +39,8 @@ class Evaluation(Printable):
         rows: by name, in order of their making: ``original``, ``converted``, ``recovered``. The
             last row is that of the current weights.
     """
+
+    _noun: ClassVar[str] = "evaluation"
 
     data: str
     held_out: int
@@ -58,27 +60,6 @@ class Evaluation(Printable):
         last = list(self.rows)[-1]
         before = dict(takewhile(lambda entry: entry[0] != last, earlier.rows.items()))
         return Evaluation(self.data, self.held_out, {**before, **self.rows})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the evaluation in JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Evaluation:
-        """Read what `to_dict` returned.
-
-        Raises:
-            GhostifyError: if a field is missing or invalid.
-        """
-        try:
-            rows = {
-                name: construct(EvaluationRow, {**row, "score": construct(Score, row["score"])})
-                for name, row in data["rows"].items()
-            }
-            evaluation: Evaluation = construct(cls, {**data, "rows": rows})
-        except (TypeError, KeyError, AttributeError) as error:
-            raise GhostifyError(f"not an evaluation: {error}") from error
-        return evaluation
 
     def document(self, model: str = "") -> Document:
         """Return a table with a row for each network and a column for each known metric."""

@@ -7,15 +7,13 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, ClassVar
 
 from ghostify.report.document import Column, Document, Table, si
 from ghostify.report.plots import check_plot, write_plot
 from ghostify.report.svg import meter_svg
 from ghostify.types.errors import GhostifyError
-from ghostify.types.serialization import construct, parse_json, readable_json
-
-_FORMAT = "ghostify-timing/1"
+from ghostify.types.serialization import Serializable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,7 @@ class Spread:
 
     def __post_init__(self) -> None:
         numbers = (self.lower, self.median, self.upper)
-        real = all(isinstance(n, (int, float)) and isfinite(n) and n > 0 for n in numbers)
-        if not real or sorted(numbers) != list(numbers):
+        if not all(isfinite(n) and n > 0 for n in numbers) or sorted(numbers) != list(numbers):
             raise GhostifyError(f"{self} must be positive numbers, the median between the others")
 
     @classmethod
@@ -71,7 +68,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Serializable):
     """Networks side by side; the first is what the others are compared with.
 
     Attributes:
@@ -84,6 +81,9 @@ class Timing:
         GhostifyError: if a measurement is of a network that ``macs`` lacks.
     """
 
+    _noun: ClassVar[str] = "timing"
+    _format: ClassVar[str] = "ghostify-timing/1"
+
     input: str
     macs: Mapping[str, int]
     memory: str
@@ -92,7 +92,7 @@ class Timing:
     def __post_init__(self) -> None:
         for measurement in self.measurements:
             if measurement.model not in self.macs:
-                raise GhostifyError(f"'macs' lacks {measurement.model!r}, which was measured")
+                raise GhostifyError(f"`macs` lacks the measured network {measurement.model!r}")
 
     def macs_ratio(self, model: str) -> float:
         """The first network's MACs over this one's."""
@@ -103,56 +103,10 @@ class Timing:
         """Which part of the MACs ratio became speed: 1 is all of it."""
         return measurement.speedup.median / self.macs_ratio(measurement.model)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return {
-            "format": _FORMAT,
-            "input": self.input,
-            "macs": dict(self.macs),
-            "memory": self.memory,
-            "measurements": [asdict(measurement) for measurement in self.measurements],
-        }
-
-    def to_json(self) -> str:
-        """JSON, made to be read."""
-        return readable_json(self.to_dict(), depth=2) + "\n"
-
     def _repr_html_(self) -> str:
         from ghostify.report.formats import to_notebook
 
         return to_notebook(list_timing(self), timing_meters(self))
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Timing:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            GhostifyError: saying what is wrong.
-        """
-        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-            raise GhostifyError(f'not a timing: "format" must be "{_FORMAT}"')
-        fields = {key: value for key, value in data.items() if key != "format"}
-        try:
-            found = [_measurement(entry) for entry in fields.pop("measurements")]
-            timing: Timing = construct(cls, fields | {"measurements": tuple(found)})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise GhostifyError(f"not a timing: {error}") from error
-        return timing
-
-    @classmethod
-    def from_json(cls, text: str) -> Timing:
-        """Read what `to_json` wrote.
-
-        Raises:
-            GhostifyError: with the line of a syntax error, or what is wrong.
-        """
-        return cls.from_dict(parse_json(text, "timing"))
-
-
-def _measurement(entry: Any) -> Measurement:
-    spreads = {key: construct(Spread, entry[key]) for key in ("seconds", "speedup")}
-    measurement: Measurement = construct(Measurement, {**entry, **spreads})
-    return measurement
 
 
 def list_timing(timing: Timing) -> Document:

@@ -10,8 +10,7 @@ from ghostify.types.inputs import Example, describe_example, split_example
 from ghostify.types.layer_latency import LayerLatencies
 from ghostify.types.model_count import Count
 from ghostify.types.model_source import ModelSource, Normalization
-from ghostify.types.plan import Decision, Plan
-from ghostify.types.plan_candidate import PlanCandidate
+from ghostify.types.plan import Decision, Plan, PlanCandidate
 from ghostify.types.recovery import Recovery, RecoverySettings
 from ghostify.types.redundancy import LayerRedundancy, MapPair
 from ghostify.types.score import Score

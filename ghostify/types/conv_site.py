@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from ghostify.types.errors import GhostifyError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
@@ -19,11 +21,16 @@ class Geometry:
     out_channels: int
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
-    padding: tuple[int, ...] | str
+    padding: str | tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
     bias: bool
     padding_mode: str
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "out_channels", "groups"):
+            if getattr(self, name) < 1:
+                raise GhostifyError(f"`{name}` (={getattr(self, name)}) must be at least 1")
 
     @classmethod
     def of(cls, conv: Any) -> Geometry:

@@ -1,4 +1,4 @@
-"""What a convolution becomes."""
+"""Hyper-parameters of a Ghost module."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,34 +10,28 @@ from ghostify.types.errors import GhostifyError
 
 @dataclass(frozen=True)
 class GhostSpec:
-    """The two numbers of a Ghost module (GhostNet, CVPR 2020, arXiv 1911.11907, section 3.1).
-
-    Defaults and range checks of both live here alone.
+    """Ratio and kernel size of a Ghost module (GhostNet, arXiv 1911.11907, section 3.1).
 
     Args:
-        ratio: s, the outputs made for each intrinsic map; any number above 1.
-        dw_size: d, the side of the cheap operation's kernel; odd.
+        ratio: ghost ratio s: about s times fewer MACs in each replaced layer; above 1.
+        dw_size: kernel size d of the cheap operation; odd.
 
     Raises:
-        GhostifyError: if a number is out of range.
+        GhostifyError: if a number is out of its range.
     """
 
     ratio: float = 2
     dw_size: int = 3
 
     def __post_init__(self) -> None:
-        if not _is_number(self.ratio) or not 1 < self.ratio < inf:
-            raise GhostifyError(f"ratio (={self.ratio!r}) must be a finite number above 1")
-        if not isinstance(self.dw_size, int) or isinstance(self.dw_size, bool):
-            raise GhostifyError(f"dw_size (={self.dw_size!r}) must be a whole number")
-        if self.dw_size < 1 or self.dw_size % 2 == 0:
-            raise GhostifyError(
-                f"dw_size (={self.dw_size}), the kernel of the cheap operation, must be odd and "
-                "positive"
-            )
+        if not is_finite(self.ratio) or self.ratio <= 1:
+            raise GhostifyError(f"`ratio` (={self.ratio!r}) must be a finite number above 1")
+        size = self.dw_size
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1 or size % 2 == 0:
+            raise GhostifyError(f"`dw_size` (={size!r}) must be odd and positive")
 
     def intrinsic(self, out_channels: int) -> int:
-        """How many of n ``out_channels`` the primary convolution makes: m = ceil(n / s)."""
+        """Return the number of intrinsic feature maps, m = ceil(out_channels / s)."""
         return _ceil_of_quotient(out_channels, float(self.ratio))
 
     def __str__(self) -> str:
@@ -46,9 +40,10 @@ class GhostSpec:
 
 @lru_cache
 def _ceil_of_quotient(number: int, divisor: float) -> int:
-    """Exact for the divisor as written: 57 / 1.14 is 50, and not 50.00000000000001."""
+    """Exact for the divisor as written: 57 / 1.14 is 50, not 50.00000000000001."""
     return ceil(number / Fraction(repr(divisor)))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def is_finite(value: object) -> bool:
+    """Whether ``value`` is a finite number, and not a bool."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -inf < value < inf

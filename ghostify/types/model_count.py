@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from ghostify.types.serialization import Serializable
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class Count(Serializable):
     """The costs of a model on one example.
 
     Attributes:
@@ -16,6 +19,8 @@ class Count:
         uncounted: operators that fvcore has no rule for, and how often they ran.
         counter: who counted, ``fvcore`` or ``torch``.
     """
+
+    _noun: ClassVar[str] = "count"
 
     params: int
     weight_bytes: int

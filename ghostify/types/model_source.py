@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from ghostify.types.errors import GhostifyError
+from ghostify.types.serialization import Serializable
 
 Normalization: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of pixels in [0, 1], one for each channel or one for all."""
 
 
 @dataclass(frozen=True)
-class ModelSource:
+class ModelSource(Serializable):
     """How to build a model, and how to call it.
 
     Attributes:
@@ -24,6 +25,8 @@ class ModelSource:
         input_size: shape of one input without the batch, such as ``(3, 224, 224)``.
         normalization: overrides the normalization that the model or its library declares.
     """
+
+    _noun: ClassVar[str] = "model source"
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)

@@ -1,28 +1,26 @@
-"""Every decision about a network, as plain data that can be saved, edited and replayed."""
+"""Plans: what becomes of each convolution of a model."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 from ghostify.types.attachment import Attachment
-from ghostify.types.conv_site import ConvSite, Geometry
+from ghostify.types.conv_site import ConvSite
 from ghostify.types.errors import GhostifyError
+from ghostify.types.fidelity import Agreement
 from ghostify.types.ghost_spec import GhostSpec
-from ghostify.types.serialization import construct, parse_json, readable_json
-
-_FORMAT = "ghostify-plan/1"
+from ghostify.types.serialization import Serializable, decode, encode
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to one site: it becomes ``ghost``, or it stays because of ``keep``.
+    """Decision on one convolution: replace it by ``ghost``, or keep it for the reason ``keep``.
 
     Raises:
-        GhostifyError: unless exactly one of the two is given, and if a site that no Ghost module
-            can replace is to become one.
+        GhostifyError: unless exactly one of the two is given, or if ``ghost`` is given for an
+            ineligible site.
     """
 
     site: ConvSite
@@ -31,113 +29,97 @@ class Decision:
 
     def __post_init__(self) -> None:
         if (self.ghost is None) == (self.keep is None):
-            raise GhostifyError(f"{self.site.name}: say either 'ghost' or 'keep'")
+            raise GhostifyError("give either `ghost` or `keep`")
+        if self.keep is not None and not self.keep.strip():
+            raise GhostifyError("`keep` must be a reason in words")
         if self.ghost is not None and self.site.ineligible is not None:
             raise GhostifyError(f"{self.site.name} cannot be replaced: {self.site.ineligible}")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan(Attachment):
-    """One decision for each convolution of a model, in the order of execution."""
+class Plan(Attachment, Serializable):
+    """One decision for each convolution of a model, in the order of execution.
+
+    Its JSON has one entry per layer, by qualified name, which begins with the decision.
+    """
 
     _attribute: ClassVar[str] = "_ghostify_plan"
+    _noun: ClassVar[str] = "plan"
+    _format: ClassVar[str] = "ghostify-plan/1"
 
     decisions: tuple[Decision, ...]
 
     @property
     def replaced(self) -> dict[str, GhostSpec]:
-        """The sites that become Ghost modules, by qualified name."""
+        """The Ghost modules by qualified name of the convolution that they replace."""
         return {d.site.name: d.ghost for d in self.decisions if d.ghost is not None}
 
     @classmethod
     def of(cls, model: Any) -> Plan:
-        """The plan that ``model`` was converted by.
+        """Return the plan that ``model`` was converted with.
 
         Raises:
-            GhostifyError: if `convert` did not make this model.
+            GhostifyError: if the model was not returned by `convert`.
         """
         plan = cls.find(model)
         if plan is None:
-            raise GhostifyError(f"{type(model).__name__} was not made by ghostify.convert")
+            raise GhostifyError(
+                f"{type(model).__name__} is not a converted model: pass what ghostify.convert "
+                "returned"
+            )
         return plan
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types only; the decision comes first in each layer's entry."""
-        return {
-            "format": _FORMAT,
-            "layers": {d.site.name: _decision_to_dict(d) for d in self.decisions},
-        }
-
-    def to_json(self) -> str:
-        """JSON with one line a layer, made to be read and edited."""
-        return readable_json(self.to_dict(), depth=2) + "\n"
+        """Return the format and the layers as JSON types."""
+        layers = {d.site.name: _encode_decision(d) for d in self.decisions}
+        return {"format": self._format, "layers": layers}
 
     @classmethod
-    def from_dict(cls, data: Any) -> Plan:
-        """Read what `to_dict` wrote.
+    def from_dict(cls, data: Any) -> Self:
+        """Build a plan from what `to_dict` returned, perhaps edited.
 
         Raises:
-            GhostifyError: naming the layer and what is wrong with its entry.
+            GhostifyError: naming the path of the first wrong entry.
         """
-        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-            raise GhostifyError(f'not a plan: "format" must be "{_FORMAT}"')
-        layers = data.get("layers")
-        if not isinstance(layers, Mapping) or set(data) != {"format", "layers"}:
-            raise GhostifyError('not a plan: it holds "format" and "layers", and nothing else')
-        return cls(tuple(_decision_from_dict(name, entry) for name, entry in layers.items()))
-
-    @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """Read what `to_json` wrote, perhaps edited since.
-
-        Raises:
-            GhostifyError: with the line of a syntax error, or the layer with a wrong entry.
-        """
-        return cls.from_dict(parse_json(text, "plan"))
+        layers = decode(_Layers, cls._without_format(data), noun=cls._noun).layers
+        return cls(tuple(_decode_decision(name, entry) for name, entry in layers.items()))
 
 
-def _decision_to_dict(decision: Decision) -> dict[str, Any]:
-    verdict: dict[str, Any] = (
-        {"ghost": asdict(decision.ghost)} if decision.ghost else {"keep": decision.keep}
-    )
-    site = asdict(decision.site)
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    layers: Mapping[str, Mapping[str, Any]]
+
+
+def _encode_decision(decision: Decision) -> dict[str, Any]:
+    site: dict[str, Any] = encode(decision.site)
     del site["name"]
-    plain: dict[str, Any] = json.loads(json.dumps(verdict | site))
-    return plain
+    if decision.ghost is None:
+        return {"keep": decision.keep, **site}
+    return {"ghost": encode(decision.ghost), **site}
 
 
-def _decision_from_dict(name: str, entry: Any) -> Decision:
-    try:
-        entry = dict(entry)
-        ghost, keep = entry.pop("ghost", None), entry.pop("keep", None)
-        return Decision(
-            site=_site_from_dict(name, entry),
-            ghost=None if ghost is None else construct(GhostSpec, ghost),
-            keep=None if keep is None else _text(keep),
-        )
-    except GhostifyError as error:
-        prefix = "" if str(error).startswith(name) else f"{name}: "
-        raise GhostifyError(f"{prefix}{error}") from error
-    except (TypeError, ValueError, KeyError) as error:
-        raise GhostifyError(f"{name}: not a layer of a plan ({error})") from error
+def _decode_decision(name: str, entry: Mapping[str, Any]) -> Decision:
+    where: Any = {"noun": "plan", "path": f"layers[{name!r}]"}
+    verdict = {key: entry[key] for key in ("ghost", "keep") if key in entry}
+    rest = {key: value for key, value in entry.items() if key not in verdict}
+    site = decode(ConvSite, {**rest, "name": name}, **where)
+    return decode(Decision, {**verdict, "site": site}, **where)
 
 
-def _site_from_dict(name: str, entry: dict[str, Any]) -> ConvSite:
-    geometry = entry.pop("geometry")
-    if not isinstance(geometry, Mapping):
-        raise GhostifyError("'geometry' must hold the convolution's numbers by name")
-    numbers = {key: _frozen(value) for key, value in geometry.items()}
-    plain = {key: _frozen(value) for key, value in entry.items()}
-    named = {"name": name, "geometry": construct(Geometry, numbers)}
-    site: ConvSite = construct(ConvSite, named | plain)
-    return site
+@dataclass(frozen=True, slots=True)
+class PlanCandidate(Serializable):
+    """A plan that `search` tried.
 
+    Attributes:
+        plan: its description, such as ``macs=0.5, s up to 4``.
+        uniform: whether all sites have the same ratio and kernel size.
+        macs: MACs of all convolutions in one forward pass, replaced or not.
+        agreement: agreement with the original on held-out images.
+    """
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    _noun: ClassVar[str] = "plan candidate"
 
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise GhostifyError("'keep' must be a reason in words")
-    return value
+    plan: str
+    uniform: bool
+    macs: int
+    agreement: Agreement

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyError
 from ghostify.types.score import Score
-from ghostify.types.serialization import construct
+from ghostify.types.serialization import Serializable
 from ghostify.types.settings import check, setting
 
 _LR = {"adamw": 4e-3, "sgd": 5e-2, "muon": 5e-3}
@@ -91,23 +91,9 @@ class RecoverySettings:
         """Peak learning rate, by default that of the optimizer."""
         return _LR[self.optimizer] if self.lr is None else self.lr
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> RecoverySettings:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            GhostifyError: saying what is wrong.
-        """
-        settings: RecoverySettings = construct(cls, data)
-        return settings
-
 
 @dataclass(frozen=True)
-class Recovery(Attachment):
+class Recovery(Attachment, Serializable):
     """What came of training a converted network back.
 
     Attributes:
@@ -123,6 +109,7 @@ class Recovery(Attachment):
     """
 
     _attribute: ClassVar[str] = "_ghostify_recovery"
+    _noun: ClassVar[str] = "recovery record"
 
     settings: RecoverySettings
     steps: int
@@ -155,27 +142,3 @@ class Recovery(Attachment):
             seconds=sum(part.seconds for part in parts),
             history=tuple(history),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return asdict(self) | {"history": list(map(dict, self.history))}
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Recovery:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            GhostifyError: if it is something else.
-        """
-        try:
-            entries = dict(data)
-            settings = RecoverySettings.from_dict(entries.pop("settings"))
-            history = tuple(map(dict, entries.pop("history")))
-            for name in ("original", "converted", "recovered"):
-                entries[name] = entries[name] and construct(Score, entries[name])
-            recovery: Recovery = construct(
-                cls, entries | {"settings": settings, "history": history}
-            )
-            return recovery
-        except (TypeError, KeyError, ValueError) as error:
-            raise GhostifyError(f"not a record of a recovery: {error}") from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,6 @@ class LayerRedundancy:
     explained: Mapping[int, float]
     ghosts: Mapping[int, int]
     pairs: tuple[MapPair, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return asdict(self)
 
 
 NEARLY_ALL = 0.9

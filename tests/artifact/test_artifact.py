@@ -113,7 +113,7 @@ def test_an_existing_folder_needs_force(ghost, tmp_path):
 
 
 def test_only_converted_models_are_saved(small_net, tmp_path):
-    with pytest.raises(GhostifyError, match="not made by ghostify.convert"):
+    with pytest.raises(GhostifyError, match="not a converted model"):
         ghostify.save(small_net, tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

@@ -26,9 +26,9 @@ DRY = ("--dry-run",)
             "input (='3x0x3') must be a shape such as",
         ),
         (["net.py:build", "--input", "rgb"], "must be a shape such as 3x224x224"),
-        (["resnet18", "--ratio", "1"], "ratio (=1.0) must be a finite number above 1"),
-        (["resnet18", "--ratio", "nan"], "ratio (=nan) must be a finite number above 1"),
-        (["resnet18", "--kernel", "4"], "dw_size (=4), the kernel of the cheap operation, must be"),
+        (["resnet18", "--ratio", "1"], "`ratio` (=1.0) must be a finite number above 1"),
+        (["resnet18", "--ratio", "nan"], "`ratio` (=nan) must be a finite number above 1"),
+        (["resnet18", "--kernel", "4"], "`dw_size` (=4) must be odd and positive"),
         (["resnet18", "--include", "layer5.*"], "pattern 'layer5.*' matches no convolution; did"),
         (["resnet18", "--exclude", "BasicBlok"], "did you mean BasicBlock"),
         (["resnet18", "--model-arg", "classes"], "must be KEY=VALUE, such as num_classes=10"),
@@ -65,7 +65,7 @@ def test_a_broken_plan(fails, run, net, tmp_path):
     assert "plan.json: not JSON" in fails("convert", *net, "--plan", "plan.json", *DRY)
     (tmp_path / "plan.json").write_text(text.replace('"ratio": 2', '"ratio": 1'), "utf-8")
     said = fails("convert", *net, "--plan", "plan.json", *DRY)
-    assert "plan.json: 2: ratio (=1.0) must be a finite number above 1" in said
+    assert "plan.json: invalid plan: layers['2'].ghost: `ratio` (=1.0) must be a finite" in said
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_the_reports_folder_is_missed_before_the_work(fails, net, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"ratio": 2', '"ratio": 1' + 400 * "0", "ratio (="),
-        ('"geometry": {', '"geometry": [], "x": {', "'geometry' must hold"),
+        ('"ratio": 2', '"ratio": 1' + 400 * "0", "`ratio` (="),
+        ('"geometry": {', '"geometry": [], "x": {', "layers['0']: unknown key 'x'"),
         ('"functional": false', '"functional": true', "cannot be replaced"),
     ],
 )

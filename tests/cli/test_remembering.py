@@ -53,9 +53,9 @@ def test_sensitivity_and_plans_of_the_original(run, out, tensor):
     assert len(recorded(out, "sensitivity")) == 1
     result = run("plan", "out", *options, "--budget", "macs=0.7", "--try", "-o", "plan.json")
     assert result.code == 0, result.err
-    found = [PlanCandidate.from_dict(data) for data in recorded(out, "trial")]
-    assert {trial.plan for trial in found} >= {"macs=0.7", "macs=0.7, one s"}
-    assert all(trial.agreement.images == 4 and trial.macs > 0 for trial in found)
+    found = [PlanCandidate.from_dict(data) for data in recorded(out, "plan-candidate")]
+    assert {candidate.plan for candidate in found} >= {"macs=0.7", "macs=0.7, one s"}
+    assert all(c.agreement.images == 4 and c.macs > 0 for c in found)
 
 
 def test_a_folder_that_cannot_be_written(run, out, monkeypatch):

@@ -36,7 +36,7 @@ def test_for_programs(run, net):
     assert {row["layer"] for row in rows} == {"0", "2", "5"}
     assert all(int(row["macs_after"]) < int(row["macs_before"]) for row in rows if row["layer"])
     text = run("sensitivity", *net, "--format", "json").out
-    assert set(Sensitivity.from_json(text).damages) == {"0", "2", "5"}
+    assert set(Sensitivity.from_json(text).layers) == {"0", "2", "5"}
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
@@ -89,9 +89,9 @@ def test_the_measurements_decide(run, net, tmp_path):
     run("sensitivity", *net, "-o", "s.json")
     data = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
     found = []
-    for damage in (1e-9, 1e9):
+    for value in (1e-9, 1e9):
         for entry in data["layers"]["2"]:
-            entry["damage"] = damage * entry["ratio"]
+            entry["value"] = value * entry["ratio"]
         (tmp_path / "s.json").write_text(json.dumps(data), encoding="utf-8")
         found.append(planned(run("plan", *net, "--budget", "macs=0.95", "--sensitivity", "s.json")))
     assert list(found[0]) == ["2"]
@@ -137,7 +137,7 @@ def test_measurements_of_another_model(fails, run, net, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "s.json: not JSON"), ("{}", "s.json: not a sensitivity"), ("\udcff", "s.json:")],
+    [("{", "s.json: not JSON"), ("{}", "s.json: invalid sensitivity"), ("\udcff", "s.json:")],
 )
 def test_broken_measurements(fails, net, tmp_path, text, message):
     (tmp_path / "s.json").write_bytes(text.encode(errors="surrogateescape"))

@@ -49,9 +49,9 @@ def net(images):
 def test_damages_rise_with_the_ratio(net, images, on_data):
     data = images if on_data else None
     found = ghostify.sensitivity(net, images[:1], calibration=data, candidates=RATIOS)
-    assert list(found.damages) == ["0", "3", "6"]
+    assert list(found.layers) == ["0", "3", "6"]
     assert found.measured == on_data
-    for damages in found.damages.values():
+    for damages in found.layers.values():
         assert list(damages) == RATIOS
         assert 0 < damages[RATIOS[0]] < damages[RATIOS[1]] < damages[RATIOS[2]]
 
@@ -59,7 +59,7 @@ def test_damages_rise_with_the_ratio(net, images, on_data):
 @pytest.mark.parametrize("name", ["0", "3", "6"])
 def test_a_damage_is_the_divergence_that_this_site_alone_causes(net, images, name):
     spec = GhostSpec(1.5, 3)
-    found = ghostify.sensitivity(net, images[:1], calibration=images, candidates=[spec]).damage(
+    found = ghostify.sensitivity(net, images[:1], calibration=images, candidates=[spec]).of(
         name, spec
     )
     plan = Plan(
@@ -87,7 +87,7 @@ def test_the_unit_says_how_it_was_found(small_net, image):
     measured = ghostify.sensitivity(small_net, image, calibration=smooth(8, 16))
     assert (estimated.unit, estimated.measured) == ("share of the filters", False)
     assert (measured.unit, measured.measured) == ("KL (nats)", True)
-    assert all(0 <= d <= 1 for by in estimated.damages.values() for d in by.values())
+    assert all(0 <= d <= 1 for by in estimated.layers.values() for d in by.values())
 
 
 def test_the_model_is_untouched_and_the_same_again(small_net, image):
@@ -131,23 +131,23 @@ def test_outputs_of_a_detector_and_inputs_by_name():
     example = {"image": smooth(1), "scale": torch.ones(1, 1, 1, 1)}
     data = [{"image": smooth(4), "scale": torch.full((4, 1, 1, 1), 2.0)} for _ in range(3)]
     found = ghostify.sensitivity(Detector().eval(), example, calibration=data)
-    assert set(found.damages) == {"body.0", "body.3", "boxes", "scores"}
-    assert all(0 < d < 10 for by in found.damages.values() for d in by.values())
+    assert set(found.layers) == {"body.0", "body.3", "boxes", "scores"}
+    assert all(0 < d < 10 for by in found.layers.values() for d in by.values())
 
 
 def test_a_network_of_nothing_to_replace(image):
     model = nn.Sequential(nn.Conv2d(3, 3, 3, groups=3), nn.Flatten())
     for data in (None, smooth(4, 16)):
         found = ghostify.sensitivity(model, image, calibration=data)
-        assert found.damages == {}
+        assert found.layers == {}
         assert found.totals["macs"] == 3 * 9 * 14 * 14
 
 
 def test_a_ratio_that_leaves_every_map_is_not_listed(image):
     few = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 8, 3))
     found = ghostify.sensitivity(few, image, candidates=[GhostSpec(1.25, 3)])
-    assert found.damages == {"0": {}, "1": found.damages["1"]}
-    assert len(found.damages["1"]) == 1
+    assert found.layers == {"0": {}, "1": found.layers["1"]}
+    assert len(found.layers["1"]) == 1
 
 
 def test_data_that_does_not_fit(small_net, image):

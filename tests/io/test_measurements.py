@@ -30,8 +30,8 @@ def test_what_was_recorded(path):
 
 def test_parts_with_any_letters_stay_apart(path):
     for part in ("macs=0.5", "macs/0.5", "../up"):
-        record(path, "trial", {"plan": part}, part=part)
-    found = [data["plan"] for data in recorded(path, "trial")]
+        record(path, "plan-candidate", {"plan": part}, part=part)
+    found = [data["plan"] for data in recorded(path, "plan-candidate")]
     assert sorted(found) == ["../up", "macs/0.5", "macs=0.5"]
     assert len(list((path / FOLDER).iterdir())) == 3
 
@@ -53,10 +53,10 @@ def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
     trained = ghostify.load(path, small_net)
     torch.nn.init.normal_(trained.head.weight)
     ghostify.save(trained, path, force=True)
-    assert kinds_that_hold(path) == {"costs", "evaluation", "sensitivity", "timing", "trial"}
+    assert kinds_that_hold(path) == set(KINDS) - {"export", "feature-maps"}
 
     ghostify.save(ghostify.convert(small_net, image, ratio=4), path, force=True)
-    assert kinds_that_hold(path) == {"sensitivity", "trial"}
+    assert kinds_that_hold(path) == {"sensitivity", "plan-candidate"}
 
     other = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3))
     ghostify.save(ghostify.convert(other, image), path, force=True)

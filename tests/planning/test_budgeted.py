@@ -101,7 +101,7 @@ def test_absolute_limits_are_of_the_whole_network_too(sites):
 def sensitivity(sites, damage, totals=()):
     names = ("wide", "project")
     damages = {name: {g: damage(name, g) for g in CANDIDATES} for name in names}
-    return Sensitivity(damages, "loss", measured=True, totals=dict(totals))
+    return Sensitivity(layers=damages, unit="loss", measured=True, totals=dict(totals))
 
 
 def test_the_sensitive_layer_is_spared(sites):
@@ -122,7 +122,9 @@ def test_the_totals_of_the_sensitivity_come_first(sites):
 
 def test_what_was_measured_are_the_candidates(sites):
     only = GhostSpec(2.5, 5)
-    known = Sensitivity({n: {only: 1.0} for n in ("wide", "project")}, "loss", measured=True)
+    known = Sensitivity(
+        unit="loss", measured=True, layers={n: {only: 1.0} for n in ("wide", "project")}
+    )
     plan = plan_sites(sites, budget="macs=0.7", sensitivity=known)
     assert set(plan.replaced.values()) == {only}
 
@@ -134,13 +136,13 @@ def test_what_was_measured_are_the_candidates(sites):
         (
             {"wide": {GhostSpec(2): 1.0}, "project": {GhostSpec(2): 1.0}},
             [GhostSpec(3)],
-            "wide: no damage known of s=3, d=3: measure it again",
+            "wide: no sensitivity to s=3, d=3: measure it again",
         ),
         ({}, None, "no candidates are given"),
     ],
 )
 def test_what_was_not_measured_has_to_be(sites, damages, candidates, message):
-    known = Sensitivity(damages, "loss", measured=True)
+    known = Sensitivity(layers=damages, unit="loss", measured=True)
     with pytest.raises(GhostifyError, match=message):
         plan_sites(sites, budget="macs=0.6", sensitivity=known, candidates=candidates)
 

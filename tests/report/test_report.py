@@ -130,7 +130,7 @@ def test_not_the_original(small_net, image):
 
 
 def test_not_converted(small_net, image):
-    with pytest.raises(GhostifyError, match="not made by"):
+    with pytest.raises(GhostifyError, match="not a converted model"):
         ghostify.compare(small_net, small_net, image)
 
 

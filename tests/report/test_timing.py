@@ -49,15 +49,18 @@ def with_entry(**changes):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], '"format" must be "ghostify-timing/1"'),
-        ({"format": "ghostify/1"}, '"format" must be'),
-        ({"format": "ghostify-timing/1"}, "not a timing"),
+        ([], "`format` must be 'ghostify-timing/1'"),
+        ({"format": "ghostify/1"}, "`format` must be"),
+        ({"format": "ghostify-timing/1"}, "invalid timing: 'input' is missing"),
         (edited(mac={}), "unknown key 'mac'; did you mean macs?"),
-        (edited(measurements=3), "not a timing"),
-        (edited(macs={"original": 3}), "'macs' lacks 'ghost', which was measured"),
+        (edited(measurements=3), "`measurements` (=3) must be a list"),
+        (
+            edited(macs={"original": 3}),
+            "`macs` lacks the measured network 'ghost'",
+        ),
         (with_entry(seconds={"median": 1, "lower": 2, "upper": 3}), "must be positive numbers"),
         (with_entry(seconds={"median": 1, "lower": 0, "upper": 3}), "must be positive numbers"),
-        (with_entry(speedup={"median": 1}), "not a timing"),
+        (with_entry(speedup={"median": 1}), "measurements[0].speedup: 'lower' is missing"),
         (with_entry(thread=1), "unknown key 'thread'; did you mean threads?"),
     ],
 )

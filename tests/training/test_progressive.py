@@ -65,5 +65,5 @@ def test_what_a_remembered_order_says(teacher, data):
     for least, most in [(first, second), (second, first)]:
         damages = {least: dict.fromkeys(plan.replaced.values(), 0.1),
                    most: dict.fromkeys(plan.replaced.values(), 0.2)}  # fmt: skip
-        groups = _groups(plan, 2, replace(sensitivity, damages=damages))
+        groups = _groups(plan, 2, replace(sensitivity, layers=damages))
         assert groups == [{least}, {most}]

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -73,6 +74,14 @@ def _no_geometry(layer):
     del layer["wide"]["geometry"]
 
 
+def _no_groups(layer):
+    layer["wide"]["geometry"]["groups"] = 0
+
+
+def _half_a_channel(layer):
+    layer["wide"]["geometry"]["in_channels"] = 1.5
+
+
 def _no_reason(layer):
     layer["stem"]["keep"] = " "
 
@@ -85,19 +94,21 @@ def _impossible(layer):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_both, "wide: say either 'ghost' or 'keep'"),
-        (_neither, "wide: say either 'ghost' or 'keep'"),
-        (_even, r"wide: dw_size \(=4\)"),
-        (_not_a_number, r"wide: ratio \(=nan\)"),
-        (_misspelt, "wide: unknown key 'ration'; did you mean ratio"),
-        (_text_for_a_layer, "wide: not a layer of a plan"),
-        (_no_geometry, "wide: not a layer of a plan"),
-        (_no_reason, "stem: 'keep' must be a reason in words"),
-        (_impossible, "depthwise cannot be replaced: depthwise"),
+        (_both, "layers['wide']: give either `ghost` or `keep`"),
+        (_neither, "layers['wide']: give either `ghost` or `keep`"),
+        (_even, "layers['wide'].ghost: `dw_size` (=4)"),
+        (_not_a_number, "layers['wide'].ghost: `ratio` (=nan)"),
+        (_misspelt, "layers['wide'].ghost: unknown key 'ration'; did you mean ratio?"),
+        (_text_for_a_layer, "`layers['wide']` (='ghost') must be an object"),
+        (_no_geometry, "layers['wide']: 'geometry' is missing"),
+        (_no_groups, "layers['wide'].geometry: `groups` (=0) must be at least 1"),
+        (_half_a_channel, "`layers['wide'].geometry.in_channels` (=1.5) must be an integer"),
+        (_no_reason, "layers['stem']: `keep` must be a reason in words"),
+        (_impossible, "layers['depthwise']: depthwise cannot be replaced: depthwise"),
     ],
 )
 def test_a_wrong_entry_is_named(plan, change, message):
-    with pytest.raises(GhostifyError, match=message):
+    with pytest.raises(GhostifyError, match=re.escape(f"invalid plan: {message}")):
         Plan.from_json(edited(plan, lambda data: change(data["layers"])))
 
 
@@ -105,23 +116,23 @@ def test_a_wrong_entry_is_named(plan, change, message):
     ("text", "message"),
     [
         ("{", "not JSON: .*line 1"),
-        ("[]", "not a plan"),
-        ('{"format": "ghostify-plan/99", "layers": {}}', "not a plan"),
-        ('{"format": "ghostify-plan/1"}', "not a plan"),
-        ('{"format": "ghostify-plan/1", "layers": {"a": {}, "a": {}}}', "'a' stands in it twice"),
+        ("[]", "invalid plan: `format` must be 'ghostify-plan/1'"),
+        ('{"format": "ghostify-plan/99", "layers": {}}', "invalid plan: `format` must be"),
+        ('{"format": "ghostify-plan/1"}', "invalid plan: 'layers' is missing"),
+        ('{"format": "ghostify-plan/1", "layers": {"a": {}, "a": {}}}', "'a' appears twice"),
     ],
 )
-def test_what_is_no_plan_is_refused(text, message):
+def test_invalid_plans_are_rejected(text, message):
     with pytest.raises(GhostifyError, match=message):
         Plan.from_json(text)
 
 
-def test_a_site_with_an_obstacle_cannot_be_replaced(plan):
+def test_an_ineligible_site_cannot_be_replaced(plan):
     site = replace(plan.decisions[1].site, ineligible="grouped convolution")
     with pytest.raises(GhostifyError, match="grouped"):
         Decision(site, ghost=GhostSpec())
 
 
 def test_a_model_that_was_not_converted_has_no_plan(small_net):
-    with pytest.raises(GhostifyError, match="SmallNet was not made by"):
+    with pytest.raises(GhostifyError, match="SmallNet is not a converted model"):
         Plan.of(small_net)

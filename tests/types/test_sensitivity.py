@@ -1,4 +1,5 @@
 import json
+import re
 from math import inf, nan
 
 import pytest
@@ -9,7 +10,7 @@ from ghostify import GhostifyError, GhostSpec, Sensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(
-    damages={"wide": {HALF: 0.25, QUARTER: 1.5}, "project": {HALF: 0.0}},
+    layers={"wide": {HALF: 0.25, QUARTER: 1.5}, "project": {HALF: 0.0}},
     unit="KL (nats)",
     measured=True,
     totals={"macs": 4.1e9, "params": 25557032},
@@ -21,18 +22,18 @@ damages = st.dictionaries(ghosts, st.floats(allow_nan=False, allow_infinity=Fals
 
 @given(st.dictionaries(st.text(), damages), st.booleans())
 def test_json_round_trip(by_name, measured):
-    sensitivity = Sensitivity(by_name, "loss", measured, {"macs": 1e9})
+    sensitivity = Sensitivity(unit="loss", measured=measured, totals={"macs": 1e9}, layers=by_name)
     assert Sensitivity.from_json(sensitivity.to_json()) == sensitivity
 
 
 def test_json_has_one_line_a_layer():
     lines = SENSITIVITY.to_json().splitlines()
-    entry = '"project": [{"ratio": 2, "dw_size": 3, "damage": 0.0}]'
+    entry = '"project": [{"ratio": 2, "dw_size": 3, "value": 0.0}]'
     assert [line.strip() for line in lines if '"project"' in line] == [entry]
 
 
-def test_the_damage_of_a_ghost_module_at_a_site():
-    assert SENSITIVITY.damage("wide", GhostSpec(4.0, 3)) == 1.5
+def test_the_sensitivity_of_a_layer_to_a_ghost_module():
+    assert SENSITIVITY.of("wide", GhostSpec(4.0, 3)) == 1.5
     assert SENSITIVITY.candidates == (HALF, QUARTER)
 
 
@@ -40,26 +41,26 @@ def test_the_damage_of_a_ghost_module_at_a_site():
     ("name", "ghost", "message"),
     [
         ("narrow", HALF, "narrow is not in the sensitivity: measure it again"),
-        ("project", QUARTER, "project: no damage known of s=4, d=3: measure it again"),
+        ("project", QUARTER, "project: no sensitivity to s=4, d=3: measure it again"),
     ],
 )
-def test_what_was_not_measured_is_said(name, ghost, message):
+def test_what_was_not_measured_is_named(name, ghost, message):
     with pytest.raises(GhostifyError, match=message):
-        SENSITIVITY.damage(name, ghost)
+        SENSITIVITY.of(name, ghost)
 
 
-@pytest.mark.parametrize("damage", [nan, inf, "0.5", None, True])
-def test_a_damage_is_a_finite_number(damage):
-    with pytest.raises(GhostifyError, match="wide: the damage of s=2, d=3"):
-        Sensitivity({"wide": {HALF: damage}}, "loss", measured=True)
+@pytest.mark.parametrize("value", [nan, inf, "0.5", None, True])
+def test_a_sensitivity_is_a_finite_number(value):
+    with pytest.raises(GhostifyError, match="wide: sensitivity to s=2, d=3 .* finite"):
+        Sensitivity(unit="loss", measured=True, layers={"wide": {HALF: value}})
 
 
 def _not_finite(data):
-    data["layers"]["wide"][0]["damage"] = nan
+    data["layers"]["wide"][0]["value"] = nan
 
 
-def _no_damage(data):
-    del data["layers"]["wide"][0]["damage"]
+def _no_value(data):
+    del data["layers"]["wide"][0]["value"]
 
 
 def _misspelt(data):
@@ -82,8 +83,12 @@ def _no_list(data):
     data["layers"]["wide"] = 0.5
 
 
-def _no_totals(data):
-    del data["totals"]
+def _no_unit_key(data):
+    del data["unit"]
+
+
+def _infinite_total(data):
+    data["totals"]["macs"] = inf
 
 
 def _total_in_words(data):
@@ -105,27 +110,28 @@ def _another_format(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_not_finite, "wide: the damage of s=2, d=3 .* finite"),
-        (_no_damage, "wide: not a layer of a sensitivity .*damage"),
-        (_misspelt, "wide: unknown key 'ration'; did you mean ratio"),
-        (_even, r"wide: dw_size \(=4\)"),
-        (_twice, "wide: s=2, d=3 stands there twice"),
-        (_text_for_a_layer, "wide: not a layer of a sensitivity"),
-        (_no_list, "wide: not a layer of a sensitivity"),
-        (_no_totals, "not a sensitivity: it holds"),
-        (_total_in_words, "totals: macs .* finite"),
-        (_no_unit, "'unit' must say"),
-        (_perhaps_measured, "'measured'"),
-        (_another_format, "not a sensitivity: \"format\""),
+        (_not_finite, "wide: sensitivity to s=2, d=3 (=nan) must be a finite number"),
+        (_no_value, "`layers['wide'][0]` (={'dw_size': 3, 'ratio': 2}) must be an object with"),
+        (_misspelt, "layers['wide'][0]: unknown key 'ration'; did you mean ratio"),
+        (_even, "layers['wide'][0]: `dw_size` (=4)"),
+        (_twice, "layers['wide'][2]: s=2, d=3 appears twice"),
+        (_text_for_a_layer, "`layers['wide']` (='harmless') must be a list of records"),
+        (_no_list, "`layers['wide']` (=0.5) must be a list of records"),
+        (_no_unit_key, "'unit' is missing"),
+        (_total_in_words, "`totals['macs']` (='4G') must be a number"),
+        (_infinite_total, "`totals['macs']` (=inf) must be a finite number"),
+        (_no_unit, "`unit` (=' ') must name a unit"),
+        (_perhaps_measured, "`measured` (='perhaps') must be true or false"),
+        (_another_format, "`format` must be 'ghostify-sensitivity/1'"),
     ],
 )  # fmt: skip
 def test_a_wrong_entry_is_named(change, message):
     data = json.loads(SENSITIVITY.to_json())
     change(data)
-    with pytest.raises(GhostifyError, match=message):
+    with pytest.raises(GhostifyError, match=re.escape(f"invalid sensitivity: {message}")):
         Sensitivity.from_json(json.dumps(data))
 
 
-def test_what_is_no_json_is_refused():
+def test_a_syntax_error_is_named():
     with pytest.raises(GhostifyError, match=r"not JSON: .*line 1"):
         Sensitivity.from_json("{")

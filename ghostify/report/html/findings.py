@@ -25,7 +25,6 @@ from ghostify.types import (
     Recovery,
     Sensitivity,
 )
-from ghostify.types.serialization import construct
 
 Noun = TypeVar("Noun")
 
@@ -80,14 +79,14 @@ class Findings:
             plan = Plan.from_dict(recipe["plan"])
             fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
             recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
-            source = recipe["source"] and construct(ModelSource, recipe["source"])
+            source = recipe["source"] and ModelSource.from_dict(recipe["source"])
             name = source.name if source else recipe["model"]
             versions = dict(recipe["versions"])
             options = dict(recipe.get("options") or {})
         except (KeyError, TypeError, ValueError) as error:
             raise GhostifyError(f"{folder / RECIPE} is not a recipe: {error}") from error
         costs = _nouns(folder, recipe, "costs", dict)
-        glimpses = _nouns(folder, recipe, "glimpse", dict)
+        glimpses = _nouns(folder, recipe, "feature-maps", dict)
         damages = _nouns(folder, recipe, "sensitivity", Sensitivity.from_dict)
         return cls(
             folder=folder,
@@ -100,7 +99,7 @@ class Findings:
             timings=_merged(_nouns(folder, recipe, "timing", Timing.from_dict)),
             exports=tuple(_nouns(folder, recipe, "export", dict)),
             sensitivity=damages[-1] if damages else None,
-            trials=tuple(_nouns(folder, recipe, "trial", PlanCandidate.from_dict)),
+            trials=tuple(_nouns(folder, recipe, "plan-candidate", PlanCandidate.from_dict)),
             glimpse=glimpses[-1] if glimpses else None,
             evaluations=tuple(_nouns(folder, recipe, "evaluation", Evaluation.from_dict)),
             recovery=recovery,
@@ -117,7 +116,7 @@ def _report(
     )
     try:
         before, after = (
-            (construct(Count, costs["before"]), construct(Count, costs["after"]))
+            (Count.from_dict(costs["before"]), Count.from_dict(costs["after"]))
             if costs
             else (_convolutions(plan, converted=False), _convolutions(plan, converted=True))
         )

@@ -123,7 +123,7 @@ def rows(findings: Findings) -> Iterator[Row]:
             error = residuals.get(site.name)
             cells.append(Cell("", -1) if error is None else Cell(f"{error:.2%}", error))
         if damages:
-            known = damages.damages.get(site.name, {})
+            known = damages.layers.get(site.name, {})
             damage = known.get(ghost) if ghost else None
             cells.append(Cell("", -1) if damage is None else Cell(f"{damage:.2g}", damage))
         reason = row.reason if isinstance(row, KeptSite) else ""

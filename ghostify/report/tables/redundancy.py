@@ -14,6 +14,7 @@ from ghostify.report.document import Column, Document, Table
 from ghostify.report.plots import check_plot, write_plot
 from ghostify.types import GhostSpec, LayerRedundancy, MapPair
 from ghostify.types.redundancy import NEARLY_ALL
+from ghostify.types.serialization import encode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def list_redundancy(layers: Sequence[LayerRedundancy], *, model: str) -> Documen
         tables=tuple(tables),
         notes=tuple(notes),
         records=tuple(_record(layer, sizes) for layer in layers),
-        data={"layers": [layer.to_dict() for layer in layers]},
+        data={"layers": [encode(layer) for layer in layers]},
     )
 
 

@@ -15,13 +15,13 @@ def list_sensitivity(
     sensitivity: Sensitivity, sites: Sequence[ConvSite], *, model: str
 ) -> Document:
     """One row a site: its MACs, and the damage of each candidate; records have the saving too."""
-    measured = [site for site in sites if site.name in sensitivity.damages]
+    measured = [site for site in sites if site.name in sensitivity.layers]
     columns = [Column("layer"), Column("MACs", numeric=True)]
     columns += [Column(f"{g.ratio:.3g}, {g.dw_size}", numeric=True) for g in _shown(sensitivity)]
     rows = []
     records = []
     for site in measured:
-        damages = sensitivity.damages[site.name]
+        damages = sensitivity.layers[site.name]
         shown = [_digits(damages.get(ghost)) for ghost in _shown(sensitivity)]
         rows.append((site.name, si(conv_macs(site)), *shown))
         for ghost, damage in damages.items():
@@ -57,14 +57,14 @@ def plot_sensitivity(
     check_plot(file)
     from matplotlib.figure import Figure
 
-    names = [site.name for site in sites if site.name in sensitivity.damages]
+    names = [site.name for site in sites if site.name in sensitivity.layers]
     figure = Figure(figsize=(max(6.0, 0.22 * len(names)), 5), layout="constrained")
     axes = figure.subplots()
     for ghost in sensitivity.candidates:
-        values = [sensitivity.damages[name].get(ghost, float("nan")) for name in names]
+        values = [sensitivity.layers[name].get(ghost, float("nan")) for name in names]
         axes.plot(range(len(names)), values, marker=".", label=str(ghost))
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    if any(damage > 0 for name in names for damage in sensitivity.damages[name].values()):
+    if any(damage > 0 for name in names for damage in sensitivity.layers[name].values()):
         axes.set_yscale("log")
     axes.set_ylabel(f"damage, {sensitivity.unit}")
     axes.set_title(title)

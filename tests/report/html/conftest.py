@@ -70,7 +70,9 @@ def measure_everything(folder, sites, model="net"):
     })  # fmt: skip
     ghost = GhostSpec()
     record(folder, "sensitivity", Sensitivity(
-        {s.name: {ghost: 0.25 + place} for place, s in enumerate(sites)}, "KL (nats)", True
+        unit="KL (nats)",
+        measured=True,
+        layers={s.name: {ghost: 0.25 + place} for place, s in enumerate(sites)},
     ).to_dict())  # fmt: skip
     for runtime in ("eager", "openvino"):
         pair = [
@@ -80,8 +82,8 @@ def measure_everything(folder, sites, model="net"):
         timing = Timing("1x3x8x8", {model: 64_000, "out": 32_000}, "bytes", tuple(pair))
         record(folder, "timing", timing.to_dict(), part=runtime)
     for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
-        trial = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
-        record(folder, "trial", trial.to_dict(), part=plan)
+        candidate = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
+        record(folder, "plan-candidate", candidate.to_dict(), part=plan)
     rows = {
         name: EvaluationRow(Score(50, top1=top1), 64_000, 1000)
         for name, top1 in (("original", 0.92), ("converted", 0.9))

@@ -14,7 +14,11 @@ from ghostify.report.formats import to_csv, to_json, to_text
 from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
-FOUND = Sensitivity({"wide": {HALF: 0.0123, QUARTER: 0.5}, "project": {HALF: 0.0}}, "loss", True)
+FOUND = Sensitivity(
+    unit="loss",
+    measured=True,
+    layers={"wide": {HALF: 0.0123, QUARTER: 0.5}, "project": {HALF: 0.0}},
+)
 
 
 @pytest.fixture
@@ -44,7 +48,9 @@ def test_for_programs(sites):
 def test_80_columns(image, size):
     name = "a_module_with_a_long_name." * 4 + "0"
     ghosts = [GhostSpec(1 + 1 / number, size) for number in range(3, 10)]
-    found = Sensitivity({name: dict.fromkeys(ghosts, 1.234e-5)}, "KL (nats)", True)
+    found = Sensitivity(
+        unit="KL (nats)", measured=True, layers={name: dict.fromkeys(ghosts, 1.234e-5)}
+    )
     sites = ghostify.analyze(nn.Sequential(nn.Conv2d(3, 512, 1)), image)
     sites = [replace(site, name=name) for site in sites]
     text = to_text(list_sensitivity(found, sites, model="long"))
@@ -73,8 +79,9 @@ def test_a_picture_of_no_known_kind(sites, tmp_path):
 
 def test_damages_of_nothing(sites, tmp_path):
     pytest.importorskip("matplotlib")
-    nothing = Sensitivity({"wide": {HALF: 0.0}}, "loss", True)
+    nothing = Sensitivity(unit="loss", measured=True, layers={"wide": {HALF: 0.0}})
     plot_sensitivity(nothing, sites, tmp_path / "s.png", title="small")
-    plot_sensitivity(Sensitivity({}, "loss", True), sites, tmp_path / "t.png", title="small")
+    empty = Sensitivity(unit="loss", measured=True, layers={})
+    plot_sensitivity(empty, sites, tmp_path / "t.png", title="small")
     assert (tmp_path / "t.png").is_file()
-    assert "Sites: 0" in to_text(list_sensitivity(Sensitivity({}, "x", True), sites, model="m"))
+    assert "Sites: 0" in to_text(list_sensitivity(empty, sites, model="m"))
