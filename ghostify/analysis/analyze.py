@@ -66,13 +66,8 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
         sites.append(
             ConvSite(
                 name=name,
-                type=record.type,
-                geometry=record.geometry,
+                **vars(record),
                 within=tuple(type(parent).__name__ for parent in parents),
-                output=record.output or None,
-                calls=record.calls,
-                positions=record.positions,
-                functional=record.functional,
                 stem=name == first,
                 seen="graph" if name in traced.called else "run" if name in records else None,
                 ineligible=ineligible,

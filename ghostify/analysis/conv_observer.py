@@ -26,28 +26,21 @@ from ghostify.types import Geometry
 
 @dataclass
 class ConvRecord:
-    """Geometry and calls of one convolution.
-
-    Attributes:
-        output: spatial size of the output of the first call.
-        positions: kernel applications, summed over the calls, as in `ConvSite`.
-    """
+    """What a forward pass shows of one convolution: these fields of its `ConvSite`."""
 
     type: str
     geometry: Geometry
-    output: tuple[int, ...] = ()
+    output: tuple[int, ...] | None = None
     calls: int = 0
     positions: int = 0
     functional: bool = False
-    transposed: bool = False
 
-    def add_call(self, source: Tensor, output: Tensor) -> None:
-        dims = len(self.geometry.kernel_size)
+    def add_call(self, source: Tensor, output: Tensor, *, transposed: bool) -> None:
         self.calls += 1
-        self.output = self.output or tuple(output.shape[-dims:])
+        self.output = self.output or tuple(output.shape[-len(self.geometry.kernel_size) :])
         self.positions += (
             source.numel() // self.geometry.in_channels
-            if self.transposed
+            if transposed
             else output.numel() // self.geometry.out_channels
         )
 
@@ -83,12 +76,9 @@ class ConvObserver(ForwardObserver):
             return
         name = self.names[module]
         if name not in self.convolutions:
-            self.convolutions[name] = ConvRecord(
-                class_name(module),
-                geometry_of(module),
-                transposed=getattr(module, "transposed", False),
-            )
-        self.convolutions[name].add_call(source, output)
+            self.convolutions[name] = ConvRecord(class_name(module), geometry_of(module))
+        transposed = getattr(module, "transposed", False)
+        self.convolutions[name].add_call(source, output, transposed=transposed)
 
     def _after_function(
         self,
@@ -100,7 +90,7 @@ class ConvObserver(ForwardObserver):
         if not _reads_attribute(function, result):
             for value in _leaves((*args, *kwargs.values())):
                 owners = self._owners.get(id(value), ())
-                if not any(owner in self.stack for owner in owners):
+                if owners and not any(owner in self.stack for owner in owners):
                     self.weights_read |= {self.names[owner] for owner in owners}
         if function in FUNCTIONS and not any(map(self._has_own_record, self.stack)):
             arguments = dict(zip(FUNCTIONS[function], args, strict=False)) | kwargs
@@ -122,13 +112,11 @@ class ConvObserver(ForwardObserver):
             taken = {*self.names.values(), *self._functional.values()}
             numbered = chain([base], (f"{base}_{number}" for number in count(1)))
             name = self._functional[key] = next(name for name in numbered if name not in taken)
-            self.convolutions[name] = ConvRecord(
-                kind,
-                functional_geometry(function, arguments),
-                functional=True,
-                transposed=is_transposed(function),
-            )
-        self.convolutions[self._functional[key]].add_call(arguments["input"], output)
+            geometry = functional_geometry(function, arguments)
+            self.convolutions[name] = ConvRecord(kind, geometry, functional=True)
+        self.convolutions[self._functional[key]].add_call(
+            arguments["input"], output, transposed=is_transposed(function)
+        )
 
 
 class _FunctionMode(TorchFunctionMode):

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.analysis.arguments import check_models
 from ghostify.data import Data
 from ghostify.data.batches import device_of
 from ghostify.evaluation.evaluate import evaluate
@@ -39,6 +40,7 @@ def evaluate_models(
     Raises:
         GhostifyError: as `evaluate`.
     """
+    check_models(models)
     if not models:
         raise GhostifyError("`models` must hold at least one network")
     scores: dict[str, Score] = {}
