@@ -9,6 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from ghostify.types import GhostifyError
+from ghostify.types.errors import near
+
 OutputHook = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
 """Called with name, module, positional inputs and output. A result other than None replaces the
 output, as in ``register_forward_hook``."""
@@ -16,11 +19,17 @@ output, as in ``register_forward_hook``."""
 
 @contextmanager
 def output_hooks(model: nn.Module, names: Iterable[str], hook: OutputHook) -> Iterator[None]:
-    """Call ``hook`` after each forward of the named modules of ``model``."""
+    """Call ``hook`` after each forward of the named modules of ``model``.
+
+    Raises:
+        GhostifyError: if the model has no module of such a name.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
     with ExitStack() as handles:
         for name in dict.fromkeys(names):
-            module = model.get_submodule(name)
-            handles.callback(module.register_forward_hook(partial(hook, name)).remove)
+            if name not in modules:
+                raise GhostifyError(f"the model has no layer {name!r}{near(name, modules)}")
+            handles.callback(modules[name].register_forward_hook(partial(hook, name)).remove)
         yield
 
 

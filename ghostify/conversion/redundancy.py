@@ -13,6 +13,7 @@ from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import materialize
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.output_hooks import output_hooks
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
 from ghostify.io.progress import progress_bar
@@ -24,7 +25,6 @@ from ghostify.types import (
     MapPair,
     split_example,
 )
-from ghostify.types.errors import near
 from ghostify.types.progress import ShowProgress
 from ghostify.types.redundancy import NEARLY_ALL
 
@@ -112,26 +112,18 @@ def _visit_feature_maps(
 ) -> None:
     """Run the model and call ``visit`` with the output of each layer's first call."""
     model = frozen_copy(model)
-    modules = dict(model.named_modules())
     pending = set(names)
 
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def first_call(module: nn.Module, inputs: Any, output: Any) -> None:
-            if name not in pending:
-                return
-            pending.remove(name)
-            if not isinstance(output, Tensor) or output.dim() != 4:
-                raise GhostifyError(f"{name} outputs no feature maps (N, n, H, W)")
-            visit(name, output)
+    def first_call(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if name not in pending:
+            return
+        pending.remove(name)
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            raise GhostifyError(f"{name} outputs no feature maps (N, n, H, W)")
+        visit(name, output)
 
-        return first_call
-
-    for name in names:
-        if name not in modules:
-            raise GhostifyError(f"the model has no layer {name!r}{near(name, modules)}")
-        modules[name].register_forward_hook(hook(name))
     args, kwargs = split_example(images)
-    with preserve_rng():
+    with preserve_rng(), output_hooks(model, names, first_call):
         model(*args, **kwargs)
     if pending:
         raise GhostifyError(f"{min(pending)} does not run on these images")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ghostify import GhostifyError
 from ghostify.analysis.output_hooks import capture_calls, output_hooks
 
 
@@ -46,6 +47,9 @@ def test_hooks_are_removed_after_an_exception(model):
 
 
 def test_hooks_are_removed_when_a_name_is_unknown(model):
-    with pytest.raises(AttributeError), capture_calls(model, ["0", "missing"]):
+    with (
+        pytest.raises(GhostifyError, match="no layer '1.1'; did you mean"),
+        capture_calls(model, ["0", "1.1"]),
+    ):
         pass
     assert not hooks_of(model)

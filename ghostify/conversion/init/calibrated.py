@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from contextlib import closing
 
 import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.conv_filters import has_independent_filters
+from ghostify.analysis.parameter_owners import parameter_owners, shares_parameters
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.finetune import finetune
 from ghostify.conversion.init.fisher import (
@@ -143,16 +143,14 @@ def _convolves_with(layer: nn.Module, weight: Tensor) -> bool:
 
 def _refittable(task: Task) -> list[str]:
     """Dense layers whose parameters no other layer shares."""
-    owners = Counter(
-        id(p) for module in task.original.modules() for p in module.parameters(recurse=False)
-    )
+    owners = parameter_owners(task.original)
     return [
         name
         for name, module in task.original.named_modules()
         if name
         and name not in task.sites
         and (type(module) is nn.Linear or has_independent_filters(module))
-        and all(owners[id(p)] == 1 for p in module.parameters(recurse=False))
+        and not shares_parameters(module, owners)
     ]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from ghostify.analysis.output_hooks import output_hooks
 from ghostify.data import images_in
 from ghostify.types import Example, split_example
 
@@ -41,25 +41,19 @@ def fisher_importance(
     images = 0
     generator = torch.Generator().manual_seed(0)
 
-    def accumulate(name: str) -> Any:
-        def hook(_: nn.Module, __: Any, output: Tensor) -> Tensor | None:
-            def add(gradient: Tensor) -> None:
-                channels = gradient.dim() - 3 if gradient.dim() > 2 else gradient.dim() - 1
-                others = [axis for axis in range(gradient.dim()) if axis != channels]
-                squares = gradient.double().square().sum(others)
-                found[name] = found.get(name, 0) + squares
+    def accumulate(name: str, _: nn.Module, __: Any, output: Tensor) -> Tensor | None:
+        def add(gradient: Tensor) -> None:
+            channels = gradient.dim() - 3 if gradient.dim() > 2 else gradient.dim() - 1
+            others = [axis for axis in range(gradient.dim()) if axis != channels]
+            squares = gradient.double().square().sum(others)
+            found[name] = found.get(name, 0) + squares
 
-            first = not output.requires_grad
-            output.requires_grad_()
-            output.register_hook(add)  # type: ignore[no-untyped-call]
-            return output.clone() if first else None  # in-place operations fail on leaves
+        first = not output.requires_grad
+        output.requires_grad_()
+        output.register_hook(add)  # type: ignore[no-untyped-call]
+        return output.clone() if first else None  # in-place operations fail on leaves
 
-        return hook
-
-    with ExitStack() as stack:
-        for name in names:
-            handle = model.get_submodule(name).register_forward_hook(accumulate(name))
-            stack.callback(handle.remove)
+    with output_hooks(model, names, accumulate):
         for batch in batches:
             for image in _split(batch):
                 args, kwargs = split_example(image)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ghostify.analysis.output_hooks import output_hooks
 from ghostify.conversion.init.conv_call import as_feature_maps
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm, inverse_scale
 from ghostify.conversion.init.sample import draw_positions, values_at
@@ -88,13 +89,9 @@ def observe(
     images = [images_in(batch) for batch in batches]
     for number, batch in enumerate(batches):
         share = images[number] / sum(images)
-        with ExitStack() as hooks:
-            sums = hooks.enter_context(ResidualSums())
-            for name, wanted in positions.items():
-                followed = sums if name in terms else None
-                observer = _Observer(found, name, number, wanted * share, followed)
-                handle = model.get_submodule(name).register_forward_hook(observer)
-                hooks.callback(handle.remove)
+        wanted = {name: share * total for name, total in positions.items()}
+        sums = ResidualSums()
+        with sums, output_hooks(model, positions, _Observer(found, number, wanted, sums, terms)):
             args, kwargs = split_example(batch)
             model(*args, **kwargs)
         trim_memory()
@@ -108,28 +105,33 @@ def observe(
 
 @dataclass
 class _Observer:
-    """Forward hook that keeps the outputs of one layer for one batch."""
+    """Forward hook that keeps the outputs of some layers for one batch.
+
+    Attributes:
+        wanted: positions by layer, on a feature map as large as that of its first call.
+    """
 
     found: dict[str, Targets]
-    layer: str
     batch: int
-    wanted: float
-    sums: ResidualSums | None
-    calls: int = 0
-    area: float = 0.0
+    wanted: Mapping[str, float]
+    sums: ResidualSums
+    terms: Mapping[str, str | None]
+    calls: Counter[str] = field(default_factory=Counter)
+    areas: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, module: nn.Module, _: Any, output: Tensor) -> None:
+    def __call__(self, layer: str, module: nn.Module, _: Any, output: Tensor) -> None:
         maps = as_feature_maps(module, output)
         area = float(maps[:, 0].numel())
-        self.area = self.area or area
-        number = math.ceil(self.wanted * min(area / max(self.area, 1), 1.0))
+        first_area = self.areas.setdefault(layer, area)
+        number = math.ceil(self.wanted[layer] * min(area / max(first_area, 1), 1.0))
         shape = (len(maps), maps.shape[2], maps.shape[3])
-        positions = draw_positions(f"{self.layer}/{self.batch}/{self.calls}", shape, number)
+        calls = self.calls[layer]
+        positions = draw_positions(f"{layer}/{self.batch}/{calls}", shape, number)
         call = CallTargets(shape, positions, _kept(values_at(maps, positions)))
-        self.found.setdefault(self.layer, Targets()).calls[self.batch, self.calls] = call
-        if self.sums is not None:
+        self.found.setdefault(layer, Targets()).calls[self.batch, calls] = call
+        if layer in self.terms:
             self.sums.follow(output, call.keep_other)
-        self.calls += 1
+        self.calls[layer] += 1
 
 
 def _kept(values: Tensor) -> Tensor:
