@@ -9,20 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ghostify.analysis.dataflow import Dataflow, Step, Value, is_norm
+from ghostify.analysis.dataflow import Dataflow, Step, Value, is_norm, tensors_in
+from ghostify.deployment.channelwise_ops import is_channelwise
 from ghostify.deployment.fold_bn import is_hooked, is_plain_layer
 from ghostify.nn import GhostModule
 
 _aten = torch.ops.aten
-CHANNELWISE = {
-    _aten._adaptive_avg_pool2d, _aten.avg_pool2d, _aten.max_pool2d, _aten.max_pool2d_with_indices,
-    _aten.clone, _aten.elu, _aten.elu_, _aten.gelu, _aten.hardsigmoid, _aten.hardsigmoid_,
-    _aten.hardswish, _aten.hardswish_, _aten.hardtanh, _aten.hardtanh_, _aten.leaky_relu,
-    _aten.leaky_relu_, _aten.mish, _aten.mish_, _aten.relu, _aten.relu_, _aten.sigmoid,
-    _aten.sigmoid_, _aten.silu, _aten.silu_, _aten.softplus, _aten.tanh, _aten.tanh_,
-    _aten.upsample_bilinear2d, _aten.upsample_nearest2d,
-}  # fmt: skip
-"""Operations on one value that treat its channels each by itself, and all alike."""
 
 
 @dataclass
@@ -115,16 +107,15 @@ def _through_layer(
 
 def _through_operation(step: Step, value: Value, spread: int) -> int | None:
     """The spread behind an operation, or None where the order cannot go through it."""
-    operation = getattr(step.operation, "overloadpacket", None)
     if step.inputs != [value] or not step.outputs:
         return None
     before, after = value.shape, step.outputs[0].shape
-    if operation in CHANNELWISE:
+    alone = len(tensors_in((step.args, step.kwargs))) == 1
+    if alone and is_channelwise(step.operation, step.args, len(before)):
         return spread
-    if operation is _aten.mean and len(before) == 4 and len(step.args) > 1 and step.args[1]:
-        return spread if not {dim % 4 for dim in step.args[1]} & {0, 1} else None
+    packet = getattr(step.operation, "overloadpacket", None)
     flat = (*before[:1], prod(before[1:]))
-    if operation in (_aten.view, _aten._unsafe_view) and after == flat:
+    if packet in (_aten.view, _aten._unsafe_view) and after == flat:
         return spread * prod(before[2:])
     return None
 

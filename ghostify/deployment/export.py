@@ -19,9 +19,9 @@ from ghostify.deployment.backends.registry import exporter_for
 from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of
 from ghostify.deployment.deploy import deploy
 from ghostify.deployment.quiet import quiet
+from ghostify.deployment.sink_concats import sink_concats
 from ghostify.deployment.verify_export import INPUTS, Errors, probes, verify
 from ghostify.io.atomic import check_new, new_files
-from ghostify.nn.split_tensor import kept_apart, whole
 from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.errors import root_cause
 
@@ -72,10 +72,11 @@ def captured(network: nn.Module, example: Example, *, any_batch: bool) -> Export
         for tensor in tensors_of(example):
             if tensor.dim() and len(tensor) == 2:
                 shapes[tensor] = {0: batch}
-    network.register_forward_hook(lambda _, __, output: whole(output))
     args, kwargs = split_example(example)
-    with torch.no_grad(), kept_apart():
-        return torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=False)
+    with torch.no_grad():
+        program = torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=False)
+    sink_concats(program)
+    return program
 
 
 def export(

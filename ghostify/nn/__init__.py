@@ -7,7 +7,6 @@ from ghostify.nn.deploy import Affine, InferenceGhost
 from ghostify.nn.dfc_attention import AttendedGhost, DFCAttention
 from ghostify.nn.ghost_module import GhostModule
 from ghostify.nn.reparam import BranchedBottleneck, BranchedGhost
-from ghostify.nn.split_tensor import kept_apart
 
 __all__ = [
     "Affine",
@@ -20,5 +19,4 @@ __all__ = [
     "GhostModule",
     "InferenceGhost",
     "SqueezeExcite",
-    "kept_apart",
 ]

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from ghostify.nn.cheap_operation import CheapOperation
 from ghostify.nn.ghost_module import GhostModule
-from ghostify.nn.split_tensor import are_kept_apart, concatenation
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class ChannelAffine(nn.Module):
         self.register_buffer("variance", torch.ones_like(scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 3 or not are_kept_apart():
+        if x.dim() == 3 or not torch.compiler.is_exporting():
             return torch.addcmul(self.bias.view(-1, 1, 1), x, self.weight.view(-1, 1, 1))
         return F.batch_norm(
             x,
@@ -160,10 +159,10 @@ class InferenceGhost(nn.Module):
             for cheap, width in zip(self.cheap, self.widths, strict=True)
         ]
         maps = [self.intrinsic(u), *ghosts]
-        if self.order is None:
-            return concatenation(maps)
         whole = torch.cat(maps, -3)
-        if are_kept_apart():
+        if self.order is None:
+            return whole
+        if torch.compiler.is_exporting():
             return whole.index_select(-3, self.order)
         # This keeps the memory format in eager mode; runtimes have no fast kernel for it.
         return torch.empty_like(whole).index_copy_(-3, self.get_buffer("rank"), whole)

@@ -27,6 +27,7 @@ class Net(nn.Module):
         self.linear = nn.Linear(6, 5)
         self.wide = nn.Linear(6 * 64, 5)
         self.rows = nn.Linear(8, 2)
+        self.scale = nn.Parameter(torch.randn(6, 1, 1))
         self.run = forward
 
     def forward(self, x):
@@ -55,6 +56,7 @@ MOVES = {
     "in place": lambda m, y: m.conv(F.relu6(m.norm(y), inplace=True)),
     "behind a depthwise convolution": lambda m, y: m.conv(m.depthwise(y).sigmoid()),
     "behind pooling": lambda m, y: m.linear(F.max_pool2d(y, 2).mean((2, 3), True).flatten(1)),
+    "scaled": lambda m, y: m.conv(y * 2 + 1),
     "two readers": lambda m, y: m.conv(y.relu()).sum() + m.second(F.silu(y)).sum(),
     "one, twice": lambda m, y: m.conv(y.relu()) + m.conv(y.tanh()),
 }  # fmt: skip
@@ -62,7 +64,7 @@ STAYS = {
     "returned": lambda m, y: y,
     "also returned": lambda m, y: (m.conv(y), y)[0] * y.sum((1, 2, 3), keepdim=True),
     "a sum": lambda m, y: m.conv(y + m.square(y)),
-    "a layer that also reads another": lambda m, y: m.conv(y).sum() + m.conv(y + 1).sum(),
+    "a layer that also reads another": lambda m, y: m.conv(y).sum() + m.conv(m.square(y)).sum(),
     "groups": lambda m, y: m.grouped(y),
     "a slice": lambda m, y: y[:, :2],
     "softmax": lambda m, y: m.conv(y.softmax(1)),
@@ -71,6 +73,7 @@ STAYS = {
     "a weight read elsewhere": lambda m, y: m.conv(y) * m.conv.weight[:, 0].sum(),
     "a norm read elsewhere": lambda m, y: m.conv(m.norm(y)) + m.norm.weight[0],
     "a norm of others": lambda m, y: m.conv(m.norm(y)) + m.conv(m.norm(m.square(y))),
+    "a factor for each channel": lambda m, y: m.conv(y * m.scale),
     "a gate": lambda m, y: m.conv(y * y.sigmoid()),
 }
 

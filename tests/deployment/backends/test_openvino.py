@@ -10,7 +10,7 @@ pytest.importorskip("openvino")
 SESSIONS_THEN_A_SIGNAL = """
 import signal, sys
 import torch, ghostify
-from ghostify.exporters import EXPORTERS
+from ghostify.deployment import EXPORTERS
 
 ghostify.export(torch.nn.Conv2d(3, 4, 1), torch.ones(1, 3, 2, 2), sys.argv[1])
 first, second = (EXPORTERS["openvino"].open(sys.argv[1], 1) for _ in range(2))
