@@ -53,7 +53,7 @@ def _is_ghost_concat(node: Node) -> bool:
 
 
 def _is_large(node: Node) -> bool:
-    """Whether there is more than one number per channel; else a concatenation is cheapest."""
+    """Whether there is more than one number per channel; else one concatenation is cheapest."""
     shape = _shape(node)
     return len(shape) == 4 and shape[2:] != (1, 1)
 
@@ -76,9 +76,10 @@ def _aliases(reader: Node, source: Node) -> bool:
 def _sink_below(node: Node, source: Node, concats: set[Node]) -> bool:
     """Turn an operation on a concatenation into a concatenation of operations, where it can be."""
     widths = _widths(source)
-    depthwise = _is_convolution(node) and _groups(node) == sum(widths) == _shape(node.args[1])[0]
-    if depthwise or _is_batch_norm(node):
-        dim = 0  # their other arguments are parameters of the channels
+    depthwise = _is_convolution(node) and _groups(node) == sum(widths) == _shape(_args(node)[1])[0]
+    alone = not concats.intersection(node.all_input_nodes[1:])
+    if alone and (depthwise or _is_batch_norm(node)):
+        dim = 0  # the other arguments are parameters, one for each channel
     elif is_channelwise(node.target, node.args, 4):
         dim = 1
     else:
@@ -89,7 +90,7 @@ def _sink_below(node: Node, source: Node, concats: set[Node]) -> bool:
         own = {value: found[number] for value, found in pieces.items() if found}
         if own.keys() != pieces.keys():
             return False
-        args, kwargs = map_arg((node.args, node.kwargs), own.__getitem__)
+        args, kwargs = map_arg((_args(node), node.kwargs), own.__getitem__)
         if depthwise:
             args = (*args[:6], width)
         parts.append(_insert(node, out_of_place(node.target), args, kwargs))
@@ -100,9 +101,9 @@ def _sink_below(node: Node, source: Node, concats: set[Node]) -> bool:
 def _pieces(
     value: Node, widths: list[int], dim: int, concats: set[Node], before: Node
 ) -> list[Node] | None:
-    """Return what takes the place of ``value`` beside each part, or None."""
+    """Return what stands in for ``value`` in the operation on each part, or None."""
     if value in concats:
-        return list(value.args[0]) if _widths(value) == widths else None
+        return list(_args(value)[0]) if _widths(value) == widths else None
     shape = _shape(value)
     if not shape:  # a number
         return [value] * len(widths)
@@ -113,10 +114,10 @@ def _pieces(
 
 def _convolve_parts(node: Node) -> None:
     """Turn a convolution of a concatenation into the sum of the convolutions of its parts."""
-    source, weight, *others = node.args
+    source, weight, *others = _args(node)
     bias, *geometry = others or [None]
+    convolutions: list[Node] = []
     kernels = _slices(weight, _widths(source), 1, node)
-    convolutions = []
     for part, kernel in zip(source.args[0], kernels, strict=True):
         args = (part, kernel, None if convolutions else bias, *geometry)
         convolutions.append(_insert(node, node.target, args))
@@ -126,15 +127,15 @@ def _convolve_parts(node: Node) -> None:
 
 
 def _slices(tensor: Node, widths: list[int], dim: int, before: Node) -> list[Node]:
-    ends = list(accumulate(widths))
+    """Slice a tensor; exporters fold slices of weights, but not what ``split`` returns."""
     return [
         _insert(before, _aten.slice.Tensor, (tensor, dim, end - width, end))
-        for width, end in zip(widths, ends, strict=True)
+        for width, end in zip(widths, accumulate(widths), strict=True)
     ]
 
 
 def _insert(before: Node, target: Any, args: Any, kwargs: Any = None) -> Node:
-    """Add a call before a node, as part of the module that the node is part of."""
+    """Add a call to the graph, in the same module as the node before which it goes."""
     node = before.graph.call_function(target, args, kwargs)
     node.meta = before.meta.copy()
     values, named = map_arg((args, kwargs or {}), lambda value: value.meta["val"])
@@ -142,20 +143,24 @@ def _insert(before: Node, target: Any, args: Any, kwargs: Any = None) -> Node:
     return node
 
 
-def _widths(concat: Node) -> list[int]:
-    return [int(_shape(part)[1]) for part in concat.args[0]]
+def _args(node: Node) -> tuple[Any, ...]:
+    return node.args
 
 
-def _shape(node: Any) -> tuple[Any, ...]:
+def _shape(node: Node) -> tuple[Any, ...]:
     return tuple(getattr(node.meta["val"], "shape", ()))
+
+
+def _widths(concat: Node) -> list[int]:
+    return [int(_shape(part)[1]) for part in _args(concat)[0]]
 
 
 def _is_convolution(node: Node) -> bool:
     return getattr(node.target, "overloadpacket", None) is _aten.conv2d
 
 
-def _groups(node: Node) -> int:
-    return node.args[6] if len(node.args) > 6 else 1
+def _groups(convolution: Node) -> int:
+    return int(_args(convolution)[6]) if len(convolution.args) > 6 else 1
 
 
 def _is_batch_norm(node: Node) -> bool:
