@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from ghostify.report.report import Report
     from ghostify.report.tables.sites import list_sites
     from ghostify.report.timing import Timing
-    from ghostify.training.progressive import recover_by_steps
     from ghostify.training.recover import recover
 
 __all__ = [
@@ -94,7 +93,6 @@ __all__ = [
     "plan",
     "recalibrate",
     "recover",
-    "recover_by_steps",
     "redundancy",
     "reparameterize",
     "resave",
@@ -130,7 +128,6 @@ _HOMES = {
     "plan": "conversion.plan",
     "recalibrate": "evaluation.recalibrate",
     "recover": "training.recover",
-    "recover_by_steps": "training.progressive",
     "write_report": "report.html.page",
     "resave": "artifact.artifact",
     "save": "artifact.artifact",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,14 +22,13 @@ from ghostify import (
 from ghostify.cli import options
 from ghostify.cli.options import Format
 from ghostify.cli.scoring import (
-    device_named,
     is_original_known,
     open_for,
     remembered_with,
     tell_untrained,
 )
 from ghostify.cli.settings import expand_settings
-from ghostify.cli.terminal import note, stage, training_progress
+from ghostify.cli.terminal import note, stage
 from ghostify.cli.workflow import original_of, prepare, print_document, tell_skipped
 from ghostify.io.measurements import recorded
 from ghostify.io.progress import is_main_process
@@ -44,25 +42,25 @@ if TYPE_CHECKING:
 @expand_settings
 def recover(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
+        Path, typer.Argument(metavar="DIR", help="Folder written by ghostify convert.")
     ],
     data: options.DataSource,
     settings: RecoverySettings,
     augmentation: Augmentation,
-    steps: Annotated[
+    stages: Annotated[
         int | None,
         typer.Option(
-            "--steps",
+            "--stages",
             min=2,
-            help="Convert the original anew in so many steps, the least sensitive layers first, "
-            "each trained before the next, for --epochs and --minutes of its own.",
+            help="Progressive conversion in N stages, the least sensitive layers first, each "
+            "trained for --epochs or --minutes.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
+        bool, typer.Option("--resume", help="Continue an interrupted training.")
     ] = False,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write the history for TensorBoard.")
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
     ] = False,
     data_root: options.DataRoot = None,
     batch_size: options.BatchSize = 32,
@@ -75,8 +73,8 @@ def recover(
             "--teacher",
             "--model",
             metavar="MODEL",
-            help="The original, where the folder cannot say; one that loads its own weights, or "
-            "with --weights.",
+            help="The original, if the folder does not name it. It loads its own weights, or add "
+            "--weights.",
         ),
     ] = None,
     weights: options.Weights = None,
@@ -86,10 +84,10 @@ def recover(
     model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Train a converted network back, with its original as teacher, and save it to its folder.
+    """Train a converted network with its original as teacher, and save it to its folder.
 
     The original needs its weights: --weights, --pretrained, or a --teacher that loads them. The
-    best weights are kept, and those of before where none is better. Runs on several GPUs by
+    best weights are saved; if no epoch is better, the folder is unchanged. On several GPUs:
     accelerate launch -m ghostify recover.
 
     Example: ghostify recover resnet50-ghost --data imagenet --pretrained --minutes 20
@@ -99,7 +97,6 @@ def recover(
             "the teacher needs the original's weights: add --weights, --pretrained or --teacher"
         )
     work = folder / "recovery"
-    _check_kind(work, steps)
     source = original_of(folder, teacher, input, model_arg, normalize)
     subject = prepare(source, weights=weights, pretrained=pretrained)
     with stage(f"loading {folder}"):
@@ -117,66 +114,43 @@ def recover(
     )
     tell_untrained(subject)
     try:
-        with training_progress() as (converting, watch, tell):
-            common: dict[str, Any] = {
-                "folder": work,
-                "resume": resume,
-                "tensorboard": tensorboard,
-                "progress": watch,
-                "on_epoch": tell,
-            }
-            network, example, plan = subject.network, subject.example, Plan.of(ghost)
-            if steps is None:
-                recovered, recovery = ghostify.recover(
-                    network, ghost, opened, settings, example=example, **common
-                )
-            else:
-                recovered, recovery = ghostify.recover_by_steps(
-                    network,
-                    example,
-                    plan,
-                    opened,
-                    settings,
-                    steps=steps,
-                    sensitivity=_sensitivity(folder, plan),
-                    converting=converting,
-                    **common,
-                )
+        recovered, recovery = ghostify.recover(
+            subject.network,
+            ghost,
+            opened,
+            settings,
+            stages=stages,
+            example=subject.example,
+            sensitivity=_sensitivity(folder, Plan.of(ghost)) if stages else None,
+            folder=work,
+            resume=resume,
+            tensorboard=tensorboard,
+            on_epoch=_note_epoch,
+        )
     except KeyboardInterrupt:
-        note(_how_to_go_on(work))
+        note(_interrupted(work))
         raise typer.Exit(130) from None
     if not is_main_process():
         return
     from ghostify.training.checkpoint import remove_checkpoints
 
     tell_skipped(opened.skipped())
-    if steps is not None and recovery.recovered is not None:  # beside what the folder has
-        recovery = replace(recovery, converted=_score(ghost, opened, network))
-        recovery.attach(recovered)
-    better = _is_better(recovery)
-    if better:
+    networks = {"original": subject.network, "converted": ghost}
+    if recovery.best_epoch:
         with stage(f"saving {folder}"):
             ghostify.resave(recovered, folder)
         note(f"Saved to {folder}.")
+        networks["recovered"] = recovered
     else:
-        note(f"{folder} stays as it was: no epoch scored better. Try more, or another --lr.")
+        note(_not_better(recovery))
     remove_checkpoints(work)
     if recovery.recovered is not None:
-        networks = {"original": network, "converted": ghost, "recovered": recovered}
-        if not better:
-            networks.pop("recovered")
-        found = _evaluation(recovery, networks, opened, example)
+        found = _evaluation(recovery, networks, opened, subject.example)
         print_document(remembered_with(folder, found).document(source.name), format)
 
 
-def _is_better(recovery: Recovery) -> bool:
-    """Whether what was learnt is to be saved; without images held out it is."""
-    before, after = recovery.converted, recovery.recovered
-    return before is None or after is None or after.selection_score > before.selection_score
-
-
 def _sensitivity(folder: Path, plan: Plan) -> Sensitivity | None:
-    """What the artifact remembers of single layers, if that is all that the plan wants to know."""
+    """Return the sensitivity in the folder, if it has every layer and spec of the plan."""
     for data in recorded(folder, "sensitivity"):
         found = Sensitivity.from_dict(data)
         if all(ghost in found.layers.get(name, {}) for name, ghost in plan.replaced.items()):
@@ -184,37 +158,59 @@ def _sensitivity(folder: Path, plan: Plan) -> Sensitivity | None:
     return None
 
 
-def _check_kind(work: Path, steps: int | None) -> None:
-    """That an unfinished training is of the kind that is asked for."""
-    from ghostify.training.checkpoint import has_checkpoint
+def _interrupted(work: Path) -> str:
+    from ghostify.training.checkpoint import has_checkpoint, has_stages
 
-    if steps is None and any(map(has_checkpoint, work.glob("step-*"))):
-        raise GhostifyError(f"{work} has a training in steps: add --steps, or remove the folder")
-    if steps is not None and has_checkpoint(work):
-        raise GhostifyError(f"{work} has a training without steps: drop --steps, or remove it")
+    if has_checkpoint(work) or has_stages(work):
+        return f"Interrupted; {work} holds a checkpoint. To continue, repeat with --resume."
+    return "Interrupted before the first checkpoint."
 
 
-def _how_to_go_on(work: Path) -> str:
-    from ghostify.training.checkpoint import has_checkpoint
+_METRICS = (
+    ("top1", "top-1", "{:.2%}"),
+    ("agreement", "agreement", "{:.2%}"),
+    ("kl", "KL divergence", "{:.3g}"),
+    ("relative_error", "relative error", "{:.3g}"),
+)
 
-    if any(map(has_checkpoint, [work, *work.glob("step-*")])):
-        return f"Stopped. What there is lies in {work}: the same command with --resume goes on."
-    return "Stopped before anything was learnt."
+
+def _note_epoch(record: Mapping[str, Any]) -> None:
+    score = record["score"] or {}
+    shown = [
+        f"{name} {form.format(score[metric])}"
+        for metric, name, form in _METRICS
+        if score.get(metric) is not None
+    ]
+    part = f"stage {record['stage']}, " if "stage" in record else ""
+    minutes, seconds = divmod(int(record["seconds"]), 60)
+    held_out = f"; held out: {', '.join(shown)}" if shown else ""
+    note(
+        f"{part}epoch {record['epoch']}, {minutes}:{seconds:02d}: loss {record['loss']:.4g}"
+        f"{held_out}"
+    )
 
 
-def _score(ghost: nn.Module, data: Data, teacher: nn.Module) -> Score:
-    """That of the network that the folder has, beside the original."""
-    device = device_named(None)
-    score = ghostify.evaluate(ghost.to(device), data, teacher=teacher.to(device))
-    for network in (ghost, teacher):
-        network.cpu()
-    return score
+def _not_better(recovery: Recovery) -> str:
+    """Return what to say and to try when no epoch is better than the converted network."""
+    last = recovery.history[-1].get("stage")  # earlier stages convert fewer layers
+    scores = [Score(**r["score"]) for r in recovery.history if r.get("stage") == last]
+    best = max(scores, key=lambda score: score.selection_score)
+    metric, name, form = next(
+        entry
+        for entry in _METRICS
+        if entry[0] != "agreement" and getattr(best, entry[0]) is not None
+    )
+    found, before = (form.format(getattr(score, metric)) for score in (best, recovery.converted))
+    return (
+        f"Held-out {name} did not improve ({found} against {before}); the weights are unchanged. "
+        f"Try --epochs {2 * len(recovery.history)} or --lr {recovery.settings.peak_lr / 4:g}"
+    )
 
 
 def _evaluation(
     recovery: Recovery, networks: Mapping[str, nn.Module], data: Data, example: Tensor
 ) -> Evaluation:
-    """What was scored while training, with what the networks cost."""
+    """Return the scores of the training, with the costs of the networks."""
     from ghostify.report.evaluate_models import evaluation_row
 
     rows = {

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    TextColumn,
-)
-from rich.progress import Progress as Bar
 from rich.table import Table as RichTable
 
 from ghostify.io.progress import is_main_process
@@ -23,8 +18,6 @@ from ghostify.report.document import WIDTH
 
 if TYPE_CHECKING:
     from ghostify.report.document import Document, Table
-    from ghostify.training import TrainingProgress
-    from ghostify.types.progress import Progress, ProgressCallback
 
 
 @contextmanager
@@ -34,61 +27,6 @@ def stage(doing: str) -> Iterator[None]:
     console = Console(file=sys.stderr, quiet=quiet)  # the stream of now, if it is redirected
     with console.status(f"{escape(doing)} ..."):
         yield
-
-
-@contextmanager
-def training_progress() -> Iterator[
-    tuple[ProgressCallback, Callable[[TrainingProgress], None], Callable[[Any], None]]
-]:
-    """A bar on stderr with loss, score, speed and time left, and a line for each epoch.
-
-    Yields what is to be told of a layer that is converted, of a moment and of an epoch.
-    """
-    console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not is_main_process())
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
-    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with bar:
-        task = bar.add_task("recovering", total=1.0)
-
-        def convert(moment: Progress) -> None:
-            text = f"converting {moment.detail}, {moment.done} of {moment.total}"
-            bar.update(task, description=escape(text))
-
-        def watch(moment: TrainingProgress) -> None:
-            score = "" if moment.score is None else f", top-1 {moment.score:.1%}"
-            text = (
-                f"epoch {moment.epoch}, {moment.stage}: loss {moment.loss:.4g}{score}, "
-                f"{moment.speed:.0f} images/s, {_clock(moment.seconds_left)} left"
-            )
-            bar.update(task, completed=moment.spent, description=escape(text))
-
-        def tell(record: Any) -> None:
-            score = record["score"] or {}
-            shown = [
-                f"{heading} {score[name]:{form}}"
-                for name, heading, form in _SCORES
-                if score.get(name) is not None
-            ]
-            part = f"step {record['part']}, " if "part" in record else ""
-            text = (
-                f"{part}epoch {record['epoch']}, {_clock(record['seconds'])}: "
-                f"loss {record['loss']:.4g}{'; held out: ' if shown else ''}{', '.join(shown)}"
-            )
-            console.print(escape(text))
-
-        yield convert, watch, tell
-
-
-_SCORES = (
-    ("top1", "top-1", ".2%"),
-    ("agreement", "agreement", ".2%"),
-    ("kl", "KL", ".3g"),
-    ("relative_error", "relative error", ".3g"),
-)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def note(text: str) -> None:

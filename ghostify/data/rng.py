@@ -1,4 +1,4 @@
-"""The generators of random numbers of a process."""
+"""Random number generators of a process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def seed_all(seed: int) -> None:
-    """Seed those of Python, NumPy and torch."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
 def generator_states() -> dict[str, Any]:
-    """The states of all, in types that torch.load takes with ``weights_only``."""
+    """Return the states of all generators, in types that torch.load accepts with ``weights_only``.
+
+    Accelerate has this only as part of ``save_state``, in pickles.
+    """
     name, keys, *rest = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -33,7 +29,7 @@ def generator_states() -> dict[str, Any]:
 
 
 def set_generator_states(states: dict[str, Any]) -> None:
-    """Go on from `generator_states`."""
+    """Restore what `generator_states` returned."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = states["numpy"]

@@ -1,4 +1,4 @@
-"""Hugging Face Accelerate: devices, processes and precision."""
+"""Hugging Face Accelerate: devices, processes, precision."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ghostify.types import GhostifyError, RecoverySettings
 from ghostify.types.errors import first_line
@@ -17,43 +18,52 @@ if TYPE_CHECKING:
 
 @contextmanager
 def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
-    """For the devices and processes that there are, while the block lasts.
+    """Yield an Accelerator for the available devices and processes.
 
     Raises:
-        GhostifyError: if Accelerate is not installed, or cannot have this precision here.
+        GhostifyError: if Accelerate is not installed or does not support the precision here.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState
     except ImportError as error:
-        raise GhostifyError("recovering needs Accelerate: pip install 'ghostify[train]'") from error
+        raise GhostifyError("recover needs Accelerate: pip install 'ghostify[train]'") from error
     precision = {"auto": _best_precision(), "fp32": "no"}.get(
         settings.precision, settings.precision
     )
-    # Batch norms change in one setting only.
+    # Frozen BatchNorms have the same buffers in all processes.
     distributed = DistributedDataParallelKwargs(broadcast_buffers=not settings.freeze_bn)
-    first = not AcceleratorState._shared_state
+    is_first = not AcceleratorState._shared_state
     try:
-        made = Accelerator(
-            cpu=not torch.accelerator.is_available(),  # said, or processes there do not meet
+        accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),  # CPU processes are not detected otherwise
             mixed_precision=precision,
             kwargs_handlers=[distributed],
         )
     except ValueError as error:
-        raise GhostifyError(f"precision {settings.precision!r}: {first_line(error)}") from error
+        raise GhostifyError(
+            f"`precision` (={settings.precision!r}): {first_line(error)}"
+        ) from error
     try:
-        yield made
+        yield accelerator
     finally:
-        if first:  # the next training may be of another precision
+        if is_first:  # the precision is process-wide state; the next training may need another
             AcceleratorState._reset_state()
 
 
-def expect_unused(accelerator: Accelerator, *, always_the_same: bool) -> None:
-    """Not every parameter need be in every stage; nor in every step, unless always the same are."""
+def configure_ddp(accelerator: Accelerator, *, static_graph: bool) -> None:
+    """Say whether every step uses the same parameters; not every phase uses all of them."""
     handler = accelerator.ddp_handler
     if handler is not None:
-        handler.static_graph = always_the_same
-        handler.find_unused_parameters = not always_the_same
+        handler.static_graph = static_graph
+        handler.find_unused_parameters = not static_graph
+
+
+def reduce_sum(accelerator: Accelerator, totals: Tensor) -> Tensor:
+    """Return the sum of ``totals`` over all processes, on the CPU."""
+    if accelerator.num_processes == 1:
+        return totals
+    return accelerator.reduce(totals.to(accelerator.device), "sum").cpu()  # type: ignore[no-any-return]
 
 
 def _best_precision() -> str:

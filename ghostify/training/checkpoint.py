@@ -1,10 +1,9 @@
-"""Where a training stands, on disk: written beside, renamed, and then the older one removed."""
+"""Training checkpoints, written atomically."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,12 @@ _PREFIX = "checkpoint-"
 class Checkpoint:
     """A training at one step.
 
+    Accelerate's ``save_state`` does not serve here: it saves every prepared module, so the teacher
+    as well, pickles the generator states, and writes in place.
+
     Attributes:
-        position: how far it is, in JSON types.
-        tensors: state dicts of networks and optimizers, and the generators' states.
+        position: progress and scores, in JSON types.
+        tensors: state dicts of networks and optimizers, and generator states.
     """
 
     position: dict[str, Any]
@@ -38,33 +40,33 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Keep it in ``folder``; the one before is there until this one is whole.
+    """Write a checkpoint to ``folder``, then remove the previous one.
 
     Raises:
-        OSError: if it cannot be written; the one before stays.
+        OSError: if it cannot be written; the previous one stays.
     """
-    older = _all(folder)
+    previous = _checkpoints(folder)
     path = folder / f"{_PREFIX}{checkpoint.position['step']:09d}"
     text = json.dumps(checkpoint.position, indent=1)
-    if path.exists():  # written at this step already, and perhaps the epoch has ended since
-        path = path.with_name(f"{path.name}-{len(older)}")
-    with new_folder(path) as beside:
+    if path.exists():  # a second one at this step, such as at the end of the epoch
+        path = path.with_name(f"{path.name}-{len(previous)}")
+    with new_folder(path) as temporary:
         try:
-            torch.save(checkpoint.tensors, beside / _TENSORS)
+            torch.save(checkpoint.tensors, temporary / _TENSORS)
         except RuntimeError as error:
             raise OSError(f"cannot write {path / _TENSORS}: {first_line(error)}") from error
-        (beside / _POSITION).write_text(text, encoding="utf-8")
-    for old in older:
+        (temporary / _POSITION).write_text(text, encoding="utf-8")
+    for old in previous:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """The latest one in ``folder``, if there is one. Nothing is unpickled but tensors.
+    """Return the latest checkpoint in ``folder``, or None. Only tensors are unpickled.
 
     Raises:
         GhostifyError: if it is damaged.
     """
-    found = _all(folder)
+    found = _checkpoints(folder)
     if not found:
         return None
     try:
@@ -76,64 +78,26 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is one to go on from."""
-    return bool(_all(folder))
+    """Whether ``folder`` holds a checkpoint."""
+    return bool(_checkpoints(folder))
+
+
+def stage_folder(folder: Path, stage: int) -> Path:
+    """Return the folder of one stage, from 1, of a progressive training."""
+    return folder / f"stage-{stage}"
+
+
+def has_stages(folder: Path) -> bool:
+    """Whether ``folder`` holds checkpoints of a progressive training."""
+    return any(map(has_checkpoint, folder.glob("stage-*")))
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Those of a training that has ended, and of its steps."""
-    for path in [*_all(folder), *folder.glob(f"*/{_PREFIX}*")]:
+    """Remove the checkpoints of a training and of its stages."""
+    for path in [*_checkpoints(folder), *folder.glob(f"stage-*/{_PREFIX}*")]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _all(folder: Path) -> list[Path]:
-    """The oldest first. What was being written when a process was killed has another name."""
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the complete checkpoints, oldest first; partial ones have another name."""
     return sorted(folder.glob(f"{_PREFIX}*"))
-
-
-HISTORY = "history.jsonl"
-
-
-class History:
-    """``history.jsonl`` in a folder: one line an epoch; and events for TensorBoard beside it.
-
-    Args:
-        folder: where; None for nowhere.
-        records: of the epochs before, when a training is resumed; later ones are dropped.
-        tensorboard: whether to write events too.
-
-    Raises:
-        GhostifyError: if TensorBoard is asked for and not installed.
-    """
-
-    def __init__(
-        self, folder: Path | None, records: Sequence[Mapping[str, Any]], *, tensorboard: bool
-    ) -> None:
-        self._file = None if folder is None else folder / HISTORY
-        self._events: Any = None
-        if folder is None or self._file is None:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file.write_text("".join(map(_line, records)), encoding="utf-8")
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise GhostifyError("TensorBoard is missing: pip install tensorboard") from error
-            steps = max((record["step"] for record in records), default=-1)
-            self._events = SummaryWriter(str(folder), purge_step=steps + 1)
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        """One more epoch."""
-        if self._file is not None:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(_line(record))
-        if self._events is not None:
-            for name, value in {**record, **(record["score"] or {})}.items():
-                if isinstance(value, float):
-                    self._events.add_scalar(name, value, record["step"])
-            self._events.flush()
-
-
-def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record) + "\n"

@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill: heard when a step is over."""
+"""SIGINT and SIGTERM, handled between two steps."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interruptions() -> Iterator[Callable[[], bool]]:
-    """Whether the user has asked to end; a second time ends at once.
+    """Yield a function that tells whether a signal has arrived; a second one raises at once.
 
-    Only the main thread hears signals; elsewhere nothing changes.
+    Python delivers signals to the main thread only; in other threads nothing changes.
     """
-    asked = False
+    arrived = False
 
-    def hear(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal arrived
+        if arrived:
             raise KeyboardInterrupt
-        asked = True
+        arrived = True
 
-    heard = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, hear) for number in _SIGNALS} if heard else {}
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handle) for number in _SIGNALS} if is_main else {}
     try:
-        yield lambda: asked
+        yield lambda: arrived
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,120 +1,43 @@
-"""What a student learns from its teacher: each site its own original, or all of it at once."""
+"""Losses of the student: each replaced layer on its own, or end to end."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ghostify.analysis.dataflow import trace_dataflow
-from ghostify.evaluation.metrics import is_logits, numbers
-from ghostify.nn import GhostModule
+from ghostify.evaluation.metrics import numbers
+from ghostify.training.features import Calls, are_logits, record_calls, relative_errors
 from ghostify.types import Example, GhostifyError, RecoverySettings, split_example
 
-_FLAT, _TINY = 1e-4, 1e-12
-"""The least that a variance is taken for: of the mean square, and in all."""
 
+def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """Return the KL divergence from the teacher's softened probabilities, in nats per image.
 
-def are_logits(outputs: Sequence[Tensor]) -> bool:
-    """Whether an output is one tensor ``(B, classes)``."""
-    return len(outputs) == 1 and is_logits(outputs[0])
-
-
-def divergence(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence from the teacher's softened probabilities, in nats an image.
-
-    Times the square of the temperature, so that its gradients are of one size for all
-    temperatures (Hinton et al., arXiv 1503.02531, section 2).
+    It is multiplied by the squared temperature, so that gradients do not depend on it (Hinton et
+    al., arXiv 1503.02531, section 2).
 
     Args:
-        logits: ``(B, classes)``.
-        taught: ``(B, classes)``, the teacher's.
+        logits: ``(B, classes)``, the student's.
+        taught: ``(B, classes)``, the teacher's. Classes at minus infinity are ignored.
     """
     log_p = (taught.float() / temperature).log_softmax(1)
     log_q = (logits.float() / temperature).log_softmax(1)
-    possible = log_p != -torch.inf  # a class that is ruled out counts nothing
-    terms = torch.where(possible, log_p.exp() * (log_p - log_q), 0.0)
+    terms = torch.where(log_p != -torch.inf, log_p.exp() * (log_p - log_q), 0.0)
     return terms.sum(1).mean() * temperature**2
 
 
-def scale_of(tensor: Tensor) -> float:
-    """What errors in such a tensor are divided by: its variance, each channel around its mean.
-
-    Channels are dimension 1. Infinite where there is nothing, so that it will not count.
-    """
-    values = tensor.float()
-    if not values.numel():
-        return float("inf")
-    others = [dimension for dimension in range(values.dim()) if dimension != 1] or None
-    variance = (values - values.mean(others, keepdim=True)).square().mean()
-    return max(float(variance), _FLAT * float(values.square().mean()), _TINY)
-
-
-def relative_errors(
-    found: Sequence[Tensor], wanted: Sequence[Tensor], scales: Sequence[float]
-) -> Tensor:
-    """Mean over tensors of the squared error over its scale.
-
-    Pairs of other shapes, such as boxes that only one network has found, do not count.
-    """
-    errors = [
-        F.mse_loss(a.float(), b.float()) / scale
-        for a, b, scale in zip(found, wanted, scales, strict=False)
-        if a.shape == b.shape and a.numel()
-    ]
-    return torch.stack(errors).mean() if errors else torch.zeros(())
-
-
-def matched_places(teacher: nn.Module, student: nn.Module, example: Example) -> dict[str, str]:
-    """For each Ghost module of ``student`` where its maps are compared with the original's.
-
-    That is behind the batch norm that alone reads them, if there is one: it takes up what the
-    Ghost module's own biases would be, and says how large a map is for what follows.
-    """
-    norms = trace_dataflow(teacher, example).following_norms()
-    sites = [name for name, module in student.named_modules() if isinstance(module, GhostModule)]
-    known = dict(teacher.named_modules())
-    return {site: norms.get(site, site) for site in sites if site in known}
-
-
-Calls = Mapping[str, list[tuple[Tensor, Tensor]]]
-"""By module, input and output of each of its calls."""
-
-
-@contextmanager
-def watched(model: nn.Module, names: Iterable[str]) -> Iterator[Calls]:
-    """What modules are given and give while the block lasts."""
-    calls: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-    handles = []
-
-    def watch(name: str) -> Any:
-        def keep(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            calls[name].append((inputs[0], output))
-
-        return model.get_submodule(name).register_forward_hook(keep)
-
-    try:
-        handles = [watch(name) for name in dict.fromkeys(names)]
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-class Stage(nn.Module):
-    """A loss of the student, as a module, so that what distributes modules takes it whole.
+class Objective(nn.Module):
+    """A loss of the student, as a module, so that DistributedDataParallel can wrap it.
 
     Args:
         teacher: in evaluation mode, without gradients.
-        student: to be trained.
-        places: by site, the module behind which its maps are compared.
-        scales: by module, what an error there is divided by.
+        student: the network to train.
+        layers: for each Ghost module, the module whose output is compared.
+        scales: for each compared module, the scale of its errors, call by call.
     """
 
     name: str
@@ -123,122 +46,112 @@ class Stage(nn.Module):
         self,
         teacher: nn.Module,
         student: nn.Module,
-        places: Mapping[str, str],
+        layers: Mapping[str, str],
         scales: Mapping[str, Sequence[float]],
         settings: RecoverySettings,
     ) -> None:
         super().__init__()
         self.teacher = teacher
         self.student = student
-        self.places = dict(places)
+        self.layers = dict(layers)
         self.scales = scales
         self.settings = settings
 
     @abstractmethod
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Losses by name; ``loss`` is the one to be made small."""
+        """Return losses by name; ``loss`` is the one to minimize."""
 
     @abstractmethod
     def trained(self) -> dict[str, nn.Parameter]:
-        """By name, the parameters of the student that this stage changes."""
+        """Return the student's parameters to train, by name."""
+
+    def feature_loss(self, found: Calls, wanted: Calls) -> Tensor:
+        """Return the mean over layers of the relative error of their feature maps."""
+        errors = [
+            relative_errors(
+                [output for _, output in found[layer]],
+                [output for _, output in wanted[layer]],
+                self.scales[layer],
+            )
+            for layer in self.layers.values()
+        ]
+        return torch.stack(errors).mean()
 
 
-class Local(Stage):
-    """Each site learns its own original from the teacher's inputs; no site waits for another."""
+class Layerwise(Objective):
+    """Each Ghost module, on the teacher's inputs, against the layer that it replaces."""
 
-    name = "local"
+    name = "layer-wise"
 
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """The mean over sites of the relative error of their maps."""
+        """Return the mean over layers of the relative error of their feature maps."""
         args, kwargs = split_example(inputs)
-        names = [*self.places, *self.places.values()]
-        with torch.no_grad(), watched(self.teacher, names) as calls:
+        names = [*self.layers, *self.layers.values()]
+        with torch.no_grad(), record_calls(self.teacher, names) as wanted:
             self.teacher(*args, **kwargs)
-        errors = [self._error(site, place, calls) for site, place in self.places.items()]
-        loss = torch.stack(errors).mean()
-        return {"loss": loss, "maps": loss.detach()}
-
-    def _error(self, site: str, place: str, calls: Calls) -> Tensor:
-        ghost, behind = (self.student.get_submodule(name) for name in (site, place))
-        made = [ghost(given) for given, _ in calls[site]]
-        if place != site:
-            made = [behind(maps) for maps in made]
-        return relative_errors(made, [wanted for _, wanted in calls[place]], self.scales[place])
+        found = {}
+        for site, layer in self.layers.items():
+            ghost, norm = (self.student.get_submodule(name) for name in (site, layer))
+            outputs = [(given, ghost(given)) for given, _ in wanted[site]]
+            if layer != site:
+                outputs = [(output, norm(output)) for _, output in outputs]
+            found[layer] = outputs
+        loss = self.feature_loss(found, wanted)
+        return {"loss": loss, "features": loss.detach()}
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """Those of the Ghost modules and of the batch norms behind them."""
+        """Return the parameters of the Ghost modules and of the BatchNorms that follow them."""
         return {
             f"{name}.{own}": parameter
-            for name in dict.fromkeys([*self.places, *self.places.values()])
+            for name in dict.fromkeys([*self.layers, *self.layers.values()])
             for own, parameter in self.student.get_submodule(name).named_parameters()
         }
 
 
-class EndToEnd(Stage):
-    """The student's outputs, and its maps, are to be the teacher's; labels may have a say."""
+class EndToEnd(Objective):
+    """The student's outputs against the teacher's, and optionally feature maps and labels."""
 
-    name = "end to end"
+    name = "end-to-end"
 
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Losses of outputs, of maps and of labels, as far as they count."""
+        """Return the weighted sum and its parts; for logits also the top-1 accuracy."""
         settings = self.settings
         args, kwargs = split_example(inputs)
-        places = self.places.values() if settings.feature_weight else ()
-        with torch.no_grad(), watched(self.teacher, places) as wanted:
+        layers = self.layers.values() if settings.feature_weight else ()
+        with torch.no_grad(), record_calls(self.teacher, layers) as wanted:
             taught = numbers(self.teacher(*args, **kwargs))
-        with watched(self.student, places) as made:
-            found = numbers(self.student(*args, **kwargs))
-        logits = are_logits(taught) and are_logits(found)
+        with record_calls(self.student, layers) as found:
+            outputs = numbers(self.student(*args, **kwargs))
+        logits = are_logits(taught) and are_logits(outputs)
         if logits:
-            distilled = divergence(found[0], taught[0], settings.temperature)
+            loss = distillation_loss(outputs[0], taught[0], settings.temperature)
         else:
-            distilled = relative_errors(found, taught, self.scales[""])
-        parts = {"outputs": distilled}
-        loss = distilled
+            loss = relative_errors(outputs, taught, self.scales[""])
+        parts = {"distillation": loss}
         if labels is not None and settings.alpha:
             if not logits:
-                raise GhostifyError("labels are for outputs (B, classes): leave alpha at 0")
+                raise GhostifyError(
+                    f"`alpha` (={settings.alpha:g}) must be 0: labels need outputs (B, classes)"
+                )
             parts["labels"] = F.cross_entropy(
-                found[0].float(), labels, label_smoothing=settings.label_smoothing
+                outputs[0].float(), labels, label_smoothing=settings.label_smoothing
             )
-            loss = (1 - settings.alpha) * distilled + settings.alpha * parts["labels"]
+            loss = (1 - settings.alpha) * loss + settings.alpha * parts["labels"]
         if settings.feature_weight:
-            parts["maps"] = torch.stack(
-                [
-                    relative_errors(
-                        [maps for _, maps in made[place]],
-                        [maps for _, maps in wanted[place]],
-                        self.scales[place],
-                    )
-                    for place in self.places.values()
-                ]
-            ).mean()
-            loss = loss + settings.feature_weight * parts["maps"]
+            parts["features"] = self.feature_loss(found, wanted)
+            loss = loss + settings.feature_weight * parts["features"]
         if logits:
-            target = taught[0] if labels is None else labels
-            target = target.argmax(1) if target.dim() == 2 else target
-            parts["top1"] = (found[0].argmax(1) == target).float().mean()
+            parts["top1"] = _top1(outputs[0], taught[0] if labels is None else labels)
         return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """All that want to be."""
+        """Return all parameters."""
         return dict(self.student.named_parameters())
 
 
-@torch.no_grad()
-def measure_scales(
-    teacher: nn.Module, places: Mapping[str, str], inputs: Example
-) -> tuple[dict[str, list[float]], bool]:
-    """How large the teacher's outputs (under the name "") and maps are, call by call.
-
-    And whether its outputs are logits.
-    """
-    args, kwargs = split_example(inputs)
-    with watched(teacher, places.values()) as calls:
-        outputs = numbers(teacher(*args, **kwargs))
-    tensors = {"": outputs} | {place: [maps for _, maps in calls[place]] for place in calls}
-    scales = {name: [scale_of(tensor) for tensor in found] for name, found in tensors.items()}
-    return scales, are_logits(outputs)
+def _top1(logits: Tensor, target: Tensor) -> Tensor:
+    target = target.argmax(1) if target.dim() == 2 else target
+    return (logits.argmax(1) == target).float().mean()
 
 
-STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Local, EndToEnd)}
+OBJECTIVES: dict[str, type[Objective]] = {each.name: each for each in (Layerwise, EndToEnd)}

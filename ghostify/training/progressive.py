@@ -1,125 +1,82 @@
-"""A conversion in several steps, each trained back before the next."""
+"""Progressive conversion: convert in stages, and train after each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
-from ghostify.data import Data, images_in, set_epoch, split_labels
+from ghostify.data import images_in, set_epoch, split_labels
 from ghostify.planning.budgeted import damage_from
-from ghostify.training.checkpoint import has_checkpoint, read_checkpoint
-from ghostify.training.recover import recover, unfinished, untold, unwatched
-from ghostify.training.trainer import Tell, TrainingProgress, Watch
-from ghostify.types import Example, GhostifyError, Plan, Recovery, RecoverySettings, Sensitivity
-from ghostify.types.progress import ShowProgress
+from ghostify.training.checkpoint import has_checkpoint, stage_folder
+from ghostify.training.run import Job, run
+from ghostify.types import Example, GhostifyError, Plan, Recovery, Sensitivity
+from ghostify.types.progress import ShowProgress, TrainingProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
 _IMAGES = 256
-"""That the layers of a step are fitted to."""
+"""Calibration images of each stage."""
 
 
-def recover_by_steps(
-    model: Model,
-    example: Example,
-    plan: Plan,
-    data: Data | Iterable[Any],
-    settings: RecoverySettings | None = None,
+def run_stages(
+    job: Job,
+    student: Model,
+    folder: Path | None,
     *,
-    steps: int = 4,
-    sensitivity: Sensitivity | None = None,
-    calibration: Any = None,
-    validation: Iterable[Any] | None = None,
-    folder: str | Path | None = None,
-    resume: bool = False,
-    tensorboard: bool = False,
-    converting: ShowProgress = True,
-    progress: Watch = unwatched,
-    on_epoch: Tell = untold,
+    stages: int,
+    sensitivity: Sensitivity | None,
+    calibration: Any,
+    progress: ShowProgress,
 ) -> tuple[Model, Recovery]:
-    """Convert the least sensitive layers, train, convert the next ones, and so on.
-
-    The teacher is the original in every step. Whether this is better than all at once depends on
-    the network and on the budget: compare at the same number of training steps in all.
+    """Convert the teacher to the student's plan in stages, the least sensitive layers first.
 
     Args:
-        model: the original, trained; it is not changed.
-        example: an input, as in `convert`.
-        plan: what the layers become in the end.
-        data, validation, tensorboard, progress: as in `recover`.
-        settings: of the training after each step.
-        steps: how many, with about the same number of layers each.
-        sensitivity: tells the order; by default the estimate that `plan` goes by.
-        calibration: images to fit the layers of each step to, as in `convert`; by default the
-            first 256 of the data.
-        folder: as in `recover`, with a folder of its own for each step.
-        resume: go on in ``folder``, with the step that was under way.
-        converting: called with what is done of a conversion, as in `convert`.
-        on_epoch: called with the record of each epoch, which here has its ``part`` as well: the
-            number of the step, from 1.
-
-    Returns:
-        The recovered network, and what happened in all steps together (`Recovery.joined`).
+        student: its plan is the goal, and its score is what the last stage has to beat.
+        folder: holds one folder per stage.
 
     Raises:
-        GhostifyError: if there are fewer layers to replace than steps, or as `convert` and
-            `recover` do.
+        GhostifyError: if there are fewer replaced layers than stages.
     """
-    check_model(model)
-    groups = _groups(plan, steps, sensitivity)
-    places = [None if folder is None else Path(folder) / f"step-{n + 1}" for n in range(steps)]
-    if not resume:
-        _check_finished(places)
-    student, recoveries = model, []
-    for number, (group, place) in enumerate(zip(groups, places, strict=True)):
-        begun = resume and place is not None and has_checkpoint(place)  # which has the weights
-        if not begun and calibration is None:
-            calibration = list(_first_images(data))
-        student = convert(
-            student,
+    plan = Plan.of(student)
+    groups = _groups(plan, stages, sensitivity)
+    example = job.example
+    if example is None:
+        first = next(_first_images(job.data))
+        example = tree_map_only(Tensor, lambda tensor: tensor[:1], first)
+    model: Any = job.teacher
+    recoveries = []
+    for stage, group in enumerate(groups, 1):
+        place = None if folder is None else stage_folder(folder, stage)
+        resumed = job.resume and place is not None and has_checkpoint(place)  # holds the weights
+        if not resumed and calibration is None:
+            calibration = list(_first_images(job.data))
+        model = convert(
+            model,
             example,
             plan=_part(plan, group),
-            init="random" if begun else None,
-            calibration=None if begun else calibration,
-            progress=converting,
+            init="random" if resumed else None,
+            calibration=None if resumed else calibration,
+            progress=progress,
         )
-        student, recovery = recover(
-            model,
-            student,
-            data,
-            settings,
-            validation=validation,
-            example=example,
-            folder=place,
-            resume=resume,
-            tensorboard=tensorboard,
-            progress=_watching(progress, number, steps),
-            on_epoch=_telling(on_epoch, number),
-        )
+        given = student if stage == stages else None
+        model, recovery = run(_staged(job, stage, stages), model, place, given=given)
         recoveries.append(recovery)
     joined = Recovery.joined(recoveries)
-    joined.attach(student)
-    return student, joined
+    joined.attach(model)
+    return model, joined
 
 
-def _check_finished(places: list[Path | None]) -> None:
-    """That no step is lost by beginning with the first again."""
-    found = [None if place is None else read_checkpoint(place) for place in places]
-    if any(found) and not (found[-1] and found[-1].finished):
-        raise unfinished(next(place.parent for place in places if place is not None))
-
-
-def _first_images(data: Data | Iterable[Any]) -> Iterator[Example]:
-    batches, images = data.train if isinstance(data, Data) else data, 0
-    set_epoch(batches, 0)
-    for batch in batches:
+def _first_images(data: Iterable[Any]) -> Iterator[Example]:
+    images = 0
+    set_epoch(data, 0)
+    for batch in data:
         inputs, _ = split_labels(batch)
         yield inputs
         images += images_in(inputs)
@@ -127,37 +84,38 @@ def _first_images(data: Data | Iterable[Any]) -> Iterator[Example]:
             return
 
 
-def _watching(progress: Watch, number: int, steps: int) -> Watch:
-    def watch(moment: TrainingProgress) -> None:
-        spent = (number + moment.spent) / steps
-        stage = f"step {number + 1} of {steps}, {moment.stage}"
-        progress(replace(moment, spent=spent, stage=stage))
+def _staged(job: Job, stage: int, stages: int) -> Job:
+    """Return the job with the stage in its reports."""
 
-    return watch
+    def report(moment: TrainingProgress) -> None:
+        done = (100 * (stage - 1) + moment.done) / stages
+        job.report(replace(moment, stage=stage, stages=stages, done=done))
 
-
-def _telling(on_epoch: Tell, number: int) -> Tell:
-    def tell(record: Mapping[str, Any]) -> None:
-        on_epoch({"part": number + 1, **record})
-
-    return tell
+    return replace(
+        job,
+        report=report,
+        on_epoch=lambda record: job.on_epoch({"stage": stage, **record}),
+    )
 
 
-def _groups(plan: Plan, steps: int, sensitivity: Sensitivity | None) -> list[set[str]]:
-    """Layers by name, the least sensitive ones first."""
-    if not 1 <= steps <= len(plan.replaced):
-        raise GhostifyError(f"steps (={steps}) must be from 1 to {len(plan.replaced)}, the layers")
+def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[set[str]]:
+    """Return the names of the layers of each stage, the least sensitive first."""
+    layers = len(plan.replaced)
+    if not 1 <= stages <= layers:
+        raise GhostifyError(
+            f"`stages` (={stages}) must be from 1 to {layers}, the number of replaced layers"
+        )
     damage = damage_from(sensitivity)
     damages = {d.site.name: damage(d.site, d.ghost) for d in plan.decisions if d.ghost}
     names = sorted(damages, key=damages.__getitem__)
-    ends = [round(len(names) * step / steps) for step in range(steps + 1)]
+    ends = [round(layers * stage / stages) for stage in range(stages + 1)]
     return [set(names[a:b]) for a, b in pairwise(ends)]
 
 
 def _part(plan: Plan, group: set[str]) -> Plan:
     return Plan(
         tuple(
-            replace(d, ghost=None, keep="left for another step")
+            replace(d, ghost=None, keep="converted in another stage")
             if d.ghost and d.site.name not in group
             else d
             for d in plan.decisions

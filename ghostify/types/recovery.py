@@ -94,18 +94,21 @@ class RecoverySettings:
 
 @dataclass(frozen=True)
 class Recovery(Attachment, Serializable):
-    """What came of training a converted network back.
+    """Record of a recovery training.
 
     Attributes:
-        settings: how it was trained.
-        steps: of the optimizer.
-        images: the network was shown, each as often as it was.
-        seconds: of training, without validation.
-        ended: ``epochs``, ``minutes`` or ``patience``: what ended it.
-        original: score of the teacher on the validation images; None without any.
-        converted: of the student before training.
-        recovered: of the weights that were kept.
-        history: a record for each epoch.
+        settings: how the network was trained.
+        steps: optimizer steps.
+        images: training images, counted each time.
+        seconds: training time, without validation.
+        ended: what ended the training: ``epochs``, ``minutes`` or ``patience``.
+        original: score of the teacher on the validation data; None without any.
+        converted: score of the student as given.
+        recovered: score of the returned weights.
+        best_epoch: epoch whose weights are returned: the best one, or 0 for the student as given.
+            The last epoch without validation data.
+        history: one record per epoch: ``epoch``, ``phase``, ``step``, ``seconds``, mean losses,
+            ``score``; with stages also ``stage``, from 1.
     """
 
     _attribute: ClassVar[str] = "_ghostify_recovery"
@@ -119,26 +122,29 @@ class Recovery(Attachment, Serializable):
     original: Score | None = None
     converted: Score | None = None
     recovered: Score | None = None
+    best_epoch: int = 0
     history: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
-    def joined(cls, parts: Sequence[Recovery]) -> Recovery:
-        """Several trainings one after another as one.
+    def joined(cls, stages: Sequence[Recovery]) -> Recovery:
+        """Return the record of all stages of a progressive training.
 
-        The scores are those of the last. Epochs are counted through, and each record has the
-        number of its ``part``, from 1.
+        Scores are those of the last stage. Epochs are numbered consecutively.
         """
         history: list[Mapping[str, Any]] = []
-        for number, part in enumerate(parts, 1):
-            before = len(history)
+        earlier = 0
+        for number, stage in enumerate(stages, 1):
+            earlier = len(history)
             history += [
-                {**record, "part": number, "epoch": before + record["epoch"]}
-                for record in part.history
+                {**record, "stage": number, "epoch": earlier + record["epoch"]}
+                for record in stage.history
             ]
+        last = stages[-1]
         return replace(
-            parts[-1],
-            steps=sum(part.steps for part in parts),
-            images=sum(part.images for part in parts),
-            seconds=sum(part.seconds for part in parts),
+            last,
+            steps=sum(stage.steps for stage in stages),
+            images=sum(stage.images for stage in stages),
+            seconds=sum(stage.seconds for stage in stages),
+            best_epoch=earlier + last.best_epoch if last.best_epoch else 0,
             history=tuple(history),
         )

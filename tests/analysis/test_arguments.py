@@ -116,7 +116,7 @@ CALLS = {
     "recalibrate": lambda: ghostify.recalibrate(STATE, [IMAGE]),
     "recover, teacher": lambda: ghostify.recover(STATE, Net(), [IMAGE]),
     "recover, student": lambda: ghostify.recover(Net(), STATE, [IMAGE]),
-    "recover in stages": lambda: ghostify.recover_by_steps(STATE, IMAGE, None, [IMAGE]),
+    "recover in stages": lambda: ghostify.recover(Net(), STATE, [IMAGE], stages=2),
     "redundancy": lambda: ghostify.redundancy(STATE, IMAGE),
     "reparameterize": lambda: ghostify.reparameterize(STATE),
     "resave": lambda: ghostify.resave(STATE, "folder"),

@@ -50,15 +50,15 @@ def interrupted_at(monkeypatch):
     """Has Ctrl-C pressed after a step of a training."""
     import ghostify.training.trainer as training
 
-    step = training.Training._step
+    step = training.Trainer._step
 
     def arrange(number):
         def interrupted(self, *arguments):
             step(self, *arguments)
-            if self.position.step == number:
+            if self.state.position.step == number:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        monkeypatch.setattr(training.Training, "_step", interrupted)
+        monkeypatch.setattr(training.Trainer, "_step", interrupted)
 
     return arrange
 
@@ -105,7 +105,7 @@ def test_without_labels_and_held_out_images(run, out):
 def test_nothing_better_is_nothing_saved(run, out):
     before = read_recipe(out)
     result = recover(run, "--epochs", "1", "--lr", "1e-12")
-    assert "stays as it was" in result.err
+    assert "the weights are unchanged. Try --epochs 2 or --lr 2.5e-13" in result.err
     assert read_recipe(out) == before
     assert "converted" in result.out
     assert "recovered" not in result.out
@@ -115,7 +115,7 @@ def test_ctrl_c_says_how_to_go_on(run, out, interrupted_at, monkeypatch):
     interrupted_at(8)
     result = recover(run, "--epochs", "2")
     assert result.code == 130
-    assert "--resume goes on" in result.err
+    assert "repeat with --resume" in result.err
     monkeypatch.undo()
     monkeypatch.chdir(out.parent)
     assert "unfinished training" in recover(run, "--epochs", "2").err
@@ -124,13 +124,13 @@ def test_ctrl_c_says_how_to_go_on(run, out, interrupted_at, monkeypatch):
     assert list((out / "recovery").iterdir()) == [out / "recovery" / "history.jsonl"]
 
 
-def test_in_steps(run, out):
+def test_in_stages(run, out):
     result = recover(
-        run, "--steps", "2", "--epochs", "2", "--no-labels", "--held-out", "0.2",
+        run, "--stages", "2", "--epochs", "2", "--no-labels", "--held-out", "0.2",
         "--format", "json",
     )  # fmt: skip
     assert result.code == 0, result.err
-    assert "step 2, epoch 2, 0:0" in result.err
+    assert "stage 2, epoch 2, 0:0" in result.err
     assert "Saved to out" in result.err
     rows = json.loads(result.out)["rows"]
     assert list(rows) == ["original", "converted", "recovered"]
@@ -138,21 +138,21 @@ def test_in_steps(run, out):
     recovery = read_recipe(out)["recovery"]
     assert recovery["steps"] == 2 * 2 * 6
     assert recovery["converted"] == rows["converted"]["score"]
-    assert [record["part"] for record in recovery["history"]] == [1, 1, 2, 2]
+    assert [record["stage"] for record in recovery["history"]] == [1, 1, 2, 2]
     left = {str(path.relative_to(out / "recovery")) for path in (out / "recovery").rglob("*")}
-    assert left == {f"step-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
+    assert left == {f"stage-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
 
 
-def test_steps_that_were_interrupted(run, out, interrupted_at, monkeypatch):
+def test_interrupted_stages(run, out, interrupted_at, monkeypatch):
     interrupted_at(3)
-    result = recover(run, "--steps", "2", "--epochs", "1")
+    result = recover(run, "--stages", "2", "--epochs", "1")
     assert result.code == 130
-    assert "--resume goes on" in result.err
+    assert "repeat with --resume" in result.err
     monkeypatch.undo()
     monkeypatch.chdir(out.parent)
-    assert "add --steps" in recover(run, "--resume").err
-    assert "unfinished training" in recover(run, "--steps", "2").err
-    result = recover(run, "--steps", "2", "--epochs", "1", "--resume")
+    assert "pass `stages`" in recover(run, "--resume").err
+    assert "unfinished training" in recover(run, "--stages", "2").err
+    result = recover(run, "--stages", "2", "--epochs", "1", "--resume")
     assert result.code == 0, result.err
 
 

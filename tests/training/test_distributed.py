@@ -66,7 +66,7 @@ def test_two_processes_have_the_losses_and_the_weights_of_one(
     assert len(found[0]) == len(found[1]) == 2
     for one, two in zip(*found, strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
-        assert two["maps"] == pytest.approx(one["maps"], rel=1e-4)
+        assert two["features"] == pytest.approx(one["features"], rel=1e-4)
         for name, number in one["score"].items():
             assert number is None or two["score"][name] == pytest.approx(number, rel=1e-3)
     weights = [torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("one", "two")]

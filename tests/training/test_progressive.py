@@ -6,64 +6,106 @@ import torch
 import ghostify
 from ghostify import GhostifyError, Plan, Recovery, RecoverySettings
 from ghostify.nn import GhostModule
-from ghostify.planning import plan_sites
 from ghostify.training.progressive import _groups
+from ghostify.types.progress import TrainingProgress
 
 
-def test_all_layers_in_the_end_and_each_step_is_trained(teacher, data):
-    example = torch.randn(1, 3, 8, 8)
-    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
+@pytest.fixture
+def plan(student):
+    return Plan.of(student)
+
+
+def test_all_layers_are_converted_and_each_stage_is_trained(teacher, student, plan, data):
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    recovered, recovery = ghostify.recover_by_steps(
-        teacher, example, plan, data, RecoverySettings(epochs=1), steps=2, validation=data
+    recovered, recovery = ghostify.recover(
+        teacher, student, data, epochs=1, stages=2, validation=data
     )
     assert Plan.of(recovered).replaced == plan.replaced
     assert all(isinstance(recovered.get_submodule(name), GhostModule) for name in plan.replaced)
     assert (recovery.steps, recovery.images) == (6, 6 * 16)
-    assert [(record["part"], record["epoch"]) for record in recovery.history] == [(1, 1), (2, 2)]
+    assert [(record["stage"], record["epoch"]) for record in recovery.history] == [(1, 1), (2, 2)]
     assert recovery.original.agreement == 1
+    given = ghostify.evaluate(student, data, teacher=teacher, progress=False)
+    assert recovery.converted.kl == pytest.approx(given.kl, rel=1e-4)
+    assert recovery.best_epoch == 2
     assert Recovery.find(recovered) == recovery
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
 
 
-@pytest.mark.parametrize("steps", [0, 9])
-def test_there_is_a_layer_for_each_step(teacher, data, steps):
-    example = torch.randn(1, 3, 8, 8)
-    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
-    with pytest.raises(GhostifyError, match=rf"steps \(={steps}\) must be from 1 to 2"):
-        ghostify.recover_by_steps(teacher, example, plan, data, steps=steps)
+def test_the_student_as_given_is_returned_if_it_is_better(teacher, student, data):
+    good, trained = ghostify.recover(
+        teacher, student, data, epochs=40, alpha=1.0, optimizer="muon", validation=data
+    )
+    recovered, recovery = ghostify.recover(
+        teacher, good, data, epochs=1, stages=2, validation=data, optimizer="sgd", lr=1e-9
+    )
+    stage = recovery.history[-1]["score"]
+    assert stage["top1"] < trained.recovered.top1 == recovery.converted.top1
+    assert recovery.best_epoch == 0
+    assert recovery.recovered == recovery.converted
+    weights = good.state_dict()
+    assert all(torch.equal(weights[name], found) for name, found in recovered.state_dict().items())
 
 
-def test_interrupted_steps_go_on_to_the_same_weights(teacher, data, tmp_path, interrupted):
-    example = torch.randn(1, 3, 8, 8)
-    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
+@pytest.mark.parametrize("stages", [0, 9])
+def test_there_is_a_layer_for_each_stage(teacher, student, data, stages):
+    with pytest.raises(GhostifyError, match=rf"`stages` \(={stages}\) must be from 1 to 2"):
+        ghostify.recover(teacher, student, data, stages=stages)
+
+
+def test_what_only_stages_use_requires_them(teacher, student, data):
+    with pytest.raises(GhostifyError, match="require `stages`"):
+        ghostify.recover(teacher, student, data, calibration=data)
+
+
+def test_interrupted_stages_continue_to_the_same_weights(
+    teacher, student, data, tmp_path, interrupted
+):
     batches, settings = list(data), RecoverySettings(epochs=2)
 
-    def train(folder, batches=batches, resume=False):
-        told = []
-        recovered, _ = ghostify.recover_by_steps(
-            teacher, example, plan, batches, settings, steps=2, calibration=batches,
-            validation=data, folder=folder, resume=resume, on_epoch=told.append,
+    def train(folder, batches=batches, resume=False, stages=2):
+        records = []
+        recovered, _ = ghostify.recover(
+            teacher, student, batches, settings, stages=stages, validation=data, folder=folder,
+            resume=resume, on_epoch=records.append,
         )  # fmt: skip
-        return recovered.state_dict(), told
+        return recovered.state_dict(), records
 
     whole, _ = train(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):  # 1 batch to see, 6 learnt in the first step, 1 to see
-        train(tmp_path / "stopped", interrupted(batches, 10))
+    # 1 batch for the example, 3 for calibration, 1 for scales, 6 in the first stage, 1 for scales
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", interrupted(batches, 14))
     with pytest.raises(GhostifyError, match="unfinished training"):
         train(tmp_path / "stopped")
-    resumed, told = train(tmp_path / "stopped", resume=True)
-    assert [(record["part"], record["epoch"]) for record in told] == [(2, 1), (2, 2)]
+    with pytest.raises(GhostifyError, match="pass `stages`"):
+        train(tmp_path / "stopped", resume=True, stages=None)
+    resumed, records = train(tmp_path / "stopped", resume=True)
+    assert [(record["stage"], record["epoch"]) for record in records] == [(2, 1), (2, 2)]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_what_a_remembered_order_says(teacher, data):
-    example = torch.randn(1, 3, 8, 8)
-    plan = plan_sites(ghostify.analyze(teacher, example), ratio=2)
+def test_a_training_without_stages_is_not_continued_in_stages(teacher, student, data, tmp_path):
+    ghostify.recover(teacher, student, data, epochs=1, folder=tmp_path)
+    with pytest.raises(GhostifyError, match="leave out `stages`"):
+        ghostify.recover(teacher, student, data, stages=2, folder=tmp_path)
+
+
+def test_a_given_sensitivity_orders_the_layers(teacher, plan):
     first, second = plan.replaced
-    sensitivity = ghostify.sensitivity(teacher, example)
+    sensitivity = ghostify.sensitivity(teacher, torch.randn(1, 3, 8, 8))
     for least, most in [(first, second), (second, first)]:
         damages = {least: dict.fromkeys(plan.replaced.values(), 0.1),
                    most: dict.fromkeys(plan.replaced.values(), 0.2)}  # fmt: skip
         groups = _groups(plan, 2, replace(sensitivity, layers=damages))
         assert groups == [{least}, {most}]
+
+
+def test_conversions_and_trainings_report_to_one_callback(teacher, student, data, monkeypatch):
+    monkeypatch.setattr("ghostify.training.trainer._SHOW_EVERY", 0)
+    moments = []
+    ghostify.recover(teacher, student, data, epochs=1, stages=2, progress=moments.append)
+    training = [moment for moment in moments if isinstance(moment, TrainingProgress)]
+    assert {moment.task for moment in moments} >= {"recovering", "converting"}
+    assert [moment.stage for moment in training] == [1, 1, 1, 2, 2, 2]
+    assert [moment.done for moment in training] == pytest.approx([100 * n / 6 for n in range(1, 7)])
+    assert training[-1].detail.startswith("stage 2 of 2, epoch 1: loss ")

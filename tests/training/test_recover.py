@@ -1,4 +1,5 @@
 import json
+import re
 import time
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_detector_learns_from_its_maps():
     shown = [[torch.rand(3, 64, 64)] for _ in range(4)]
     student = ghostify.convert(teacher, shown[0], ratio=2)
     _, recovery = ghostify.recover(teacher, student, shown, TWO)
-    first, second = (record["maps"] for record in recovery.history)
+    first, second = (record["features"] for record in recovery.history)
     assert second < first
 
 
@@ -94,10 +95,47 @@ def test_the_best_weights_are_kept(teacher, student, data):
     settings = RecoverySettings(epochs=4, lr=1.0, optimizer="sgd")
     recovered, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
     scores = [recovery.converted, *(Score(**record["score"]) for record in recovery.history)]
-    assert recovery.recovered == max(scores, key=lambda score: score.selection_score) != scores[-1]
+    best = max(scores, key=lambda score: score.selection_score)
+    assert recovery.recovered == best == scores[recovery.best_epoch] != scores[-1]
     with torch.no_grad():
         right = sum(int((recovered(x).argmax(1) == labels).sum()) for x, labels in data)
     assert right / 48 == recovery.recovered.top1
+
+
+def test_the_student_as_given_is_returned_if_no_epoch_is_better(teacher, student, data):
+    settings = RecoverySettings(epochs=2, lr=1e-9, optimizer="sgd")
+    recovered, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
+    assert recovery.best_epoch == 0
+    assert recovery.recovered == recovery.converted
+    assert same(state_of(student), state_of(recovered))
+
+
+def test_the_last_epoch_is_returned_without_validation_data(teacher, student, data):
+    settings = RecoverySettings(epochs=2, lr=1.0, optimizer="sgd")
+    recovered, recovery = ghostify.recover(teacher, student, data, settings)
+    assert recovery.best_epoch == 2
+    assert not same(state_of(student), state_of(recovered))
+
+
+def test_options_replace_settings(teacher, student, data):
+    _, recovery = ghostify.recover(teacher, student, data, TWO, epochs=1, alpha=0.5)
+    assert (len(recovery.history), recovery.settings.alpha) == (1, 0.5)
+    with pytest.raises(GhostifyError, match="no setting `learning_rate`.* mean .*"):
+        ghostify.recover(teacher, student, data, learning_rate=1)
+
+
+def test_progress_says_how_far_a_training_is(teacher, student, data, monkeypatch):
+    monkeypatch.setattr("ghostify.training.trainer._SHOW_EVERY", 0)
+    moments = []
+    ghostify.recover(teacher, student, data, TWO, layerwise_fraction=0.5, progress=moments.append)
+    assert [moment.epoch for moment in moments] == [1, 1, 1, 2, 2, 2]
+    assert [moment.phase for moment in moments] == ["layer-wise"] * 3 + ["end-to-end"] * 3
+    assert [moment.score is None for moment in moments] == [True] * 3 + [False] * 3
+    assert (moments[-1].done, moments[-1].total, moments[-1].seconds_left) == (100, 100, 0)
+    assert all(moment.speed > 0 and moment.loss > 0 for moment in moments)
+    assert re.fullmatch(
+        r"epoch 2: loss \S+, top-1 [\d.]+%, \d+ images/s, 0:00 left", moments[-1].detail
+    )
 
 
 def test_patience_ends_what_gets_no_better(teacher, student, data):
@@ -177,7 +215,7 @@ def test_a_loss_that_is_not_finite_ends_with_the_last_good_state(teacher, studen
     batches = [batch for batch, _ in data]
     broken = [*batches[:2], batches[2].clone().fill_(float("nan"))]
     settings = RecoverySettings(epochs=2, checkpoint_minutes=0)
-    with pytest.raises(GhostifyError, match=r"step 3: the images .* look at the data.*step 2"):
+    with pytest.raises(GhostifyError, match=r"step 3: the images .* check the data.*step 2"):
         ghostify.recover(teacher, student, broken, settings, folder=tmp_path)
     _, recovery = ghostify.recover(
         teacher, student, batches, settings, folder=tmp_path, resume=True
@@ -187,16 +225,16 @@ def test_a_loss_that_is_not_finite_ends_with_the_last_good_state(teacher, studen
 
 def test_a_rate_that_is_too_high_is_named(teacher, student, data):
     settings = RecoverySettings(optimizer="sgd", lr=1e6, max_grad_norm=0)
-    with pytest.raises(GhostifyError, match=r"lr \(=1e\+06\) is too high: try 250000"):
+    with pytest.raises(GhostifyError, match=r"`lr` \(=1e\+06\) is probably too high: try 250000"):
         ghostify.recover(teacher, student, data, settings)
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ([], "the data is empty"),
-        (iter([torch.zeros(2, 3, 8, 8)]), "give a DataLoader or a list"),
-        (7, "data is a int"),
+        ([], "`data` is empty"),
+        (iter([torch.zeros(2, 3, 8, 8)]), "must be a DataLoader or a list"),
+        (7, r"`data` \(a int\)"),
     ],
 )
 def test_data_that_cannot_be_used(teacher, student, data, said):
@@ -210,7 +248,7 @@ def test_data_without_a_length_needs_minutes(teacher, student):
             return iter(torch.randn(32, 3, 8, 8))
 
     stream = torch.utils.data.DataLoader(Stream(), batch_size=8)
-    with pytest.raises(GhostifyError, match="give minutes"):
+    with pytest.raises(GhostifyError, match="pass `minutes`"):
         ghostify.recover(teacher, student, stream)
     begin = time.monotonic()
     ghostify.recover(teacher, student, stream, RecoverySettings(minutes=0.1 / 60))
@@ -219,7 +257,7 @@ def test_data_without_a_length_needs_minutes(teacher, student):
 
 @pytest.mark.parametrize("settings", [{"feature_weight": 1.0}, {"layerwise_fraction": 0.3}])
 def test_a_student_without_ghost_modules_has_no_maps_to_compare(teacher, data, settings):
-    with pytest.raises(GhostifyError, match="leave feature_weight and layerwise_fraction at 0"):
+    with pytest.raises(GhostifyError, match="must be 0: the student has no Ghost module"):
         ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1, **settings))
     student, _ = ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1))
     assert type(student) is type(teacher)
@@ -254,7 +292,7 @@ def test_compiled_networks_show_no_maps(teacher, data):
         RecoverySettings(feature_weight=1.0, compile=True)
     network = nn.Sequential(*list(teacher.children())[:2])
     student = ghostify.convert(network, torch.randn(1, 3, 8, 8), ratio=2)
-    with pytest.raises(GhostifyError, match="leave compile out"):
+    with pytest.raises(GhostifyError, match="`compile` requires outputs that are logits"):
         ghostify.recover(network, student, data, RecoverySettings(compile=True))
 
 

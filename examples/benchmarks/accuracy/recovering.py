@@ -89,13 +89,13 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
 def _by_parts(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
     """Converted and trained a quarter of the layers at a time, with as many steps in all."""
     smaller = METHODS["calibrated, planned"](bed, share)
-    recovered, _ = ghostify.recover_by_steps(
+    recovered, _ = ghostify.recover(
         bed.model,
-        bed.example,
-        ghostify.Plan.of(smaller),
+        smaller,
         DataLoader(Fresh(math.ceil(STEPS / PARTS), 5000 + seed), batch_size=None),
         _settings(seed, FEATURE_WEIGHT),
-        steps=PARTS,
+        example=bed.example,
+        stages=PARTS,
         sensitivity=bed.sensitivity,
         calibration=bed.images,
     )

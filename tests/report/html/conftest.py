@@ -103,7 +103,7 @@ def train_back(folder):
     ]
     recovery = Recovery(
         RecoverySettings(), 20, 640, 12.5, "epochs", Score(50, top1=0.92), Score(50, top1=0.9),
-        score, tuple(history),
+        score, best_epoch=2, history=tuple(history),
     )  # fmt: skip
     changed_recipe(folder, lambda recipe: recipe.update(recovery=recovery.to_dict()))
 

@@ -1,4 +1,4 @@
-"""Batches of an epoch: for each process its part, in an order that seed and epoch decide."""
+"""Sharded data loading that resumes mid-epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader
 
 from ghostify.data import set_epoch, split_labels
-from ghostify.data.rng import seed_all, set_generator_states
+from ghostify.data.rng import seed_of, set_generator_states
 from ghostify.types import Example, GhostifyError, RecoverySettings
 
 if TYPE_CHECKING:
@@ -20,23 +20,22 @@ if TYPE_CHECKING:
 
 Batch = tuple[Example, Tensor | None]
 
-_STRIDE = 1_000_003
-"""Between the seeds of two epochs: further than people's seeds are apart."""
-
 
 class ShardedLoader:
-    """Batches on a device, and how to begin in the midst of an epoch.
+    """Batches on the device; each process gets an equal share of every batch.
 
-    A batch is that of all processes together, each of which gets an equal part: what is learnt
-    does not depend on how many there are.
+    The result of a training does not depend on the number of processes. Order and augmentation are
+    functions of seed and epoch. Accelerate's own loaders do not serve here: they fetch a batch
+    ahead, so that generator states at a checkpoint would be those of the next batch, and resuming
+    would not be bit for bit.
 
     Args:
-        data: a DataLoader, or any iterable that can be gone through again and again.
-        even: whether all processes get parts of one size, for which some images come twice, or in
-            lists of batches not at all.
+        data: a DataLoader, or any iterable that can be iterated repeatedly.
+        even: whether all processes get shares of the same size. Images are repeated for that, or in
+            plain iterables left out.
 
     Raises:
-        GhostifyError: if ``data`` cannot be gone through again.
+        GhostifyError: if ``data`` cannot be iterated repeatedly.
     """
 
     def __init__(
@@ -48,18 +47,20 @@ class ShardedLoader:
         even: bool = True,
     ) -> None:
         if isinstance(data, Iterator) or not isinstance(data, Iterable):
-            raise GhostifyError(f"data is a {type(data).__name__}: give a DataLoader or a list")
+            raise GhostifyError(
+                f"`data` (a {type(data).__name__}) must be a DataLoader or a list of batches"
+            )
         self._data = data
         self._accelerator = accelerator
         self._settings = settings
         self._even = even
-        self._loader = _part_of(data, accelerator, even)
+        self._loader = _shard(data, accelerator, even)
 
     def __len__(self) -> int:
-        """Batches of an epoch.
+        """Return the number of batches per epoch.
 
         Raises:
-            TypeError: if the data does not know.
+            TypeError: if the data has no length.
         """
         if not isinstance(self._loader, Sized):
             raise TypeError("the data has no length")
@@ -68,48 +69,54 @@ class ShardedLoader:
     def epoch(
         self, number: int, start: int = 0, states: dict[str, Any] | None = None
     ) -> Iterator[Batch]:
-        """The batches of one epoch.
+        """Yield the batches of one epoch.
 
         Args:
-            start: the batch to begin with; those before are skipped where the order and the
-                augmentation are functions of the epoch, and drawn and dropped elsewhere.
-            states: of the generators, when the batches before ``start`` had been learnt from.
+            start: first batch. Earlier ones are skipped without loading them where order and
+                augmentation depend on the epoch alone, and loaded and dropped elsewhere.
+            states: generator states to restore before batch ``start``.
         """
-        seed_all(self._settings.seed + _STRIDE * number)
-        set_epoch(self._data, number)
+        self._seed(number)
         loader = self._loader
         if isinstance(loader, DataLoader):
             loader.generator = getattr(self._data, "generator", None)
             if start and hasattr(loader.sampler, "set_epoch"):
-                loader, start = _skipping(loader, start), 0
+                from accelerate import skip_first_batches
+
+                loader, start = skip_first_batches(loader, start), 0
         batches = iter(loader)
         for _ in islice(batches, start):
             pass
         if states is not None:
             set_generator_states(states)
         for batch in batches:
-            yield self._ready(batch)
+            yield self._prepared(batch)
 
     def first(self) -> Batch:
-        """The first batch of the first epoch: the whole of it, in every process.
+        """Return the first batch of the first epoch, whole in every process.
 
         Raises:
             GhostifyError: if there is none.
         """
-        seed_all(self._settings.seed)
-        set_epoch(self._data, 0)
+        self._seed(0)
         for batch in self._data:
             return tree_map_only(Tensor, self._placed, split_labels(batch))  # type: ignore[no-any-return]
-        raise GhostifyError("the data is empty")
+        raise GhostifyError("`data` is empty")
 
-    def _ready(self, batch: Any) -> Batch:
+    def _seed(self, epoch: int) -> None:
+        from accelerate.utils import set_seed
+
+        set_seed(seed_of(self._settings.seed, epoch))
+        set_epoch(self._data, epoch)
+
+    def _prepared(self, batch: Any) -> Batch:
         inputs, labels = split_labels(batch)
         if self._loader is self._data and self._accelerator.num_processes > 1:
-            inputs, labels = tree_map_only(Tensor, self._own, (inputs, labels))
+            inputs, labels = tree_map_only(Tensor, self._share, (inputs, labels))
         return tree_map_only(Tensor, self._placed, (inputs, labels))  # type: ignore[no-any-return]
 
-    def _own(self, tensor: Tensor) -> Tensor:
-        """The part of this process of a batch that all have read."""
+    def _share(self, tensor: Tensor) -> Tensor:
+        """Return this process's share of a batch that all processes have loaded."""
         processes, rank = self._accelerator.num_processes, self._accelerator.process_index
         least, rest = divmod(len(tensor), processes)
         sizes = [least + (not self._even and place < rest) for place in range(processes)]
@@ -122,8 +129,8 @@ class ShardedLoader:
         return tensor
 
 
-def _part_of(data: Any, accelerator: Accelerator, even: bool) -> Any:
-    """A loader of what this process needs, so that no more is read; or ``data`` itself."""
+def _shard(data: Any, accelerator: Accelerator, even: bool) -> Any:
+    """Return a loader of this process's share, or ``data`` itself where it cannot be divided."""
     divisible = isinstance(data, DataLoader) and data.batch_sampler is not None
     if accelerator.num_processes == 1 or not divisible:
         return data
@@ -132,36 +139,25 @@ def _part_of(data: Any, accelerator: Accelerator, even: bool) -> Any:
     processes = accelerator.num_processes
     if even and (data.batch_size or 0) % processes:
         raise GhostifyError(
-            f"batches of {data.batch_size} cannot be divided among {processes} processes: give a "
-            f"multiple of {processes}"
+            f"the batch size (={data.batch_size}) must be a multiple of {processes}, the number of "
+            "processes"
         )
-    part = BatchSamplerShard(
+    batch_sampler = BatchSamplerShard(
         data.batch_sampler,
         num_processes=processes,
         process_index=accelerator.process_index,
         split_batches=even,
         even_batches=even,
     )
-    return _like(data, part)
-
-
-def _skipping(loader: Any, batches: int) -> Any:
-    from accelerate.data_loader import SkipBatchSampler
-
-    return _like(loader, SkipBatchSampler(loader.batch_sampler, skip_batches=batches))
-
-
-def _like(loader: Any, batch_sampler: Any) -> Any:
-    """The same loader, by another sampler of batches."""
     return DataLoader(
-        loader.dataset,
+        data.dataset,
         batch_sampler=batch_sampler,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        generator=loader.generator,
-        prefetch_factor=loader.prefetch_factor,
-        persistent_workers=loader.persistent_workers,
+        num_workers=data.num_workers,
+        collate_fn=data.collate_fn,
+        pin_memory=data.pin_memory,
+        worker_init_fn=data.worker_init_fn,
+        multiprocessing_context=data.multiprocessing_context,
+        generator=data.generator,
+        prefetch_factor=data.prefetch_factor,
+        persistent_workers=data.persistent_workers,
     )

@@ -1,0 +1,178 @@
+"""The state of a training: what a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ghostify.data.rng import generator_states
+from ghostify.training.checkpoint import Checkpoint
+from ghostify.types import Recovery, RecoverySettings, Score
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass
+class Position:
+    """How far a training is, in JSON types.
+
+    Attributes:
+        batch: next batch of the epoch.
+        images: images that this process has trained on.
+        seconds: training time.
+        phase: current phase, whose optimizers exist.
+        stale: epochs since the best one.
+        ended: why the training ended; empty while it runs. See `Recovery`.
+        sums: totals of losses in this epoch, and ``steps``.
+        scales: scales of feature-map errors.
+        original, converted, recovered: scores of the teacher, of the student as given, and of the
+            best weights.
+        best_epoch: epoch of the best weights; 0 is the student as given.
+        history: records of the epochs.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    phase: str = ""
+    stale: int = 0
+    ended: str = ""
+    sums: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, list[float]] = field(default_factory=dict)
+    original: dict[str, Any] | None = None
+    converted: dict[str, Any] | None = None
+    recovered: dict[str, Any] | None = None
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class TrainingState:
+    """Position, networks and optimizers of a training.
+
+    Attributes:
+        best: weights of `Position.best_epoch`; None for the student as given, and without
+            validation data.
+        sums: totals of losses in this epoch, on the device.
+        generators: generator states to resume with in mid-epoch.
+    """
+
+    def __init__(
+        self, student: nn.Module, settings: RecoverySettings, accelerator: Accelerator
+    ) -> None:
+        self.position = Position()
+        self.student = student
+        self.ema: AveragedModel | None = None
+        if settings.ema_decay:
+            average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+            self.ema = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
+        self.best: dict[str, Tensor] | None = None
+        self.optimizers: list[Optimizer] = []
+        self.sums: dict[str, Tensor] = {}
+        self.generators: dict[str, Any] | None = None
+        self._accelerator = accelerator
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network to score and to return: the EMA, if there is one."""
+        return self.student if self.ema is None else self.ema.module
+
+    def add_losses(self, losses: Mapping[str, Tensor], images: int) -> None:
+        """Count a step."""
+        for name, value in {**losses, "steps": torch.ones(())}.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.position.step += 1
+        self.position.images += images
+
+    def mean_losses(self, summed: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Return the mean losses of this epoch over all processes."""
+        totals = torch.stack([total.cpu().double() for total in self.sums.values()])
+        means = dict(zip(self.sums, summed(totals).tolist(), strict=True))
+        steps = means.pop("steps")
+        return {name: total / steps for name, total in means.items()}
+
+    def end_epoch(self, losses: Mapping[str, float], score: dict[str, Any] | None) -> None:
+        """Record an epoch, keep its weights if they are the best, and go on to the next."""
+        position = self.position
+        position.epoch += 1
+        if score is None:
+            position.best_epoch = position.epoch
+        elif _is_better(score, position.recovered):
+            position.best_epoch, position.recovered, position.stale = position.epoch, score, 0
+            weights = self.evaluated.state_dict()
+            self.best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+        else:
+            position.stale += 1
+        position.history.append(
+            {
+                "epoch": position.epoch,
+                "phase": position.phase,
+                "step": position.step,
+                "seconds": round(position.seconds, 3),
+                **losses,
+                "score": score,
+            }
+        )
+        position.batch, self.sums = 0, {}
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the state as a checkpoint."""
+        self.position.sums = {name: float(total) for name, total in self.sums.items()}
+        scaler = self._accelerator.scaler
+        tensors = {
+            "student": self.student.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "best": self.best,
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "scaler": scaler and scaler.state_dict(),
+            "generators": generator_states(),
+        }
+        return Checkpoint(asdict(self.position), tensors)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Load a checkpoint. The optimizers of its phase must exist."""
+        tensors = checkpoint.tensors
+        self.position = Position(**checkpoint.position)
+        self.student.load_state_dict(tensors["student"])
+        if self.ema is not None:
+            self.ema.load_state_dict(tensors["ema"])
+        for optimizer, state in zip(self.optimizers, tensors["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        if self._accelerator.scaler and tensors["scaler"]:
+            self._accelerator.scaler.load_state_dict(tensors["scaler"])
+        self.best = tensors["best"]
+        self.sums = {name: torch.tensor(total) for name, total in self.position.sums.items()}
+        self.generators = tensors["generators"] if self.position.batch else None
+
+    def outcome(self, settings: RecoverySettings, processes: int) -> Recovery:
+        """Return the record of the training."""
+        position = self.position
+        return Recovery(
+            settings=settings,
+            steps=position.step,
+            images=position.images * processes,
+            seconds=position.seconds,
+            ended=position.ended,
+            best_epoch=position.best_epoch,
+            original=_to_score(position.original),
+            converted=_to_score(position.converted),
+            recovered=_to_score(position.recovered),
+            history=tuple(position.history),
+        )
+
+
+def _is_better(score: dict[str, Any], best: dict[str, Any] | None) -> bool:
+    return best is None or Score(**score).selection_score > Score(**best).selection_score
+
+
+def _to_score(entries: dict[str, Any] | None) -> Score | None:
+    return None if entries is None else Score(**entries)
