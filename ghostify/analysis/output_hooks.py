@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -39,12 +40,13 @@ def capture_calls(
 ) -> Iterator[dict[str, list[tuple[Any, Any]]]]:
     """Record the calls of the named modules: by name, pairs of first input and output.
 
-    Tensors are kept as they are, with their graph; a later operation in place changes them.
+    A module that is not called has an empty list. Tensors keep their graph and are not copied:
+    later operations in place change them.
     """
-    calls: dict[str, list[tuple[Any, Any]]] = {}
+    calls: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
 
     def record(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        calls.setdefault(name, []).append((inputs[0], output))
+        calls[name].append((inputs[0], output))
 
     with output_hooks(model, names, record):
         yield calls

@@ -27,10 +27,11 @@ def test_calls_in_order_with_input_and_output(model):
     assert calls["1.0"][0][0] is calls["0"][0][1]
 
 
-def test_a_module_that_is_not_called_has_no_entry(model):
+def test_a_module_that_is_not_called(model):
     with capture_calls(model, ["0", "1"]) as calls:
         model[0](torch.zeros(1))
     assert list(calls) == ["0"]
+    assert calls["1"] == []
 
 
 def test_a_result_of_the_hook_replaces_the_output(model):
