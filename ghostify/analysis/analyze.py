@@ -6,13 +6,13 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.caches import evict_meta_tensors
-from ghostify.analysis.conv_info import class_name, geometry_of, is_convolution
+from ghostify.analysis.conv_info import class_name, is_convolution
 from ghostify.analysis.conv_observer import ConvObserver, ConvRecord
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.eligibility import ConvContext, ineligible_reason
 from ghostify.analysis.fx_trace import FxTrace, trace
 from ghostify.analysis.parameter_owners import parameter_owners, shares_parameters
-from ghostify.types import ConvSite, Example, GhostifyError
+from ghostify.types import ConvSite, Example, Geometry, GhostifyError
 
 
 def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
@@ -51,7 +51,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
             ineligible: str | None = "called as a function, not as a module"
         else:
             module = convolutions[name]
-            record = record or ConvRecord(class_name(module), geometry_of(module))
+            record = record or ConvRecord(class_name(module), Geometry.of(module))
             ineligible = ineligible_reason(
                 ConvContext(
                     name=name,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.jit import ScriptModule
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
@@ -49,47 +50,19 @@ def class_name(module: nn.Module) -> str:
 def _has_conv_attributes(module: nn.Module) -> bool:
     values = {name: getattr(module, name, None) for name in Geometry.__slots__}
     return (
-        all(isinstance(values[name], int) for name in ("in_channels", "out_channels", "groups"))
+        all(_is_positive(values[name]) for name in ("in_channels", "out_channels", "groups"))
         and all(_is_size(values[name]) for name in ("kernel_size", "stride", "dilation"))
         and (isinstance(values["padding"], str) or _is_size(values["padding"]))
     )
 
 
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
+
+
 def _is_size(value: Any) -> bool:
     numbers = value if isinstance(value, (list, tuple)) else (value,)
     return all(isinstance(number, int) for number in numbers)
-
-
-def geometry_of(module: Any) -> Geometry:
-    """Read the geometry of any module that `is_convolution`."""
-    dims = _spatial_dims(module)
-    return Geometry(
-        in_channels=module.in_channels,
-        out_channels=module.out_channels,
-        kernel_size=_each(module.kernel_size, dims),
-        stride=_each(module.stride, dims),
-        padding=_padding(module.padding, dims),
-        dilation=_each(module.dilation, dims),
-        groups=module.groups,
-        bias=getattr(module, "bias", None) is not None,
-        padding_mode=getattr(module, "padding_mode", "zeros"),
-    )
-
-
-def _each(value: Any, dims: int) -> tuple[int, ...]:
-    return (value,) * dims if isinstance(value, int) else tuple(value)
-
-
-def _padding(value: Any, dims: int) -> tuple[int, ...] | str:
-    return value if isinstance(value, str) else _each(value, dims)
-
-
-def _spatial_dims(module: Any) -> int:
-    """Number of spatial dimensions; 2 if neither kernel size nor weight tells."""
-    if not isinstance(module.kernel_size, int):
-        return len(module.kernel_size)
-    weight = getattr(module, "weight", None)
-    return weight.dim() - 2 if isinstance(weight, Tensor) and weight.dim() > 2 else 2
 
 
 _DIRECT = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -107,6 +80,8 @@ FUNCTIONS: dict[Callable[..., Any], tuple[str, ...]] = {
 }
 """Functional convolutions and the names of their positional arguments."""
 
+_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1}
+
 
 def is_transposed(function: Callable[..., Any]) -> bool:
     """Whether one of `FUNCTIONS` is a transposed convolution."""
@@ -118,14 +93,12 @@ def functional_geometry(function: Callable[..., Any], arguments: dict[str, Any])
     first, second, *kernel = arguments["weight"].shape
     groups = arguments.get("groups", 1)
     transposed = is_transposed(function)
-    return Geometry(
+    call = SimpleNamespace(
         in_channels=first if transposed else second * groups,
         out_channels=second * groups if transposed else first,
-        kernel_size=tuple(kernel),
-        stride=_each(arguments.get("stride", 1), len(kernel)),
-        padding=_padding(arguments.get("padding", 0), len(kernel)),
-        dilation=_each(arguments.get("dilation", 1), len(kernel)),
+        kernel_size=kernel,
         groups=groups,
-        bias=arguments.get("bias") is not None,
-        padding_mode="zeros",
+        bias=arguments.get("bias"),
+        **{name: arguments.get(name, value) for name, value in _DEFAULTS.items()},
     )
+    return Geometry.of(call)

@@ -14,7 +14,6 @@ from ghostify.analysis.conv_info import (
     FUNCTIONS,
     class_name,
     functional_geometry,
-    geometry_of,
     is_convolution,
     is_transposed,
 )
@@ -76,7 +75,7 @@ class ConvObserver(ForwardObserver):
             return
         name = self.names[module]
         if name not in self.convolutions:
-            self.convolutions[name] = ConvRecord(class_name(module), geometry_of(module))
+            self.convolutions[name] = ConvRecord(class_name(module), Geometry.of(module))
         transposed = getattr(module, "transposed", False)
         self.convolutions[name].add_call(source, output, transposed=transposed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -34,17 +35,18 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: Any) -> Geometry:
-        """Read the geometry off any module that has the attributes of a convolution."""
+        """Read the geometry of any module that has the attributes of a convolution."""
+        dims = _spatial_dims(conv)
         return cls(
             in_channels=conv.in_channels,
             out_channels=conv.out_channels,
-            kernel_size=tuple(conv.kernel_size),
-            stride=tuple(conv.stride),
-            padding=conv.padding if isinstance(conv.padding, str) else tuple(conv.padding),
-            dilation=tuple(conv.dilation),
+            kernel_size=_each(conv.kernel_size, dims),
+            stride=_each(conv.stride, dims),
+            padding=conv.padding if isinstance(conv.padding, str) else _each(conv.padding, dims),
+            dilation=_each(conv.dilation, dims),
             groups=conv.groups,
-            bias=conv.bias is not None,
-            padding_mode=conv.padding_mode,
+            bias=getattr(conv, "bias", None) is not None,
+            padding_mode=getattr(conv, "padding_mode", "zeros"),
         )
 
     @property
@@ -66,6 +68,18 @@ class Geometry:
         if self.groups != 1:
             parts.append(f"g={self.groups}")
         return ", ".join(parts)
+
+
+def _spatial_dims(conv: Any) -> int:
+    """Number of spatial dimensions; 2 if neither kernel size nor weight tells."""
+    if not isinstance(conv.kernel_size, int):
+        return len(conv.kernel_size)
+    shape = getattr(getattr(conv, "weight", None), "shape", ())
+    return len(shape) - 2 if len(shape) > 2 else 2
+
+
+def _each(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
+    return (value,) * dims if isinstance(value, int) else tuple(value)
 
 
 def _times(numbers: tuple[int, ...]) -> str:
