@@ -23,7 +23,7 @@ from ghostify.cli.workflow import (
 from ghostify.io.atomic import check_parent, write_text
 from ghostify.report.formats import format_of
 from ghostify.report.plots import check_plot
-from ghostify.report.timing import list_timing, plot_timing
+from ghostify.report.plots.timing import plot_timing
 
 
 def benchmark(
@@ -105,7 +105,7 @@ def benchmark(
         threads=numbers,
         seconds=seconds,
     )
-    document = list_timing(timing)
+    document = timing.document()
     print_document(document, format)
     if against is None:
         for (name, size, number), found in groupby(

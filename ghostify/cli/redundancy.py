@@ -69,7 +69,8 @@ def redundancy(
     shown = _most_ghostly(measured, data.shape[-1])
     with stage("drawing"):
         from ghostify.conversion.redundancy import feature_maps
-        from ghostify.report.tables.redundancy import list_redundancy, plot_redundancy
+        from ghostify.report.plots.redundancy import plot_redundancy
+        from ghostify.report.tables.redundancy import list_redundancy
 
         maps = feature_maps(subject.network, data[:1], shown.layer)[0]
         plot_redundancy(shown, data[0], maps, out, title=model.rpartition(":")[2])

@@ -54,13 +54,13 @@ def report(
         source = original_of(folder, model, input, model_arg, normalize)
         subject = prepare(source, weights=weights, pretrained=pretrained)
         with stage(f"loading {folder}"):
-            from ghostify.report.html.feature_maps import look
+            from ghostify.report.html.feature_maps import feature_map_images
 
             ghost = ghostify.load(folder, subject.network)
         (picture,) = read_calibration(subject, image, 1)
-        with stage("looking"):
+        with stage("running the image"):
             original = subject.network if weights is not None or pretrained else None
-            record(folder, "feature-maps", look(ghost, picture, original))
+            record(folder, "feature-maps", feature_map_images(ghost, picture, original))
     with stage("writing the page"):
         file = ghostify.write_report(folder, out, plots=plots)
     note(f"Written to {file}.")

@@ -60,7 +60,8 @@ def sensitivity(
     data = read_calibration(subject, calibration, images) if calibration else None
     measured = ghostify.sensitivity(subject.network, subject.example, calibration=data)
     with stage("counting"):
-        from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
+        from ghostify.report.plots.sensitivity import plot_sensitivity
+        from ghostify.report.tables.sensitivity import list_sensitivity
 
         sites = ghostify.analyze(subject.network, subject.example)
     remember(target, "sensitivity", measured.to_dict())

@@ -1,1 +1,1 @@
-"""Tell: reports as data, and the forms they are printed in."""
+"""Reports as data, and the tables, charts and pages made of them."""

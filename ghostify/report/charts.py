@@ -1,4 +1,4 @@
-"""What charts show, before they are drawn as SVG in a page or by Matplotlib to a file."""
+"""Content of charts, drawn as SVG in pages or by Matplotlib to files."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ghostify.report.document import si
-from ghostify.report.site_rows import KeptSite, ReplacedSite
+from ghostify.report.site_row import SiteRow
 
 
 @dataclass(frozen=True, slots=True)
 class LayerBar:
-    """One convolution.
+    """Cost of one convolution.
 
     Attributes:
-        name: its qualified name.
-        before: what it cost.
-        after: what it costs now.
-        replaced: whether it is a Ghost module.
-        said: all of it in words.
+        name: qualified name of the convolution.
+        before, after: costs.
+        replaced: whether it is a Ghost module now.
+        tooltip: description.
     """
 
     name: str
     before: float
     after: float
     replaced: bool
-    said: str
+    tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +33,29 @@ class Curve:
     """Points of one kind.
 
     Attributes:
-        name: for the legend.
+        name: entry in the legend.
         points: x and y.
-        role: ``original``, ``ghost``, ``other`` or ``here``, which decides the colour.
-        said: a word for each point, or none.
-        line: whether the points are joined.
+        role: ``original``, ``ghost`` or ``current``; decides the colour.
+        tooltips: one for each point, or none.
+        line: connect the points.
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
     role: str
-    said: tuple[str, ...] = ()
+    tooltips: tuple[str, ...] = ()
     line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Curves over one axis.
+    """Curves over two axes.
 
     Attributes:
-        title: what is seen.
-        x, y: what the axes are.
-        curves: with the points.
-        percent: whether y is a share.
+        title: title.
+        x, y: labels of the axes.
+        curves: the curves.
+        percent: show y, 0 to 1, in percent.
     """
 
     title: str
@@ -66,40 +65,36 @@ class Plot:
     percent: bool = False
 
 
-def layer_bars(sites: Iterable[ReplacedSite | KeptSite], cost: str) -> tuple[LayerBar, ...]:
-    """A bar for each convolution in the order of ``sites``.
-
-    Args:
-        sites: the rows of a report.
-        cost: ``macs`` or ``params``.
-    """
+def layer_bars(rows: Iterable[SiteRow], cost: str) -> tuple[LayerBar, ...]:
+    """Return a bar for each row of a report; ``cost`` is ``macs`` or ``params``."""
+    unit = "MACs" if cost == "macs" else "parameters"
     bars = []
-    for row in sites:
+    for row in rows:
         before, after = getattr(row, f"{cost}_before"), getattr(row, f"{cost}_after")
-        replaced = not isinstance(row, KeptSite)
-        now = f"stays: {row.reason}" if isinstance(row, KeptSite) else str(row.ghost)
-        numbers = f"{si(before)} → {si(after)}" if replaced else si(before)
-        unit = "MACs" if cost == "macs" else "parameters"
-        said = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{now}"
-        bars.append(LayerBar(row.site.name, before, after, replaced, said))
+        numbers = f"{si(before)} → {si(after)}" if row.ghost else si(before)
+        what = str(row.ghost) if row.ghost else f"kept: {row.reason}"
+        tooltip = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{what}"
+        bars.append(LayerBar(row.site.name, before, after, row.ghost is not None, tooltip))
     return tuple(bars)
 
 
 def stages(names: Iterable[str]) -> list[tuple[str, int]]:
-    """Runs of layers in one part of the network, and how many layers each has.
+    """Group consecutive layers by stage; return labels and numbers of layers.
 
-    Of ``features.4`` behind ``features.3`` no more is said than ``.4``.
+    ``features.4`` after ``features.3`` is labelled ``.4``.
     """
-    runs = [(stage, len(list(run))) for stage, run in groupby(names, _stage)]
-    earlier = ["", *(stage for stage, _ in runs)]
-    return [
-        (_behind(before, stage), number)
-        for before, (stage, number) in zip(earlier, runs, strict=False)
-    ]
+    labels = []
+    before = ""
+    for stage, run in groupby(names, _stage):
+        head, dot, number = stage.partition(".")
+        short = dot and before.startswith(f"{head}.")
+        labels.append((f".{number}" if short else stage, len(list(run))))
+        before = stage
+    return labels
 
 
 def heaviest_half(bars: Iterable[LayerBar]) -> int:
-    """The least number of layers that together had half of the cost before."""
+    """Return the smallest number of layers that together had half of the cost before."""
     costs = sorted((bar.before for bar in bars), reverse=True)
     half, total = sum(costs) / 2, 0.0
     for number, cost in enumerate(costs, 1):
@@ -109,13 +104,8 @@ def heaviest_half(bars: Iterable[LayerBar]) -> int:
     return 0
 
 
-def _behind(before: str, stage: str) -> str:
-    head, dot, number = stage.partition(".")
-    return f".{number}" if dot and before.startswith(f"{head}.") else stage
-
-
 def _stage(name: str) -> str:
-    """``layer1`` of ``layer1.0.conv1``, ``features.3`` of ``features.3.conv.0``."""
+    """Return ``layer1`` of ``layer1.0.conv1``, ``features.3`` of ``features.3.conv.0``."""
     steps = name.split(".")
     numbered = len(steps) > 2 and steps[1].isdigit() and not steps[0][-1].isdigit()
     return ".".join(steps[:2]) if numbered else steps[0]

@@ -1,4 +1,4 @@
-"""Put a converted model beside its original."""
+"""Compare a converted model with its original."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data import as_batches
 from ghostify.evaluation.agreement import agreement
-from ghostify.planning.cost import conv_macs
 from ghostify.planning.flops import count
 from ghostify.report.report import HELD_OUT, Report
-from ghostify.report.site_rows import KeptSite, ReplacedSite
-from ghostify.types import Example, Fidelity, GhostifyError, Plan, describe_example
+from ghostify.report.site_row import SiteRow
+from ghostify.types import ConvSite, Example, Fidelity, GhostifyError, Plan, describe_example
 
 
 def compare(
@@ -27,55 +26,55 @@ def compare(
     name: str | None = None,
     data: Any = None,
 ) -> Report:
-    """Report what the conversion of ``model`` to ``converted`` saved, and what it has kept.
+    """Report the costs of a model before and after conversion, and the agreement of outputs.
 
     Args:
         model: the original.
-        converted: what `convert` made of it, or `load` read back.
-        example: an input of both; maps and MACs are those of this batch.
-        name: what the report calls the model; its class name by default.
-        data: images to compare the outputs of both on, in any form that `convert` takes for its
-            calibration. Without, the report says what was measured when converting.
+        converted: the model that `convert` or `load` returned.
+        example: an input of both. MACs and feature-map sizes are those of this batch.
+        name: name of the model in the report. Default: its class name.
+        data: images to compare the outputs on, in any form that `convert` takes as calibration.
+            Default: report the agreement that `convert` measured.
 
     Raises:
-        GhostifyError: if ``converted`` was not made by `convert` from such a model, or does not run
-            on the example.
+        GhostifyError: if ``converted`` was not converted from such a model, or a model does not
+            run on the example.
     """
     check_model(model)
     check_model(converted, "converted")
     plan = Plan.of(converted)
     sites = {site.name: site for site in analyze(model, example)}
+    _check_original(model, plan, sites)
     decisions = {decision.site.name: decision for decision in plan.decisions}
-    for planned in (d.site for d in plan.decisions if not d.site.functional):
-        found = sites.get(planned.name)
-        if found is None or found.geometry != planned.geometry:
-            has = f"{planned.name} is {found.geometry}" if found else f"it has no {planned.name}"
-            raise GhostifyError(f"{type(model).__name__} is not the original: {has}")
-    replaced, kept = [], []
+    rows = []
     for site in sites.values():
-        decision = decisions.get(site.name)
-        if decision is not None and decision.ghost is not None:
-            replaced.append(ReplacedSite.priced(site, decision.ghost))
-        else:
-            reason = decision and decision.keep
-            kept.append(KeptSite(site, reason or "not in the plan", conv_macs(site)))
+        ghost, reason = None, "not in the plan"
+        if decision := decisions.get(site.name):
+            ghost, reason = decision.ghost, decision.keep or ""
+        rows.append(SiteRow(site, ghost, reason))
     before, after = count(model, example), count(converted, example)
     if before.counter != after.counter:
         before, after = (count(m, example, counter="torch") for m in (model, converted))
     fidelity = Fidelity.find(converted)
     if data is not None:
         batches = as_batches(data, example)
-        dry_run(model, batches[0])  # images may be of another size than the example
+        dry_run(model, batches[0])  # the images may have another size than the example
         measured = agreement(model, converted, batches)
         fidelity = replace(fidelity or Fidelity("unknown"), agreement=measured)
     return Report(
         model=name or type(model).__name__,
         input=describe_example(example),
-        replaced=tuple(replaced),
-        kept=tuple(kept),
+        sites=tuple(rows),
         before=before,
         after=after,
-        order=tuple(sites),
         fidelity=fidelity,
         agreement_on=HELD_OUT if data is None else "images given to compare",
     )
+
+
+def _check_original(model: nn.Module, plan: Plan, sites: dict[str, ConvSite]) -> None:
+    for planned in (d.site for d in plan.decisions if not d.site.functional):
+        found = sites.get(planned.name)
+        if found is None or found.geometry != planned.geometry:
+            has = f"{planned.name} is {found.geometry}" if found else f"it has no {planned.name}"
+            raise GhostifyError(f"{type(model).__name__} is not the original: {has}")

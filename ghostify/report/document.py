@@ -1,4 +1,4 @@
-"""What a report says, before it is given a form."""
+"""Tables and notes, independent of the output format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 WIDTH = 80
-"""Columns that every document fits in."""
+"""Maximum line width of printed documents, in characters."""
 
 _GAP = 2
 
@@ -17,9 +17,9 @@ class Column:
     """A column of a table.
 
     Attributes:
-        heading: what stands above it.
-        numeric: aligned to the right.
-        wrap: its text may run over several lines where space is short.
+        heading: text of the heading.
+        numeric: align to the right.
+        wrap: wrap long text over several lines.
     """
 
     heading: str
@@ -29,17 +29,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as they are printed. The first column holds names, which may be cut at the front."""
+    """Formatted cells. The first column holds names, which may be cut at the front."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def fitted(self, width: int, *, heading_pad: int = 0) -> Table:
-        """The table with its names cut so that a line is at most ``width`` wide.
+        """Cut the names so that no line exceeds ``width`` characters.
 
-        Columns stand two blanks apart; ``heading_pad`` is what a printer adds to its headings. A
-        table with a column that wraps is left alone.
+        Columns are two blanks apart; ``heading_pad`` is the padding that a printer adds to
+        headings. A table with a wrapping column is returned unchanged.
         """
         if any(column.wrap for column in self.columns) or not self.rows:
             return self
@@ -50,7 +50,7 @@ class Table:
         return replace(self, rows=tuple((_cut(row[0], room), *row[1:]) for row in self.rows))
 
     def wrap_widths(self, width: int, *, heading_pad: int = 0) -> list[int | None]:
-        """How wide each column that wraps may be: equal shares of what the others leave."""
+        """Return the width of each wrapping column, and None for the others."""
         wrapping = [column.wrap for column in self.columns]
         fixed = sum(
             self._natural_width(index, heading_pad)
@@ -68,14 +68,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Everything one command has to say.
+    """A result in the shape that every output format takes.
 
     Attributes:
         title: one line.
-        tables: for people.
-        notes: sentences under the tables.
-        records: one flat mapping a convolution, for CSV; raw numbers.
-        data: the whole, for JSON; raw numbers.
+        tables: formatted cells.
+        notes: sentences below the tables.
+        records: raw numbers as flat mappings, one per line of CSV.
+        data: raw numbers for JSON.
     """
 
     title: str
@@ -86,7 +86,7 @@ class Document:
 
 
 def si(number: float, digits: int = 3) -> str:
-    """``25557032`` as ``25.6M``: ``digits`` significant digits and an SI prefix."""
+    """Format ``25557032`` as ``25.6M``: ``digits`` significant digits and an SI prefix."""
     for prefix in ("", "K", "M", "G"):
         if abs(number) < 999.5 or prefix == "G":
             break
@@ -97,7 +97,7 @@ def si(number: float, digits: int = 3) -> str:
 
 
 def summarize_names(names: Iterable[str]) -> str:
-    """Names in little space: three at most are listed, more become globs with their numbers."""
+    """List up to three names; summarize more as globs with their counts."""
     names = list(names)
     if len(names) <= 3:
         return ", ".join(names)

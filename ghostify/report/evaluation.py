@@ -29,7 +29,7 @@ class EvaluationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation(Printable, Serializable):
+class Evaluation(Serializable, Printable):
     """Networks on the same images. ``print(evaluation)`` shows a table.
 
     Attributes:

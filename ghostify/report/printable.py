@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ghostify.report.document import Document
-from ghostify.report.formats import to_csv, to_json, to_markdown, to_notebook, to_text
+from ghostify.report.formats import to_csv, to_json, to_markdown, to_text
+from ghostify.report.notebook import to_notebook
 
 
 class Printable:

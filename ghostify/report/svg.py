@@ -1,4 +1,4 @@
-"""Charts as SVG that stands in a page: its colours are the page's, by class."""
+"""Charts as inline SVG; a page's CSS colours them by class."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40
 
 
 def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
-    """A bar a layer: what it cost in the neutral colour, and before it what it costs now.
+    """Draw a bar for each layer: the original cost, and the cost now in front of it.
 
-    It is stretched to the width of the page, so there are no letters in it; each bar says what it
-    is when it is pointed at.
+    The chart stretches to the width of the page, so its text is in tooltips only.
     """
     svg = _svg(_WIDE, _HIGH, title, "bars")
     svg.set("preserveAspectRatio", "none")
@@ -27,7 +26,7 @@ def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
     width = step * (0.78 if len(bars) < 200 else 1)
     for place, bar in enumerate(bars):
         group = ET.SubElement(svg, "g")
-        ET.SubElement(group, "title").text = bar.said
+        ET.SubElement(group, "title").text = bar.tooltip
         x = place * step
         _rect(group, "hit", x, _HIGH, step)
         _rect(group, "original" if bar.replaced else "kept", x, _HIGH * bar.before / most, width)
@@ -37,13 +36,10 @@ def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
 
 
 def plot_svg(plot: Plot) -> str:
-    """Points and lines over axes with round numbers."""
+    """Draw points and lines over axes with round numbers."""
     svg = _svg(_WIDTH, _HEIGHT, plot.title, "plot")
     points = [point for curve in plot.curves for point in curve.points]
     ticks_x, ticks_y = (_ticks([point[axis] for point in points]) for axis in (0, 1))
-    if plot.percent:
-        ticks_y = [tick for tick in ticks_y if tick <= 1] + [1.0] * (ticks_y[-1] > 1)
-        ticks_y = list(dict.fromkeys(ticks_y))
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         x = _share(point[0], ticks_x) * (_WIDTH - _LEFT - _RIGHT) + _LEFT
@@ -63,7 +59,7 @@ def plot_svg(plot: Plot) -> str:
 
 
 def meter_svg(value: float, mark: float, most: float, title: str) -> str:
-    """A bar of a value, and a line across it where it might have come to."""
+    """Draw a value as a bar with a mark across it."""
     svg = _svg(100, 12, title, "meter")
     svg.set("preserveAspectRatio", "none")
     ET.SubElement(svg, "title").text = title
@@ -80,10 +76,10 @@ def _draw(svg: ET.Element, curve: Curve, places: Sequence[tuple[float, float]]) 
         for start, end in pairwise(places):
             _line(group, "curve", start, end)
     for place, (x, y) in enumerate(places):
-        radius = "2" if len(places) > 40 else "6" if curve.role == "here" else "4"
+        radius = "2" if len(places) > 40 else "6" if curve.role == "current" else "4"
         dot = ET.SubElement(group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": radius})
-        if curve.said:
-            ET.SubElement(dot, "title").text = curve.said[place]
+        if curve.tooltips:
+            ET.SubElement(dot, "title").text = curve.tooltips[place]
 
 
 def _svg(width: int, height: int, title: str, kind: str) -> ET.Element:
@@ -94,7 +90,6 @@ def _svg(width: int, height: int, title: str, kind: str) -> ET.Element:
 def _rect(
     parent: ET.Element, role: str, x: float, height: float, width: float, high: float = _HIGH
 ) -> None:
-    """A rectangle that stands on the floor."""
     numbers = {"x": x, "y": high - height, "width": width, "height": height}
     ET.SubElement(parent, "rect", {"class": role, **{k: f"{v:.5g}" for k, v in numbers.items()}})
 
@@ -112,13 +107,17 @@ def _label(parent: ET.Element, text: str, x: float, y: float, anchor: str) -> No
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
-    """Four to eight round numbers, the first below all values and the last above."""
+    """Return two to eight round numbers that enclose the values.
+
+    A single value at the edge gets a tick below it, so that an axis in percent ends at 100 %.
+    """
     low, high = min(values, default=0), max(values, default=1)
     span = (high - low) or abs(high) or 1
     step = 10.0 ** floor(log10(span / 4))
     step *= next(f for f in (1, 2, 2.5, 5, 10) if span / (step * f) <= 5)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
-    last = max(last, first + 1)
+    if first == last:
+        first, last = (first, last + 1) if low <= 0 else (first - 1, last)
     return [place * step for place in range(first, last + 1)]
 
 

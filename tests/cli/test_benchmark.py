@@ -62,7 +62,7 @@ def test_against_another(run, out):
         (["--threads", "0"], "threads (=[0]) must be numbers from 1"),
         (["--against", "out"], "out stands on both sides"),
         (["-o", "none/times.json"], "there is no folder none"),
-        (["-o", "times.pdf"], "known are .txt, .json, .csv, .md"),
+        (["-o", "times.pdf"], "must be one of .txt, .json, .csv, .md"),
         (["--plot", "bars.doc"], "cannot plot to bars.doc"),
     ],
 )

@@ -36,7 +36,7 @@ DRY = ("--dry-run",)
         (["resnet18", "--model-arg", "weights=DEFAULT"], "use --weights instead"),
         (["resnet18", "--plan", "missing.json"], "No such file or directory: 'missing.json'"),
         (["resnet18", "--weights", "missing.pt"], "No such file or directory: 'missing.pt'"),
-        (["resnet18", "--report", "report.pdf"], "known are .txt, .json, .csv, .md"),
+        (["resnet18", "--report", "report.pdf"], "must be one of .txt, .json, .csv, .md"),
         (["resnet18", "--weights", "net.py", "--pretrained"], "exclude each other"),
         (["resnet18", "--weights", "net.py"], "net.py"),
         (["alexnet", "--include", "features.0"], "nothing to replace in AlexNet"),

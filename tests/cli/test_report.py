@@ -42,12 +42,12 @@ def test_what_can_be_put_right(fails, run, out, tmp_path):
     assert not (out / "report.html").exists()
 
 
-def test_what_its_layers_see(run, net, pictures, tmp_path):
+def test_feature_maps(run, net, pictures, tmp_path):
     run("convert", *net, "--out", "out")
     own = ["--model", "net.py:build", "--input", "3x16x16"]
     result = run("report", "out", "--image", "pictures/0.jpg", *own, "-o", "page.html")
     assert result.code == 0, result.err
-    assert "What the layers see" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ">Feature maps</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
     run("report", "out", "-o", "again.html")
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "page.html").read_bytes()
 

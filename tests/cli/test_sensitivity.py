@@ -18,8 +18,8 @@ def test_a_table_of_damages(run, net, tensor, measured):
     result = run("sensitivity", *net, *(["--calibration", tensor] if measured else []))
     assert result.code == 0, result.err
     unit = "KL (nats)" if measured else "share of the filters"
-    assert result.out.startswith(f"net.py:build: damage of each replacement alone, {unit}\n")
-    assert ("measured on data" in result.out) == measured
+    assert result.out.startswith(f"net.py:build: sensitivity of each layer, {unit}\n")
+    assert ("Measured on data" in result.out) == measured
     assert ("without data" in result.out) == (not measured)
     names = [line.split()[0] for line in result.out.splitlines() if line[:1].isdigit()]
     assert names == ["0", "2", "5"]

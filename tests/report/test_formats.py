@@ -39,5 +39,7 @@ def test_endings(ending, name):
 
 
 def test_an_unknown_ending():
-    with pytest.raises(GhostifyError, match=r"'.pdf': known are .txt, .json, .csv, .md"):
+    with pytest.raises(
+        GhostifyError, match=r"the ending \(='.pdf'\) must be one of .txt, .json, .csv, .md"
+    ):
         format_of(".pdf")

@@ -7,7 +7,7 @@ from torch import nn
 
 import ghostify
 from ghostify.report.document import Column, Document, Table
-from ghostify.report.formats import to_notebook
+from ghostify.report.notebook import to_notebook
 from ghostify.report.timing import Measurement, Spread, Timing
 
 EVIL = "<script>alert('x')</script>&"
@@ -49,7 +49,7 @@ def test_a_report_has_a_bar_for_every_layer(small_net, image):
     assert bars.count("kept") == 2 * 2
     said = texts(page, "title")
     assert said[1] == "wide\n3x3, 16→32, /2\n295K → 157K MACs\ns=2, d=3"
-    assert said[2] == "depthwise\n3x3, 32→32, g=32\n18.4K MACs\nstays: depthwise"
+    assert said[2] == "depthwise\n3x3, 32→32, g=32\n18.4K MACs\nkept: depthwise"
 
 
 @pytest.mark.parametrize("speedup", [1.5, 2.5])

@@ -31,7 +31,7 @@ def test_a_row_by_hand(report):
     row = report.replaced[0]
     assert (row.params_before, row.params_after) == (32 * 144, 16 * 144 + 16 * 9)
     assert (row.macs_before, row.macs_after) == (64 * 32 * 144, 64 * (16 * 144 + 16 * 9))
-    assert row.factor == pytest.approx(4608 / 2448)
+    assert row.macs_ratio == pytest.approx(4608 / 2448)
 
 
 def test_totals_by_hand(report, small_net):
@@ -182,7 +182,7 @@ def test_torch_counts_what_fvcore_cannot_trace(small_net, image):
     report = ghostify.compare(model, ghostify.convert(model, example), example)
     direct = ghostify.compare(small_net, ghostify.convert(small_net, image), image)
     assert report.before.counter == report.after.counter == "torch"
-    assert "torch counts products only" in str(report)
+    assert "torch counts convolutions and matrix products" in str(report)
     assert report.before.conv_and_linear_macs == direct.before.conv_and_linear_macs
     assert report.after.conv_and_linear_macs == direct.after.conv_and_linear_macs
 
@@ -200,7 +200,7 @@ def test_what_was_kept(small_net, image, calibrated):
     assert max(map(len, str(report).splitlines())) <= 80
     assert "Agreement with the original" in lines
     assert "images held out, before training 4" in lines
-    assert f"same most likely class (top-1) {fidelity.agreement.top1:.1%}" in lines
+    assert f"same top-1 class {fidelity.agreement.top1:.1%}" in lines
     assert f"KL divergence {fidelity.agreement.kl:.3g} nats" in lines
     assert "Initialisation: calibrated, fitted to 16 images." in lines
     row = next(line for line in lines if line.startswith("wide"))
@@ -231,14 +231,14 @@ def test_images_for_a_network_that_nothing_is_known_of(small_net, image):
     converted = ghostify.convert(small_net, image)
     report = ghostify.compare(small_net, converted, image, data=torch.randn(7, 3, 16, 16))
     assert report.fidelity.agreement.images == 7
-    assert "Cheap kernels are random: train this network before use." in str(report)
+    assert "The cheap operations have random weights: train this network before use." in str(report)
     assert "unknown" not in str(report)
 
 
 def test_random_kernels_are_to_be_trained(small_net, image):
     converted = ghostify.convert(small_net, image, init="random")
     report = ghostify.compare(small_net, converted, image)
-    assert "Cheap kernels are random: train this network before use." in str(report)
+    assert "The cheap operations have random weights: train this network before use." in str(report)
 
 
 def test_images_that_the_network_does_not_take(small_net, image, calibrated):

@@ -1,12 +1,10 @@
-"""Times as tables and as a picture."""
+"""Timings as tables."""
 
 import json
 
-import pytest
-
-from ghostify import GhostifyError, Timing
+from ghostify import Timing
 from ghostify.report.formats import to_csv, to_json, to_text
-from ghostify.report.timing import Measurement, Spread, list_timing, plot_timing
+from ghostify.report.timing import Measurement, Spread
 
 
 def measurement(model, runtime, batch, middle, speedup, memory):
@@ -31,7 +29,7 @@ ALONE = Timing("1x3x8x8", {"resnet50": 4_000_000}, "resident memory", TIMING.mea
 
 
 def lines(timing):
-    return [" ".join(line.split()) for line in to_text(list_timing(timing)).splitlines()]
+    return [" ".join(line.split()) for line in to_text(timing.document()).splitlines()]
 
 
 def test_the_tables():
@@ -42,7 +40,7 @@ def test_the_tables():
     assert "resnet50-ghost 1 2 (1.8–2.2) 1.50x 75% -" in shown
     assert "resnet50-ghost 1 12.5 (11.3–13.8) 2.40x 120% 3.00MB" in shown
     assert "memory: resident memory." in shown
-    assert max(len(line) for line in to_text(list_timing(TIMING)).splitlines()) <= 80
+    assert max(len(line) for line in to_text(TIMING.document()).splitlines()) <= 80
 
 
 def test_one_network_has_no_speed_up():
@@ -52,26 +50,20 @@ def test_one_network_has_no_speed_up():
 
 
 def test_the_raw_forms():
-    assert Timing.from_json(to_json(list_timing(TIMING))) == TIMING
-    header, first, *rest = to_csv(list_timing(TIMING)).splitlines()
+    assert Timing.from_json(to_json(TIMING.document())) == TIMING
+    header, first, *rest = to_csv(TIMING.document()).splitlines()
     assert header.startswith("model,runtime,batch,threads,rounds,seconds_median,seconds_lower")
     assert first.startswith("resnet50,eager,1,1,7,0.003,")
     assert rest[0].endswith(",2.0,0.75")
     assert len(rest) == 3
-    assert json.loads(to_json(list_timing(TIMING)))["macs"]["resnet50"] == 4_000_000
+    assert json.loads(to_json(TIMING.document()))["macs"]["resnet50"] == 4_000_000
 
 
-@pytest.mark.parametrize("timing", [TIMING, ALONE])
-def test_the_picture(tmp_path, timing):
-    pytest.importorskip("matplotlib")
-    plot_timing(timing, tmp_path / "bars.svg")
-    plot_timing(timing, tmp_path / "bars.png")
-    assert (tmp_path / "bars.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(tmp_path.iterdir())) == 2
+def test_it_prints_as_tables():
+    assert str(TIMING).startswith("resnet50 and resnet50-ghost, input 1x3x8x8\n\nMACs")
+    assert "100 %: time fell as much as MACs did" in str(TIMING)
 
 
-def test_a_picture_of_an_unknown_kind(tmp_path):
-    pytest.importorskip("matplotlib")
-    with pytest.raises(GhostifyError, match="the ending must be one such as .png"):
-        plot_timing(TIMING, tmp_path / "bars.doc")
+def test_pairs_of_first_and_last_network():
+    assert TIMING.pairs() == [TIMING.measurements[:2], TIMING.measurements[2:]]
+    assert ALONE.pairs() == []

@@ -1,4 +1,4 @@
-"""An artifact as a page that people look at and send to each other."""
+"""The report of an artifact as an HTML page."""
 
 from ghostify.report.html.page import check_page, write_report
 

@@ -1,4 +1,4 @@
-"""What layers make of one image: intrinsic maps, the ghosts of them, and the original's maps."""
+"""Feature maps of Ghost modules for one image, as small pictures."""
 
 from __future__ import annotations
 
@@ -17,52 +17,57 @@ from ghostify.evaluation.metrics import is_logits
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError, Plan
 
-_SITES = 4
-_MAPS = 6
-_SIDE = 48
-_LEAST = 5
-_TOP = 5
+_MAX_LAYERS = 4
+_MAX_MAPS = 6
+_MAX_SIDE = 48
+_MIN_SIDE = 5
+_TOP_K = 5
 
 
 @torch.no_grad()
-def look(converted: nn.Module, image: Tensor, original: nn.Module | None = None) -> dict[str, Any]:
-    """Run one image through a network, and keep some maps of some layers as small pictures.
+def feature_map_images(
+    converted: nn.Module, image: Tensor, original: nn.Module | None = None
+) -> dict[str, Any]:
+    """Run one image through a network, and return feature maps of a few layers as pictures.
 
     Args:
-        converted: what `convert` made.
-        image: ``(1, C, H, W)``, as the network takes it.
-        original: with its weights, to show the same maps of; or None.
+        converted: the model that `convert` returned.
+        image: input, ``(1, C, H, W)``.
+        original: the original with its weights, to return the same feature maps of.
 
     Returns:
-        JSON types: the image, for each of a few sites pairs of maps, and the most likely classes
-        where the output is ``(1, classes)``. Pictures are PNG in base64. A ghost and the
-        original's map share their range of grey.
+        JSON types: the image, pairs of intrinsic map and ghost for each layer, and the most likely
+        classes if the output is logits. Pictures are PNG in base64. A ghost and the original's
+        feature map share their grey scale.
 
     Raises:
-        GhostifyError: if no Ghost module makes maps that are large enough to be seen.
+        GhostifyError: if the feature maps of all Ghost modules are smaller than 5 x 5.
     """
     names = list(Plan.of(converted).replaced)
-    made, output = _run(converted, image, names)
-    seen = [name for name in names if name in made and min(made[name][1].shape[-2:]) >= _LEAST]
-    if not seen:
-        raise GhostifyError("there is nothing to see: all maps of Ghost modules are tiny")
-    chosen = [seen[round(i * (len(seen) - 1) / (_SITES - 1))] for i in range(_SITES)]
-    chosen = list(dict.fromkeys(chosen))
+    maps, output = _run(converted, image, names)
+    large = [name for name in names if name in maps and min(maps[name][1].shape[-2:]) >= _MIN_SIDE]
+    if not large:
+        raise GhostifyError(
+            f"no Ghost module has feature maps of {_MIN_SIDE}x{_MIN_SIDE} or more: use a larger "
+            "image"
+        )
+    steps = (round(i * (len(large) - 1) / (_MAX_LAYERS - 1)) for i in range(_MAX_LAYERS))
+    chosen = [large[step] for step in dict.fromkeys(steps)]
     known, known_output = ({}, None) if original is None else _run(original, image, chosen)
     return {
         "image": _png(image[0, :3] if image.shape[1] >= 3 else image[0, :1]),
         "sites": [
             {
                 "name": name,
-                "size": list(made[name][1].shape[-2:]),
+                "size": list(maps[name][1].shape[-2:]),
                 "maps": _pairs(
-                    converted.get_submodule(name), *made[name], known.get(name, (None, None))[1]
+                    converted.get_submodule(name), *maps[name], known[name][1] if known else None
                 ),
             }
             for name in chosen
         ],
-        "classes": _likely(output),
-        "original_classes": None if known_output is None else _likely(known_output),
+        "classes": _top_classes(output),
+        "original_classes": _top_classes(known_output),
     }
 
 
@@ -70,27 +75,25 @@ Maps = dict[str, tuple[Tensor, Tensor]]
 
 
 def _run(model: nn.Module, image: Tensor, names: Iterable[str]) -> tuple[Maps, Any]:
-    """Intrinsic maps and all maps of some layers, on their first call; and the output."""
-    twin = frozen_copy(model).eval()
+    """Return intrinsic maps and all maps of each layer's first call, and the output."""
+    copied = frozen_copy(model).eval()
     intrinsic: dict[str, Tensor] = {}
     whole: dict[str, Tensor] = {}
     with ExitStack() as hooks:
         for name in names:
-            module = twin.get_submodule(name)
+            module = copied.get_submodule(name)
             primary = module.primary_conv if isinstance(module, GhostModule) else module
             for part, kept in ((primary, intrinsic), (module, whole)):
                 assert isinstance(part, nn.Module)
-                handle = part.register_forward_hook(_keeper(kept, name))
+                handle = part.register_forward_hook(_first_output(kept, name))
                 hooks.callback(handle.remove)
-        output = twin(image)
+        output = copied(image)
     return {name: (intrinsic[name], whole[name]) for name in whole}, output
 
 
-def _keeper(kept: dict[str, Tensor], name: str) -> Callable[..., None]:
-    """A hook that keeps the maps of a layer's first call."""
-
-    def keep(_: nn.Module, __: Any, maps: Tensor) -> None:
-        kept.setdefault(name, maps.clone())  # what comes behind may write over them
+def _first_output(kept: dict[str, Tensor], name: str) -> Callable[..., None]:
+    def keep(_: nn.Module, __: Any, output: Tensor) -> None:
+        kept.setdefault(name, output.clone())  # later layers may work in place
 
     return keep
 
@@ -98,17 +101,19 @@ def _keeper(kept: dict[str, Tensor], name: str) -> Callable[..., None]:
 def _pairs(
     module: nn.Module, intrinsic: Tensor, maps: Tensor, known: Tensor | None
 ) -> list[dict[str, Any]]:
-    """The liveliest ghosts beside the intrinsic maps that they are made of."""
+    """Return the ghosts with the largest variance, one for each intrinsic map."""
     assert isinstance(module, GhostModule)
     number = intrinsic.shape[1]
     order = range(maps.shape[1]) if module.order is None else module.order.tolist()
-    places = {place: channel for channel, place in enumerate(order)}
-    sources = {places[place]: (place - number) % number for place in places if place >= number}
+    channels = {place: channel for channel, place in enumerate(order)}
+    sources = {channels[place]: (place - number) % number for place in channels if place >= number}
     spread = maps[0].flatten(1).std(1)
-    lively = sorted(sources, key=lambda channel: -float(spread[channel]))
-    apart = list({sources[channel]: channel for channel in reversed(lively)}.values())[::-1][:_MAPS]
+    by_spread = sorted(sources, key=lambda channel: -float(spread[channel]))
+    distinct: dict[int, int] = {}
+    for channel in by_spread:
+        distinct.setdefault(sources[channel], channel)
     pairs = []
-    for channel in apart:
+    for source, channel in list(distinct.items())[:_MAX_MAPS]:
         ghost = maps[0, channel]
         same = None if known is None else known[0, channel]
         both = ghost if same is None else torch.stack([ghost, same])
@@ -116,8 +121,8 @@ def _pairs(
         pairs.append(
             {
                 "channel": channel,
-                "source": places[sources[channel]],
-                "intrinsic": _png(intrinsic[0, sources[channel]][None]),
+                "source": channels[source],
+                "intrinsic": _png(intrinsic[0, source][None]),
                 "ghost": _png(ghost[None], span),
                 "original": None if same is None else _png(same[None], span),
             }
@@ -126,13 +131,14 @@ def _pairs(
 
 
 def _png(picture: Tensor, span: tuple[float, float] | None = None) -> str:
-    """``(1 or 3, H, W)`` as a PNG in base64; colours by channel."""
+    """Encode ``(1 or 3, H, W)`` as PNG in base64."""
     picture = picture.float()
     low, high = span or (float(picture.min()), float(picture.max()))
     levels = ((picture - low) / max(high - low, 1e-12) * 255).round().clamp(0, 255)
     pixels = levels.byte().permute(1, 2, 0).numpy()
-    image = Image.fromarray(pixels if picture.shape[0] == 3 else pixels[..., 0])
-    side = 3 * _SIDE if picture.shape[0] == 3 else _SIDE
+    colour = picture.shape[0] == 3
+    image = Image.fromarray(pixels if colour else pixels[..., 0])
+    side = 3 * _MAX_SIDE if colour else _MAX_SIDE
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX)
     stream = io.BytesIO()
@@ -140,9 +146,9 @@ def _png(picture: Tensor, span: tuple[float, float] | None = None) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def _likely(output: Any) -> list[list[float]] | None:
-    """Class and probability of the most likely ones."""
+def _top_classes(output: Any) -> list[list[float]] | None:
+    """Return the most likely classes and their probabilities."""
     if not isinstance(output, Tensor) or not is_logits(output):
         return None
-    top = output[0].double().softmax(0).topk(min(_TOP, output.shape[1]))
+    top = output[0].double().softmax(0).topk(min(_TOP_K, output.shape[1]))
     return [[int(c), float(p)] for c, p in zip(top.indices, top.values, strict=True)]

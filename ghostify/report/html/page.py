@@ -1,16 +1,20 @@
-"""The page as a file."""
+"""The report as an HTML page."""
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghostify.io.atomic import check_parent, write_text
 from ghostify.report.charts import heaviest_half, layer_bars, stages
 from ghostify.report.document import si
-from ghostify.report.html import sections
-from ghostify.report.html.findings import Findings
-from ghostify.report.html.matplotlib_charts import draw
+from ghostify.report.html.commands import commands, plan_options
+from ghostify.report.html.curves import page_plots
+from ghostify.report.html.layers import layer_columns
+from ghostify.report.html.plot_files import write_plots
+from ghostify.report.html.summary import ArtifactSummary
+from ghostify.report.html.totals import milliseconds, percent, totals
 from ghostify.report.plots import check_plot
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.types import GhostifyError
@@ -18,72 +22,87 @@ from ghostify.types import GhostifyError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_HERE = Path(__file__).parent
+_TEMPLATES = Path(__file__).parent / "template"
+_MAX_CLASSES = 6
 
 
 def write_report(
-    folder: str | Path, out: str | Path | None = None, *, plots: str | Path | None = None
+    artifact: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    plots: str | PathLike[str] | None = None,
 ) -> Path:
-    """Write a page about an artifact, from its recipe and from what has been measured so far.
+    """Write an HTML page about an artifact and everything that was measured of it.
 
-    The page is one HTML file that needs nothing else and asks for nothing else. The weights are
-    not read, so a recipe and its ``measurements`` without them are enough.
+    The page is a single file that loads nothing. The weights are not read: a recipe and its
+    ``measurements`` suffice.
 
     Args:
-        folder: an artifact, which `save` or the command line has made.
-        out: the file to write. Default: ``report.html`` in the folder.
-        plots: a folder to draw the same charts to, as PNG and SVG by Matplotlib; made if need be.
+        artifact: folder of an artifact.
+        out: file to write. Default: ``report.html`` in the folder.
+        plots: folder for the charts as PNG and SVG, created if missing. Default: none.
 
     Returns:
-        The file.
+        The path of the page.
 
     Raises:
-        GhostifyError: if the artifact is damaged, or Jinja2, or for plots Matplotlib, is missing.
+        GhostifyError: if the artifact is damaged, or Jinja2, or Matplotlib for plots, is missing.
         OSError: if a file cannot be read or written.
     """
     check_page(plots=plots is not None)
-    findings = Findings.of(folder)
-    out = Path(folder) / "report.html" if out is None else Path(out)
+    summary = ArtifactSummary.read(artifact)
+    out = summary.folder / "report.html" if out is None else Path(out)
     check_parent(out)
-    write_text(out, rendered(_environment(), findings))
+    write_text(out, rendered(summary))
     if plots is not None:
-        draw(findings, Path(plots))
+        write_plots(summary, Path(plots))
     return out
 
 
 def check_page(*, plots: bool = False) -> None:
-    """See that a page can be made, before the work.
+    """Check that a page can be written.
 
     Raises:
-        GhostifyError: if Jinja2 is missing, or Matplotlib where it is to draw ``plots``.
+        GhostifyError: if Jinja2 is missing, or Matplotlib for ``plots``.
     """
     _environment()
     if plots:
         check_plot(Path("plot.svg"))
 
 
-def rendered(environment: Environment, findings: Findings) -> str:
-    """The page's HTML."""
+def rendered(summary: ArtifactSummary) -> str:
+    """Return the HTML of the page."""
     from markupsafe import Markup
 
-    bars = {cost: layer_bars(findings.report.sites, cost) for cost in ("macs", "params")}
+    bars = {cost: layer_bars(summary.report.sites, cost) for cost in ("macs", "params")}
     names = {"macs": "MACs", "params": "Parameters"}
-    plot = sections.plans(findings)
-    return environment.get_template("page.html").render(
-        findings=findings,
-        report=findings.report,
-        sections=sections,
-        si=si,
+    return _environment().get_template("page.html").render(
+        summary=summary,
+        report=summary.report,
+        plan_options=plan_options(summary),
+        totals=totals(summary),
         charts=[
             (names[cost], max((bar.before for bar in found), default=0),
              heaviest_half(found), Markup(bars_svg(found, f"{names[cost]} of each layer")))
             for cost, found in bars.items()
         ],
         stages=stages(bar.name for bar in bars["macs"]),
-        plans=plot,
-        plot=lambda plot: Markup(plot_svg(plot)),
-        meter=lambda *numbers: Markup(meter_svg(*numbers)),
+        columns=layer_columns(summary),
+        plots=page_plots(summary),
+        commands=commands(summary),
+        class_rows=_class_rows,
+        milliseconds=milliseconds,
+        si=si,
+        plot_svg=lambda plot: Markup(plot_svg(plot)),
+        meter_svg=lambda *numbers: Markup(meter_svg(*numbers)),
     )  # fmt: skip
+
+
+def _class_rows(images: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the most likely classes of an image, with both networks' probabilities."""
+    converted = dict(map(tuple, images["classes"]))
+    original = dict(map(tuple, images["original_classes"] or ()))
+    shown = list(dict.fromkeys([*original, *converted]))[:_MAX_CLASSES]
+    return [(str(c), percent(original.get(c)), percent(converted.get(c))) for c in shown]
 
 
 def _environment() -> Environment:
@@ -93,7 +112,7 @@ def _environment() -> Environment:
         raise GhostifyError("a page needs Jinja2: pip install 'ghostify[report]'") from error
     return Environment(
         autoescape=True,
-        loader=FileSystemLoader(_HERE / "template"),
+        loader=FileSystemLoader(_TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

@@ -1,1 +1,1 @@
-"""Results as documents."""
+"""Documents of results that are defined in `ghostify.types`."""

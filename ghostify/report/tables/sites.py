@@ -1,4 +1,4 @@
-"""The convolutions of a model, and a plan for them, as documents."""
+"""Table of the convolutions of a model."""
 
 from __future__ import annotations
 
@@ -9,52 +9,49 @@ from ghostify.planning.cost import conv_macs, conv_params
 from ghostify.report.document import Column, Document, Table, si
 from ghostify.types import ConvSite
 
+_COLUMNS = (
+    Column("layer"),
+    Column("geometry"),
+    Column("map"),
+    Column("params", numeric=True),
+    Column("MACs", numeric=True),
+    Column("replaceable"),
+)
+
 
 def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document:
-    """Every convolution with its geometry, map and costs, and whether it can be replaced."""
-    rows = tuple(
-        (
-            site.name,
-            str(site.geometry),
-            site.output_map,
-            si(conv_params(site.geometry)),
-            si(conv_macs(site)),
-            site.ineligible or "yes",
+    """Return a row for each convolution: geometry, output size, costs, and if it is replaceable.
+
+    Args:
+        sites: what `analyze` returned.
+        model: name of the model.
+        input: shape of the input, such as ``1x3x224x224``.
+    """
+    rows, records = [], []
+    for site in sites:
+        params, macs = conv_params(site.geometry), conv_macs(site)
+        geometry, size = str(site.geometry), site.output_map
+        rows.append((site.name, geometry, size, si(params), si(macs), site.ineligible or "yes"))
+        records.append(
+            {
+                "layer": site.name,
+                "type": site.type,
+                "geometry": geometry,
+                "output": size,
+                "calls": site.calls,
+                "seen": site.seen or "",
+                "params": params,
+                "macs": macs,
+                "replaceable": site.ineligible is None,
+                "ineligible": site.ineligible or "",
+            }
         )
-        for site in sites
-    )
-    records = tuple(
-        {
-            "layer": site.name,
-            "type": site.type,
-            "geometry": str(site.geometry),
-            "output": site.output_map,
-            "calls": site.calls,
-            "seen": site.seen or "",
-            "params": conv_params(site.geometry),
-            "macs": conv_macs(site),
-            "replaceable": site.ineligible is None,
-            "ineligible": site.ineligible or "",
-        }
-        for site in sites
-    )
     replaceable = sum(site.ineligible is None for site in sites)
-    columns = (
-        Column("layer"),
-        Column("geometry"),
-        Column("map"),
-        Column("params", numeric=True),
-        Column("MACs", numeric=True),
-        Column("replaceable"),
-    )
+    title = f"Convolutions: {len(sites)}, of which replaceable: {replaceable}"
     return Document(
         title=f"{model}, input {input}",
-        tables=(
-            Table(
-                f"Convolutions: {len(sites)}, of which replaceable: {replaceable}", columns, rows
-            ),
-        ),
-        notes=("MACs are multiply-accumulates; papers call them FLOPs.",),
-        records=records,
+        tables=(Table(title, _COLUMNS, tuple(rows)),),
+        notes=("MACs: multiply-accumulates; papers call them FLOPs.",),
+        records=tuple(records),
         data={"model": model, "input": input, "convolutions": [asdict(site) for site in sites]},
     )

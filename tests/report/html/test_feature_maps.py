@@ -1,4 +1,4 @@
-"""What layers see."""
+"""Feature maps as pictures."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.report.html.feature_maps import look
+from ghostify.report.html.feature_maps import feature_map_images
 
 
 def picture(text):
@@ -31,7 +31,7 @@ def pair(small_net, image):
 
 def test_the_maps_are_those_of_the_layer(pair, image):
     small_net, ghost = pair
-    seen = look(ghost, image, small_net)
+    seen = feature_map_images(ghost, image, small_net)
     assert [site["name"] for site in seen["sites"]] == ["wide", "project"]
     wide = seen["sites"][0]
     assert wide["size"] == [8, 8]
@@ -50,15 +50,15 @@ def test_the_maps_are_those_of_the_layer(pair, image):
         np.testing.assert_array_equal(shown, levels(own, float(own.min()), float(own.max())))
 
 
-def test_a_ghost_is_made_of_the_map_beside_it(pair, image):
-    """Where the intrinsic map is all there is to a ghost: its cheap kernel, applied to it."""
+def test_a_ghost_is_computed_from_its_intrinsic_map(pair, image):
+    """The cheap kernel, applied to the intrinsic map."""
     _, ghost = pair
     wide = ghost.wide
     order = wide.order.tolist() if wide.order is not None else list(range(32))
     with torch.no_grad():
         maps = wide(ghost.stem(image).relu())[0]
         cheap = wide.cheap_operation[0]
-        for found in look(ghost, image)["sites"][0]["maps"]:
+        for found in feature_map_images(ghost, image)["sites"][0]["maps"]:
             place = order[found["channel"]] - 16
             source = maps[found["source"]][None, None]
             made = nn.functional.conv2d(source, cheap.weight[place][None], padding=1)[0, 0]
@@ -68,7 +68,7 @@ def test_a_ghost_is_made_of_the_map_beside_it(pair, image):
 
 def test_the_most_likely_classes(pair, image):
     small_net, ghost = pair
-    seen = look(ghost, image, small_net)
+    seen = feature_map_images(ghost, image, small_net)
     for classes, net in ((seen["classes"], ghost), (seen["original_classes"], small_net)):
         chances = net(image)[0].softmax(0)
         assert [label for label, _ in classes] == chances.topk(5).indices.tolist()
@@ -76,18 +76,18 @@ def test_the_most_likely_classes(pair, image):
 
 
 def test_without_the_original(pair, image):
-    seen = look(pair[1], image)
+    seen = feature_map_images(pair[1], image)
     assert seen["original_classes"] is None
     assert {pair["original"] for site in seen["sites"] for pair in site["maps"]} == {None}
 
 
 def test_a_network_that_classifies_nothing(image):
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
-    assert look(ghostify.convert(net, image), image)["classes"] is None
+    assert feature_map_images(ghostify.convert(net, image), image)["classes"] is None
 
 
 def test_maps_too_small_to_be_seen():
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
     example = torch.randn(1, 3, 7, 7)
-    with pytest.raises(GhostifyError, match="all maps of Ghost modules are tiny"):
-        look(ghostify.convert(net, example), example)
+    with pytest.raises(GhostifyError, match="no Ghost module has feature maps of 5x5 or more"):
+        feature_map_images(ghostify.convert(net, example), example)

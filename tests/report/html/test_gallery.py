@@ -22,4 +22,4 @@ def test_every_network_is_linked():
 def test_a_page_is_made_of_the_files_that_are_kept(folder, tmp_path, read):
     assert not list(folder.glob("*.safetensors"))
     page = read(ghostify.write_report(folder, tmp_path / "page.html"))
-    assert {"How fast it is", "Exports"} <= set(page.headings)
+    assert {"Speed", "Exports"} <= set(page.headings)

@@ -1,4 +1,4 @@
-"""Damages as a table and as a picture."""
+"""Sensitivity as a table."""
 
 import csv
 import io
@@ -9,9 +9,9 @@ import pytest
 from torch import nn
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Sensitivity
+from ghostify import GhostSpec, Sensitivity
 from ghostify.report.formats import to_csv, to_json, to_text
-from ghostify.report.tables.sensitivity import list_sensitivity, plot_sensitivity
+from ghostify.report.tables.sensitivity import list_sensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 FOUND = Sensitivity(
@@ -31,14 +31,14 @@ def test_a_row_for_each_layer_that_was_measured(sites):
     (table,) = document.tables
     assert [column.heading for column in table.columns] == ["layer", "MACs", "2, 3", "4, 3"]
     assert table.rows == (("wide", "295K", "0.012", "0.5"), ("project", "65.5K", "0", "-"))
-    assert document.title == "small: damage of each replacement alone, loss"
+    assert document.title == "small: sensitivity of each layer, loss"
 
 
 def test_for_programs(sites):
     document = list_sensitivity(FOUND, sites, model="small")
     assert Sensitivity.from_dict(json.loads(to_json(document))) == FOUND
     rows = list(csv.DictReader(io.StringIO(to_csv(document))))
-    assert [(row["layer"], row["damage"]) for row in rows] == [
+    assert [(row["layer"], row["sensitivity"]) for row in rows] == [
         ("wide", "0.0123"), ("wide", "0.5"), ("project", "0.0"),
     ]  # fmt: skip
     assert rows[0]["macs_after"] == str(64 * 2448)
@@ -58,30 +58,6 @@ def test_80_columns(image, size):
     assert "1.2e-05" in text
 
 
-def test_the_pictures_curves(sites, tmp_path, monkeypatch):
-    figure = pytest.importorskip("matplotlib.figure").Figure
-    drawn = []
-    monkeypatch.setattr(figure, "savefig", lambda self, file: drawn.append(self))
-    plot_sensitivity(FOUND, sites, tmp_path / "s.png", title="small")
-    (axes,) = drawn[0].axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["wide", "project"]
-    first, second = (list(line.get_ydata()) for line in axes.lines)
-    assert first == [0.0123, 0.0]
-    assert second[0] == 0.5
-    assert axes.get_title() == "small"
-
-
-def test_a_picture_of_no_known_kind(sites, tmp_path):
-    pytest.importorskip("matplotlib")
-    with pytest.raises(GhostifyError, match=r"the ending must be one such as \.png or \.svg"):
-        plot_sensitivity(FOUND, sites, tmp_path / "s.xyz", title="small")
-
-
-def test_damages_of_nothing(sites, tmp_path):
-    pytest.importorskip("matplotlib")
-    nothing = Sensitivity(unit="loss", measured=True, layers={"wide": {HALF: 0.0}})
-    plot_sensitivity(nothing, sites, tmp_path / "s.png", title="small")
-    empty = Sensitivity(unit="loss", measured=True, layers={})
-    plot_sensitivity(empty, sites, tmp_path / "t.png", title="small")
-    assert (tmp_path / "t.png").is_file()
-    assert "Sites: 0" in to_text(list_sensitivity(empty, sites, model="m"))
+def test_no_layers(sites):
+    empty = Sensitivity(unit="x", measured=True, layers={})
+    assert "Layers: 0" in to_text(list_sensitivity(empty, sites, model="m"))

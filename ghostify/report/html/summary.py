@@ -1,0 +1,148 @@
+"""Summary of an artifact from its recipe and measurements, without its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ghostify.io.atomic import RECIPE
+from ghostify.io.measurements import recorded
+from ghostify.io.recipe import read_recipe
+from ghostify.planning.cost import macs, params
+from ghostify.report.evaluation import Evaluation
+from ghostify.report.report import Report
+from ghostify.report.site_row import SiteRow
+from ghostify.report.timing import Timing
+from ghostify.types import (
+    Count,
+    Fidelity,
+    GhostifyError,
+    ModelSource,
+    Plan,
+    PlanCandidate,
+    Recovery,
+    Sensitivity,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ArtifactSummary:
+    """All that is known of an artifact.
+
+    Attributes:
+        folder: folder of the artifact.
+        created: time of the conversion in ISO format, or None.
+        versions: of ghostify and torch, by name.
+        source: where the original comes from, if known.
+        options: options of the plan.
+        report: layers and totals.
+        whole_network: whether the totals cover the whole network or its convolutions only.
+        timings: one for each input and pair of networks.
+        exports: a record for each export.
+        sensitivity: sensitivity of each layer.
+        candidates: plans that were compared.
+        feature_maps: what `feature_map_images` returned.
+        evaluations: one for each data source.
+        recovery: how the network was trained after conversion, if it was.
+    """
+
+    folder: Path
+    created: str | None
+    versions: dict[str, str]
+    source: ModelSource | None
+    options: dict[str, Any]
+    report: Report
+    whole_network: bool
+    timings: tuple[Timing, ...]
+    exports: tuple[dict[str, Any], ...]
+    sensitivity: Sensitivity | None
+    candidates: tuple[PlanCandidate, ...]
+    feature_maps: dict[str, Any] | None
+    evaluations: tuple[Evaluation, ...]
+    recovery: Recovery | None
+
+    @classmethod
+    def read(cls, artifact: str | PathLike[str]) -> ArtifactSummary:
+        """Read an artifact's recipe, and the measurements that hold for it.
+
+        Raises:
+            GhostifyError: if the artifact or a measurement is damaged.
+            OSError: if a file cannot be read.
+        """
+        folder = Path(artifact)
+        recipe = read_recipe(folder)
+
+        def measured(kind: str, read: Callable[[Any], T]) -> tuple[T, ...]:
+            try:
+                return tuple(read(data) for data in recorded(folder, kind, recipe=recipe))
+            except (GhostifyError, TypeError, ValueError) as error:
+                raise GhostifyError(f"{kind} of {folder}: {error}") from error
+
+        try:
+            plan = Plan.from_dict(recipe["plan"])
+            fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
+            recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
+            source = recipe["source"] and ModelSource.from_dict(recipe["source"])
+            name = source.name if source else recipe["model"]
+            versions = dict(recipe["versions"])
+            options = dict(recipe.get("options") or {})
+        except (KeyError, TypeError, ValueError) as error:
+            raise GhostifyError(
+                f"{folder / RECIPE} has a missing or invalid field: {error}"
+            ) from error
+        reports = measured("costs", lambda costs: _report(plan, fidelity, **costs))
+        return cls(
+            folder=folder,
+            created=recipe.get("created"),
+            versions=versions,
+            source=source,
+            options=options,
+            report=reports[-1] if reports else _report(plan, fidelity, name),
+            whole_network=bool(reports),
+            timings=_merged(measured("timing", Timing.from_dict)),
+            exports=measured("export", dict),
+            sensitivity=next(iter(measured("sensitivity", Sensitivity.from_dict)), None),
+            candidates=measured("plan-candidate", PlanCandidate.from_dict),
+            feature_maps=next(iter(measured("feature-maps", dict)), None),
+            evaluations=measured("evaluation", Evaluation.from_dict),
+            recovery=recovery,
+        )
+
+
+def _report(
+    plan: Plan,
+    fidelity: Fidelity | None,
+    model: str,
+    input: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> Report:
+    """Return what `compare` returned; without the counts, those of the convolutions."""
+    rows = tuple(SiteRow(d.site, d.ghost, d.keep or "") for d in plan.decisions)
+    counts = (
+        Count.from_dict(before) if before else _convolutions(plan, converted=False),
+        Count.from_dict(after) if after else _convolutions(plan, converted=True),
+    )
+    return Report(model, input, rows, *counts, fidelity)
+
+
+def _convolutions(plan: Plan, *, converted: bool) -> Count:
+    chosen = [(d.site, d.ghost if converted else None) for d in plan.decisions]
+    weights = sum(params(*pair) for pair in chosen)
+    conv_macs = {"conv": sum(macs(*pair) for pair in chosen)}
+    return Count(weights, 4 * weights, conv_macs, {}, counter="the plan")
+
+
+def _merged(timings: tuple[Timing, ...]) -> tuple[Timing, ...]:
+    """Merge timings of the same networks on the same input."""
+    merged: dict[tuple[Any, ...], Timing] = {}
+    for timing in timings:
+        key = (timing.input, *timing.macs.items())
+        before = merged[key].measurements if key in merged else ()
+        merged[key] = replace(timing, measurements=(*before, *timing.measurements))
+    return tuple(merged.values())
