@@ -16,6 +16,7 @@ from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.output_hooks import output_hooks
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
+from ghostify.conversion.init.sample import values_at
 from ghostify.io.progress import progress_bar
 from ghostify.types import (
     Example,
@@ -133,7 +134,7 @@ def _layer_redundancy(
     name: str, maps: Tensor, dw_sizes: Sequence[int], number: int
 ) -> LayerRedundancy:
     positions = _draw(maps)
-    values = _values_at(maps, positions).double()
+    values = values_at(maps, positions).double()
     deviation = values.std(0, correction=0)
     varying = (deviation > 1e-6 * values.abs().amax(0)).nonzero()[:, 0]
     scale = deviation[varying].to(maps)
@@ -141,7 +142,7 @@ def _layer_redundancy(
     errors = {
         size: _errors(unit, positions, size)
         for size in dw_sizes
-        if len(varying) > 1 and positions.shape[1] >= _POSITIONS_PER_UNKNOWN * (size**2 + 1)
+        if len(varying) > 1 and len(positions) >= _POSITIONS_PER_UNKNOWN * (size**2 + 1)
     }
     best = {size: error.min(0).values for size, error in errors.items()}
     varied = scale.square() >= _MIN_VARIANCE * scale.square().mean()
@@ -150,7 +151,7 @@ def _layer_redundancy(
         maps=maps.shape[1],
         constant=maps.shape[1] - len(varying),
         size=(maps.shape[2], maps.shape[3]),
-        positions=positions.shape[1],
+        positions=len(positions),
         explained={size: float(1 - error.mean()) for size, error in best.items()},
         ghosts={size: int((error < 1 - NEARLY_ALL).sum()) for size, error in best.items()},
         pairs=tuple(_pairs(errors, varied, varying.tolist(), number)),
@@ -158,30 +159,24 @@ def _layer_redundancy(
 
 
 def _draw(maps: Tensor) -> Tensor:
-    """``(3, N)``: image, row and column of random positions."""
-    number, _, height, width = maps.shape
+    """``(N, 3)``: image, row and column of random positions."""
+    images, _, height, width = maps.shape
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randperm(number * height * width, generator=generator)[:_MAX_POSITIONS]
-    return torch.stack([drawn // (height * width), drawn // width % height, drawn % width])
-
-
-def _values_at(maps: Tensor, positions: Tensor) -> Tensor:
-    """``(N, n, ...)``: values of ``(B, n, H, W, ...)`` at the positions."""
-    image, row, column = positions.to(maps.device)
-    return maps[image, :, row, column]
+    flat = torch.randperm(images * height * width, generator=generator)[:_MAX_POSITIONS]
+    return torch.stack(torch.unravel_index(flat, (images, height, width)), 1)
 
 
 def _errors(maps: Tensor, positions: Tensor, dw_size: int) -> Tensor:
     """``(n, n)``: error of map j as a ghost of map i of unit variance; the diagonal is infinite."""
     padded = F.pad(maps, [dw_size // 2] * 4)
     windows = padded.unfold(2, dw_size, 1).unfold(3, dw_size, 1)
-    targets = _values_at(maps, positions)
+    targets = values_at(maps, positions)
     targets = targets - targets.mean(0, dtype=torch.float64).to(targets)
 
     def chunks(chosen: slice) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = torch.split(positions, _CHUNK, 1), torch.split(targets, _CHUNK)
+        parts = torch.split(positions, _CHUNK), torch.split(targets, _CHUNK)
         for some, wanted in zip(*parts, strict=True):
-            yield _values_at(windows[:, chosen], some), wanted
+            yield values_at(windows[:, chosen], some), wanted
 
     errors = pair_errors(
         lambda chosen: covariances(chunks(chosen))[:2], targets.new_ones(len(maps[0])), dw_size

@@ -1,4 +1,4 @@
-"""How well maps follow from one another, on maps whose answer is known."""
+"""Redundancy of feature maps with known answers."""
 
 import copy
 
@@ -21,7 +21,7 @@ def conv(weight, **options):
 
 
 def shifts(*columns):
-    """Filters 7 x 7 that move a map by so many columns."""
+    """7x7 filters that shift the input by some columns."""
     weight = torch.zeros(len(columns), 1, 7, 7)
     for row, column in enumerate(columns):
         weight[row, 0, 3, 3 + column] = 1
@@ -29,13 +29,13 @@ def shifts(*columns):
 
 
 def stripes():
-    """Two channels of 16 x 16 without a mean or anything in common: stripes across and along."""
+    """Two uncorrelated channels of 16x16 with zero mean: horizontal and vertical stripes."""
     signs = torch.tensor([1.0, -1.0]).repeat(8)
     return torch.stack([signs[:, None].expand(16, 16), signs.expand(16, 16)])[None]
 
 
 def test_mixtures_by_hand():
-    """Of x, x + z and x + 3z, with squared correlations 1/2, 4/5 and 1/10 two by two."""
+    """x, x + z and x + 3z have pairwise squared correlations 1/2, 4/5 and 1/10."""
     net = conv(torch.tensor([[1, 0], [1, 1], [1, 3]])[..., None, None])
     (found,) = ghostify.redundancy(net, stripes(), pairs=1)
     assert found.explained == pytest.approx({1: 1 - (0.5 + 0.2 + 0.2) / 3}, abs=1e-5)
@@ -46,8 +46,8 @@ def test_mixtures_by_hand():
 
 
 @pytest.mark.parametrize(("columns", "enough"), [(1, 3), (2, 5), (3, 7)])
-def test_a_moved_map_needs_a_kernel_that_reaches(columns, enough):
-    """Of white noise; the move forward is exact, that back lacks the columns that went out."""
+def test_a_shift_needs_a_kernel_that_reaches(columns, enough):
+    """On white noise, shifting forward is exact; shifting back lacks the columns that left."""
     noise = torch.randn(4, 1, 40, 40)
     (found,) = ghostify.redundancy(shifts(0, columns), noise)
     (pair,) = found.pairs
@@ -79,7 +79,7 @@ def test_errors_are_those_of_least_squares(dw_size):
         assert pair.errors[dw_size] == pytest.approx(float(expected), abs=1e-4)
 
 
-def test_no_map_is_in_two_pairs_and_the_best_come_first():
+def test_pairs_are_disjoint_and_the_best_come_first():
     (found,) = ghostify.redundancy(
         nn.Sequential(nn.Conv2d(3, 8, 3)), torch.randn(2, 3, 32, 32), pairs=9
     )
@@ -89,7 +89,7 @@ def test_no_map_is_in_two_pairs_and_the_best_come_first():
     assert errors == sorted(errors)
 
 
-def test_scales_do_not_count():
+def test_scales_do_not_matter():
     net, noise = shifts(0, 1, -3), torch.randn(2, 1, 40, 40)
     (before,) = ghostify.redundancy(net, noise)
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_scales_do_not_count():
     assert after.explained == pytest.approx(before.explained, abs=1e-5)
 
 
-def test_constant_maps_are_left_out():
+def test_constant_feature_maps_are_left_out():
     net, noise = shifts(0, 0, 1, -1), torch.randn(2, 1, 40, 40)
     with torch.no_grad():
         net[0].weight[0] = 0
@@ -109,7 +109,7 @@ def test_constant_maps_are_left_out():
     assert {n for pair in found.pairs for n in (pair.source, pair.target)} <= {1, 2, 3}
 
 
-def test_nearly_empty_maps_are_in_no_pair():
+def test_nearly_empty_feature_maps_are_in_no_pair():
     net, noise = shifts(0, 0, 1, 1), torch.randn(2, 1, 40, 40)
     with torch.no_grad():
         net[0].weight[:2] *= 0.1
@@ -117,20 +117,20 @@ def test_nearly_empty_maps_are_in_no_pair():
     assert [{pair.source, pair.target} for pair in found.pairs] == [{2, 3}]
 
 
-@pytest.mark.parametrize("net", [shifts(0), shifts(0, 0)], ids=["one map", "maps of nought"])
+@pytest.mark.parametrize("net", [shifts(0), shifts(0, 0)], ids=["one map", "zeros"])
 def test_where_there_is_nothing_to_compare(net):
     (found,) = ghostify.redundancy(net, torch.zeros(2, 1, 40, 40))
     assert (found.explained, found.ghosts, found.pairs) == ({}, {}, ())
 
 
-def test_what_few_positions_cannot_tell_is_left_out():
+def test_too_few_positions_leave_a_kernel_size_out():
     net = shifts(0, 1)
     for side, sizes in [(9, []), (10, [1]), (23, [1, 3]), (50, [1, 3, 5, 7])]:
         (found,) = ghostify.redundancy(net, torch.randn(1, 1, side, side))
         assert list(found.explained) == sizes
 
 
-def test_the_layers_that_could_be_replaced(small_net):
+def test_the_default_is_all_replaceable_layers(small_net):
     steps = []
     found = ghostify.redundancy(small_net, torch.randn(4, 3, 16, 16), progress=steps.append)
     assert [layer.layer for layer in found] == ["stem", "wide", "project"]
@@ -138,7 +138,7 @@ def test_the_layers_that_could_be_replaced(small_net):
     assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_model_is_left_as_it_is(small_net):
+def test_the_model_stays_unchanged(small_net):
     small_net.train()
     before = copy.deepcopy(small_net.state_dict())
     images, state = torch.randn(4, 3, 16, 16), torch.get_rng_state()
@@ -150,7 +150,7 @@ def test_the_model_is_left_as_it_is(small_net):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_maps_are_seen_before_they_are_written_over():
+def test_feature_maps_come_before_in_place_operations():
     net, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)), torch.randn(1, 3, 8, 8)
     assert torch.equal(feature_maps(net, images, "0"), net[0](images))
 
@@ -159,7 +159,7 @@ def test_maps_are_seen_before_they_are_written_over():
     ("layer", "message"),
     [("stme", "no layer 'stme'; did you mean stem?"), ("head", "head outputs no feature maps")],
 )
-def test_layers_that_cannot_be_looked_at(small_net, image, layer, message):
+def test_unknown_layers_and_layers_without_feature_maps(small_net, image, layer, message):
     with pytest.raises(GhostifyError, match=message.replace("?", r"\?")):
         ghostify.redundancy(small_net, image, layers=[layer])
 

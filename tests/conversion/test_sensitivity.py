@@ -1,4 +1,4 @@
-"""Damages that are measured, beside what replacing a layer does."""
+"""Sensitivities against the effect of replacing a layer."""
 
 import copy
 
@@ -15,7 +15,7 @@ RATIOS = [GhostSpec(ratio, 3) for ratio in (1.25, 2, 4)]
 
 
 def smooth(number, size=12):
-    """Images whose pixels are like their neighbours."""
+    """Images with similar neighboring pixels."""
     noise = torch.randn(number, 3, size + 2, size + 2)
     return nn.functional.avg_pool2d(noise, 3, 1) * 3
 
@@ -31,7 +31,7 @@ def images():
 
 @pytest.fixture
 def net(images):
-    """A classifier whose batch norms have seen the images, and whose probabilities differ.
+    """A classifier with BatchNorm statistics of the images and confident outputs.
 
     Its head tells places apart: errors at several places of a map add up as if by chance, as the
     diagonal of the Fisher information has it.
@@ -46,7 +46,7 @@ def net(images):
 
 
 @pytest.mark.parametrize("on_data", [True, False])
-def test_damages_rise_with_the_ratio(net, images, on_data):
+def test_sensitivity_rises_with_the_ratio(net, images, on_data):
     data = images if on_data else None
     found = ghostify.sensitivity(net, images[:1], calibration=data, candidates=RATIOS)
     assert list(found.layers) == ["0", "3", "6"]
@@ -57,7 +57,7 @@ def test_damages_rise_with_the_ratio(net, images, on_data):
 
 
 @pytest.mark.parametrize("name", ["0", "3", "6"])
-def test_a_damage_is_the_divergence_that_this_site_alone_causes(net, images, name):
+def test_it_is_the_divergence_that_the_site_alone_causes(net, images, name):
     spec = GhostSpec(1.5, 3)
     found = ghostify.sensitivity(net, images[:1], calibration=images, candidates=[spec]).of(
         name, spec
@@ -82,7 +82,7 @@ def test_totals_are_those_of_the_whole_network(small_net, image):
     assert found.totals["params"] == sum(p.numel() for p in small_net.parameters())
 
 
-def test_the_unit_says_how_it_was_found(small_net, image):
+def test_units(small_net, image):
     estimated = ghostify.sensitivity(small_net, image)
     measured = ghostify.sensitivity(small_net, image, calibration=smooth(8, 16))
     assert (estimated.unit, estimated.measured) == ("share of the filters", False)
@@ -90,7 +90,7 @@ def test_the_unit_says_how_it_was_found(small_net, image):
     assert all(0 <= d <= 1 for by in estimated.layers.values() for d in by.values())
 
 
-def test_the_model_is_untouched_and_the_same_again(small_net, image):
+def test_the_model_stays_unchanged_and_results_repeat(small_net, image):
     small_net.train()
     before = copy.deepcopy(small_net.state_dict())
     data = smooth(12, 16)
@@ -114,7 +114,7 @@ def test_progress_names_each_site(small_net, image):
 
 
 class Detector(nn.Module):
-    """Takes a dict's entries, and gives boxes and scores for as many places as there are."""
+    """Takes inputs by name; outputs boxes and scores per position."""
 
     def __init__(self):
         super().__init__()
@@ -135,7 +135,7 @@ def test_outputs_of_a_detector_and_inputs_by_name():
     assert all(0 < d < 10 for by in found.layers.values() for d in by.values())
 
 
-def test_a_network_of_nothing_to_replace(image):
+def test_a_network_without_replaceable_layers(image):
     model = nn.Sequential(nn.Conv2d(3, 3, 3, groups=3), nn.Flatten())
     for data in (None, smooth(4, 16)):
         found = ghostify.sensitivity(model, image, calibration=data)
@@ -143,7 +143,7 @@ def test_a_network_of_nothing_to_replace(image):
         assert found.totals["macs"] == 3 * 9 * 14 * 14
 
 
-def test_a_ratio_that_leaves_every_map_is_not_listed(image):
+def test_a_ratio_that_replaces_no_filter_is_not_listed(image):
     few = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 8, 3))
     found = ghostify.sensitivity(few, image, candidates=[GhostSpec(1.25, 3)])
     assert found.layers == {"0": {}, "1": found.layers["1"]}

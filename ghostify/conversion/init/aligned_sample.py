@@ -32,9 +32,7 @@ def aligned_sample(
     targets.
 
     Args:
-        runner: brings all batches to the layer.
-        name: the layer's qualified name.
-        pending: the layer.
+        runner: brings all batches to ``pending``, the layer of that ``name``.
         targets: the original's outputs.
         dw_size: d of the cheap kernels to fit.
         trusted: use the original's outputs even if the old weights give nothing alike.

@@ -57,7 +57,7 @@ def assign(cost: Array, intrinsic_error: Array, intrinsic: int) -> Assignment:
     Args:
         cost: ``(n, n)``, error of output j as a ghost of output i.
         intrinsic_error: ``(n,)``, error of output j as an intrinsic one.
-        intrinsic: m, below n.
+        intrinsic: m.
     """
     extra = np.asarray(cost, float) - np.asarray(intrinsic_error, float)[None]
     np.fill_diagonal(extra, np.inf)

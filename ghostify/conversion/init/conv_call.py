@@ -25,7 +25,6 @@ class ConvCall:
     bias: Tensor | None
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -41,9 +40,6 @@ class ConvCall:
 
 class _Intercepted(BaseException):
     """Ends a layer's forward at its convolution."""
-
-    def __init__(self, call: ConvCall) -> None:
-        self.call = call
 
 
 class _Interception(TorchFunctionMode):
@@ -68,7 +64,8 @@ def call_of(layer: nn.Module, args: tuple[Any, ...]) -> ConvCall:
         with _Interception():
             layer(*args)
     except _Intercepted as intercepted:
-        return intercepted.call
+        call: ConvCall = intercepted.args[0]
+        return call
     raise RuntimeError(f"{type(layer).__name__} calls no conv2d")
 
 
@@ -103,7 +100,6 @@ def _conv_call(
         None if bias is None else bias.float(),
         as_pair(stride),
         dilation,
-        groups,
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ghostify.conversion.init.assignment import Assignment, assign
-from ghostify.conversion.init.filter_moments import FilterMoments
 from ghostify.conversion.init.pair_errors import (
     best_kernels,
     covariances,
@@ -57,13 +56,10 @@ class GhostFit:
 
     @torch.no_grad()
     def write(self, module: GhostModule, layer: nn.Module, *, refitted: bool) -> Tensor | None:
-        """Write the weights into ``module``.
+        """Write the weights into the Ghost module that replaces ``layer``.
 
-        Args:
-            module: the Ghost module.
-            layer: the convolution that it replaces. The first dimension of its parameters is that
-                of the filters.
-            refitted: whether `weight` differs from the filters of ``layer``.
+        Unless ``refitted``, the filters are those of ``layer``. Its parameters all have the filters
+        as first dimension.
 
         Returns:
             Constants ``(n,)`` to add to the module's outputs, None if its biases hold them.
@@ -96,24 +92,22 @@ def _set_bias(operation: nn.Module, bias: Tensor) -> None:
 def fit_to_sample(
     sample: Sample, weight: Tensor, importance: Tensor, intrinsic: int, *, bias_before_ghosts: bool
 ) -> GhostFit:
-    """Choose intrinsic filters from ``weight`` and fit the other outputs as their ghosts.
+    """Choose m ``intrinsic`` filters from ``weight`` and fit the other outputs as their ghosts.
 
     Args:
         sample: inputs and targets.
         weight: ``(n, c, k, k')``, a filter for each output.
-        importance: ``(n,)``, weights of the errors.
-        intrinsic: m.
-        bias_before_ghosts: as in `GhostFit`.
+        importance, bias_before_ghosts: as in `GhostFit`.
     """
     mean, variance, offset, intrinsic_error = _first_moments(sample, weight)
     bias = offset.to(weight)
     bias_of_sources = bias if bias_before_ghosts else None
     thinned = sample.thinned(_PAIR_POSITIONS)
     cost, _ = sample_errors(thinned, weight, sample.dw_size, bias_of_sources)
-    assignment = _assign(cost, intrinsic_error, importance, intrinsic)
-    centers, ghosts, sources = _indices(assignment, weight.device)
-    candidates = _Candidates(sample, weight, bias_of_sources, mean)
-    covariance, cross, source_mean = covariances(candidates.chunks(centers, ghosts), sources)
+    assignment = weighted_assignment(cost, intrinsic_error, importance, intrinsic)
+    centers, ghosts, sources = indices(assignment, weight.device)
+    chunks = _chunks(sample, weight, bias_of_sources, mean, centers, ghosts)
+    covariance, cross, source_mean = covariances(chunks, sources)
     covariance, source_mean = covariance[sources], source_mean[sources]
     explained = explained_variance(best_kernels(covariance, cross), covariance, cross)
     noise = (variance[ghosts] - explained).clamp_min(0) / len(sample)
@@ -136,84 +130,29 @@ def fit_to_sample(
 def sample_errors(
     sample: Sample, weight: Tensor, dw_size: int, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the errors of all outputs on a sample.
-
-    Returns:
-        ``(n, n)``, error of output j as a ghost of filter i, and ``(n,)``, error of the filters.
-    """
+    """Errors of output j as a ghost of filter i ``(n, n)``, and of its own filter ``(n,)``."""
     sample = sample.narrowed(dw_size)
     mean, variance, _, intrinsic_error = _first_moments(sample, weight)
-    candidates = _Candidates(sample, weight, bias, mean)
-    return pair_errors(candidates.moments, variance.to(weight), dw_size), intrinsic_error
+
+    def moments(chosen: slice) -> tuple[Tensor, Tensor]:
+        return covariances(_chunks(sample, weight, bias, mean, chosen, slice(None)))[:2]
+
+    return pair_errors(moments, variance.to(weight), dw_size), intrinsic_error
 
 
-def filter_errors(moments: FilterMoments, dw_size: int) -> tuple[Tensor, Tensor]:
-    """Return the same from filters alone, as if input pixels were independent."""
-    variance = moments.variance
-    cost = pair_errors(replace(moments, dw_size=dw_size), variance, dw_size)
-    return cost, torch.zeros_like(variance)
-
-
-@dataclass
-class _Candidates:
-    """Outputs of all filters around the sample's positions, with centered targets."""
-
-    sample: Sample
-    weight: Tensor
-    bias: Tensor | None
-    target_mean: Tensor
-
-    def chunks(
-        self, chosen: slice | Tensor, wanted: slice | Tensor
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        bias = None if self.bias is None else self.bias[chosen]
-        for windows, valid, targets in self.sample.chunks():
-            z = self.sample.outputs_around(windows, valid, self.weight[chosen], bias)
-            yield z, (targets - self.target_mean.to(targets))[:, wanted]
-
-    def moments(self, chosen: slice) -> tuple[Tensor, Tensor]:
-        return covariances(self.chunks(chosen, slice(None)))[:2]
-
-
-def fit_to_filters(
-    moments: FilterMoments,
-    mean: Tensor,
+def _chunks(
+    sample: Sample,
+    weight: Tensor,
     bias: Tensor | None,
-    importance: Tensor,
-    intrinsic: int,
-    *,
-    bias_before_ghosts: bool,
-) -> GhostFit:
-    """Fit a Ghost module to filters alone.
-
-    Args:
-        moments: of the filters.
-        mean: ``(n,)``, of the outputs, as far as known.
-        bias: ``(n,)``, of the convolution, or None.
-        importance: ``(n,)``, weights of the errors.
-        intrinsic: m.
-        bias_before_ghosts: as in `GhostFit`.
-    """
-    weight, variance = moments.weight, moments.variance
-    cost, intrinsic_error = filter_errors(moments, moments.dw_size)
-    assignment = _assign(cost, intrinsic_error, importance, intrinsic)
-    centers, ghosts, sources = _indices(assignment, weight.device)
-    made_of = weight[centers][sources]
-    covariance, cross = moments.covariance(made_of), moments.paired(made_of, weight[ghosts])
-    kernel = best_kernels(covariance, cross)
-    error = intrinsic_error.double()
-    error[ghosts] = variance[ghosts].double() - explained_variance(kernel, covariance, cross)
-    return GhostFit(
-        weight=weight[centers].clone(),
-        kernel=kernel.to(weight).view(-1, 1, moments.dw_size, moments.dw_size),
-        intrinsic_bias=torch.zeros_like(mean[centers]) if bias is None else bias[centers].clone(),
-        ghost_bias=mean[ghosts] - (kernel.sum(1).to(mean) * mean[centers][sources]),
-        assignment=assignment,
-        bias_before_ghosts=bias_before_ghosts,
-        error=error.clamp_min(0),
-        variance=variance.double(),
-        importance=importance.double(),
-    )
+    mean: Tensor,
+    chosen: slice | Tensor,
+    targeted: slice | Tensor,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs of chosen filters around positions, and centered targets there."""
+    weight, bias = weight[chosen], None if bias is None else bias[chosen]
+    for windows, valid, targets in sample.chunks():
+        z = sample.outputs_around(windows, valid, weight, bias)
+        yield z, (targets - mean.to(targets))[:, targeted]
 
 
 def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -233,16 +172,17 @@ def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tens
     return y, variance, residual, (residual2 / len(sample) - residual.square()).clamp_min(0)
 
 
-def _assign(
+def weighted_assignment(
     cost: Tensor, intrinsic_error: Tensor, importance: Tensor, intrinsic: int
 ) -> Assignment:
+    """Assign ghosts by errors times importance."""
     weighted, alone = (
         (error * importance.to(error)).double().cpu().numpy() for error in (cost, intrinsic_error)
     )
     return assign(weighted, alone, intrinsic)
 
 
-def _indices(assignment: Assignment, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def indices(assignment: Assignment, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Intrinsic outputs, ghosts, and the index of each ghost's source in the former."""
     centers = torch.as_tensor(assignment.intrinsic, device=device)
     ghosts = torch.as_tensor(assignment.ghosts, device=device)

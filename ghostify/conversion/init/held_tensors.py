@@ -16,17 +16,12 @@ from ghostify.conversion.init.scratch import scratch
 
 
 class HeldTensors(TorchFunctionMode):
-    """Records the results of torch functions, without keeping them alive.
-
-    Args:
-        model: parameters and buffers of this module do not count.
-    """
+    """Records the results of torch functions, except parameters and buffers of ``model``."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self._results: list[weakref.ref[Tensor]] = []
-        self._files: set[int] = set()
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -48,16 +43,16 @@ class HeldTensors(TorchFunctionMode):
                 file.copy_(storage, False)
                 for tensor in tensors:
                     tensor.set_(file, tensor.storage_offset(), tensor.size(), tensor.stride())
-                self._files.add(file.data_ptr())
 
     def _in_memory(self) -> list[list[Tensor]]:
         """The tensors, grouped by the storage that they share."""
         alive = [tensor for ref in self._results if (tensor := ref()) is not None]
         self._results = [weakref.ref(tensor) for tensor in alive]
+        lasting = (*self.model.parameters(), *self.model.buffers())
+        excluded = {t.untyped_storage().data_ptr() for t in lasting} | {0}
         groups = defaultdict(list)
         for tensor in alive:
-            groups[tensor.untyped_storage().data_ptr()].append(tensor)
-        self._files &= groups.keys()
-        lasting = (*self.model.parameters(), *self.model.buffers())
-        elsewhere = self._files | {t.untyped_storage().data_ptr() for t in lasting} | {0}
-        return [tensors for place, tensors in groups.items() if place not in elsewhere]
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in excluded and storage.filename is None:
+                groups[storage.data_ptr()].append(tensor)
+        return list(groups.values())

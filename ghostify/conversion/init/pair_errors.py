@@ -19,12 +19,7 @@ def pair_errors(moments: Moments, variance: Tensor, dw_size: int) -> Tensor:
     """``(n, n)``: mean squared error of map j as the best d x d kernel and bias make it of map i.
 
     With the covariance A_i of the d^2 shifted copies of map i, and their covariances B_ij with
-    target j, the error is var(y_j) - B_ij^T A_i^-1 B_ij.
-
-    Args:
-        moments: called for a few candidates at a time, to bound the memory of B.
-        variance: ``(n,)``, of the targets.
-        dw_size: d.
+    target j, it is var(y_j) - B_ij^T A_i^-1 B_ij. A few candidates at a time bound the memory of B.
     """
     outputs = len(variance)
     step = max(_CANDIDATE_BYTES // (4 * dw_size**2 * outputs), 1)
@@ -43,9 +38,8 @@ def best_kernels(covariance: Tensor, cross: Tensor, noise: Tensor | None = None)
     Args:
         covariance: ``(g, d^2, d^2)``, of the shifted copies of its source.
         cross: ``(g, d^2)``, of these with its target.
-        noise: ``(g,)``, unexplained variance of the target divided by the number of positions: the
-            ridge of Bayesian regression for entries of order 1. It keeps the kernel small where
-            the source hardly varies.
+        noise: ``(g,)``, unexplained variance of the target over the number of positions: the ridge
+            of Bayesian regression. It keeps kernels small where the source hardly varies.
     """
     exact = _regularized(covariance.double())
     if noise is not None:
@@ -63,13 +57,9 @@ def explained_variance(kernel: Tensor, covariance: Tensor, cross: Tensor) -> Ten
 def covariances(
     chunks: Iterable[tuple[Tensor, Tensor]], sources: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Accumulate the second moments of feature maps and targets.
+    """Accumulate second moments of feature maps ``(N, i, d, d)`` and centered targets ``(N, n)``.
 
-    Args:
-        chunks: feature maps around some positions ``(N, i, d, d)``, and centered targets
-            ``(N, n)`` there.
-        sources: ``(n,)``, the feature map that each target is paired with. Sums are then in
-            float64, and other pairs are skipped.
+    With ``sources`` ``(n,)``, each target is paired with one feature map, and sums are in float64.
 
     Returns:
         Covariances of shifted copies ``(i, d^2, d^2)``, of these with the targets ``(i, d^2, n)``

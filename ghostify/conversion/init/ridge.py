@@ -23,9 +23,9 @@ def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = Tru
 
     Args:
         sample: inputs and targets at N positions.
-        weight: the old weights W0, ``(n, c / groups, k, k')``.
+        weight: W0, ``(n, c / groups, k, k')``.
         ridge: strength of the regularization.
-        intercept: whether a bias can absorb a difference of means.
+        intercept: whether means are removed, which a bias can absorb.
     """
     outputs, kernel = len(weight), (weight.shape[2], weight.shape[3])
     groups = sample.windows.shape[1] // weight.shape[1]
@@ -34,7 +34,6 @@ def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = Tru
     device = weight.device
 
     def grouped(values: Tensor) -> Tensor:
-        """Reshape ``(N, groups * any, ...)`` to ``(groups, N, any)``."""
         return values.reshape(len(values), groups, -1).transpose(0, 1)
 
     x_sum = torch.zeros(groups, 1, inputs, dtype=torch.float64, device=device)

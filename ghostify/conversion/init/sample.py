@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,31 +11,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ghostify.conversion.init.conv_call import ConvCall, as_pair
+from ghostify.conversion.init.conv_call import ConvCall
 from ghostify.conversion.init.scratch import scratch
 
 _CHUNK_BYTES = 2**24
 
 
 def draw_positions(seed: str, shape: tuple[int, int, int], number: int) -> Tensor:
-    """Draw ``(number, 3)`` positions: image, row and column; all if there are fewer.
-
-    Args:
-        seed: the same seed gives the same positions.
-        shape: images, height and width.
-    """
-    images, height, width = shape
-    total = images * height * width
+    """Draw ``(number, 3)`` positions from ``shape``: image, row and column; all if fewer."""
+    total = math.prod(shape)
     generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
     if number >= total:
         flat = torch.arange(total)
     else:
         flat = torch.randint(total, (number,), generator=generator)
-    return torch.stack([flat // (height * width), flat // width % height, flat % width], 1).int()
+    return torch.stack(torch.unravel_index(flat, shape), 1).int()
 
 
 def values_at(feature_maps: Tensor, positions: Tensor) -> Tensor:
-    """``(N, n)``: the feature maps at positions ``(N, 3)``."""
+    """``(N, n, ...)``: values of ``(B, n, H, W, ...)`` at positions ``(N, 3)``."""
     image, row, column = positions.to(feature_maps.device).unbind(1)
     return feature_maps[image, :, row, column]
 
@@ -65,7 +60,7 @@ class Sample:
         return len(self.targets)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield windows, validity and targets of a few MB on the model's device."""
+        """Yield `at` for a few MB of positions at a time."""
         numbers = max(self.windows[0].numel(), self.targets.shape[1] * self.dw_size**2, 1)
         size = max(_CHUNK_BYTES // (4 * numbers), 1)
         for start in range(0, len(self), size):
@@ -79,7 +74,6 @@ class Sample:
         return windows, valid, targets
 
     def select(self, rows: slice) -> Sample:
-        """The sample of some positions."""
         windows, valid, targets = self.windows[rows], self.valid[rows], self.targets[rows]
         return replace(self, windows=windows, valid=valid, targets=targets)
 
@@ -129,12 +123,7 @@ class Sample:
 
 
 class Sampler:
-    """Collects a `Sample` from several calls of a convolution.
-
-    Args:
-        dw_size: d.
-        capacity: the most positions.
-    """
+    """Collects a `Sample` of at most ``capacity`` positions from calls of a convolution."""
 
     def __init__(self, dw_size: int, capacity: int) -> None:
         self.dw_size = dw_size
@@ -144,16 +133,16 @@ class Sampler:
 
     def add(self, call: ConvCall, positions: Tensor, targets: Tensor) -> None:
         """Add the windows of ``call`` at ``positions`` ``(N, 3)`` with ``targets`` ``(N, n)``."""
-        grid = Grid.of(call, self.dw_size)
-        windows = _windows_at(call, grid, positions)
+        pixels, stride = _window(call, self.dw_size)
+        windows = _windows_at(call, pixels, positions)
         if self._sample is None:
             channels, height, width = windows.shape[1:]
             self._sample = Sample(
                 scratch((self.capacity, height, width, channels)).permute(0, 3, 1, 2),
                 torch.empty(self.capacity, self.dw_size, self.dw_size),
                 torch.empty(self.capacity, targets.shape[1]),
-                grid.stride,
-                grid.dilation,
+                stride,
+                call.dilation,
                 self.dw_size,
                 call.x.device,
             )
@@ -171,56 +160,36 @@ class Sampler:
         return self._sample.select(slice(self.filled))
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Input pixels of the d x d outputs around a position, relative to it.
+def _window(call: ConvCall, dw_size: int) -> tuple[list[Tensor], tuple[int, int]]:
+    """Rows and columns of a window relative to its position, and the stride over it.
 
-    Where these outputs share no pixels (a 1x1 kernel with stride 2), a window holds the needed
-    pixels only, and the stride over it is 1.
+    With a 1x1 kernel, a window holds only the pixels that the d x d outputs read.
     """
-
-    rows: Tensor
-    columns: Tensor
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-
-    @classmethod
-    def of(cls, call: ConvCall, dw_size: int) -> Grid:
-        axes, strides, dilations = [], [], []
-        reach = dw_size // 2
-        for side, stride, dilation in zip(
-            call.weight.shape[2:], call.stride, call.dilation, strict=True
-        ):
-            taps, shifts = torch.arange(side) * dilation, torch.arange(-reach, reach + 1) * stride
-            if side == 1:
-                axes.append(shifts)
-                strides.append(1)
-                dilations.append(1)
-            else:
-                axes.append(torch.arange(int(shifts[0]), int(shifts[-1] + taps[-1]) + 1))
-                strides.append(stride)
-                dilations.append(dilation)
-        return cls(axes[0], axes[1], as_pair(strides), as_pair(dilations))
+    pixels, strides = [], []
+    for size, stride, dilation in zip(
+        call.weight.shape[2:], call.stride, call.dilation, strict=True
+    ):
+        reach, step = dw_size // 2 * stride, stride if size == 1 else 1
+        pixels.append(torch.arange(-reach, reach + dilation * (size - 1) + 1, step))
+        strides.append(stride // step)
+    return pixels, (strides[0], strides[1])
 
 
-def _windows_at(call: ConvCall, grid: Grid, positions: Tensor) -> Tensor:
+def _windows_at(call: ConvCall, pixels: list[Tensor], positions: Tensor) -> Tensor:
     """``(N, c, K, K')``; pixels outside of the input repeat the border, and are not valid."""
-    image, row, column = positions.unbind(1)
-    height, width = call.x.shape[-2:]
-    rows = row[:, None] * call.stride[0] + grid.rows
-    columns = column[:, None] * call.stride[1] + grid.columns
-    windows = call.x.permute(0, 2, 3, 1).contiguous()[
-        image[:, None, None],
-        rows.clamp(0, height - 1)[:, :, None],
-        columns.clamp(0, width - 1)[:, None],
-    ]
+    rows, columns = (
+        (at[:, None] * stride + offsets).clamp(0, size - 1)
+        for at, stride, offsets, size in zip(
+            positions[:, 1:].unbind(1), call.stride, pixels, call.x.shape[-2:], strict=True
+        )
+    )
+    channels_last = call.x.permute(0, 2, 3, 1).contiguous()
+    windows = channels_last[positions[:, 0, None, None], rows[:, :, None], columns[:, None]]
     return windows.permute(0, 3, 1, 2).float()
 
 
 def _valid_at(shape: tuple[int, int, int], positions: Tensor, dw_size: int) -> Tensor:
-    shifts = torch.arange(dw_size) - dw_size // 2
-    down, across = (
-        (at[:, None] + shifts >= 0) & (at[:, None] + shifts < size)
-        for at, size in zip(positions[:, 1:].unbind(1), shape[1:], strict=True)
-    )
+    """``(N, d, d)``: which outputs around the positions lie inside."""
+    at = positions[:, 1:, None] + torch.arange(dw_size) - dw_size // 2
+    down, across = ((at >= 0) & (at < torch.tensor(shape[1:])[:, None])).unbind(1)
     return (down[:, :, None] & across[:, None]).float()

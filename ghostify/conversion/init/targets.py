@@ -47,8 +47,7 @@ class Targets:
 
     Attributes:
         calls: by index of the batch and of the call within its forward pass.
-        inverse_scale: ``(n,)``, units of the layer's output per unit of the sum whose last term
-            it computes.
+        inverse_scale: ``(n,)``, as in `residual_sums`, for the last term of a sum.
     """
 
     calls: dict[tuple[int, int], CallTargets] = field(default_factory=dict)
@@ -56,7 +55,6 @@ class Targets:
 
     @property
     def max_calls(self) -> int:
-        """The most calls in one forward pass."""
         return max((call + 1 for _, call in self.calls), default=0)
 
     @property
@@ -78,9 +76,9 @@ def observe(
     Args:
         model: the original.
         batches: calibration data.
-        positions: number of positions by layer, over all images. Calls on feature maps smaller
-            than the first get fewer, in proportion to the area.
-        terms: by layer that computes the last term of a sum, the BatchNorm between, or None.
+        positions: number by layer, over all images. Calls on feature maps smaller than the first
+            get fewer, in proportion to the area.
+        terms: layers that compute the last term of a sum, with the BatchNorm between, or None.
 
     Returns:
         The layers that ran, in the order of their first call.

@@ -90,22 +90,15 @@ class BatchRun:
     def advance_to(self, pending: PendingLayer, past_others: bool) -> bool:
         """Run to the next call of ``pending``; return whether there is one.
 
-        Args:
-            pending: the layer.
-            past_others: whether other pending layers run as they are. Otherwise the forward pass
-                waits at the first of them.
+        Without ``past_others``, the forward pass waits at the first pending layer.
         """
-        while not self.ended:
-            if past_others or self.place is None or self.place.installed:
-                self._advance()
+        while not self.ended and (past_others or self.place is None or self.place.installed):
+            self._advance()
             if self.place is pending:
-                return True
-            if self.place is not None and not self.place.installed and not past_others:
-                return False
-        return False
+                break
+        return self.place is pending
 
     def move_to_files(self) -> None:
-        """Move what the forward pass holds to temporary files."""
         self._held.move_to_files()
 
     def drop(self) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from ghostify.conversion.init.filter_moments import FilterMoments
-from ghostify.conversion.init.ghost_fit import GhostFit, fit_to_filters
+from ghostify.conversion.init.ghost_fit import GhostFit, indices, weighted_assignment
+from ghostify.conversion.init.pair_errors import best_kernels, explained_variance, pair_errors
 from ghostify.conversion.init.task import Task
 from ghostify.nn import GhostModule
 
@@ -35,21 +38,40 @@ def init_from_weights(task: Task) -> dict[str, float]:
     return residuals
 
 
-def _fit(layer: nn.Conv2d, ghost: GhostModule, norm: nn.Module | None) -> GhostFit:
-    moments = FilterMoments.of(layer, ghost.dw_size)
-    bias = layer.bias
+def _fit(layer: nn.Conv2d, module: GhostModule, norm: nn.Module | None) -> GhostFit:
+    moments, bias = FilterMoments.of(layer, module.dw_size), layer.bias
+    weight, importance = moments.weight, norm_importance(moments, norm)
     if norm is not None:
         mean = norm.get_buffer("running_mean")
     else:
-        mean = torch.zeros_like(moments.variance) if bias is None else bias
-    return fit_to_filters(
-        moments,
-        mean,
-        bias,
-        norm_importance(moments, norm),
-        ghost.primary_conv[0].out_channels,  # type: ignore[arg-type]
+        mean = torch.zeros_like(importance) if bias is None else bias
+    cost, zero = filter_errors(moments, module.dw_size)
+    intrinsic: int = module.primary_conv[0].out_channels  # type: ignore[assignment]
+    assignment = weighted_assignment(cost, zero, importance, intrinsic)
+    centers, ghosts, sources = indices(assignment, weight.device)
+    made_of = weight[centers][sources]
+    covariance, cross = moments.covariance(made_of), moments.paired(made_of, weight[ghosts])
+    kernel = best_kernels(covariance, cross)
+    variance, error = moments.variance.double(), zero.double()
+    error[ghosts] = variance[ghosts] - explained_variance(kernel, covariance, cross)
+    return GhostFit(
+        weight=weight[centers].clone(),
+        kernel=kernel.to(weight).view(-1, 1, moments.dw_size, moments.dw_size),
+        intrinsic_bias=torch.zeros_like(mean[centers]) if bias is None else bias[centers].clone(),
+        ghost_bias=mean[ghosts] - (kernel.sum(1).to(mean) * mean[centers][sources]),
+        assignment=assignment,
         bias_before_ghosts=norm is None or bias is not None,
+        error=error.clamp_min(0),
+        variance=variance,
+        importance=importance.double(),
     )
+
+
+def filter_errors(moments: FilterMoments, dw_size: int) -> tuple[Tensor, Tensor]:
+    """Errors of outputs as ghosts of each other ``(n, n)``, and zeros ``(n,)``."""
+    variance = moments.variance
+    cost = pair_errors(replace(moments, dw_size=dw_size), variance, dw_size)
+    return cost, torch.zeros_like(variance)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The assignment of intrinsic maps, against all that there are."""
+"""Assignments against brute force."""
 
 from itertools import permutations
 
@@ -25,7 +25,7 @@ def random_choice(random, n, intrinsic):
 
 
 @given(problems())
-def test_it_divides_the_maps(problem):
+def test_each_output_is_intrinsic_or_a_ghost(problem):
     cost, own, intrinsic = problem
     assignment = assign(cost, own, intrinsic)
     n = len(own)
@@ -36,7 +36,7 @@ def test_it_divides_the_maps(problem):
 
 
 @given(problems())
-def test_each_intrinsic_map_makes_the_same_number_of_ghosts_but_for_one(problem):
+def test_intrinsic_outputs_have_equally_many_ghosts_up_to_one(problem):
     cost, own, intrinsic = problem
     assignment = assign(cost, own, intrinsic)
     made = [int((assignment.sources == i).sum()) for i in assignment.intrinsic]
@@ -46,7 +46,7 @@ def test_each_intrinsic_map_makes_the_same_number_of_ghosts_but_for_one(problem)
 
 @settings(max_examples=60)
 @given(problems(largest=7))
-def test_no_other_matching_of_the_same_intrinsic_maps_is_better(problem):
+def test_the_assignment_is_optimal_for_given_intrinsic_outputs(problem):
     cost, own, intrinsic = problem
     centres, ghosts = np.arange(intrinsic), range(intrinsic, len(own))
     best = min(
@@ -58,8 +58,8 @@ def test_no_other_matching_of_the_same_intrinsic_maps_is_better(problem):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_where_one_source_is_best_for_all(seed):
-    """It makes two of the four ghosts, as the second block has one place; by brute force."""
+def test_capacities_where_one_source_is_best_for_all(seed):
+    """It is the source of two of four ghosts: the second block has one place."""
     random = np.random.default_rng(seed)
     cost, own = random.random((7, 7)) + 1, np.zeros(7)
     cost[0] = 0
@@ -93,8 +93,8 @@ def test_no_ghost_would_serve_better_as_the_source_of_its_siblings(problem):
         assert errors[0] <= min(errors) + 1e-9 * cost.max()
 
 
-def test_families_are_found_in_any_order():
-    """Maps 0, 3, 4 are ghosts of 3 at no cost, and 1, 2, 5 of 1; all else costs 1."""
+def test_clusters_are_found_in_any_order():
+    """Outputs 0 and 4 are ghosts of 3, and 2 and 5 of 1, without error; other pairs cost 1."""
     cost = np.ones((6, 6))
     cost[3, [0, 4]] = cost[1, [2, 5]] = 0
     assignment = assign(cost, np.zeros(6), 2)
@@ -102,12 +102,12 @@ def test_families_are_found_in_any_order():
     assert total_error(cost, np.zeros(6), assignment) == 0
 
 
-def test_an_intrinsic_map_that_is_wrong_itself_counts():
-    """Both can be made of each other at 1; map 0 cannot be kept without an error of 5."""
+def test_errors_of_intrinsic_outputs_count():
+    """Each is a ghost of the other at 1; output 0 has an error of 5 as an intrinsic one."""
     assignment = assign(np.ones((2, 2)), np.array([5.0, 0.0]), 1)
     assert list(assignment.intrinsic) == [1]
 
 
-def test_equal_maps_are_no_trouble():
+def test_equal_outputs():
     assignment = assign(np.zeros((7, 7)), np.zeros(7), 3)
     assert sorted(assignment.order) == list(range(7))

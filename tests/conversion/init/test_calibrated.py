@@ -1,4 +1,4 @@
-"""Networks that are fitted to images."""
+"""Networks fitted to calibration images."""
 
 import copy
 import random
@@ -20,12 +20,12 @@ from ghostify.types import Fidelity
 
 
 def smooth_images(number, side=16):
-    """Random walks: neighbouring pixels are alike, as in photographs."""
+    """Random walks: neighboring pixels are similar, as in photographs."""
     return torch.randn(number, 3, side, side).cumsum(2).cumsum(3) / 8
 
 
 def trained(model, *inputs, **named):
-    """``model`` in evaluation mode, with batch norms that have seen the inputs."""
+    """``model`` in evaluation mode, with BatchNorm statistics of the inputs."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
@@ -67,8 +67,8 @@ def random_network(seed):
 
 
 @torch.no_grad()
-def maps_of(model, names, images, moved):
-    """What layers give, with what the batch norm behind has taken over; what it is added to."""
+def outputs_of(model, names, images, moved):
+    """Outputs of layers with the constants that BatchNorms add, and other terms of sums."""
     seen, others, handles = {}, {}, []
     for name in names:
 
@@ -90,9 +90,9 @@ def maps_of(model, names, images, moved):
 
 
 def errors_by_hand(model, converted, images, names):
-    """By site, the weighted error from whole maps, and the weighted variance of what is aimed at.
+    """By site, the weighted error over all positions, and the weighted variance of the targets.
 
-    Of the last term of a sum, what it should be for the sum to be right.
+    The target of the last term of a sum makes the sum right.
     """
     norms = trace_dataflow(model, images[:1]).following_norms()
     moved = {
@@ -100,8 +100,8 @@ def errors_by_hand(model, converted, images, names):
         for site, norm in norms.items()
     }
     counts = fisher_importance(frozen_copy(model), [images], names)
-    given, others = maps_of(model, names, images, {})
-    found, others_found = maps_of(converted, names, images, moved)
+    given, others = outputs_of(model, names, images, {})
+    found, others_found = outputs_of(converted, names, images, moved)
     errors = {}
     for name in names:
         count = relative_importance(counts[name]).view(-1, 1, 1)
@@ -122,7 +122,7 @@ def errors_by_hand(model, converted, images, names):
     st.sampled_from([0, 5]),
 )
 def test_no_site_is_worse_than_from_the_filters_alone(seed, ratio, dw_size, finetune_steps):
-    """And residuals are those of whole maps in the converted network, all positions being used."""
+    """Residuals are those of the converted network, since all positions are used."""
     model = random_network(seed)
     images = smooth_images(9)
     trained(model, images)
@@ -170,7 +170,7 @@ def assert_same(first, second):
 
 
 @pytest.mark.parametrize("init", ["random", "weights", "calibrated"])
-def test_the_users_model_is_untouched(net, images, init):
+def test_the_original_stays_unchanged(net, images, init):
     net.norm.train()
     net.head.weight.requires_grad_(False)
     before = state_of(net)
@@ -194,7 +194,7 @@ def test_the_same_data_gives_the_same_bits(net, images):
     assert Fidelity.find(first) == Fidelity.find(second)
 
 
-def test_it_trains_copies_and_holds_no_file(net, images):
+def test_a_deep_copy_trains(net, images):
     converted = copy.deepcopy(ghostify.convert(net, images[:1], calibration=images)).train()
     converted(images).square().sum().backward()
     assert all(p.grad is not None for p in converted.parameters())
@@ -208,18 +208,18 @@ def test_a_fifth_is_held_out_and_measured(net, images):
     assert all(0 <= residual <= 1 for residual in fidelity.residuals.values())
 
 
-def test_progress_is_told(net, images):
-    told = []
-    ghostify.convert(net, images[:1], calibration=images, progress=told.append)
+def test_progress_names_each_layer(net, images):
+    steps = []
+    ghostify.convert(net, images[:1], calibration=images, progress=steps.append)
     names = ["the original's feature maps", "wide", "depthwise", "project", "head"]
-    assert [step.detail.split(",")[0] for step in told] == names
-    assert all(0 <= step.done <= step.total for step in told)
-    assert told[-1].done == told[-1].total
-    fitted = [step.detail.split(",")[0] for step in told if "error" in step.detail]
+    assert [step.detail.split(",")[0] for step in steps] == names
+    assert all(0 <= step.done <= step.total for step in steps)
+    assert steps[-1].done == steps[-1].total
+    fitted = [step.detail.split(",")[0] for step in steps if "error" in step.detail]
     assert fitted == ["wide", "project"]
 
 
-def test_what_comes_before_the_first_site_keeps_its_bits(net, images):
+def test_layers_before_the_first_site_keep_their_bits(net, images):
     converted = ghostify.convert(net, images[:1], calibration=images)
     assert torch.equal(converted.stem.weight, net.stem.weight)
     assert not torch.equal(converted.head.weight, net.head.weight)
@@ -299,7 +299,7 @@ def test_a_network_without_norms_gets_biases(images):
     assert converted[2].cheap_operation[0].bias.any()
 
 
-def test_with_a_norm_behind_it_gets_none(net, images):
+def test_a_layer_before_a_norm_gets_no_bias(net, images):
     converted = ghostify.convert(net, images[:1], calibration=images)
     assert converted.wide.primary_conv[0].bias is None
     assert converted.wide.cheap_operation[0].bias is None
@@ -309,8 +309,8 @@ def test_with_a_norm_behind_it_gets_none(net, images):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("normed", [True, False])
-def test_layers_that_stay_keep_the_means_of_their_maps(bias, normed):
-    """By their bias, or by the norm behind; without either they cannot."""
+def test_dense_layers_keep_the_means_of_their_outputs(bias, normed):
+    """By their bias or the norm behind them; without either they cannot."""
     images = smooth_images(9)
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3),
@@ -322,8 +322,8 @@ def test_layers_that_stay_keep_the_means_of_their_maps(bias, normed):
     trained(net, images)
     converted = ghostify.convert(net, images[:1], ratio=4, calibration=images)
     moved = {"3": net[4].running_mean - converted[4].running_mean} if normed else {}
-    given = maps_of(net, ["3"], images, {})[0]["3"].mean((0, 2, 3))
-    found = maps_of(converted, ["3"], images, moved)[0]["3"].mean((0, 2, 3))
+    given = outputs_of(net, ["3"], images, {})[0]["3"].mean((0, 2, 3))
+    found = outputs_of(converted, ["3"], images, moved)[0]["3"].mean((0, 2, 3))
     assert torch.allclose(given, found, rtol=1e-3, atol=1e-4) == (bias or normed)
 
 
@@ -334,7 +334,7 @@ def finite(model, images):
 
 @pytest.mark.parametrize("init", ["weights", "calibrated"])
 @pytest.mark.parametrize("dw_size", [1, 3])
-def test_dead_filters_and_constant_maps(net, images, init, dw_size):
+def test_dead_filters_and_constant_feature_maps(net, images, init, dw_size):
     with torch.no_grad():
         net.wide.weight[::3] = 0
         net.project.weight[:20] = 0
@@ -384,14 +384,14 @@ def test_calibration_data_that_is_not_finite(net, images, value):
         ghostify.convert(net, images[:1], calibration=images)
 
 
-def test_maps_that_are_not_finite(net, images):
+def test_feature_maps_that_are_not_finite(net, images):
     with torch.no_grad():
         net.stem.weight *= 1e38
     with pytest.raises(GhostifyError, match="stem of the original gives NaN or infinite values"):
         ghostify.convert(net, images[:1], calibration=images * 10)
 
 
-def test_without_data():
+def test_without_calibration_data():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
     with pytest.raises(GhostifyError, match="needs calibration data"):
         ghostify.convert(model, torch.zeros(1, 3, 8, 8), init="calibrated")
@@ -399,7 +399,7 @@ def test_without_data():
 
 @pytest.mark.parametrize("dtype", [torch.double, torch.bfloat16])
 @pytest.mark.parametrize("init", ["weights", "calibrated"])
-def test_other_types_of_numbers(net, images, dtype, init):
+def test_other_dtypes(net, images, dtype, init):
     net, images = net.to(dtype), images.to(dtype)
     converted = ghostify.convert(net, images[:1], init=init, calibration=images, finetune_steps=2)
     assert {p.dtype for p in converted.parameters()} == {dtype}
@@ -416,8 +416,8 @@ def test_finetune_steps_help_or_change_nothing(net, images):
     assert residuals[1] < residuals[0]
 
 
-def test_the_model_may_choose_what_a_layer_works_on(images):
-    """As detectors do with regions: then the original's maps are those of something else."""
+def test_the_model_may_choose_the_input_of_a_layer(images):
+    """As detectors choose regions: the original's outputs then belong to other inputs."""
 
     class Chooser(nn.Module):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""Where filters really are ghosts of each other, nothing is lost.
+"""Conversions are exact where filters are ghosts of each other.
 
 A network is made of Ghost modules in random order, and each is written as the one dense
 convolution that computes the same. What makes that exact: a 1x1 cheap kernel multiplies a filter
@@ -23,7 +23,7 @@ from ghostify.types import Fidelity
 
 @st.composite
 def ghosts(draw):
-    """A Ghost module of which there is a dense twin; without its inputs."""
+    """Options of a Ghost module that has a dense twin, without its inputs."""
     dw_size, stride = draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 2]))
     if dw_size == 3:
         geometry = {"kernel_size": 2 * stride + 1, "padding": stride}
@@ -45,7 +45,7 @@ def ghosts(draw):
 
 @torch.no_grad()
 def dense_twin(in_channels, *, ratio, dw_size, bias, **geometry):
-    """The convolution that a random Ghost module amounts to, and means for its maps."""
+    """A random Ghost module, the convolution that computes the same, and means of its outputs."""
     ghost = GhostModule(in_channels, **geometry, bias=bias, ratio=ratio, dw_size=dw_size)
     dense = nn.Conv2d(in_channels, **geometry, bias=bias)
     primary, cheap = ghost.primary_conv[0], ghost.cheap_operation[0]
@@ -99,7 +99,7 @@ def test_twins_compute_the_same(geometry):
     st.sampled_from(["weights", "calibrated"]),
     st.integers(0, 9),
 )
-def test_ghosts_of_each_other_are_kept_exactly(modules, init, seed):
+def test_conversions_are_exact(modules, init, seed):
     torch.manual_seed(seed)
     layers, width, specs = stem(), 9, {}
     for geometry, normed in modules:

@@ -1,4 +1,4 @@
-"""Moments of filters, against those of maps that the filters make of white noise."""
+"""Moments of filters against those of their outputs on white noise."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def moments_of(draw):
 
 
 def responses(moments):
-    """``(n, d^2, pixels)``: the map around one position as a linear function of each input pixel.
+    """``(n, d^2, pixels)``: outputs around one position as a linear function of each input pixel.
 
     Covariances under white noise are inner products of these.
     """
@@ -62,7 +62,7 @@ def test_pairs_are_entries_of_all(moments):
 
 @pytest.mark.parametrize(("stride", "shared"), [(1, 2.0), (2, 1.0), (3, 0.0)])
 def test_a_row_of_three_taps_by_hand(stride, shared):
-    """Ones at three pixels; a copy that is shifted by the stride shares what is left of them."""
+    """Ones at three pixels; a copy shifted by the stride shares fewer of them."""
     moments = FilterMoments(torch.ones(1, 1, 1, 3), (stride, stride), (1, 1), 3)
     covariance, _ = moments(slice(None))
     middle, right, below = 4, 5, 7

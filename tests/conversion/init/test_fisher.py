@@ -1,4 +1,4 @@
-"""Importance of maps, against the Fisher information written out."""
+"""Importance of feature maps against the Fisher information written out."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def fisher(jacobian, logits):
 
 
 def test_a_linear_softmax_model():
-    """A map's importance is the sum over its positions; the mean over images."""
+    """Importance is the sum over positions and the mean over images."""
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 5)).eval()
     images = torch.randn(2, 2, 2, 2)
     many = images.repeat(1500, 1, 1, 1)
@@ -40,7 +40,7 @@ def test_it_predicts_the_divergence_that_an_error_causes():
     assert float(predicted) == pytest.approx(float(divergence), rel=0.1)
 
 
-def test_a_map_that_nothing_reads_counts_nothing():
+def test_a_feature_map_without_readers_has_no_importance():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 5)).eval()
     with torch.no_grad():
         model[2].weight.view(5, 3, 4)[:, 1] = 0
@@ -75,7 +75,7 @@ def test_several_calls_and_several_outputs_add_up():
     assert found.tolist() == pytest.approx([18 / norm] * 2, rel=0.1)
 
 
-def test_a_layer_that_no_derivative_reaches_is_missing():
+def test_a_layer_without_gradient_is_missing():
     class Detached(nn.Sequential):
         def forward(self, x):
             return self[1](self[0](x).detach())
@@ -84,7 +84,7 @@ def test_a_layer_that_no_derivative_reaches_is_missing():
     assert set(fisher_importance(model, [torch.randn(2, 2, 3, 3)], ["0", "1"])) == {"1"}
 
 
-def test_the_same_twice_whatever_the_generator():
+def test_the_global_generator_does_not_matter():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten()).eval()
     images = torch.randn(2, 2, 2, 2)
     first = fisher_importance(model, [images], ["0"])["0"]
@@ -99,8 +99,8 @@ def test_a_floor_below_the_mean():
     assert relative_importance(torch.zeros(2)).tolist() == [1, 1]
 
 
-def test_maps_that_are_written_over():
-    """What a ReLU in place leaves of them makes no difference."""
+def test_feature_maps_written_to_in_place():
+    """A ReLU in place makes no difference."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 5)

@@ -1,4 +1,4 @@
-"""A Ghost module in numbers, against what the module gives."""
+"""Fitted Ghost modules against the outputs of the module."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def sample_of(conv, x, targets, dw_size):
 
 @st.composite
 def problems(draw):
-    """A convolution, its input, and targets that are its maps, a little wrong, and a constant."""
+    """A convolution, its input, and its outputs with noise and a constant as targets."""
     torch.manual_seed(draw(st.integers(0, 99)))
     outputs, dw_size = draw(st.integers(4, 9)), draw(st.sampled_from([1, 3]))
     conv = nn.Conv2d(
@@ -107,7 +107,7 @@ def test_finetune_steps_never_harm(problem):
     )
 
 
-def test_steps_that_do_not_help_are_taken_back(monkeypatch):
+def test_steps_that_do_not_help_are_reverted(monkeypatch):
     monkeypatch.setattr(finetune_module, "_LR", 1e3)
     conv, x = nn.Conv2d(3, 6, 3).requires_grad_(False), torch.randn(2, 3, 8, 8)
     problem = conv, GhostModule(3, 6, 3), x, conv(x) + torch.randn(2, 6, 6, 6)
@@ -118,8 +118,8 @@ def test_steps_that_do_not_help_are_taken_back(monkeypatch):
 
 
 @torch.no_grad()
-def test_important_maps_are_kept():
-    """Of maps that have nothing to do with each other, the two that count stay as they are."""
+def test_important_outputs_are_intrinsic():
+    """Of four unrelated outputs, the two important ones stay intrinsic."""
     conv, x = nn.Conv2d(4, 4, 1, bias=False), torch.randn(2, 4, 9, 9)
     conv.weight.copy_(torch.eye(4)[:, :, None, None])
     sample = sample_of(conv, x, conv(x), 3)

@@ -1,4 +1,4 @@
-"""Errors of pairs of maps, against least squares by numpy."""
+"""Errors of pairs of feature maps against least squares by NumPy."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from ghostify.conversion.init.pair_errors import best_kernels, covariances, pair
 
 
 def drawn(seed, number, maps, targets, dw_size):
-    """Maps that are correlated with their neighbours, and targets made of them and of noise."""
+    """Correlated feature maps, and targets that mix them with noise."""
     torch.manual_seed(seed)
     z = torch.randn(number, maps, dw_size, dw_size) + torch.randn(number, maps, 1, 1) + 1
     mixed = z.flatten(1) @ torch.randn(maps * dw_size**2, targets)
@@ -67,7 +67,7 @@ def test_sums_of_pairs_are_those_of_all():
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 1e3])
-def test_constant_maps_explain_nothing(level):
+def test_constant_feature_maps_explain_nothing(level):
     z, y = torch.full((40, 2, 3, 3), level), torch.randn(40, 2)
     covariance, cross, mean = covariances(chunked(z, y))
     errors = pair_errors(lambda _: (covariance, cross), y.var(0, correction=0), 3)
@@ -75,7 +75,7 @@ def test_constant_maps_explain_nothing(level):
     torch.testing.assert_close(mean.float(), z[0].flatten(1))
 
 
-def test_what_varies_little_around_a_large_mean():
+def test_small_variations_around_a_large_mean():
     z, y = drawn(0, 60, 2, 2, 3)
     moments = covariances(chunked(z / 1e3 + 10, y))
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""Last terms of sums, found by reading the network's code, and what they make up for."""
+"""Last terms of residual sums, and the errors that they correct."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def terms(model, *inputs):
     return last_terms(trace_dataflow(model.eval(), inputs))
 
 
-def test_of_torchvisions_networks():
+def test_last_terms_of_torchvision_networks():
     image = torch.zeros(1, 3, 64, 64)
     found = terms(get_model("resnet50"), image)
     blocks = [(stage, block) for stage, n in enumerate((3, 4, 6, 3), 1) for block in range(n)]
@@ -133,8 +133,8 @@ class Residual(nn.Module):
 
 
 @pytest.mark.parametrize("norm", [nn.Identity, lambda: nn.BatchNorm2d(6)])
-def test_the_last_term_makes_up_for_the_others(norm):
-    """Three filters and mixtures of them: no ghost of one map, but nothing of them is lost."""
+def test_the_last_term_corrects_the_other(norm):
+    """Three filters and mixtures of them: no ghosts of one filter, but nothing is lost."""
     torch.manual_seed(0)
     first = nn.Conv2d(3, 6, 3, padding=1)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Refitted weights, against ridge regression written out."""
+"""Refitted weights against ridge regression written out."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def layers(draw):
 
 
 def sample_of(conv, x, targets=None, dw_size=3):
-    """All positions of a map, with its own values for targets or others."""
+    """All positions, with the outputs as targets or others."""
     maps = conv(x).detach() if targets is None else targets
     positions = draw_positions("", (len(maps), *maps.shape[2:]), maps[:, 0].numel())
     sampler = Sampler(dw_size, len(positions))
@@ -69,7 +69,7 @@ def test_equals_the_closed_form(conv, ridge, intercept, dw_size):
 
 @given(layers(), st.sampled_from([0.0, 1e-2]))
 @torch.no_grad()
-def test_nothing_changes_where_targets_are_met_but_for_a_constant(conv, ridge):
+def test_a_constant_difference_changes_nothing(conv, ridge):
     x = torch.randn(2, 4, 7, 6)
     sample = sample_of(conv, x, conv(x) + torch.arange(conv.out_channels).view(-1, 1, 1))
     found = refit(sample, conv.weight, max(ridge, 1e-6))
@@ -85,7 +85,7 @@ def test_an_infinite_ridge_gives_the_old_weights(conv):
 
 
 @torch.no_grad()
-def test_without_ridge_what_gave_the_targets_is_found():
+def test_without_ridge_the_weights_of_the_targets_are_found():
     conv, other = nn.Conv2d(4, 5, 3), nn.Conv2d(4, 5, 3)
     x = torch.randn(4, 4, 9, 9)
     found = refit(sample_of(conv, x, other(x)), conv.weight, 0.0)

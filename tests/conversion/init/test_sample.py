@@ -1,4 +1,4 @@
-"""Windows of a convolution's input, against the convolution itself."""
+"""Windows of a convolution's input against the convolution itself."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def check(conv, x, dw_size):
     outputs = sample.outputs(sample.windows, call.weight) + bias
     torch.testing.assert_close(outputs, values_at(maps, positions), atol=1e-5, rtol=1e-5)
 
-    if call.groups == 1:
+    if conv.groups == 1:
         around = sample.outputs_around(sample.windows, sample.valid, call.weight, bias)
         side = dw_size // 2
         padded = F.pad(maps, [side] * 4)
@@ -68,14 +68,14 @@ def check(conv, x, dw_size):
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @settings(max_examples=80)
 @given(convolutions(), st.sampled_from([1, 3, 5]))
-def test_windows_give_the_maps_and_their_neighbours(conv, dw_size):
+def test_windows_give_outputs_and_their_neighbors(conv, dw_size):
     check(conv, torch.randn(2, conv.in_channels, 9, 11), dw_size)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize("dilation", [1, 3])
 @pytest.mark.parametrize("mode", MODES)
-def test_even_kernels_see_one_pixel_more_behind_than_before(dilation, mode):
+def test_even_kernels_reach_one_pixel_further_behind(dilation, mode):
     conv = nn.Conv2d(2, 3, (2, 4), padding="same", dilation=dilation, padding_mode=mode)
     check(conv, torch.randn(1, 2, 11, 12), 3)
 
@@ -98,7 +98,7 @@ def test_no_convolution_is_run(monkeypatch):
     assert call_of(conv, (torch.zeros(1, 2, 4, 4),)).weight is conv.weight
 
 
-def test_chunks_are_all_of_it_in_order(monkeypatch):
+def test_chunks_cover_all_positions_in_order(monkeypatch):
     conv, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(2, 2, 6, 6)
     _, sample = sampled(conv, x, all_positions(conv(x)), 3)
     monkeypatch.setattr(sample_module, "_CHUNK_BYTES", 7 * 4 * sample.windows[0].numel())
@@ -109,7 +109,7 @@ def test_chunks_are_all_of_it_in_order(monkeypatch):
     assert torch.equal(torch.cat(targets), sample.targets)
 
 
-def test_no_more_is_kept_than_there_is_room_for():
+def test_capacity():
     sampler, conv = Sampler(1, 5), nn.Conv2d(2, 3, 1)
     assert sampler.sample() is None
     call = call_of(conv, (torch.randn(1, 2, 4, 4),))
@@ -119,7 +119,7 @@ def test_no_more_is_kept_than_there_is_room_for():
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(0, 60))
-def test_positions_lie_inside_and_are_the_same_for_the_same_key(images, height, width, number):
+def test_positions_lie_inside_and_depend_on_the_seed_alone(images, height, width, number):
     drawn = draw_positions("layer/0/0", (images, height, width), number)
     assert len(drawn) == min(number, images * height * width)
     assert bool((drawn >= 0).all() and (drawn < torch.tensor([images, height, width])).all())
@@ -128,7 +128,7 @@ def test_positions_lie_inside_and_are_the_same_for_the_same_key(images, height, 
         assert len(drawn.unique(dim=0)) == images * height * width
 
 
-def test_thinned_samples_hold_every_so_many_positions():
+def test_thinned_samples_hold_every_third_position():
     call = ConvCall(torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3), None)
     sampler = Sampler(3, 50)
     drawn = draw_positions("x", call.output_shape, 50)

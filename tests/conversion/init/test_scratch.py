@@ -16,12 +16,12 @@ def test_it_is_a_tensor_and_leaves_no_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0, 2)])
-def test_nothing_needs_no_file(shape):
+def test_empty_tensors_need_no_file(shape):
     assert scratch(shape).shape == shape
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no way to claim room")
-def test_no_room_is_an_error_at_once(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_at_once(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Passes that wait, against a model that runs through."""
+"""Forward passes that wait, against ones that run through."""
 
 import threading
 from contextlib import closing
@@ -15,7 +15,7 @@ BATCHES = [torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(i)) f
 
 
 class Branching(nn.Module):
-    """Two branches, a layer that is called twice, and one that only some batches come by."""
+    """Two branches, a layer with two calls, and one that only some batches reach."""
 
     def __init__(self):
         super().__init__()
@@ -37,7 +37,7 @@ ORDER = [("a", 1), ("b", 1), ("twice", 2), ("sometimes", 1), ("last", 1)]
 
 
 def expected_inputs(model):
-    """By layer, batch and call, in an ordinary pass."""
+    """By layer, batch and call, in an ordinary forward pass."""
     seen = {}
     for number, batch in enumerate(BATCHES):
         handles = []
@@ -55,15 +55,15 @@ def expected_inputs(model):
     return seen
 
 
-def waiting(model):
+def with_pending_layers(model):
     pending = {name: PendingLayer(model.get_submodule(name)) for name, _ in ORDER}
     swap_modules(model, {pending[name].layer: pending[name] for name in pending})
     return pending
 
 
-def arrived(model, limit):
-    """What comes by, where each layer is replaced by its double before the next one's turn."""
-    pending, seen, order = waiting(model), {}, []
+def arrivals_of(model, limit):
+    """All arrivals, where the output of each layer is doubled before the next one's turn."""
+    pending, seen, order = with_pending_layers(model), {}, []
     with closing(ThreadedRunner(model, BATCHES, limit)) as runner:
         for name, calls in ORDER:
             for arrival in runner.arrivals(pending[name], calls):
@@ -90,12 +90,12 @@ def threads():
 
 
 @pytest.mark.parametrize("limit", [0, 2**29])
-def test_layers_see_what_those_before_them_have_become(limit):
+def test_inputs_come_from_the_installed_layers(limit):
     model = Branching()
     twin = Branching()
     twin.load_state_dict(model.state_dict())
     expected = expected_inputs(doubled(twin))
-    seen, _ = arrived(model, limit)
+    seen, _ = arrivals_of(model, limit)
     assert set(seen) == set(expected)
     assert any(key[0] == "sometimes" for key in seen)
     for key, value in expected.items():
@@ -103,7 +103,7 @@ def test_layers_see_what_those_before_them_have_become(limit):
 
 
 def test_each_batch_once_and_in_order():
-    _, order = arrived(Branching(), 2**29)
+    _, order = arrivals_of(Branching(), 2**29)
     for name, calls in ORDER:
         found = [(batch, call) for layer, batch, call in order if layer == name]
         all_of_them = [(batch, call) for batch in range(3) for call in range(calls)]
@@ -114,18 +114,18 @@ def test_each_batch_once_and_in_order():
             assert found == all_of_them
 
 
-def test_given_up_passes_change_no_bit():
+def test_recomputed_passes_have_the_same_bits():
     model = Branching()
     twin = Branching()
     twin.load_state_dict(model.state_dict())
-    (first, order), (second, again) = arrived(model, 0), arrived(twin, 2**29)
+    (first, order), (second, again) = arrivals_of(model, 0), arrivals_of(twin, 2**29)
     assert order == again
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(2**29, 1), (0, 2)])
 def test_passes_over_the_limit_that_cannot_move_to_files_begin_again(limit, passes, monkeypatch):
-    """At the first of three layers nothing is held yet, and behind the third nothing waits."""
+    """Nothing is held at the first of three layers, and nothing waits behind the third."""
     monkeypatch.setattr(BatchRun, "move_to_files", lambda _: None)  # as on another device
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     begun = []
@@ -141,7 +141,7 @@ def test_passes_over_the_limit_that_cannot_move_to_files_begin_again(limit, pass
 
 def test_passes_over_the_limit_move_to_files_and_go_on():
     class Sharing(nn.Module):
-        """Holds maps of which one is a view of another that is written to later."""
+        """Holds a view of a feature map that is written to later."""
 
         def __init__(self):
             super().__init__()
@@ -173,13 +173,13 @@ def test_passes_over_the_limit_move_to_files_and_go_on():
 
 def test_no_thread_is_left():
     before = threads()
-    arrived(Branching(), 2**29)
+    arrivals_of(Branching(), 2**29)
     assert threads() == before
 
 
 def test_closing_early_leaves_no_thread():
     before, model = threads(), Branching()
-    pending = waiting(model)
+    pending = with_pending_layers(model)
     with closing(ThreadedRunner(model, BATCHES, 2**29)) as runner:
         next(runner.arrivals(pending["a"]))
         list(runner.arrivals(pending["a"]))
@@ -188,14 +188,14 @@ def test_closing_early_leaves_no_thread():
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no such\nthing"), SystemExit("no such")])
-def test_what_goes_wrong_in_the_model_is_one_error(error):
+def test_errors_of_the_model(error):
     class Broken(Branching):
         def forward(self, x):
             self.a(x)
             raise error
 
     before, model = threads(), Broken()
-    pending = waiting(model)
+    pending = with_pending_layers(model)
     with closing(ThreadedRunner(model, BATCHES, 2**29)) as runner:
         assert len(list(runner.arrivals(pending["a"]))) == 3
         pending["a"].install(pending["a"].layer)
@@ -204,7 +204,7 @@ def test_what_goes_wrong_in_the_model_is_one_error(error):
     assert threads() == before
 
 
-def test_a_model_that_catches_everything_ends_too():
+def test_a_model_that_catches_exceptions():
     class Stubborn(Branching):
         def forward(self, x):
             try:
@@ -213,13 +213,13 @@ def test_a_model_that_catches_everything_ends_too():
                 return self.b(x)
 
     before, model = threads(), Stubborn()
-    pending = waiting(model)
+    pending = with_pending_layers(model)
     with closing(ThreadedRunner(model, BATCHES, 0)) as runner:
         assert len(list(runner.arrivals(pending["a"]))) == 3
     assert threads() == before
 
 
-def test_waiting_passes_count_their_maps_and_not_the_weights():
+def test_held_bytes_are_those_of_feature_maps():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
     pending = PendingLayer(model[2])
     swap_modules(model, {model[2]: pending})

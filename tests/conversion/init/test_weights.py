@@ -1,4 +1,4 @@
-"""Ghost modules from filters alone."""
+"""Ghost modules fitted to filters alone."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def with_filters(rows, **kinds):
 PAIRS = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 3, 0, 0.1], [2, 0, 0, 0]]
 
 
-def test_pairs_find_each_other_by_hand():
+def test_pairs_by_hand():
     """Filter 3 is twice filter 0, exactly; 1 and 2 are nearly parallel."""
     model = converted(nn.Sequential(*with_filters(PAIRS, bias=False)), dw_size=1)
     ghost = model[1]
@@ -37,7 +37,7 @@ def test_pairs_find_each_other_by_hand():
     assert Fidelity.find(model).residuals["1"] == pytest.approx(0.01 / 9.01 / 4, rel=1e-2)
 
 
-def test_a_map_counts_by_what_its_norm_makes_of_it():
+def test_the_norm_weights_the_errors():
     """Of four filters at right angles, the one that the norm shrinks becomes a ghost."""
     norm = nn.BatchNorm2d(4)
     norm.running_mean.fill_(1)
@@ -59,8 +59,8 @@ def test_intrinsic_filters_are_the_old_ones(small_net, image):
             assert torch.equal(module.primary_conv[0].bias[places[kept]], old.bias[kept])
 
 
-def test_means_are_those_that_the_norm_remembers():
-    """A constant in the norm makes up for the ghosts' means: kernel times mean is not the mean."""
+def test_means_are_those_of_the_norm():
+    """The norm's mean corrects those of ghosts: kernel times mean is not the mean."""
     norm = nn.BatchNorm2d(4).eval()
     norm.running_mean.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     model = nn.Sequential(*with_filters(PAIRS, bias=False), norm)
@@ -74,7 +74,7 @@ def test_means_are_those_that_the_norm_remembers():
     assert torch.allclose(ghost[2].running_mean, given)
 
 
-def test_standardised_filters_are_taken_as_they_convolve():
+def test_standardized_filters():
     layers = pytest.importorskip("timm.layers")
     model = nn.Sequential(nn.Conv2d(3, 8, 3), layers.StdConv2d(8, 16, 3), nn.ReLU())
     with torch.no_grad():
@@ -85,13 +85,13 @@ def test_standardised_filters_are_taken_as_they_convolve():
     assert torch.allclose(ghost(x), model(x), atol=1e-3)
 
 
-def test_it_is_the_default_where_a_network_looks_trained(small_net, image):
+def test_it_is_the_default_for_trained_networks(small_net, image):
     assert Fidelity.find(ghostify.convert(small_net, image)) is None
     small_net.norm.running_mean.fill_(1)
     assert Fidelity.find(ghostify.convert(small_net, image)).init == "weights"
 
 
-def test_unknown_names_list_the_known_ones(small_net, image):
+def test_an_unknown_name_lists_the_known_ones(small_net, image):
     with pytest.raises(GhostifyError, match="must be one of random, weights, calibrated"):
         ghostify.convert(small_net, image, init="magic")
 
@@ -102,7 +102,7 @@ def test_it_needs_an_example(small_net, image):
         ghostify.convert(small_net, plan=plan, init="weights")
 
 
-def test_random_draws_both_halves_anew(small_net, image):
+def test_random_resets_both_convolutions(small_net, image):
     ghost = ghostify.convert(small_net, image, init="random")
     assert not torch.equal(ghost.wide.primary_conv[0].weight, small_net.wide.weight[:16])
     assert Fidelity.find(ghost).residuals == {}
