@@ -11,7 +11,7 @@ from torch.jit import ScriptModule
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from ghostify.nn import AttendedGhost, BranchedGhost, GhostModule
+from ghostify.nn import GhostModule, GhostModuleV2, GhostModuleV3
 from ghostify.types import Geometry
 
 _HALVES = {"primary_conv", "cheap_operation"}
@@ -36,7 +36,7 @@ def is_ghost(module: nn.Module) -> bool:
     The latter two are recognized by their class name and the names of their halves. RepGhost
     modules have halves of these names too, but their primary convolution makes all feature maps.
     """
-    if isinstance(module, (GhostModule, AttendedGhost, BranchedGhost)):
+    if isinstance(module, (GhostModule, GhostModuleV2, GhostModuleV3)):
         return True
     halves = dict(module.named_children()).keys() >= _HALVES
     return halves and type(module).__name__.startswith("GhostModule")

@@ -16,8 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ghostify.analysis.conv_filters import has_independent_filters
 from ghostify.analysis.conv_info import is_ghost
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+from ghostify.nn.hooks import has_hooks
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,9 @@ def _groups(module: Any) -> str | None:
 def _hooks(module: nn.Module) -> str | None:
     if is_parametrized(module):
         return "parametrized (such as weight norm or spectral norm)"
-    hooks = [getattr(module, name) for name in _HOOKS]
-    hooks += [parameter._backward_hooks for parameter in module.parameters(recurse=False)]
-    return "has hooks (such as weight norm, pruning or your own)" if any(hooks) else None
+    if has_hooks(module) or any(p._backward_hooks for p in module.parameters(recurse=False)):
+        return "has hooks (such as weight norm, pruning or your own)"
+    return None
 
 
 def _forward(module: nn.Module) -> str | None:

@@ -97,7 +97,7 @@ def _ghost_module(conv: nn.Module, ghost: GhostSpec) -> GhostModule:
     """Return a Ghost module that stands for ``conv``, with the first m of its filters."""
     assert isinstance(conv, nn.Conv2d)
     primary = first_filters(conv, ghost.intrinsic(conv.out_channels))
-    return GhostModule.around(primary, conv.out_channels, ghost).train(conv.training)
+    return GhostModule.from_primary(primary, conv.out_channels, ghost).train(conv.training)
 
 
 def _broken(

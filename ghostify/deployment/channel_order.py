@@ -11,8 +11,9 @@ from torch import nn
 
 from ghostify.analysis.dataflow import Dataflow, Step, Value, is_norm, tensors_in
 from ghostify.deployment.channelwise_ops import is_channelwise
-from ghostify.deployment.fold_bn import is_hooked, is_plain_layer
+from ghostify.deployment.fold_bn import is_plain_layer
 from ghostify.nn import GhostModule
+from ghostify.nn.hooks import has_hooks
 
 _aten = torch.ops.aten
 
@@ -39,7 +40,7 @@ def movable(model: nn.Module, flow: Dataflow) -> dict[str, Region]:
     for name, ghost in model.named_modules():
         if isinstance(ghost, GhostModule) and ghost.order is not None and name in flow.steps:
             region = _region(model, flow, name)
-            if region is not None and not is_hooked(ghost):
+            if region is not None and not has_hooks(ghost):
                 regions[name] = region
     return regions
 
@@ -88,7 +89,7 @@ def _through_layer(
     """The spread behind a layer; 0 where the order ends in it; None where it cannot go there."""
     layer = model.get_submodule(step.layer)
     shared = any(f"{other}.".startswith(f"{step.layer}.") for other in flow.shared)
-    if shared or is_hooked(layer) or len(step.inputs) != 1:
+    if shared or has_hooks(layer) or len(step.inputs) != 1:
         return None
     if is_norm(layer) and spread == 1 and not any(layer.children()):
         region.along.add(step.layer)

@@ -19,8 +19,8 @@ from ghostify.analysis.verification import bisect_failures, describe_output
 from ghostify.deployment.channel_order import movable, move
 from ghostify.deployment.fold_bn import fold, foldable
 from ghostify.deployment.reparameterize import fusions
-from ghostify.nn import GhostModule, InferenceGhost
-from ghostify.types import Example, GhostifyError, InferenceForm, split_example
+from ghostify.nn import DeployedGhostModule, GhostModule
+from ghostify.types import DeploymentReport, Example, GhostifyError, split_example
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import first_line
 
@@ -40,7 +40,7 @@ def deploy(
     into the convolution, linear layer or Ghost module that they alone read; the order of a Ghost
     module's outputs into the layers behind it; and what does nothing in evaluation mode is replaced
     by ``Identity``. Who reads what is found by running the model once on the example; no name and
-    no type of network matters. What would not be exact stays as it is, and `InferenceForm.find`
+    no type of network matters. What would not be exact stays as it is, and `DeploymentReport.find`
     tells how much that is. The copy is in evaluation mode, without gradients; it cannot be trained,
     saved as an artifact or converted. ``model`` itself is never changed.
 
@@ -130,17 +130,17 @@ def _is_for_training(module: nn.Module) -> bool:
     )
 
 
-def _form(deployed: nn.Module, names: Iterable[str]) -> InferenceForm:
+def _form(deployed: nn.Module, names: Iterable[str]) -> DeploymentReport:
     modules = dict(deployed.named_modules())
     orders = {name for name in names if name.endswith(".order")}
-    return InferenceForm(
-        folded=tuple(name for name in names if name not in orders),
-        norms_left=tuple(name for name, module in modules.items() if is_norm(module)),
-        orders_folded=tuple(name.removesuffix(".order") for name in names if name in orders),
-        orders_left=tuple(
+    return DeploymentReport(
+        folded_norms=tuple(name for name in names if name not in orders),
+        remaining_norms=tuple(name for name, module in modules.items() if is_norm(module)),
+        folded_orders=tuple(name.removesuffix(".order") for name in names if name in orders),
+        remaining_orders=tuple(
             name
             for name, module in modules.items()
-            if isinstance(module, (GhostModule, InferenceGhost)) and module.order is not None
+            if isinstance(module, (GhostModule, DeployedGhostModule)) and module.order is not None
         ),
     )
 

@@ -10,7 +10,8 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ghostify.analysis.conv_filters import is_plain_conv
 from ghostify.analysis.dataflow import Dataflow, is_norm
-from ghostify.nn import Affine, CheapOperation, GhostModule, InferenceGhost
+from ghostify.nn import Affine, CheapOperation, DeployedGhostModule, GhostModule
+from ghostify.nn.hooks import has_hooks
 
 WITH_ACTIVATION = {
     "timm.layers.norm_act.BatchNormAct2d",
@@ -52,22 +53,19 @@ def fold(model: nn.Module, norms: Mapping[str, str]) -> dict[nn.Module, nn.Modul
         if norm is not None:
             swaps[norm] = _what_follows(norm)
         if isinstance(layer, GhostModule):
-            if not is_hooked(layer):
+            if not has_hooks(layer):
                 _fold_halves(layer)
-                swaps[layer] = InferenceGhost.of(layer, None if norm is None else Affine.of(norm))
+                swaps[layer] = DeployedGhostModule.from_module(
+                    layer, None if norm is None else Affine.from_norm(norm)
+                )
         elif norm is not None:
-            _absorb(layer, Affine.of(norm))
+            _absorb(layer, Affine.from_norm(norm))
     return swaps
-
-
-def is_hooked(module: nn.Module) -> bool:
-    """Whether something looks on, or interferes, when this or what is inside is called."""
-    return any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
 
 def is_plain_layer(layer: nn.Module) -> bool:
     """Whether it does nothing but convolve or multiply with its weight, and add its bias."""
-    if is_parametrized(layer) or is_hooked(layer):
+    if is_parametrized(layer) or has_hooks(layer):
         return False
     if isinstance(layer, nn.Conv2d):
         return is_plain_conv(layer)
@@ -79,7 +77,7 @@ def _is_shared(name: str, flow: Dataflow) -> bool:
 
 
 def _is_plain_norm(norm: nn.Module) -> bool:
-    if is_parametrized(norm) or is_hooked(norm) or norm.training:
+    if is_parametrized(norm) or has_hooks(norm) or norm.training:
         return False
     kind = type(norm)
     return (
@@ -103,7 +101,7 @@ def _what_follows(norm: nn.Module) -> nn.Module:
 def _takes_up(layer: nn.Module, norm: nn.Module, flow: Dataflow, name: str) -> bool:
     if isinstance(layer, GhostModule):
         linear = len(layer.primary_conv) == len(layer.cheap_operation) == 1
-        return linear and not is_hooked(layer) and _alike(layer.cheap_operation[0], norm)
+        return linear and not has_hooks(layer) and _alike(layer.cheap_operation[0], norm)
     dims = 2 if isinstance(layer, nn.Linear) else 4
     batched = all(len(value.shape) == dims for step in flow.steps[name] for value in step.outputs)
     return batched and _is_plain(layer) and _alike(layer, norm)
@@ -112,7 +110,7 @@ def _takes_up(layer: nn.Module, norm: nn.Module, flow: Dataflow, name: str) -> b
 def _is_plain(layer: nn.Module) -> bool:
     """Whether its weight can take up a scale, of its outputs."""
     cheap = isinstance(layer, CheapOperation)
-    return not is_hooked(layer) if cheap else is_plain_layer(layer)
+    return not has_hooks(layer) if cheap else is_plain_layer(layer)
 
 
 def _alike(layer: nn.Module, norm: nn.Module) -> bool:
@@ -128,7 +126,7 @@ def _fold_halves(ghost: GhostModule) -> None:
         if not rest or not is_norm(rest[0]) or not _is_plain_norm(rest[0]):
             continue
         if _is_plain(operation) and _alike(operation, rest[0]):
-            _absorb(operation, Affine.of(rest[0]))
+            _absorb(operation, Affine.from_norm(rest[0]))
             half[1] = _what_follows(rest[0])
 
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
-from ghostify.deployment.fold_bn import is_hooked
-from ghostify.nn import BranchedBottleneck, BranchedGhost
+from ghostify.nn import GhostBottleneckV3, GhostModuleV3
+from ghostify.nn.hooks import has_hooks
 from ghostify.types.attachment import Attachment
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=nn.Module)
 def reparameterize(model: Model) -> Model:
     """Copy ``model`` into the form that its parallel branches have at inference.
 
-    What a `BranchedBottleneck` or `BranchedGhost` of GhostNetV3 does in evaluation mode is linear
+    What a `GhostBottleneckV3` or `GhostModuleV3` of GhostNetV3 does in evaluation mode is linear
     up to its activations, so that each sum of branches is one convolution with a bias; kernels are
     added in double precision. There is no way back. What has no branches stays as it is, and so
     does what carries hooks. `deploy` and `export` do this by themselves.
@@ -40,9 +40,9 @@ def reparameterize(model: Model) -> Model:
 
 def fusions(model: nn.Module) -> dict[Any, Any]:
     """Modules of ``model`` with branches, and new ones that do the same without."""
-    kinds = (BranchedBottleneck, BranchedGhost)
+    kinds = (GhostBottleneckV3, GhostModuleV3)
     return {
-        module: copy_model(module).fused()
+        module: copy_model(module).reparameterize()
         for module in model.modules()
-        if isinstance(module, kinds) and not is_hooked(module)
+        if isinstance(module, kinds) and not has_hooks(module)
     }

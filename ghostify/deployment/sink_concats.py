@@ -17,10 +17,10 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 
 from ghostify.deployment.channelwise_ops import is_channelwise, out_of_place
-from ghostify.nn import InferenceGhost
+from ghostify.nn import DeployedGhostModule
 
 _aten = torch.ops.aten
-_GHOST = f"{InferenceGhost.__module__}.{InferenceGhost.__qualname__}"
+_GHOST = f"{DeployedGhostModule.__module__}.{DeployedGhostModule.__qualname__}"
 
 
 @torch.no_grad()

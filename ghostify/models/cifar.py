@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ghostify.nn.conv_bn_se import check_width
+from ghostify.nn.layers import check_width
 from ghostify.types import GhostifyError
 
 _VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))

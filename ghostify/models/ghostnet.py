@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from ghostify.nn import BranchedBottleneck, GhostBottleneck
-from ghostify.nn.conv_bn_se import ConvNorm, check_width, make_divisible
+from ghostify.nn import GhostBottleneck, GhostBottleneckV3
+from ghostify.nn.layers import ConvBnAct, check_width, make_divisible
 from ghostify.types import GhostifyError
 
 
@@ -137,7 +137,7 @@ class GhostNet(nn.Module):
                 index += 1
             stages.append(stage)
         last = make_divisible(LAST * width)
-        self.blocks = nn.Sequential(*stages, nn.Sequential(ConvNorm(channels, last, relu=True)))
+        self.blocks = nn.Sequential(*stages, nn.Sequential(ConvBnAct(channels, last, relu=True)))
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.conv_head = nn.Conv2d(last, HEAD, 1)
         self.act2 = nn.ReLU(inplace=True)
@@ -289,7 +289,7 @@ def ghostnetv3(
         GhostifyError: if a number is out of range.
     """
     return GhostNet(
-        BranchedBottleneck,
+        GhostBottleneckV3,
         width,
         attend=True,
         num_classes=num_classes,

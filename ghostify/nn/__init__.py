@@ -2,21 +2,21 @@
 
 from ghostify.nn.bottleneck import GhostBottleneck
 from ghostify.nn.cheap_operation import CheapOperation
-from ghostify.nn.conv_bn_se import SqueezeExcite
-from ghostify.nn.deploy import Affine, InferenceGhost
-from ghostify.nn.dfc_attention import AttendedGhost, DFCAttention
+from ghostify.nn.deployed_ghost_module import Affine, DeployedGhostModule
+from ghostify.nn.dfc_attention import DFCAttention, GhostModuleV2
 from ghostify.nn.ghost_module import GhostModule
-from ghostify.nn.reparam import BranchedBottleneck, BranchedGhost
+from ghostify.nn.layers import SqueezeExcite
+from ghostify.nn.reparam import GhostBottleneckV3, GhostModuleV3
 
 __all__ = [
     "Affine",
-    "AttendedGhost",
-    "BranchedBottleneck",
-    "BranchedGhost",
     "CheapOperation",
     "DFCAttention",
+    "DeployedGhostModule",
     "GhostBottleneck",
+    "GhostBottleneckV3",
     "GhostModule",
-    "InferenceGhost",
+    "GhostModuleV2",
+    "GhostModuleV3",
     "SqueezeExcite",
 ]

@@ -6,9 +6,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ghostify.nn.conv_bn_se import SqueezeExcite
-from ghostify.nn.dfc_attention import AttendedGhost, DFCAttention
+from ghostify.nn.dfc_attention import DFCAttention, GhostModuleV2
 from ghostify.nn.ghost_module import GhostModule
+from ghostify.nn.layers import SqueezeExcite
 from ghostify.types import GhostifyError
 
 
@@ -57,7 +57,7 @@ class GhostBottleneck(nn.Module):
             conv = depthwise(hidden_channels, kernel_size, stride)
             between = (conv, nn.BatchNorm2d(hidden_channels))
         self._assemble(
-            ghost if attention is None else AttendedGhost(ghost, attention),
+            ghost if attention is None else GhostModuleV2(ghost, attention),
             *between,
             SqueezeExcite(hidden_channels) if excite else nn.Identity(),
             activated_ghost(hidden_channels, out_channels, relu=False),
@@ -65,7 +65,7 @@ class GhostBottleneck(nn.Module):
         )
 
     @classmethod
-    def of(cls, *parts: nn.Module) -> GhostBottleneck:
+    def from_parts(cls, *parts: nn.Module) -> GhostBottleneck:
         """A bottleneck of the parts that are there already.
 
         Args:

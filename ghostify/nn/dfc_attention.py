@@ -55,7 +55,7 @@ class DFCAttention(nn.Sequential):
         return F.interpolate(scores.sigmoid(), size=x.shape[-2:], mode="nearest")
 
 
-class AttendedGhost(nn.Module):
+class GhostModuleV2(nn.Module):
     """A Ghost module whose maps are multiplied by an attention to its input (GhostNetV2).
 
     Args:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 
 from ghostify.nn.cheap_operation import CheapOperation
-from ghostify.nn.ghost_op import ghost_maps, has_hooks, in_order, is_recorded, run
+from ghostify.nn.ghost_op import ghost_maps, in_order, is_recorded, run
+from ghostify.nn.hooks import has_hooks
 from ghostify.types import GhostifyError, GhostSpec
 
 
@@ -80,7 +81,7 @@ class GhostModule(nn.Module):
         self._assemble(primary, out_channels, GhostSpec(ratio, dw_size), norm, activation)
 
     @classmethod
-    def around(cls, primary: nn.Conv2d, out_channels: int, ghost: GhostSpec) -> GhostModule:
+    def from_primary(cls, primary: nn.Conv2d, out_channels: int, ghost: GhostSpec) -> GhostModule:
         """A linear Ghost module whose primary convolution is there already.
 
         Args:
@@ -166,7 +167,7 @@ class GhostModule(nn.Module):
         """The cheap operation, if calling it as a module makes no difference."""
         layers = list(self.cheap_operation.modules())
         cheap = layers[-1]
-        if len(layers) != 2 or type(cheap) is not CheapOperation or any(map(has_hooks, layers)):
+        if len(layers) != 2 or type(cheap) is not CheapOperation or has_hooks(self.cheap_operation):
             return None
         return cheap
 

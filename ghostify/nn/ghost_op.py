@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ghostify.nn.cheap_operation import blocks, ghosts_in_blocks
+from ghostify.nn.hooks import has_hooks
 
 
 def in_order(maps: Tensor, order: Tensor | None) -> Tensor:
@@ -163,17 +164,6 @@ def is_recorded() -> bool:
     )
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody watches the calls of a module."""
-    hooks = (
-        module._forward_pre_hooks,
-        module._forward_hooks,
-        module._backward_pre_hooks,
-        module._backward_hooks,
-    )
-    return any(hooks)
-
-
 def run(primary: nn.Module, x: Tensor) -> tuple[Tensor, Made | None]:
     """The intrinsic maps, and what they were made of if autograd keeps all of it anyway."""
     if torch.compiler.is_compiling():  # which follows neither function modes nor nodes
@@ -186,7 +176,7 @@ def run(primary: nn.Module, x: Tensor) -> tuple[Tensor, Made | None]:
 def _made_by_plain(primary: nn.Module, x: Tensor) -> Made | None:
     layers = list(primary.modules())
     conv = layers[-1]
-    if len(layers) != 2 or type(conv) is not nn.Conv2d or any(map(has_hooks, layers)):
+    if len(layers) != 2 or type(conv) is not nn.Conv2d or has_hooks(primary):
         return None
     if x.dim() != 4 or conv.padding_mode != "zeros" or not conv.weight.requires_grad:
         return None

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostify.nn.bottleneck import GhostBottleneck, check_sizes, depthwise, shortcut
-from ghostify.nn.conv_bn_se import ConvNorm, SqueezeExcite
-from ghostify.nn.deploy import Affine
-from ghostify.nn.dfc_attention import AttendedGhost, DFCAttention
+from ghostify.nn.deployed_ghost_module import Affine
+from ghostify.nn.dfc_attention import DFCAttention, GhostModuleV2
 from ghostify.nn.ghost_module import GhostModule
+from ghostify.nn.layers import ConvBnAct, SqueezeExcite
 from ghostify.types import GhostifyError
 
 _BRANCHES = 3
 
 
-class BranchedGhost(nn.Module):
+class GhostModuleV3(nn.Module):
     """A Ghost module that is trained as parallel branches (GhostNetV3, arXiv 2404.11202).
 
     The primary convolution is the sum of three, each with its batch norm; the cheap operation is
@@ -49,11 +49,11 @@ class BranchedGhost(nn.Module):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.relu = relu
-        self.primary_rpr_conv = nn.ModuleList(ConvNorm(in_channels, m) for _ in range(_BRANCHES))
+        self.primary_rpr_conv = nn.ModuleList(ConvBnAct(in_channels, m) for _ in range(_BRANCHES))
         self.primary_activation = nn.ReLU(inplace=True) if relu else nn.Identity()
         self.cheap_rpr_skip = nn.BatchNorm2d(m)
-        self.cheap_rpr_conv = nn.ModuleList(ConvNorm(m, m, 3, groups=m) for _ in range(_BRANCHES))
-        self.cheap_rpr_scale = ConvNorm(m, m, groups=m)
+        self.cheap_rpr_conv = nn.ModuleList(ConvBnAct(m, m, 3, groups=m) for _ in range(_BRANCHES))
+        self.cheap_rpr_scale = ConvBnAct(m, m, groups=m)
         self.cheap_activation = nn.ReLU(inplace=True) if relu else nn.Identity()
         self.short_conv = DFCAttention(in_channels, out_channels) if attend else None
 
@@ -66,7 +66,7 @@ class BranchedGhost(nn.Module):
     def _cheap_branches(self) -> list[nn.Module]:
         return [self.cheap_rpr_scale, self.cheap_rpr_skip, *self.cheap_rpr_conv]
 
-    def fused(self) -> GhostModule | AttendedGhost:
+    def reparameterize(self) -> GhostModule | GhostModuleV2:
         """What this does in evaluation mode, with the attention itself and copies of the rest."""
         ghost = GhostModule(
             self.in_channels,
@@ -80,13 +80,13 @@ class BranchedGhost(nn.Module):
         _fill(ghost.primary_conv[0], [*self.primary_rpr_conv])
         _fill(ghost.cheap_operation[0], self._cheap_branches())
         ghost.train(self.training)
-        return ghost if self.short_conv is None else AttendedGhost(ghost, self.short_conv)
+        return ghost if self.short_conv is None else GhostModuleV2(ghost, self.short_conv)
 
 
-class BranchedBottleneck(nn.Module):
+class GhostBottleneckV3(nn.Module):
     """A Ghost bottleneck that is trained as parallel branches (GhostNetV3, arXiv 2404.11202).
 
-    Both Ghost modules are `BranchedGhost`, and the depthwise convolution of stride 2 is the sum of
+    Both Ghost modules are `GhostModuleV3`, and the depthwise convolution of stride 2 is the sum of
     three and of one with a 1 x 1 kernel. `fused` makes it a `GhostBottleneck`.
 
     Args, shape and errors are those of `GhostBottleneck`.
@@ -108,16 +108,16 @@ class BranchedBottleneck(nn.Module):
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride
-        self.ghost1 = BranchedGhost(in_channels, hidden_channels, attend=attend)
+        self.ghost1 = GhostModuleV3(in_channels, hidden_channels, attend=attend)
         self.dw_rpr_conv = nn.ModuleList()
         self.dw_rpr_scale: nn.Module = nn.Identity()
         if stride > 1:
             size = (hidden_channels, hidden_channels)
-            branch = partial(ConvNorm, *size, stride=stride, groups=hidden_channels)
+            branch = partial(ConvBnAct, *size, stride=stride, groups=hidden_channels)
             self.dw_rpr_conv.extend(branch(kernel_size) for _ in range(_BRANCHES))
             self.dw_rpr_scale = branch(1)
         self.se = SqueezeExcite(hidden_channels) if excite else nn.Identity()
-        self.ghost2 = BranchedGhost(hidden_channels, out_channels, relu=False)
+        self.ghost2 = GhostModuleV3(hidden_channels, out_channels, relu=False)
         self.shortcut = shortcut(in_channels, out_channels, kernel_size, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -128,15 +128,20 @@ class BranchedBottleneck(nn.Module):
     def _depthwise_branches(self) -> list[nn.Module]:
         return [self.dw_rpr_scale, *self.dw_rpr_conv]
 
-    def fused(self) -> GhostBottleneck:
+    def reparameterize(self) -> GhostBottleneck:
         """What this does in evaluation mode, with its own parts where there are no branches."""
         conv: nn.Module = nn.Identity()
         if self.stride > 1:
             with torch.device("meta"):
                 conv = depthwise(self.ghost1.out_channels, self.kernel_size, self.stride)
             _fill(conv, self._depthwise_branches())
-        block = GhostBottleneck.of(
-            self.ghost1.fused(), conv, nn.Identity(), self.se, self.ghost2.fused(), self.shortcut
+        block = GhostBottleneck.from_parts(
+            self.ghost1.reparameterize(),
+            conv,
+            nn.Identity(),
+            self.se,
+            self.ghost2.reparameterize(),
+            self.shortcut,
         )
         block.training = self.training
         return block
@@ -156,7 +161,7 @@ def _fill(operation: nn.Module, branches: Sequence[nn.Module]) -> None:
 
     They are added in double precision, each kernel in the middle of the largest one.
     """
-    like = next(branch.conv.weight for branch in branches if isinstance(branch, ConvNorm))
+    like = next(branch.conv.weight for branch in branches if isinstance(branch, ConvBnAct))
     weights, biases = zip(*map(_linear, branches), strict=True)
     side = max(weight.shape[-1] for weight in weights)
     padded = [F.pad(weight, [(side - weight.shape[-1]) // 2] * 4) for weight in weights]
@@ -167,7 +172,7 @@ def _fill(operation: nn.Module, branches: Sequence[nn.Module]) -> None:
 
 def _linear(branch: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution that does what a branch does, in double precision."""
-    if isinstance(branch, ConvNorm):
-        return Affine.of(branch.bn1).after(branch.conv.weight.double(), None)
-    norm = Affine.of(branch)
+    if isinstance(branch, ConvBnAct):
+        return Affine.from_norm(branch.bn1).after(branch.conv.weight.double(), None)
+    norm = Affine.from_norm(branch)
     return norm.after(torch.ones_like(norm.scale).view(-1, 1, 1, 1), None)

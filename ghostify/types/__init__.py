@@ -2,10 +2,10 @@
 
 from ghostify.types.augmentation import Augmentation
 from ghostify.types.conv_site import ConvSite, Geometry
+from ghostify.types.deployment_report import DeploymentReport
 from ghostify.types.errors import GhostifyError
 from ghostify.types.fidelity import Agreement, Fidelity
 from ghostify.types.ghost_spec import GhostSpec
-from ghostify.types.inference_form import InferenceForm
 from ghostify.types.inputs import Example, describe_example, split_example
 from ghostify.types.layer_latency import LayerLatencies
 from ghostify.types.model_count import Count
@@ -22,12 +22,12 @@ __all__ = [
     "ConvSite",
     "Count",
     "Decision",
+    "DeploymentReport",
     "Example",
     "Fidelity",
     "Geometry",
     "GhostSpec",
     "GhostifyError",
-    "InferenceForm",
     "LayerLatencies",
     "LayerRedundancy",
     "MapPair",

@@ -10,7 +10,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.deployment import RUNTIMES, Runtime
 from ghostify.deployment.benchmark import LEAST_ROUNDS, WARM_UP, Runs, measured, take_turns
-from ghostify.nn import BranchedGhost
+from ghostify.nn import GhostModuleV3
 from ghostify.report.timing import Spread
 
 
@@ -198,6 +198,6 @@ def test_a_conversion_beside_its_original(small_net, image):
 
 def test_the_macs_are_those_of_what_runs():
     """Branches are one convolution then: 8 x 4 + 9 x 4, at 6 x 6 positions."""
-    model = BranchedGhost(8, 8)
+    model = GhostModuleV3(8, 8)
     timing = ghostify.benchmark({"a": model}, torch.randn(1, 8, 6, 6), rounds=1)
     assert timing.macs == {"a": 36 * (32 + 36)}

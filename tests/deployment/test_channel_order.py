@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ghostify
-from ghostify import GhostModule, InferenceForm
+from ghostify import DeploymentReport, GhostModule
 
 IMAGE = torch.randn(2, 3, 8, 8)
 
@@ -40,9 +40,9 @@ def left(forward):
     other = torch.randn(3, 3, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(form(other), net(other), rtol=1e-4, atol=1e-4)
-    found = InferenceForm.find(form)
-    assert {*found.orders_folded, *found.orders_left} == {"ghost"}
-    return bool(found.orders_left)
+    found = DeploymentReport.find(form)
+    assert {*found.folded_orders, *found.remaining_orders} == {"ghost"}
+    return bool(found.remaining_orders)
 
 
 MOVES = {

@@ -8,7 +8,7 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 import ghostify
-from ghostify import GhostifyError, GhostModule, InferenceForm
+from ghostify import DeploymentReport, GhostifyError, GhostModule
 from ghostify.analysis.preserve import eval_mode
 from ghostify.deployment.export import captured
 from ghostify.types import Fidelity, Plan
@@ -53,8 +53,8 @@ def test_it_gives_what_the_network_gave(name, orders):
     ghost = seen_data(ghostify.convert(model, example), orders)
     before = {key: value.clone() for key, value in ghost.state_dict().items()}
     form = ghostify.deploy(ghost, example)
-    found = InferenceForm.find(form)
-    assert len(found.folded) > len(found.norms_left) or name.startswith(
+    found = DeploymentReport.find(form)
+    assert len(found.folded_norms) > len(found.remaining_norms) or name.startswith(
         ("densenet", "convnext", "sq")
     )
     assert ghost.training
@@ -72,10 +72,10 @@ def test_all_norms_of_a_resnet_are_gone():
     example = torch.randn(1, 3, 64, 64)
     ghost = seen_data(ghostify.convert(models.resnet50(), example), orders=True)
     form = ghostify.deploy(ghost, example)
-    found = InferenceForm.find(form)
-    assert (len(found.folded), found.norms_left) == (53, ())
-    assert len(found.orders_folded) == 32  # two of each of 16 blocks
-    assert set(found.orders_left) == {  # on both sides of a sum
+    found = DeploymentReport.find(form)
+    assert (len(found.folded_norms), found.remaining_norms) == (53, ())
+    assert len(found.folded_orders) == 32  # two of each of 16 blocks
+    assert set(found.remaining_orders) == {  # on both sides of a sum
         name for name, m in ghost.named_modules()
         if isinstance(m, GhostModule) and name.endswith(("conv3", "downsample.0"))
     }  # fmt: skip
@@ -86,7 +86,7 @@ def test_all_norms_of_a_resnet_are_gone():
 def test_a_network_that_was_not_converted(small_net, image):
     seen_data(small_net)
     form = ghostify.deploy(small_net, image)
-    assert InferenceForm.find(form) == InferenceForm(folded=("norm",))
+    assert DeploymentReport.find(form) == DeploymentReport(folded_norms=("norm",))
     close(form(image), small_net.eval()(image))
 
 
@@ -135,7 +135,7 @@ def test_several_inputs_and_names():
 
     inputs = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
     form = ghostify.deploy(Positional(), inputs)
-    assert len(InferenceForm.find(form).folded) == 2
+    assert len(DeploymentReport.find(form).folded_norms) == 2
     close(form(*inputs), net(inputs[0], right=inputs[1])["sum"])
     named = {"left": inputs[0], "right": inputs[1]}
     close(ghostify.deploy(net, named)(**named)["sum"], net(**named)["sum"])
@@ -147,7 +147,7 @@ def test_other_kinds_of_numbers(kind):
     ghost = ghostify.convert(models.resnet18().to(kind), example)
     form = ghostify.deploy(seen_data(ghost).eval(), example)
     assert form(example).dtype == kind
-    assert InferenceForm.find(form).folded
+    assert DeploymentReport.find(form).folded_norms
 
 
 def test_maps_that_are_viewed_are_left_contiguous():
@@ -177,7 +177,9 @@ def test_what_the_run_did_not_show_is_put_back():
             return y * self.conv.weight.data[0].sum()
 
     form = ghostify.deploy(seen_data(Net()).eval(), torch.randn(1, 3, 4, 4))
-    assert InferenceForm.find(form) == InferenceForm(folded=("second",), norms_left=("norm",))
+    assert DeploymentReport.find(form) == DeploymentReport(
+        folded_norms=("second",), remaining_norms=("norm",)
+    )
 
 
 def test_a_network_that_does_not_run():
@@ -191,7 +193,7 @@ def test_a_detector():
     image = [torch.rand(3, 128, 160)]
     ghost = seen_data(ghostify.convert(model, (image,)), orders=True).eval()
     form = ghostify.deploy(ghost, (image,))
-    assert len(InferenceForm.find(form).folded) == 53
+    assert len(DeploymentReport.find(form).folded_norms) == 53
     x = torch.randn(1, 3, 128, 160)
     for expected, found in zip(ghost.backbone(x).values(), form.backbone(x).values(), strict=True):
         close(found, expected)

@@ -7,7 +7,7 @@ from torch.nn.utils import parametrizations
 from torchvision.ops import FrozenBatchNorm2d
 
 import ghostify
-from ghostify import GhostModule, InferenceForm
+from ghostify import DeploymentReport, GhostModule
 
 
 def seen_data(model):
@@ -27,7 +27,7 @@ def deployed(model, example):
     other = torch.randn_like(example)
     with torch.no_grad():
         torch.testing.assert_close(form(other), model(other), rtol=1e-4, atol=1e-4)
-    return form, InferenceForm.find(form)
+    return form, DeploymentReport.find(form)
 
 
 IMAGE = torch.randn(2, 3, 9, 9)
@@ -48,24 +48,24 @@ IMAGE = torch.randn(2, 3, 9, 9)
 def test_into_a_layer(layer):
     norm = nn.BatchNorm2d(layer.out_channels)
     form, found = deployed(seen_data(nn.Sequential(layer, norm, nn.ReLU())), IMAGE)
-    assert found == InferenceForm(folded=("1",))
+    assert found == DeploymentReport(folded_norms=("1",))
     assert isinstance(form[1], nn.Identity)
 
 
 def test_into_a_linear_layer():
     net = nn.Sequential(nn.Flatten(), nn.Linear(243, 5), nn.BatchNorm1d(5))
-    assert deployed(seen_data(net), IMAGE)[1].folded == ("2",)
+    assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("2",)
 
 
 def test_frozen():
     net = nn.Sequential(nn.Conv2d(3, 6, 1), FrozenBatchNorm2d(6))
-    assert deployed(seen_data(net), IMAGE)[1].folded == ("1",)
+    assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("1",)
 
 
 def test_one_with_an_activation_of_its_own():
     layers = pytest.importorskip("timm.layers")
     net = nn.Sequential(nn.Conv2d(3, 6, 1), layers.BatchNormAct2d(6))
-    assert deployed(seen_data(net), IMAGE)[1].folded == ("1",)
+    assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("1",)
 
 
 def test_inside_of_the_activated_flavour():
@@ -77,7 +77,7 @@ def test_inside_of_the_activated_flavour():
 def test_not_behind_the_activated_flavour():
     ghost = GhostModule(3, 6, 3, norm=nn.BatchNorm2d, activation=nn.ReLU)
     _, found = deployed(seen_data(nn.Sequential(ghost, nn.BatchNorm2d(6))), IMAGE)
-    assert (found.folded, found.norms_left) == ((), ("1",))
+    assert (found.folded_norms, found.remaining_norms) == ((), ("1",))
 
 
 class Standardized(nn.Conv2d):
@@ -104,7 +104,7 @@ def hooked():
 )
 def test_not_into_layers_that_are_not_plain(layer):
     _, found = deployed(seen_data(nn.Sequential(layer, nn.BatchNorm2d(6))), IMAGE)
-    assert (found.folded, found.norms_left) == ((), ("1",))
+    assert (found.folded_norms, found.remaining_norms) == ((), ("1",))
 
 
 class Shared(nn.Module):
@@ -131,12 +131,12 @@ class Shared(nn.Module):
     ids=["a conv of two norms", "a ghost of two norms", "a norm of two layers", "a weight", "maps"],
 )
 def test_not_what_is_shared(forward):
-    assert deployed(seen_data(Shared(forward)), IMAGE)[1].folded == ()
+    assert deployed(seen_data(Shared(forward)), IMAGE)[1].folded_norms == ()
 
 
 def test_a_pair_that_is_called_twice():
     net = Shared(lambda m, x: m.norm(m.ghost(x)) + m.norm(m.ghost(x * 2)))
-    assert deployed(seen_data(net), IMAGE)[1].folded == ("norm",)
+    assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("norm",)
 
 
 def test_not_between_kinds_of_numbers():
@@ -149,4 +149,4 @@ def test_not_between_kinds_of_numbers():
         def forward(self, x):
             return self.norm(self.conv(x.bfloat16()))
 
-    assert deployed(seen_data(Net()), IMAGE)[1].folded == ()
+    assert deployed(seen_data(Net()), IMAGE)[1].folded_norms == ()

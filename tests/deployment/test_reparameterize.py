@@ -4,15 +4,15 @@ from torch import nn
 
 import ghostify
 from ghostify import Recovery, RecoverySettings
-from ghostify.nn import BranchedBottleneck, BranchedGhost
+from ghostify.nn import GhostBottleneckV3, GhostModuleV3
 
 
 @pytest.fixture
 def network():
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
-        BranchedBottleneck(8, 24, 12, 3, 2, attend=True),
-        BranchedGhost(12, 16),
+        GhostBottleneckV3(8, 24, 12, 3, 2, attend=True),
+        GhostModuleV3(12, 16),
         nn.Conv2d(16, 32, 3),
     )
     for _ in range(3):
@@ -21,7 +21,7 @@ def network():
 
 
 def branched(model):
-    return [m for m in model.modules() if isinstance(m, (BranchedBottleneck, BranchedGhost))]
+    return [m for m in model.modules() if isinstance(m, (GhostBottleneckV3, GhostModuleV3))]
 
 
 def test_the_same_outputs_from_fewer_parameters(network, image):
@@ -55,7 +55,7 @@ def test_no_random_number_is_drawn(network):
 
 
 def test_the_model_may_be_branched_itself():
-    ghost = BranchedGhost(4, 8).eval()
+    ghost = GhostModuleV3(4, 8).eval()
     assert type(ghostify.reparameterize(ghost)) is ghostify.GhostModule
 
 
@@ -63,7 +63,7 @@ def test_what_carries_hooks_stays(network, image):
     seen = []
     network[2].register_forward_hook(lambda *_: seen.append(1))
     fused = ghostify.reparameterize(network)
-    assert [type(m) for m in branched(fused)] == [BranchedGhost]
+    assert [type(m) for m in branched(fused)] == [GhostModuleV3]
     fused(image)
     assert seen
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ghostify.deployment.sink_concats import sink_concats
-from ghostify.nn import InferenceGhost
+from ghostify.nn import DeployedGhostModule
 
 WEIGHT, DEPTHWISE = torch.randn(5, 8, 3, 3), torch.randn(8, 1, 3, 3)
 NORM = nn.BatchNorm2d(8).eval().requires_grad_(False)
@@ -71,7 +71,7 @@ class Net(nn.Module):
         super().__init__()
         first = nn.Conv2d(3, 4, 3, padding=1)
         cheap = [nn.Conv2d(n, n, 3, padding=1, groups=n) for n in (3, 1)]
-        self.ghost = InferenceGhost(first, nn.Identity(), cheap, (3, 1))
+        self.ghost = DeployedGhostModule(first, nn.Identity(), cheap, (3, 1))
         self.reader = reader
 
     def forward(self, x):

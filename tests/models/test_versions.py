@@ -6,7 +6,7 @@ from torch import nn
 
 import ghostify
 from ghostify import models
-from ghostify.nn import AttendedGhost, BranchedBottleneck, BranchedGhost
+from ghostify.nn import GhostBottleneckV3, GhostModuleV2, GhostModuleV3
 from ghostify.planning.flops import count
 
 IMAGE = torch.zeros(1, 3, 224, 224)
@@ -41,8 +41,8 @@ def test_counts_of_v3_before_and_after_fusion(width, training, params, macs):
 
 
 def test_attention_to_all_bottlenecks_but_two():
-    attended = [m for m in models.ghostnetv2(1.0).modules() if isinstance(m, AttendedGhost)]
-    branched = [m for m in models.ghostnetv3(1.0).modules() if isinstance(m, BranchedGhost)]
+    attended = [m for m in models.ghostnetv2(1.0).modules() if isinstance(m, GhostModuleV2)]
+    branched = [m for m in models.ghostnetv3(1.0).modules() if isinstance(m, GhostModuleV3)]
     assert len(attended) == 14
     assert sum(ghost.short_conv is not None for ghost in branched) == 14
     assert len(branched) == 32
@@ -55,7 +55,7 @@ def test_fusion_is_exact(dtype, tolerance, lived_in):
     network = lived_in(models.ghostnetv3(1.0)).to(dtype)
     images = torch.randn(1, 3, 96, 96, dtype=dtype)
     fused = ghostify.reparameterize(network)
-    assert not any(isinstance(m, (BranchedBottleneck, BranchedGhost)) for m in fused.modules())
+    assert not any(isinstance(m, (GhostBottleneckV3, GhostModuleV3)) for m in fused.modules())
     with torch.no_grad():
         expected = network(images)
         assert (fused(images) - expected).abs().max() <= tolerance * expected.abs().max()

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostModule
-from ghostify.nn import AttendedGhost, DFCAttention
+from ghostify.nn import DFCAttention, GhostModuleV2
 
 
 @pytest.mark.parametrize("size", [(2, 2), (7, 7), (8, 12), (5, 2)])
@@ -39,7 +39,7 @@ def test_sevenths_take_the_nearest_of_three():
 
 def test_maps_are_those_of_the_ghost_module_weighted():
     ghost, attention = GhostModule(6, 10, 1, bias=False, norm=nn.BatchNorm2d), DFCAttention(6, 10)
-    attended = AttendedGhost(ghost, attention).eval()
+    attended = GhostModuleV2(ghost, attention).eval()
     x = torch.randn(2, 6, 9, 8)
     assert torch.equal(attended(x), ghost.eval()(x) * attention(x))
     names = {name.partition(".")[0] for name in attended.state_dict()}

@@ -234,7 +234,7 @@ class Doubled(nn.Conv2d):
 
 
 def test_a_primary_of_another_class(calls):
-    module = GhostModule.around(Doubled(3, 3, 3), 8, GhostSpec(3)).double()
+    module = GhostModule.from_primary(Doubled(3, 3, 3), 8, GhostSpec(3)).double()
     x, writer = torch.randn(2, 3, 8, 8, dtype=torch.double), WRITERS["relu in place"]
     assert_same(step(module, x, writer), plain_step(module, x, writer))
     assert len(calls) == 1

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostify.nn.conv_bn_se import make_divisible
+from ghostify.nn.layers import make_divisible
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError, GhostModule
-from ghostify.nn import AttendedGhost, BranchedBottleneck, BranchedGhost, GhostBottleneck
+from ghostify.nn import GhostBottleneck, GhostBottleneckV3, GhostModuleV2, GhostModuleV3
 
 
 @torch.no_grad()
@@ -23,11 +23,11 @@ def close(found, expected):
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("attend", [True, False])
 def test_a_fused_ghost_module(relu, attend):
-    branched = lived_in(BranchedGhost(6, 8, relu=relu, attend=attend))
+    branched = lived_in(GhostModuleV3(6, 8, relu=relu, attend=attend))
     x = torch.randn(2, 6, 9, 7, dtype=torch.float64)
     expected = branched(x)
-    fused = branched.fused()
-    assert type(fused) is (AttendedGhost if attend else GhostModule)
+    fused = branched.reparameterize()
+    assert type(fused) is (GhostModuleV2 if attend else GhostModule)
     assert close(fused(x), expected)
     assert len(fused.primary_conv) == 1 + relu
 
@@ -36,12 +36,10 @@ def test_a_fused_ghost_module(relu, attend):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 def test_a_fused_bottleneck(kernel_size, stride, size):
-    branched = lived_in(
-        BranchedBottleneck(8, 24, 12, kernel_size, stride, excite=True, attend=True)
-    )
+    branched = lived_in(GhostBottleneckV3(8, 24, 12, kernel_size, stride, excite=True, attend=True))
     x = torch.randn(2, 8, *size, dtype=torch.float64)
     expected = branched(x)
-    fused = branched.fused()
+    fused = branched.reparameterize()
     assert type(fused) is GhostBottleneck
     assert (fused.stride, fused.out_channels) == (stride, 12)
     assert close(fused(x), expected)
@@ -53,7 +51,7 @@ def test_the_sum_by_hand():
     The cheap kernel has (1 + 1 + 1) / 2 everywhere, and in its middle 4 / 2 of the 1 x 1 branch and
     1 / 2 of the batch norm alone.
     """
-    branched = BranchedGhost(1, 2, relu=False).eval()
+    branched = GhostModuleV3(1, 2, relu=False).eval()
     for norm in filter(lambda m: isinstance(m, nn.BatchNorm2d), branched.modules()):
         norm.running_var.fill_(3.0)
         norm.eps = 1.0
@@ -62,7 +60,7 @@ def test_the_sum_by_hand():
     for branch in branched.cheap_rpr_conv:
         nn.init.ones_(branch.conv.weight)
     nn.init.constant_(branched.cheap_rpr_scale.conv.weight, 4.0)
-    fused = branched.fused()
+    fused = branched.reparameterize()
     assert fused.primary_conv[0].weight.item() == pytest.approx(3.0)
     middle = torch.full((3, 3), 1.5)
     middle[1, 1] = 1.5 + 2 + 0.5
@@ -72,7 +70,7 @@ def test_the_sum_by_hand():
 
 def test_branches_are_summed_in_training_too():
     """Each batch norm takes its branch by itself: three alike are three times one."""
-    branched = BranchedGhost(4, 2, relu=False).train()
+    branched = GhostModuleV3(4, 2, relu=False).train()
     first = branched.primary_rpr_conv[0]
     for branch in branched.primary_rpr_conv:
         branch.load_state_dict(first.state_dict())
@@ -82,4 +80,4 @@ def test_branches_are_summed_in_training_too():
 
 def test_odd_outputs():
     with pytest.raises(GhostifyError, match="out_channels .*=7.* must be even"):
-        BranchedGhost(4, 7)
+        GhostModuleV3(4, 7)

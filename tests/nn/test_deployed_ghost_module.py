@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ghostify import GhostModule
-from ghostify.nn import Affine, InferenceGhost
+from ghostify.nn import Affine, DeployedGhostModule
 
 
 def random_norm(channels, dtype=torch.float32):
@@ -52,7 +52,7 @@ def test_it_does_what_module_and_batch_norm_did(numbers, with_norm, ordered, exp
     norm = random_norm(ghost.out_channels, torch.float64) if with_norm else nn.Identity()
     x = torch.randn(2, ghost.in_channels, 7, 6, dtype=torch.float64)
     expected = norm(ghost(x))
-    form = InferenceGhost.of(ghost, Affine.of(norm) if with_norm else None)
+    form = DeployedGhostModule.from_module(ghost, Affine.from_norm(norm) if with_norm else None)
     with patch("torch.compiler.is_exporting", return_value=exported):
         same(form(x), expected)
 
@@ -60,14 +60,14 @@ def test_it_does_what_module_and_batch_norm_did(numbers, with_norm, ordered, exp
 def test_maps_with_no_batch_dimension():
     ghost = GhostModule(3, 6, 3, padding=1, dw_size=1).eval()
     x = torch.randn(3, 8, 8)
-    torch.testing.assert_close(InferenceGhost.of(ghost)(x), ghost(x))
+    torch.testing.assert_close(DeployedGhostModule.from_module(ghost)(x), ghost(x))
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_the_memory_format_stays(memory_format):
     ghost = GhostModule(3, 8, 3).eval()
     ghost.order = torch.randperm(8)
-    form = InferenceGhost.of(ghost).to(memory_format=memory_format)
+    form = DeployedGhostModule.from_module(ghost).to(memory_format=memory_format)
     x = torch.randn(2, 3, 9, 9).to(memory_format=memory_format)
     assert form(x).is_contiguous(memory_format=memory_format)
 
@@ -78,7 +78,7 @@ def test_no_map_of_the_padding_is_shifted():
     ghost.primary_conv[0].weight.fill_(1)
     ghost.cheap_operation[0].weight.fill_(1)
     shift = Affine(torch.ones(2).double(), torch.tensor([10, 0]).double())
-    form = InferenceGhost.of(ghost, shift)
+    form = DeployedGhostModule.from_module(ghost, shift)
     intrinsic, sums = form(torch.ones(1, 1, 3, 3))[0]
     assert (intrinsic == 11).all()
     assert sums.tolist() == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]

@@ -28,7 +28,7 @@ def make_divisible(channels: float, divisor: int = 4) -> int:
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
-class ConvNorm(nn.Module):
+class ConvBnAct(nn.Module):
     """A convolution without bias, padded to keep the size, then a batch norm, then perhaps a ReLU.
 
     Shape:

@@ -21,7 +21,7 @@ class Affine:
     shift: Tensor
 
     @classmethod
-    def of(cls, norm: nn.Module) -> Affine:
+    def from_norm(cls, norm: nn.Module) -> Affine:
         """What a batch norm with running statistics does in evaluation mode."""
         mean = norm.get_buffer("running_mean").detach().double()
         variance = norm.get_buffer("running_var").detach().double()
@@ -86,7 +86,7 @@ class ChannelAffine(nn.Module):
         return str(len(self.weight))
 
 
-class InferenceGhost(nn.Module):
+class DeployedGhostModule(nn.Module):
     """A Ghost module with the batch norms behind its halves folded into them.
 
     The ghosts are made of the maps as the primary convolution gives them. A batch norm behind the
@@ -120,7 +120,7 @@ class InferenceGhost(nn.Module):
         self.register_buffer("rank", None if order is None else order.argsort())
 
     @classmethod
-    def of(cls, ghost: GhostModule, norm: Affine | None = None) -> InferenceGhost:
+    def from_module(cls, ghost: GhostModule, norm: Affine | None = None) -> DeployedGhostModule:
         """What ``ghost`` does in evaluation mode, and then ``norm`` to its outputs.
 
         Args:
