@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ghostify.types import GhostifyError
 from ghostify.types.errors import near
@@ -16,6 +16,9 @@ from ghostify.types.errors import near
 OutputHook = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
 """Called with name, module, positional inputs and output. A result other than None replaces the
 output, as in ``register_forward_hook``."""
+
+Calls = Mapping[str, list[tuple[Tensor, Tensor]]]
+"""By module name, first input and output of each call."""
 
 
 @contextmanager
@@ -25,28 +28,28 @@ def output_hooks(model: nn.Module, names: Iterable[str], hook: OutputHook) -> It
     Raises:
         GhostifyError: if the model has no module of such a name.
     """
-    modules = dict(model.named_modules(remove_duplicate=False))
     with ExitStack() as handles:
         for name in dict.fromkeys(names):
-            if name not in modules:
-                raise GhostifyError(f"the model has no layer {name!r}{near(name, modules)}")
-            handles.callback(modules[name].register_forward_hook(partial(hook, name)).remove)
+            try:
+                module = model.get_submodule(name)
+            except AttributeError:
+                known = dict(model.named_modules())
+                raise GhostifyError(f"the model has no layer {name!r}{near(name, known)}") from None
+            handles.callback(module.register_forward_hook(partial(hook, name)).remove)
         yield
 
 
 @contextmanager
-def capture_calls(
-    model: nn.Module, names: Iterable[str]
-) -> Iterator[dict[str, list[tuple[Any, Any]]]]:
-    """Record the calls of the named modules: by name, pairs of first input and output.
+def record_calls(model: nn.Module, names: Iterable[str]) -> Iterator[Calls]:
+    """Record first input and output of each call of the named modules.
 
     A module that is not called has an empty list. Tensors keep their graph and are not copied:
     later operations in place change them.
     """
-    calls: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+    calls: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
 
-    def record(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def add_call(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         calls[name].append((inputs[0], output))
 
-    with output_hooks(model, names, record):
+    with output_hooks(model, names, add_call):
         yield calls

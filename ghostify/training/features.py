@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostify.analysis.dataflow import trace_dataflow
+from ghostify.analysis.output_hooks import record_calls
 from ghostify.evaluation.metrics import is_logits, numbers
 from ghostify.nn import GhostModule
 from ghostify.types import Example, split_example
 
 _FLAT, _TINY = 1e-4, 1e-12
 """Lower bounds of a scale: relative to the mean square, and absolute."""
-
-Calls = Mapping[str, list[tuple[Tensor, Tensor]]]
-"""By module name, input and output of each of its calls."""
 
 
 def are_logits(outputs: Sequence[Tensor]) -> bool:
@@ -38,27 +33,6 @@ def match_layers(teacher: nn.Module, student: nn.Module, example: Example) -> di
     sites = [name for name, module in student.named_modules() if isinstance(module, GhostModule)]
     known = dict(teacher.named_modules())
     return {site: norms.get(site, site) for site in sites if site in known}
-
-
-@contextmanager
-def record_calls(model: nn.Module, names: Iterable[str]) -> Iterator[Calls]:
-    """Record inputs and outputs of modules in the context."""
-    calls: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-    handles = []
-
-    def hook_for(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            calls[name].append((inputs[0], output))
-
-        return hook
-
-    try:
-        for name in dict.fromkeys(names):
-            handles.append(model.get_submodule(name).register_forward_hook(hook_for(name)))
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def scale_of(tensor: Tensor) -> float:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghostify.analysis.output_hooks import Calls, record_calls
 from ghostify.evaluation.metrics import numbers
-from ghostify.training.features import Calls, are_logits, record_calls, relative_errors
+from ghostify.training.features import are_logits, relative_errors
 from ghostify.types import Example, GhostifyError, RecoverySettings, split_example
 
 

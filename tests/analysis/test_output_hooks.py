@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError
-from ghostify.analysis.output_hooks import capture_calls, output_hooks
+from ghostify.analysis.output_hooks import output_hooks, record_calls
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def hooks_of(model):
 
 def test_calls_in_order_with_input_and_output(model):
     first, second = torch.tensor([-1.0]), torch.tensor([2.0])
-    with capture_calls(model, ["0", "1.0", "0"]) as calls:
+    with record_calls(model, ["0", "1.0", "0"]) as calls:
         model(first), model(second)
     assert list(calls) == ["0", "1.0"]
     assert [given.item() for given, _ in calls["0"]] == [-1, 2]
@@ -28,7 +28,7 @@ def test_calls_in_order_with_input_and_output(model):
 
 
 def test_a_module_that_is_not_called(model):
-    with capture_calls(model, ["0", "1"]) as calls:
+    with record_calls(model, ["0", "1"]) as calls:
         model[0](torch.zeros(1))
     assert list(calls) == ["0"]
     assert calls["1"] == []
@@ -41,7 +41,7 @@ def test_a_result_of_the_hook_replaces_the_output(model):
 
 
 def test_hooks_are_removed_after_an_exception(model):
-    with suppress(KeyError), capture_calls(model, ["0", "2"]):
+    with suppress(KeyError), record_calls(model, ["0", "2"]):
         assert len(hooks_of(model)) == 2
         raise KeyError
     assert not hooks_of(model)
@@ -50,7 +50,7 @@ def test_hooks_are_removed_after_an_exception(model):
 def test_hooks_are_removed_when_a_name_is_unknown(model):
     with (
         pytest.raises(GhostifyError, match="no layer '1.1'; did you mean"),
-        capture_calls(model, ["0", "1.1"]),
+        record_calls(model, ["0", "1.1"]),
     ):
         pass
     assert not hooks_of(model)
