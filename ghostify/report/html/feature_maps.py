@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.output_hooks import output_hooks
 from ghostify.evaluation.metrics import is_logits
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError, Plan
@@ -74,28 +74,26 @@ def feature_map_images(
 Maps = dict[str, tuple[Tensor, Tensor]]
 
 
-def _run(model: nn.Module, image: Tensor, names: Iterable[str]) -> tuple[Maps, Any]:
+def _run(model: nn.Module, image: Tensor, names: Sequence[str]) -> tuple[Maps, Any]:
     """Return intrinsic maps and all maps of each layer's first call, and the output."""
-    copied = frozen_copy(model).eval()
-    intrinsic: dict[str, Tensor] = {}
-    whole: dict[str, Tensor] = {}
-    with ExitStack() as hooks:
-        for name in names:
-            module = copied.get_submodule(name)
-            primary = module.primary_conv if isinstance(module, GhostModule) else module
-            for part, kept in ((primary, intrinsic), (module, whole)):
-                assert isinstance(part, nn.Module)
-                handle = part.register_forward_hook(_first_output(kept, name))
-                hooks.callback(handle.remove)
+    copied = frozen_copy(model)
+    intrinsic = {
+        name: f"{name}.primary_conv"
+        if isinstance(copied.get_submodule(name), GhostModule)
+        else name
+        for name in names
+    }
+    found: dict[str, Tensor] = {}
+
+    def keep_first(name: str, _: nn.Module, __: Any, output: Tensor) -> None:
+        if name not in found:
+            found[name] = output.clone()  # later layers may work in place
+
+    with output_hooks(copied, [*intrinsic, *intrinsic.values()], keep_first):
         output = copied(image)
-    return {name: (intrinsic[name], whole[name]) for name in whole}, output
-
-
-def _first_output(kept: dict[str, Tensor], name: str) -> Callable[..., None]:
-    def keep(_: nn.Module, __: Any, output: Tensor) -> None:
-        kept.setdefault(name, output.clone())  # later layers may work in place
-
-    return keep
+    return {
+        name: (found[primary], found[name]) for name, primary in intrinsic.items() if name in found
+    }, output
 
 
 def _pairs(
