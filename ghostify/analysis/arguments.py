@@ -44,19 +44,17 @@ def check_model(model: Any, argument: str = "model", *, wrapped: bool = False) -
         raise GhostifyError(f"`{argument}` {_what_to_pass(model, argument)}")
     if wrapped:
         return
-    for kind in _classes(model):
-        if attribute := _WRAPPERS.get(kind):
-            raise GhostifyError(f"`{argument}` is {_a(kind)}: pass `{argument}.{attribute}`")
+    for base in type(model).__mro__:
+        if attribute := _WRAPPERS.get(base.__name__):
+            kind = _a(base.__name__)
+            raise GhostifyError(f"`{argument}` is {kind}: pass `{argument}.{attribute}`")
     for name, module in model.named_modules():
         path = f"{argument}.{name}" if name else argument
-        if "OptimizedModule" in _classes(module):
+        classes = {base.__name__ for base in type(module).__mro__}
+        if "OptimizedModule" in classes:
             raise GhostifyError(f"`{path}` is compiled: put `{path}._orig_mod` in its place")
-        if _SHARDED & _classes(module):
+        if _SHARDED & classes:
             raise GhostifyError(f"`{path}` is sharded: pass the network as it was before FSDP")
-
-
-def _classes(module: nn.Module) -> set[str]:
-    return {base.__name__ for base in type(module).__mro__}
 
 
 def check_models(models: Any) -> None:
