@@ -131,6 +131,6 @@ def _fold_halves(ghost: GhostModule) -> None:
 
 
 def _absorb(layer: nn.Module, norm: Affine) -> None:
-    weight, bias = norm.after(layer.get_parameter("weight"), layer.bias)  # type: ignore[arg-type]
+    weight, bias = norm.fold_into(layer.get_parameter("weight"), layer.bias)  # type: ignore[arg-type]
     layer.weight = nn.Parameter(weight, requires_grad=False)
     layer.bias = nn.Parameter(bias, requires_grad=False)

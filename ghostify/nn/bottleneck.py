@@ -13,28 +13,28 @@ from ghostify.types import GhostifyError
 
 
 class GhostBottleneck(nn.Module):
-    """Two Ghost modules, the first to widen and the second to narrow, and a shortcut.
+    """Two Ghost modules, the first to expand and the second to project, and a shortcut.
 
-    GhostNet, Figure 3 (arXiv 1911.11907), with the names of the authors' code.
-    Between the two stand, with stride 2, a depthwise convolution, and perhaps squeeze-excite.
-    No activation follows the second one, nor the sum. The shortcut is the identity where the sizes
-    agree, and else a depthwise and a pointwise convolution.
+    GhostNet, Figure 3 (arXiv 1911.11907), with the names of the authors' code. A depthwise
+    convolution stands between the two if ``stride`` is 2. The second Ghost module has no
+    activation. The shortcut is the identity if the shapes agree, otherwise a depthwise and a
+    pointwise convolution.
 
     Args:
-        in_channels: of the input.
-        hidden_channels: after the first Ghost module; the paper's expansion size.
-        out_channels: of the output.
-        kernel_size: of the depthwise convolutions, which are there only where the sizes change.
+        in_channels: channels of the input.
+        hidden_channels: channels after the first Ghost module, the paper's expansion size.
+        out_channels: channels of the output.
+        kernel_size: kernel size of the depthwise convolutions; odd.
         stride: 1 or 2.
-        excite: whether there is a squeeze-excite.
-        attend: whether the maps of the first Ghost module are weighted by `DFCAttention`, as in
-            GhostNetV2 (arXiv 2211.12905).
+        excite: add squeeze-and-excitation between the Ghost modules.
+        attend: multiply the output of the first Ghost module by `DFCAttention`, as GhostNetV2 does
+            (arXiv 2211.12905).
 
     Shape:
         ``(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))``.
 
     Raises:
-        GhostifyError: if ``stride`` is another number, or ``kernel_size`` is even.
+        GhostifyError: if ``stride`` or ``kernel_size`` is out of range.
     """
 
     def __init__(
@@ -49,60 +49,30 @@ class GhostBottleneck(nn.Module):
         attend: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(kernel_size, stride)
-        ghost = activated_ghost(in_channels, hidden_channels)
-        attention = DFCAttention(in_channels, hidden_channels) if attend else None
-        between: tuple[nn.Module, nn.Module] = (nn.Identity(), nn.Identity())
+        check_geometry(kernel_size, stride)
+        self.out_channels = out_channels
+        self.stride = stride
+        self.ghost1: nn.Module = pointwise_ghost(in_channels, hidden_channels)
+        if attend:
+            attention = DFCAttention(in_channels, hidden_channels)
+            self.ghost1 = GhostModuleV2(self.ghost1, attention)
+        self.conv_dw: nn.Module = nn.Identity()
+        self.bn_dw: nn.Module = nn.Identity()
         if stride > 1:
-            conv = depthwise(hidden_channels, kernel_size, stride)
-            between = (conv, nn.BatchNorm2d(hidden_channels))
-        self._assemble(
-            ghost if attention is None else GhostModuleV2(ghost, attention),
-            *between,
-            SqueezeExcite(hidden_channels) if excite else nn.Identity(),
-            activated_ghost(hidden_channels, out_channels, relu=False),
-            shortcut(in_channels, out_channels, kernel_size, stride),
-        )
-
-    @classmethod
-    def from_parts(cls, *parts: nn.Module) -> GhostBottleneck:
-        """A bottleneck of the parts that are there already.
-
-        Args:
-            parts: the first Ghost module, the convolution between and its batch norm, the
-                squeeze-excite, the second Ghost module, and the shortcut; ``Identity`` for none.
-        """
-        block = cls.__new__(cls)
-        nn.Module.__init__(block)
-        block._assemble(*parts)
-        return block
-
-    def _assemble(
-        self,
-        ghost1: nn.Module,
-        conv_dw: nn.Module,
-        bn_dw: nn.Module,
-        se: nn.Module,
-        ghost2: nn.Module,
-        shortcut: nn.Module,
-    ) -> None:
-        self.ghost1 = ghost1
-        self.conv_dw = conv_dw
-        self.bn_dw = bn_dw
-        self.se = se
-        self.ghost2 = ghost2
-        self.shortcut = shortcut
-        self.out_channels = ghost2.out_channels
-        self.stride = 2 if isinstance(conv_dw, nn.Conv2d) else 1
+            self.conv_dw = depthwise(hidden_channels, kernel_size, stride)
+            self.bn_dw = nn.BatchNorm2d(hidden_channels)
+        self.se = SqueezeExcite(hidden_channels) if excite else nn.Identity()
+        self.ghost2: nn.Module = pointwise_ghost(hidden_channels, out_channels, relu=False)
+        self.shortcut = shortcut(in_channels, out_channels, kernel_size, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.bn_dw(self.conv_dw(self.ghost1(x)))
-        out: Tensor = self.ghost2(self.se(maps)) + self.shortcut(x)
+        features = self.bn_dw(self.conv_dw(self.ghost1(x)))
+        out: Tensor = self.ghost2(self.se(features)) + self.shortcut(x)
         return out
 
 
-def activated_ghost(in_channels: int, out_channels: int, *, relu: bool = True) -> GhostModule:
-    """A pointwise Ghost module as in the authors' code: s = 2, d = 3, a batch norm in each half."""
+def pointwise_ghost(in_channels: int, out_channels: int, *, relu: bool = True) -> GhostModule:
+    """Return a 1x1 Ghost module of the authors' code: s = 2, d = 3, a BatchNorm in each half."""
     return GhostModule(
         in_channels,
         out_channels,
@@ -116,14 +86,14 @@ def activated_ghost(in_channels: int, out_channels: int, *, relu: bool = True) -
 
 
 def depthwise(channels: int, kernel_size: int, stride: int) -> nn.Conv2d:
-    """A depthwise convolution, padded to keep the size."""
+    """Return a depthwise convolution without bias and with "same" padding."""
     return nn.Conv2d(
         channels, channels, kernel_size, stride, kernel_size // 2, groups=channels, bias=False
     )
 
 
 def shortcut(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
-    """The way round a bottleneck."""
+    """Return the shortcut of a Ghost bottleneck."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.Sequential(
@@ -134,13 +104,13 @@ def shortcut(in_channels: int, out_channels: int, kernel_size: int, stride: int)
     )
 
 
-def check_sizes(kernel_size: int, stride: int) -> None:
-    """See that a bottleneck can have these.
+def check_geometry(kernel_size: int, stride: int) -> None:
+    """Check the numbers of a Ghost bottleneck.
 
     Raises:
-        GhostifyError: if it cannot.
+        GhostifyError: if ``stride`` is not 1 or 2, or ``kernel_size`` is even.
     """
     if stride not in (1, 2):
-        raise GhostifyError(f"stride (={stride}) must be 1 or 2")
+        raise GhostifyError(f"`stride` (={stride}) must be 1 or 2")
     if kernel_size < 1 or kernel_size % 2 == 0:
-        raise GhostifyError(f"kernel_size (={kernel_size}) must be odd")
+        raise GhostifyError(f"`kernel_size` (={kernel_size}) must be odd")

@@ -1,4 +1,4 @@
-"""Decoupled fully connected attention, and Ghost modules under it."""
+"""DFC attention, and the Ghost module of GhostNetV2."""
 
 from __future__ import annotations
 
@@ -10,43 +10,33 @@ from ghostify.nn.ghost_module import GhostModule
 
 
 class DFCAttention(nn.Sequential):
-    """Weights for every position of every map, from its row and its column of a halved map.
+    """Decoupled fully connected attention (GhostNetV2, arXiv 2211.12905).
 
-    GhostNetV2 (arXiv 2211.12905), as in the authors' code: average pooling
-    by 2, a pointwise, a 1 x 5 and a 5 x 1 convolution, each with a batch norm, a sigmoid, and the
-    nearest of the values at the old size.
+    As in the authors' code: average pooling by 2, a 1x1, a 1x5 and a 5x1 convolution, each with a
+    BatchNorm, a sigmoid, and nearest-neighbour upsampling to the input's size.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the maps that are to be weighted.
-        side: of the two depthwise convolutions; odd.
+        in_channels: channels of the input.
+        out_channels: channels of the feature maps to weight.
+        kernel_size: length of the two depthwise convolutions; odd.
 
     Shape:
-        ``(N, in_channels, H, W) -> (N, out_channels, H, W)``, between 0 and 1; H and W at least 2.
+        ``(N, in_channels, H, W) -> (N, out_channels, H, W)``, from 0 to 1; H and W at least 2.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, side: int = 5) -> None:
-        half = side // 2
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 5) -> None:
+        def depthwise(height: int, width: int) -> nn.Conv2d:
+            size, padding = (height, width), (height // 2, width // 2)
+            return nn.Conv2d(
+                out_channels, out_channels, size, padding=padding, groups=out_channels, bias=False
+            )
+
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
-            nn.Conv2d(
-                out_channels,
-                out_channels,
-                (1, side),
-                padding=(0, half),
-                groups=out_channels,
-                bias=False,
-            ),
+            depthwise(1, kernel_size),
             nn.BatchNorm2d(out_channels),
-            nn.Conv2d(
-                out_channels,
-                out_channels,
-                (side, 1),
-                padding=(half, 0),
-                groups=out_channels,
-                bias=False,
-            ),
+            depthwise(kernel_size, 1),
             nn.BatchNorm2d(out_channels),
         )
 
@@ -56,10 +46,10 @@ class DFCAttention(nn.Sequential):
 
 
 class GhostModuleV2(nn.Module):
-    """A Ghost module whose maps are multiplied by an attention to its input (GhostNetV2).
+    """Ghost module whose output is multiplied by an attention to its input (GhostNetV2).
 
     Args:
-        ghost: of stride 1 and without an order of its outputs; its two halves are taken over.
+        ghost: a Ghost module of stride 1 without `order`; its two halves are taken over.
         attention: from the input to a weight for each output.
 
     Shape:
@@ -75,6 +65,6 @@ class GhostModuleV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         intrinsic = self.primary_conv(x)
-        maps = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
-        attended: Tensor = maps * self.short_conv(x)
-        return attended
+        features = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
+        out: Tensor = features * self.short_conv(x)
+        return out

@@ -10,39 +10,43 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 
 from ghostify.nn.cheap_operation import CheapOperation
-from ghostify.nn.ghost_op import ghost_maps, in_order, is_recorded, run
+from ghostify.nn.ghost_op import (
+    ghost_features,
+    is_training_step,
+    permute_channels,
+    run_primary,
+)
 from ghostify.nn.hooks import has_hooks
 from ghostify.types import GhostifyError, GhostSpec
 
 
 class GhostModule(nn.Module):
-    """A convolution that makes few maps itself and the rest from them (arXiv 1911.11907).
+    """Convolution that computes few feature maps and derives the others (arXiv 1911.11907).
 
-    The primary convolution makes m = ceil(n / s) intrinsic maps, the cheap operation n - m
-    ghosts of them (Eq. 2 and 3); the output is their concatenation. Without ``norm`` and
-    ``activation`` this is the paper's definition, a linear layer that stands wherever a
-    ``Conv2d`` stood; with them it is the authors' code, where both halves have their own.
-    Parameter names are those of the authors' code, whose state dicts load at s = 2 for even n.
+    The primary convolution computes m = ceil(n / s) intrinsic feature maps, the cheap operation
+    n - m ghosts from them (Eq. 2 and 3); the output is their concatenation. Without ``norm`` and
+    ``activation`` this is the paper's definition, a linear layer that can replace any ``Conv2d``.
+    With them it is the authors' code, where each half has its own. Parameter names are those of
+    the authors' code; its state dicts load at s = 2 for even n.
 
-    Positional arguments are those of ``torch.nn.Conv2d``; stride, dilation and padding belong to
-    the primary convolution, and with ``bias`` the ghosts have one too.
+    Positional arguments are those of ``torch.nn.Conv2d``. Stride, dilation and padding belong to
+    the primary convolution; ``bias`` holds for the ghosts too.
 
     Args:
-        ratio: s, outputs for each intrinsic map; any number above 1.
-        dw_size: d, the side of the cheap operation's kernel; odd.
-        norm: makes a normalisation from a number of channels, such as ``nn.BatchNorm2d``.
-        activation: makes an activation, such as ``nn.ReLU``.
+        ratio: s, outputs per intrinsic feature map; any number above 1.
+        dw_size: d, kernel size of the cheap operation; odd.
+        norm: returns a normalization layer for a number of channels, such as ``nn.BatchNorm2d``.
+        activation: returns an activation, such as ``nn.ReLU``.
 
     Attributes:
-        order: a buffer ``(out_channels,)``: output j is entry ``order[j]`` of the concatenation;
-            None where that is j itself. A state dict that has an order, or biases that the module
-            lacks, brings them along.
+        order: buffer ``(out_channels,)``: output j is entry ``order[j]`` of the concatenation. None
+            for the identity. A state dict may bring an order, or biases, that the module lacks.
 
     Shape:
         as ``torch.nn.Conv2d``: ``(N, C, H, W) -> (N, out_channels, H', W')``.
 
     Raises:
-        GhostifyError: if ``ratio`` or ``dw_size`` is out of range, or leaves no ghost to make.
+        GhostifyError: if ``ratio`` or ``dw_size`` is out of range, or no ghost remains.
     """
 
     groups = 1
@@ -82,15 +86,15 @@ class GhostModule(nn.Module):
 
     @classmethod
     def from_primary(cls, primary: nn.Conv2d, out_channels: int, ghost: GhostSpec) -> GhostModule:
-        """A linear Ghost module whose primary convolution is there already.
+        """Build a linear Ghost module around an existing convolution.
 
         Args:
-            primary: makes m = ceil(``out_channels`` / s) maps; of any class.
-            out_channels: n, all maps to make.
+            primary: computes m = ceil(``out_channels`` / s) feature maps; of any class.
+            out_channels: n, the number of all outputs.
             ghost: s and d.
 
         Raises:
-            GhostifyError: if ``primary`` makes another number of maps, or leaves no ghost to make.
+            GhostifyError: if ``primary.out_channels`` is not m, or no ghost remains.
         """
         module = cls.__new__(cls)
         nn.Module.__init__(module)
@@ -105,13 +109,13 @@ class GhostModule(nn.Module):
         norm: Callable[[int], nn.Module] | None = None,
         activation: Callable[[], nn.Module] | None = None,
     ) -> None:
-        intrinsic = primary.out_channels
-        if intrinsic == out_channels or intrinsic != ghost.intrinsic(out_channels):
+        intrinsic, needed = primary.out_channels, ghost.intrinsic(out_channels)
+        if intrinsic == out_channels:
             raise GhostifyError(
-                f"ratio (={ghost.ratio}) leaves no ghost to make of out_channels (={out_channels})"
-                if intrinsic == out_channels
-                else f"primary.out_channels (={intrinsic}) must be {ghost.intrinsic(out_channels)}"
+                f"`ratio` (={ghost.ratio}) leaves no ghost of `out_channels` (={out_channels})"
             )
+        if intrinsic != needed:
+            raise GhostifyError(f"`primary.out_channels` (={intrinsic}) must be {needed}")
         cheap = CheapOperation(
             intrinsic,
             out_channels - intrinsic,
@@ -136,35 +140,35 @@ class GhostModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_scripting():  # noqa: SIM102
-            if is_recorded():  # apart, so that TorchScript does not compile it
-                return self._recorded(x)
-        return self._concatenated(self.primary_conv(x))
+            if is_training_step():  # nested, so that TorchScript does not compile it
+                return self._forward_training(x)
+        return self._concatenate(self.primary_conv(x))
 
-    def _concatenated(self, intrinsic: Tensor) -> Tensor:
-        maps = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
+    def _concatenate(self, intrinsic: Tensor) -> Tensor:
+        features = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
         if self.order is not None and torch.compiler.is_compiling():
-            return maps.index_select(-3, self.order)  # exporters: one gather, by a constant
-        return in_order(maps, self.order)
+            return features.index_select(-3, self.order)  # exporters: one gather, by a constant
+        return permute_channels(features, self.order)
 
     @torch.jit.unused
-    def _recorded(self, x: Tensor) -> Tensor:
-        """By one operation that keeps less for its backward, where it makes no difference else."""
-        intrinsic, made = run(self.primary_conv, x)
+    def _forward_training(self, x: Tensor) -> Tensor:
+        """Run `ghost_features`, which saves less for backward, where the result is the same."""
+        intrinsic, inputs = run_primary(self.primary_conv, x)
         cheap = self._bare_cheap_operation()
-        if made is None or cheap is None or not cheap.weight.requires_grad:
-            return self._concatenated(intrinsic)
+        if inputs is None or cheap is None or not cheap.weight.requires_grad:
+            return self._concatenate(intrinsic)
         weight, bias = cheap.weight, cheap.bias
-        maps: Tensor = ghost_maps(
+        features: Tensor = ghost_features(
             intrinsic,
             weight.to(intrinsic.dtype),
             None if bias is None else bias.to(intrinsic.dtype),
             self.order,
-            *made,
+            *inputs,
         )
-        return maps
+        return features
 
     def _bare_cheap_operation(self) -> CheapOperation | None:
-        """The cheap operation, if calling it as a module makes no difference."""
+        """Return the cheap operation if nothing but it runs in its half."""
         layers = list(self.cheap_operation.modules())
         cheap = layers[-1]
         if len(layers) != 2 or type(cheap) is not CheapOperation or has_hooks(self.cheap_operation):

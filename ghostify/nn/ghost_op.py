@@ -1,14 +1,14 @@
-"""All maps of a linear Ghost module in one tensor, which is all that its backward keeps of them.
+"""Memory-efficient autograd of the linear Ghost module.
 
-The cheap operation's backward needs the intrinsic maps, and these are a part of the output: that is
-kept instead of them, and costs nothing where what follows keeps it as well, such as a batch norm.
-Something may write over it before the backward pass, such as ``ReLU(inplace=True)``; then the
-primary convolution is run once more, on the input that it has kept for its own backward.
+The backward pass of the cheap operation needs the intrinsic feature maps. They are part of the
+output, so the output is saved instead, which costs nothing if the next layer, such as a BatchNorm,
+saves it too. If an in-place operation such as ``ReLU(inplace=True)`` overwrites the output, the
+backward pass recomputes the primary convolution from its saved input.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,20 +17,20 @@ from torch.autograd.forward_ad import unpack_dual
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ghostify.nn.cheap_operation import blocks, ghosts_in_blocks
+from ghostify.nn.cheap_operation import block_ranges, ghost_blocks
 from ghostify.nn.hooks import has_hooks
 
 
-def in_order(maps: Tensor, order: Tensor | None) -> Tensor:
-    """Channel ``order[j]`` as channel j, or all as they are."""
+def permute_channels(features: Tensor, order: Tensor | None) -> Tensor:
+    """Return ``features`` with channel ``order[j]`` as channel j."""
     if order is None:
-        return maps
+        return features
     # Unlike index_select, this keeps the memory format.
-    return torch.empty_like(maps).index_copy_(-3, order.argsort(), maps)
+    return torch.empty_like(features).index_copy_(-3, order.argsort(), features)
 
 
-@torch.library.custom_op("ghostify::ghost_maps", mutates_args=())
-def ghost_maps(
+@torch.library.custom_op("ghostify::ghost_features", mutates_args=())
+def ghost_features(
     intrinsic: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -39,30 +39,29 @@ def ghost_maps(
     primary_weight: Tensor,
     primary_bias: Tensor | None,
 ) -> Tensor:
-    """Intrinsic maps and their ghosts, concatenated and put in order.
+    """Concatenate intrinsic feature maps and their ghosts, and permute the result.
 
     Args:
-        intrinsic: ``(N, m, H, W)``, made by a convolution.
+        intrinsic: ``(N, m, H, W)``, the output of a convolution.
         weight: of the cheap operation, ``(n - m, 1, d, d)``.
-        bias: ``(n - m,)``.
+        bias: of the cheap operation, ``(n - m,)``.
         order: ``(n,)``; output j is entry ``order[j]`` of the concatenation.
-        source: what the convolution made ``intrinsic`` of.
-        primary_weight: what it made them with.
-        primary_bias: likewise.
+        source, primary_weight, primary_bias: input, weight and bias of that convolution, for the
+            backward pass.
 
     Returns:
         ``(N, n, H, W)``.
     """
     ghosts, _, dw_size, _ = weight.shape
-    blocks = ghosts_in_blocks(intrinsic, weight, bias, intrinsic.shape[1], ghosts, dw_size)
-    return in_order(torch.cat([intrinsic, *blocks], 1), order)
+    blocks = ghost_blocks(intrinsic, weight, bias, intrinsic.shape[1], ghosts, dw_size)
+    return permute_channels(torch.cat([intrinsic, *blocks], 1), order)
 
 
-ghost_maps.register_fake(ghost_maps._init_fn)
+ghost_features.register_fake(ghost_features._init_fn)
 
 
-class _Writing:
-    """Sees whether a tensor has been written to since, without keeping its memory."""
+class _WriteDetector:
+    """Tells whether a tensor has been written to since, without keeping its memory."""
 
     def __init__(self, tensor: Tensor) -> None:
         self._twin = tensor.detach()  # shares the version counter
@@ -73,51 +72,51 @@ class _Writing:
         return self._twin._version != self._version
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     intrinsic, *tensors = inputs
     ctx.primary = intrinsic.grad_fn
     ctx.intrinsic_channels = intrinsic.shape[-3]
-    ctx.written = _Writing(output)
-    # Autograd would refuse a written output; its data has a version counter of its own.
+    ctx.written = _WriteDetector(output)
+    # Autograd refuses a saved output that was written to; its data has its own version counter.
     ctx.save_for_backward(output.data, *tensors)
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    maps, weight, _, order, *made = ctx.saved_tensors  # once: a checkpoint gives them once
-    if ctx.written or torch.is_grad_enabled():  # written over, or to be derived itself
-        intrinsic = _made_again(ctx.primary, *made, dtype=maps.dtype)
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    output, weight, _, order, *conv = ctx.saved_tensors  # read once: a checkpoint gives them once
+    if ctx.written or torch.is_grad_enabled():  # is_grad_enabled: the gradient is differentiated
+        intrinsic = _recompute(ctx.primary, *conv, dtype=output.dtype)
     elif order is None:
-        intrinsic = maps.narrow(1, 0, ctx.intrinsic_channels).clone()  # dense, for fast kernels
+        intrinsic = output.narrow(1, 0, ctx.intrinsic_channels).clone()  # dense, for fast kernels
     else:
-        intrinsic = maps.index_select(1, order.argsort()[: ctx.intrinsic_channels])
+        intrinsic = output.index_select(1, order.argsort()[: ctx.intrinsic_channels])
     if order is not None:
         grad = torch.empty_like(grad).index_copy(1, order, grad)
-    of_maps, of_ghosts = torch.split(grad, [ctx.intrinsic_channels, len(weight)], 1)
-    of_weights = []
-    for start, size in blocks(ctx.intrinsic_channels, len(weight)):
-        part, of_weight = _differentiate_block(
-            of_ghosts.narrow(1, start, size),
+    intrinsic_grad, ghost_grad = torch.split(grad, [ctx.intrinsic_channels, len(weight)], 1)
+    weight_grads = []
+    for start, size in block_ranges(ctx.intrinsic_channels, len(weight)):
+        block_grad, weight_grad = _block_backward(
+            ghost_grad.narrow(1, start, size),
             intrinsic.narrow(1, 0, size),
             weight.narrow(0, start, size),
         )
-        of_maps = _added(of_maps, part)
-        of_weights.append(of_weight)
-    of_bias = of_ghosts.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
-    return of_maps, torch.cat(of_weights), of_bias, None, None, None, None
+        intrinsic_grad = _add(intrinsic_grad, block_grad)
+        weight_grads.append(weight_grad)
+    bias_grad = ghost_grad.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+    return intrinsic_grad, torch.cat(weight_grads), bias_grad, None, None, None, None
 
 
-def _added(total: Tensor, part: Tensor) -> Tensor:
-    """The sum, where ``part`` may have fewer channels."""
+def _add(total: Tensor, part: Tensor) -> Tensor:
+    """Add ``part`` to the first channels of ``total``."""
     size, rest = part.shape[1], total.shape[1] - part.shape[1]
     if rest == 0:
         return total + part
     return torch.cat([total.narrow(1, 0, size) + part, total.narrow(1, size, rest)], 1)
 
 
-def _made_again(
+def _recompute(
     node: Any, source: Tensor, weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype
 ) -> Tensor:
-    """The convolution whose backward is ``node``, in the type that autocast has given it."""
+    """Run the convolution whose backward is ``node``, in the type that autocast gave it."""
     return torch.convolution(
         source.to(dtype),
         weight.to(dtype),
@@ -131,30 +130,34 @@ def _made_again(
     )
 
 
-def _differentiate_block(grad: Tensor, maps: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def _block_backward(grad: Tensor, source: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     size, _, dw_size, _ = weight.shape
     if dw_size == 1:
-        return grad * weight.view(size, 1, 1), (grad * maps).sum((0, 2, 3)).view_as(weight)
+        return grad * weight.view(size, 1, 1), (grad * source).sum((0, 2, 3)).view_as(weight)
     padding = dw_size // 2
-    of_maps, of_weight, _ = torch.ops.aten.convolution_backward(
-        grad, maps, weight, None, [1, 1], [padding, padding], [1, 1], False, [0, 0], size,
+    source_grad, weight_grad, _ = torch.ops.aten.convolution_backward(
+        grad, source, weight, None, [1, 1], [padding, padding], [1, 1], False, [0, 0], size,
         [True, True, False],
     )  # fmt: skip
-    return of_maps, of_weight
+    return source_grad, weight_grad
 
 
-ghost_maps.register_autograd(_differentiate, setup_context=_keep)
+ghost_features.register_autograd(_backward, setup_context=_setup_context)
 
 
-Made = tuple[Tensor, Tensor, Tensor | None]
-"""Input, weight and bias of a convolution."""
+class ConvInputs(NamedTuple):
+    """Input, weight and bias of a convolution."""
+
+    source: Tensor
+    weight: Tensor
+    bias: Tensor | None
 
 
-def is_recorded() -> bool:
-    """Whether autograd records, and nothing else does.
+def is_training_step() -> bool:
+    """Return whether autograd records and nothing else does.
 
-    Exporters see plain convolutions and a concatenation, which runtimes know, and functional
-    transforms what they can transform.
+    Exporters need plain convolutions and a concatenation, which runtimes know, and functional
+    transforms need operations that they can transform.
     """
     return (
         torch.is_grad_enabled()
@@ -164,50 +167,50 @@ def is_recorded() -> bool:
     )
 
 
-def run(primary: nn.Module, x: Tensor) -> tuple[Tensor, Made | None]:
-    """The intrinsic maps, and what they were made of if autograd keeps all of it anyway."""
-    if torch.compiler.is_compiling():  # which follows neither function modes nor nodes
-        return primary(x), _made_by_plain(primary, x)
-    with _Convolutions() as convolutions:
-        maps = primary(x)
-    return maps, convolutions.made(maps)
+def run_primary(primary: nn.Module, x: Tensor) -> tuple[Tensor, ConvInputs | None]:
+    """Return the intrinsic feature maps, and their inputs if autograd saves all of these anyway."""
+    if torch.compiler.is_compiling():  # which follows neither function modes nor autograd nodes
+        return primary(x), _inputs_of_plain_conv(primary, x)
+    with _ConvRecorder() as recorder:
+        intrinsic = primary(x)
+    return intrinsic, recorder.inputs_of(intrinsic)
 
 
-def _made_by_plain(primary: nn.Module, x: Tensor) -> Made | None:
+def _inputs_of_plain_conv(primary: nn.Module, x: Tensor) -> ConvInputs | None:
     layers = list(primary.modules())
     conv = layers[-1]
     if len(layers) != 2 or type(conv) is not nn.Conv2d or has_hooks(primary):
         return None
     if x.dim() != 4 or conv.padding_mode != "zeros" or not conv.weight.requires_grad:
         return None
-    return _made(x, conv.weight, conv.bias, conv.stride, conv.padding)
+    return _conv_inputs(x, conv.weight, conv.bias, conv.stride, conv.padding)
 
 
-class _Convolutions(TorchFunctionMode):
-    """Sees which convolution has made a tensor, whatever the class of the module."""
+class _ConvRecorder(TorchFunctionMode):
+    """Records the inputs of the last convolution, whatever module called it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: tuple[Any, Made | None] = None, None
+        self._last: tuple[Any, ConvInputs | None] = None, None
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         result = function(*args, **(kwargs or {}))
         if function is F.conv2d:
-            self._last = result, _made(*args, **(kwargs or {}))
+            self._last = result, _conv_inputs(*args, **(kwargs or {}))
         return result
 
-    def made(self, maps: Any) -> Made | None:
-        result, made = self._last
-        kind = type(getattr(maps, "grad_fn", None)).__name__
-        if made is None or result is not maps or kind != "ConvolutionBackward0":
+    def inputs_of(self, output: Any) -> ConvInputs | None:
+        result, inputs = self._last
+        node = type(getattr(output, "grad_fn", None)).__name__
+        if inputs is None or result is not output or node != "ConvolutionBackward0":
             return None
-        dual = unpack_dual(maps)  # type: ignore[no-untyped-call]
-        return made if made[1].requires_grad and dual.tangent is None else None
+        dual = unpack_dual(output)  # type: ignore[no-untyped-call]
+        return inputs if inputs.weight.requires_grad and dual.tangent is None else None
 
 
-def _made(
+def _conv_inputs(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -215,8 +218,8 @@ def _made(
     padding: Any = 0,
     *_: Any,
     **__: Any,
-) -> Made | None:
-    """The tensors of a call of ``F.conv2d``, but for one that pads its input by itself."""
+) -> ConvInputs | None:
+    """Return the tensors of a call of ``F.conv2d``, or None if that pads a copy of its input."""
     if padding == "same" and any(side % 2 == 0 for side in weight.shape[-2:]):
         return None
-    return input, weight, bias
+    return ConvInputs(input, weight, bias)

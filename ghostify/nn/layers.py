@@ -1,4 +1,4 @@
-"""A convolution and its batch norm."""
+"""Small blocks of the GhostNets, and the rule that scales their widths."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from ghostify.types import GhostifyError
 
 
 def check_width(width: float) -> None:
-    """See that the channels of a network can be multiplied by ``width``.
+    """Check the width multiplier of a network.
 
     Raises:
-        GhostifyError: if it is no finite number above 0.
+        GhostifyError: if ``width`` is not a finite number above 0.
     """
     if not isinstance(width, int | float) or not (isfinite(width) and width > 0):
-        raise GhostifyError(f"width (={width}) must be a number above 0")
+        raise GhostifyError(f"`width` (={width}) must be a number above 0")
 
 
 def make_divisible(channels: float, divisor: int = 4) -> int:
-    """The multiple of ``divisor`` next to ``channels``, at least one, and not below nine tenths.
+    """Round ``channels`` to a multiple of ``divisor``, at least one, without losing over 10 %.
 
-    The rule of the MobileNets' authors, by which the GhostNets scale their widths.
+    The rule of the MobileNet authors, which the GhostNets use.
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
 class ConvBnAct(nn.Module):
-    """A convolution without bias, padded to keep the size, then a batch norm, then perhaps a ReLU.
+    """Convolution without bias and with "same" padding, BatchNorm, optional ReLU.
 
     Shape:
         ``(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))``.
@@ -46,32 +46,27 @@ class ConvBnAct(nn.Module):
         relu: bool = False,
     ) -> None:
         super().__init__()
+        padding = kernel_size // 2
         self.conv = nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            kernel_size // 2,
-            groups=groups,
-            bias=False,
+            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
         )
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.act = nn.ReLU(inplace=True) if relu else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        maps: Tensor = self.act(self.bn1(self.conv(x)))
-        return maps
+        out: Tensor = self.act(self.bn1(self.conv(x)))
+        return out
 
 
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation (arXiv 1709.01507) with a hard sigmoid, as in MobileNetV3.
 
     Args:
-        channels: of the maps.
-        hidden_channels: of the bottleneck; by default a quarter, made divisible by 4.
+        channels: channels of the input and output.
+        hidden_channels: channels of the bottleneck. Default: a quarter, divisible by 4.
 
     Shape:
-        ``(N, channels, H, W)``, in and out.
+        ``(N, channels, H, W) -> (N, channels, H, W)``.
     """
 
     def __init__(self, channels: int, hidden_channels: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Parallel branches for training, which are one convolution at inference."""
+"""Blocks of GhostNetV3: parallel branches in training, one convolution at inference."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ghostify.nn.bottleneck import GhostBottleneck, check_sizes, depthwise, shortcut
-from ghostify.nn.deployed_ghost_module import Affine
+from ghostify.nn.affine import Affine
+from ghostify.nn.bottleneck import GhostBottleneck, check_geometry, shortcut
 from ghostify.nn.dfc_attention import DFCAttention, GhostModuleV2
 from ghostify.nn.ghost_module import GhostModule
 from ghostify.nn.layers import ConvBnAct, SqueezeExcite
@@ -20,17 +20,17 @@ _BRANCHES = 3
 
 
 class GhostModuleV3(nn.Module):
-    """A Ghost module that is trained as parallel branches (GhostNetV3, arXiv 2404.11202).
+    """Ghost module with parallel branches for training (GhostNetV3, arXiv 2404.11202).
 
-    The primary convolution is the sum of three, each with its batch norm; the cheap operation is
-    the sum of three, of one with a 1 x 1 kernel, and of a batch norm alone. In evaluation mode all
-    of that is linear, and `fused` makes it an ordinary Ghost module.
+    The primary convolution is the sum of three, each with a BatchNorm. The cheap operation is the
+    sum of three depthwise convolutions, one with a 1x1 kernel and a BatchNorm alone. In evaluation
+    mode both sums are linear, and `reparameterize` makes each one convolution.
 
     Args:
-        in_channels: of the input.
-        out_channels: n, even: half of them intrinsic maps.
-        relu: whether each half ends with an activation.
-        attend: whether the maps are multiplied by `DFCAttention`.
+        in_channels: channels of the input.
+        out_channels: n, even: half of the outputs are intrinsic feature maps.
+        relu: end each half with a ReLU.
+        attend: multiply the output by `DFCAttention`.
 
     Shape:
         ``(N, in_channels, H, W) -> (N, out_channels, H, W)``.
@@ -45,7 +45,7 @@ class GhostModuleV3(nn.Module):
         super().__init__()
         m, odd = divmod(out_channels, 2)
         if odd:
-            raise GhostifyError(f"out_channels (={out_channels}) must be even")
+            raise GhostifyError(f"`out_channels` (={out_channels}) must be even")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.relu = relu
@@ -60,14 +60,14 @@ class GhostModuleV3(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         intrinsic = self.primary_activation(_sum(self.primary_rpr_conv, x))
         ghosts = self.cheap_activation(_sum(self._cheap_branches(), intrinsic))
-        maps = torch.cat([intrinsic, ghosts], -3)
-        return maps if self.short_conv is None else maps * self.short_conv(x)
+        features = torch.cat([intrinsic, ghosts], -3)
+        return features if self.short_conv is None else features * self.short_conv(x)
 
     def _cheap_branches(self) -> list[nn.Module]:
         return [self.cheap_rpr_scale, self.cheap_rpr_skip, *self.cheap_rpr_conv]
 
     def reparameterize(self) -> GhostModule | GhostModuleV2:
-        """What this does in evaluation mode, with the attention itself and copies of the rest."""
+        """Return what this computes in evaluation mode; only the attention is shared with it."""
         ghost = GhostModule(
             self.in_channels,
             self.out_channels,
@@ -77,19 +77,17 @@ class GhostModuleV3(nn.Module):
             activation=partial(nn.ReLU, inplace=True) if self.relu else None,
             device="meta",
         )
-        _fill(ghost.primary_conv[0], [*self.primary_rpr_conv])
-        _fill(ghost.cheap_operation[0], self._cheap_branches())
+        _fuse_into(ghost.primary_conv[0], [*self.primary_rpr_conv])
+        _fuse_into(ghost.cheap_operation[0], self._cheap_branches())
         ghost.train(self.training)
         return ghost if self.short_conv is None else GhostModuleV2(ghost, self.short_conv)
 
 
 class GhostBottleneckV3(nn.Module):
-    """A Ghost bottleneck that is trained as parallel branches (GhostNetV3, arXiv 2404.11202).
+    """Ghost bottleneck with parallel branches for training (GhostNetV3, arXiv 2404.11202).
 
-    Both Ghost modules are `GhostModuleV3`, and the depthwise convolution of stride 2 is the sum of
-    three and of one with a 1 x 1 kernel. `fused` makes it a `GhostBottleneck`.
-
-    Args, shape and errors are those of `GhostBottleneck`.
+    Both Ghost modules are `GhostModuleV3`. The depthwise convolution of stride 2 is the sum of
+    three and of one with a 1x1 kernel. Arguments, shape and errors are those of `GhostBottleneck`.
     """
 
     def __init__(
@@ -104,7 +102,7 @@ class GhostBottleneckV3(nn.Module):
         attend: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(kernel_size, stride)
+        check_geometry(kernel_size, stride)
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride
@@ -121,28 +119,23 @@ class GhostBottleneckV3(nn.Module):
         self.shortcut = shortcut(in_channels, out_channels, kernel_size, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = _sum(self._depthwise_branches(), self.ghost1(x))
-        out: Tensor = self.ghost2(self.se(maps)) + self.shortcut(x)
+        features = _sum(self._depthwise_branches(), self.ghost1(x))
+        out: Tensor = self.ghost2(self.se(features)) + self.shortcut(x)
         return out
 
     def _depthwise_branches(self) -> list[nn.Module]:
         return [self.dw_rpr_scale, *self.dw_rpr_conv]
 
     def reparameterize(self) -> GhostBottleneck:
-        """What this does in evaluation mode, with its own parts where there are no branches."""
-        conv: nn.Module = nn.Identity()
+        """Return what this computes in evaluation mode; it shares all modules without branches."""
+        sizes = (self.ghost1.in_channels, self.ghost2.in_channels, self.out_channels)
+        with torch.device("meta"):
+            block = GhostBottleneck(*sizes, self.kernel_size, self.stride)
         if self.stride > 1:
-            with torch.device("meta"):
-                conv = depthwise(self.ghost1.out_channels, self.kernel_size, self.stride)
-            _fill(conv, self._depthwise_branches())
-        block = GhostBottleneck.from_parts(
-            self.ghost1.reparameterize(),
-            conv,
-            nn.Identity(),
-            self.se,
-            self.ghost2.reparameterize(),
-            self.shortcut,
-        )
+            _fuse_into(block.conv_dw, self._depthwise_branches())
+            block.bn_dw = nn.Identity()
+        block.ghost1, block.ghost2 = self.ghost1.reparameterize(), self.ghost2.reparameterize()
+        block.se, block.shortcut = self.se, self.shortcut
         block.training = self.training
         return block
 
@@ -156,13 +149,13 @@ def _sum(branches: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _fill(operation: nn.Module, branches: Sequence[nn.Module]) -> None:
-    """Give a convolution the weight and the bias of the sum of ``branches`` in evaluation mode.
+def _fuse_into(operation: nn.Module, branches: Sequence[nn.Module]) -> None:
+    """Set weight and bias to those of the sum of ``branches`` in evaluation mode.
 
-    They are added in double precision, each kernel in the middle of the largest one.
+    Kernels are centered in the largest one and added in double precision.
     """
     like = next(branch.conv.weight for branch in branches if isinstance(branch, ConvBnAct))
-    weights, biases = zip(*map(_linear, branches), strict=True)
+    weights, biases = zip(*map(_as_convolution, branches), strict=True)
     side = max(weight.shape[-1] for weight in weights)
     padded = [F.pad(weight, [(side - weight.shape[-1]) // 2] * 4) for weight in weights]
     for name, terms in (("weight", padded), ("bias", biases)):
@@ -170,9 +163,9 @@ def _fill(operation: nn.Module, branches: Sequence[nn.Module]) -> None:
         setattr(operation, name, nn.Parameter(total, requires_grad=like.requires_grad))
 
 
-def _linear(branch: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution that does what a branch does, in double precision."""
+def _as_convolution(branch: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return the weight and bias of an equivalent convolution, in double precision."""
     if isinstance(branch, ConvBnAct):
-        return Affine.from_norm(branch.bn1).after(branch.conv.weight.double(), None)
+        return Affine.from_norm(branch.bn1).fold_into(branch.conv.weight.double(), None)
     norm = Affine.from_norm(branch)
-    return norm.after(torch.ones_like(norm.scale).view(-1, 1, 1, 1), None)
+    return norm.fold_into(torch.ones_like(norm.scale).view(-1, 1, 1, 1), None)

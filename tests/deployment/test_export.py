@@ -10,7 +10,7 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError
 from ghostify.deployment import EXPORTERS, exporter_for
-from ghostify.nn.deployed_ghost_module import ChannelAffine
+from ghostify.nn.affine import ChannelAffine
 from ghostify.planning import plan_sites
 
 onnx = pytest.importorskip("onnx")

@@ -41,7 +41,7 @@ def test_dropout_in_training_alone():
     [
         ({"width": 0}, "width"),
         ({"width": float("nan")}, "width"),
-        ({"width": "wide"}, r"width \(=wide\) must be a number above 0"),
+        ({"width": "wide"}, r"`width` \(=wide\) must be a number above 0"),
         ({"num_classes": -1}, "num_classes"),
         ({"in_channels": 0}, "in_channels"),
         ({"dropout": 1.5}, "dropout"),

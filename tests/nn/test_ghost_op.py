@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 import ghostify
 from ghostify import GhostModule
 from ghostify.nn import ghost_module
-from ghostify.nn.ghost_op import ghost_maps
+from ghostify.nn.ghost_op import ghost_features
 from ghostify.types import GhostSpec
 
 WRITERS = {
@@ -35,9 +35,9 @@ def calls(monkeypatch):
 
     def counted(*args):
         seen.append(args)
-        return ghost_maps(*args)
+        return ghost_features(*args)
 
-    monkeypatch.setattr(ghost_module, "ghost_maps", counted)
+    monkeypatch.setattr(ghost_module, "ghost_features", counted)
     return seen
 
 
@@ -51,7 +51,7 @@ def step(module, x, after=lambda y: y):
 
 def plain_step(*args):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ghost_module, "is_recorded", lambda: False)
+        patch.setattr(ghost_module, "is_training_step", lambda: False)
         return step(*args)
 
 
@@ -173,7 +173,7 @@ def test_the_library_knows_all_of_the_operation(ordered):
     maps, *weights, source, primary = (torch.randn(shape, requires_grad=True) for shape in tensors)
     order = torch.randperm(7) if ordered else None
     torch.library.opcheck(
-        ghost_maps,
+        ghost_features,
         (maps, *weights, order, source, primary, None),
         test_utils=("test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic"),
     )
@@ -210,7 +210,7 @@ def test_exporters_see_plain_convolutions(training):
     ]
     for graph in graphs:
         assert "conv" in str(graph)
-        assert "ghost_maps" not in str(graph)
+        assert "ghost_features" not in str(graph)
 
 
 def test_hooks_and_parametrisations_keep_working(calls):
@@ -280,7 +280,7 @@ def test_no_more_is_kept_than_by_the_convolutions(normed, ratio, monkeypatch):
     model, x = stack(normed), torch.randn(4, 3, 16, 16)
     converted = ghostify.convert(model, x, ratio=ratio, init="random")
     assert kept_bytes(converted, x) == kept_bytes(model, x)
-    monkeypatch.setattr(ghost_module, "is_recorded", lambda: False)
+    monkeypatch.setattr(ghost_module, "is_training_step", lambda: False)
     assert kept_bytes(converted, x) > kept_bytes(model, x)
 
 

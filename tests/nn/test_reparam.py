@@ -79,5 +79,5 @@ def test_branches_are_summed_in_training_too():
 
 
 def test_odd_outputs():
-    with pytest.raises(GhostifyError, match="out_channels .*=7.* must be even"):
+    with pytest.raises(GhostifyError, match="out_channels.*=7.* must be even"):
         GhostModuleV3(4, 7)
