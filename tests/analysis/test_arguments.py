@@ -132,6 +132,13 @@ def test_every_function_checks_its_model(call):
         CALLS[call]()
 
 
+def test_evaluate_runs_wrapped_models():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4)).eval()
+    batches = [(IMAGE, torch.tensor([1]))]
+    plain = ghostify.evaluate(model, batches, progress=False)
+    assert ghostify.evaluate(nn.DataParallel(model), batches, progress=False) == plain
+
+
 def test_a_model_in_place_of_the_models_to_time():
     with pytest.raises(GhostifyError, match="`models` is a Net: pass a dict"):
         ghostify.benchmark(Net(), IMAGE)
