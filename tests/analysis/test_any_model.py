@@ -21,7 +21,7 @@ def conv(inputs, outputs, **options):
 
 
 class Block(nn.Module):
-    """One way of wiring two convolutions of ``width`` maps."""
+    """One way of wiring two convolutions of ``width`` feature maps."""
 
     def __init__(self, kind: str, width: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Net(nn.Module):
         return self.body(self, *args, **kwargs)
 
 
-def maps(net, x):
+def features(net, x):
     return net.conv(net.stem(x))
 
 
@@ -118,21 +118,21 @@ IMAGE = torch.rand(2, 3, 8, 8)
 @dataclass
 class Output:
     logits: torch.Tensor
-    maps: list[torch.Tensor]
+    features: list[torch.Tensor]
 
 
 @pytest.mark.parametrize(
     ("body", "example"),
     [
-        (maps, IMAGE),
-        (lambda net, *xs: [maps(net, x) for x in xs], (IMAGE, IMAGE)),
-        (lambda net, **xs: {k: maps(net, x) for k, x in xs.items()}, {"a": IMAGE, "b": IMAGE}),
-        (lambda net, images: [maps(net, x[None]) for x in images], [IMAGE[0], IMAGE[1, :, 2:]]),
-        (lambda net, x, flip=False: maps(net, x.flip(3) if flip else x), (IMAGE, True)),
-        (lambda net, data: maps(net, data["x"]) * data["scale"], ({"x": IMAGE, "scale": 2},)),
-        (lambda net, x: Output(maps(net, x).mean((2, 3)), [x]), IMAGE),
-        (lambda net, x: None if net.training else (maps(net, x), "text"), IMAGE),
-        (lambda net, x: maps(net, x).cpu().numpy(), IMAGE),
+        (features, IMAGE),
+        (lambda net, *xs: [features(net, x) for x in xs], (IMAGE, IMAGE)),
+        (lambda net, **xs: {k: features(net, x) for k, x in xs.items()}, {"a": IMAGE, "b": IMAGE}),
+        (lambda net, images: [features(net, x[None]) for x in images], [IMAGE[0], IMAGE[1, :, 2:]]),
+        (lambda net, x, flip=False: features(net, x.flip(3) if flip else x), (IMAGE, True)),
+        (lambda net, data: features(net, data["x"]) * data["scale"], ({"x": IMAGE, "scale": 2},)),
+        (lambda net, x: Output(features(net, x).mean((2, 3)), [x]), IMAGE),
+        (lambda net, x: None if net.training else (features(net, x), "text"), IMAGE),
+        (lambda net, x: features(net, x).cpu().numpy(), IMAGE),
     ],
 )
 def test_inputs_and_outputs_of_all_kinds(body, example):
@@ -143,22 +143,22 @@ def test_inputs_and_outputs_of_all_kinds(body, example):
 def raising_in_training(net, x):
     if net.training:
         raise RuntimeError("for inference only")
-    return maps(net, x)
+    return features(net, x)
 
 
 def mutating(net, x):
     with torch.no_grad():
         net.stem.weight.mul_(0.9)
-    return maps(net, x)
+    return features(net, x)
 
 
 def generating(net, x):
     yield net.stem(x)
-    yield maps(net, x)
+    yield features(net, x)
 
 
 def of_random_size(net, x):
-    return maps(net, x)[:, :, : int(torch.randint(1, 8, ()))]
+    return features(net, x)[:, :, : int(torch.randint(1, 8, ()))]
 
 
 @pytest.mark.parametrize("body", [raising_in_training, mutating, generating, of_random_size])
@@ -198,12 +198,12 @@ def test_a_scripted_model_is_kept():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_types_of_numbers(dtype):
-    ghost = ghostify.convert(Net(maps).to(dtype), IMAGE.to(dtype))
+    ghost = ghostify.convert(Net(features).to(dtype), IMAGE.to(dtype))
     assert {p.dtype for p in ghost.parameters()} == {dtype}
 
 
 def test_channels_last():
-    model = Net(maps).to(memory_format=torch.channels_last)
+    model = Net(features).to(memory_format=torch.channels_last)
     x = IMAGE.to(memory_format=torch.channels_last)
     ghost = ghostify.convert(model, x)
     assert ghost(x).is_contiguous(memory_format=torch.channels_last)
@@ -211,7 +211,7 @@ def test_channels_last():
 
 def test_on_the_meta_device_there_is_a_report():
     with torch.device("meta"):
-        model = Net(maps)
+        model = Net(features)
     report = ghostify.compare(model, ghostify.convert(model, IMAGE), IMAGE)
     assert report.before.counter == "torch"
     assert report.replaced[0].macs_before == 2 * 64 * 8 * 8 * 9
@@ -219,12 +219,12 @@ def test_on_the_meta_device_there_is_a_report():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu():
-    ghost = ghostify.convert(Net(maps).cuda(), IMAGE.cuda())
+    ghost = ghostify.convert(Net(features).cuda(), IMAGE.cuda())
     assert {p.device.type for p in ghost.parameters()} == {"cuda"}
 
 
 def test_a_part_that_is_frozen_in_evaluation_mode_stays_so():
-    model = Net(lambda net, x: net.norm(maps(net, x)), norm=nn.BatchNorm2d(8)).train()
+    model = Net(lambda net, x: net.norm(features(net, x)), norm=nn.BatchNorm2d(8)).train()
     model.norm.eval()
     ghost = ghostify.convert(model, IMAGE)
     assert (ghost.training, ghost.conv.training, ghost.norm.training) == (True, True, False)
@@ -232,8 +232,8 @@ def test_a_part_that_is_frozen_in_evaluation_mode_stays_so():
 
 def test_an_auxiliary_head_is_kept_with_its_reason():
     def body(net, x):
-        features = maps(net, x)
-        return (features, net.aux(features)) if net.training else features
+        output = features(net, x)
+        return (output, net.aux(output)) if net.training else output
 
     plan = Plan.of(ghostify.convert(Net(body, aux=conv(8, 8)), IMAGE))
     kept = {d.site.name: d.keep for d in plan.decisions}

@@ -137,8 +137,8 @@ def test_scripted_code_reads():
 
 def test_an_output_in_an_object():
     class Result:
-        def __init__(self, maps):
-            self.maps = maps
+        def __init__(self, value):
+            self.value = value
 
     assert found(lambda m, x: (lambda y: (m.norm(y), Result(y)))(m.conv(x))) == {}
 
