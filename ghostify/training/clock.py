@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ghostify.training.accelerator import reduce_sum
+from ghostify.types import GhostifyError, RecoverySettings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -25,6 +26,26 @@ class Budget:
 
     steps: int | None
     seconds: float | None
+
+    @classmethod
+    def of(cls, settings: RecoverySettings, batches: Any) -> Budget:
+        """Return the budget of a training on ``batches`` per epoch.
+
+        Raises:
+            GhostifyError: if there are no batches, or neither their number nor a time is known.
+        """
+        seconds = settings.minutes and 60 * settings.minutes
+        if settings.max_epochs is None:
+            return cls(None, seconds)
+        try:
+            steps = settings.max_epochs * len(batches)
+        except TypeError:
+            if seconds is None:
+                raise GhostifyError("`data` has no length: pass `minutes`") from None
+            return cls(None, seconds)
+        if steps == 0:
+            raise GhostifyError("`data` is empty")
+        return cls(steps, seconds)
 
     def spent(self, steps: float, seconds: float) -> float:
         """Return the share that is spent, from 0 to 1."""

@@ -52,7 +52,7 @@ def scale_of(tensor: Tensor) -> float:
 @torch.no_grad()
 def measure_scales(
     teacher: nn.Module, layers: Iterable[str], inputs: Example
-) -> tuple[dict[str, list[float]], bool]:
+) -> tuple[dict[str, tuple[float, ...]], bool]:
     """Return the scales of the teacher's outputs (key ``""``) and feature maps, call by call.
 
     Also return whether its outputs are logits.
@@ -61,7 +61,7 @@ def measure_scales(
     with record_calls(teacher, layers) as calls:
         outputs = numbers(teacher(*args, **kwargs))
     tensors = {"": outputs} | {name: [output for _, output in calls[name]] for name in calls}
-    scales = {name: [scale_of(tensor) for tensor in found] for name, found in tensors.items()}
+    scales = {name: tuple(map(scale_of, found)) for name, found in tensors.items()}
     return scales, are_logits(outputs)
 
 

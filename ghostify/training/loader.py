@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ghostify.data import set_epoch, split_labels
 from ghostify.data.rng import seed_of, set_generator_states
 from ghostify.types import Example, GhostifyError, RecoverySettings
+from ghostify.types.errors import first_line
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -25,9 +26,8 @@ class ShardedLoader:
     """Batches on the device; each process gets an equal share of every batch.
 
     The result of a training does not depend on the number of processes. Order and augmentation are
-    functions of seed and epoch. Accelerate's own loaders do not serve here: they fetch a batch
-    ahead, so that generator states at a checkpoint would be those of the next batch, and resuming
-    would not be bit for bit.
+    functions of seed and epoch. Accelerate's DataLoaderShard is unwrapped: it loads a batch ahead,
+    so that a checkpoint would hold the generator states of the next batch.
 
     Args:
         data: a DataLoader, or any iterable that can be iterated repeatedly.
@@ -134,30 +134,16 @@ def _shard(data: Any, accelerator: Accelerator, even: bool) -> Any:
     divisible = isinstance(data, DataLoader) and data.batch_sampler is not None
     if accelerator.num_processes == 1 or not divisible:
         return data
-    from accelerate.data_loader import BatchSamplerShard
+    from accelerate.data_loader import prepare_data_loader
 
-    processes = accelerator.num_processes
-    if even and (data.batch_size or 0) % processes:
-        raise GhostifyError(
-            f"the batch size (={data.batch_size}) must be a multiple of {processes}, the number of "
-            "processes"
+    try:
+        sharded = prepare_data_loader(
+            data,
+            num_processes=accelerator.num_processes,
+            process_index=accelerator.process_index,
+            split_batches=even,
+            even_batches=even,
         )
-    batch_sampler = BatchSamplerShard(
-        data.batch_sampler,
-        num_processes=processes,
-        process_index=accelerator.process_index,
-        split_batches=even,
-        even_batches=even,
-    )
-    return DataLoader(
-        data.dataset,
-        batch_sampler=batch_sampler,
-        num_workers=data.num_workers,
-        collate_fn=data.collate_fn,
-        pin_memory=data.pin_memory,
-        worker_init_fn=data.worker_init_fn,
-        multiprocessing_context=data.multiprocessing_context,
-        generator=data.generator,
-        prefetch_factor=data.prefetch_factor,
-        persistent_workers=data.persistent_workers,
-    )
+    except ValueError as error:
+        raise GhostifyError(f"`data` cannot be divided: {first_line(error)}") from error
+    return sharded.base_dataloader

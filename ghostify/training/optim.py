@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,41 +13,23 @@ from ghostify.types import GhostifyError, RecoverySettings
 
 
 def make_optimizers(
-    parameters: Mapping[str, nn.Parameter], settings: RecoverySettings
+    parameters: Iterable[nn.Parameter], settings: RecoverySettings
 ) -> list[Optimizer]:
     """Return the optimizers, one or two. Norms and biases have no weight decay."""
-    return _MAKERS[settings.optimizer](list(parameters.values()), settings)
-
-
-def _groups(parameters: list[nn.Parameter], decay: float) -> list[dict[str, Any]]:
-    weights = [parameter for parameter in parameters if parameter.dim() > 1]
-    others = [parameter for parameter in parameters if parameter.dim() <= 1]
-    groups = [(weights, decay), (others, 0.0)]
-    return [{"params": own, "weight_decay": number} for own, number in groups if own]
-
-
-def _adamw(parameters: list[nn.Parameter], settings: RecoverySettings) -> list[Optimizer]:
-    return [AdamW(_groups(parameters, settings.weight_decay), lr=settings.peak_lr)]
-
-
-def _sgd(parameters: list[nn.Parameter], settings: RecoverySettings) -> list[Optimizer]:
-    groups = _groups(parameters, settings.weight_decay)
-    momentum = settings.momentum
-    return [SGD(groups, lr=settings.peak_lr, momentum=momentum, nesterov=momentum > 0)]
-
-
-def _muon(parameters: list[nn.Parameter], settings: RecoverySettings) -> list[Optimizer]:
-    if not hasattr(torch.optim, "Muon"):
-        raise GhostifyError("`optimizer` (='muon') requires PyTorch 2.9 or newer")
-    matrices = [parameter for parameter in parameters if _is_matrix(parameter)]
-    others = [parameter for parameter in parameters if not _is_matrix(parameter)]
-    found: list[Optimizer] = _adamw(others, settings) if others else []
-    return [Muon(matrices, settings), *found] if matrices else found
-
-
-def _is_matrix(parameter: Tensor) -> bool:
-    """Whether a weight has several inputs; depthwise kernels have one."""
-    return parameter.dim() > 1 and parameter.shape[1] > 1
+    matrices, others = [], list(parameters)
+    if settings.optimizer == "muon":  # depthwise kernels have one input: they are no matrices
+        matrices = [p for p in others if p.dim() > 1 and p.shape[1] > 1]
+        others = [p for p in others if p.dim() <= 1 or p.shape[1] <= 1]
+    decays = [(settings.weight_decay, [p for p in others if p.dim() > 1])]
+    decays += [(0.0, [p for p in others if p.dim() <= 1])]
+    groups = [{"params": own, "weight_decay": decay} for decay, own in decays if own]
+    found: list[Optimizer] = [Muon(matrices, settings)] if matrices else []
+    if settings.optimizer == "sgd":
+        momentum = settings.momentum
+        found += [SGD(groups, lr=settings.peak_lr, momentum=momentum, nesterov=momentum > 0)]
+    elif groups:
+        found += [AdamW(groups, lr=settings.peak_lr)]
+    return found
 
 
 class Muon(Optimizer):
@@ -57,6 +39,8 @@ class Muon(Optimizer):
     """
 
     def __init__(self, weights: list[nn.Parameter], settings: RecoverySettings) -> None:
+        if not hasattr(torch.optim, "Muon"):
+            raise GhostifyError("`optimizer` (='muon') requires PyTorch 2.9 or newer")
         super().__init__(weights, {"lr": settings.peak_lr})
         self._matrices = [nn.Parameter(_matrix(weight.detach())) for weight in weights]
         self._muon = torch.optim.Muon(
@@ -88,10 +72,3 @@ def _matrix(weight: Tensor) -> Tensor:
     if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
         weight = weight.permute(0, 2, 3, 1)
     return weight.flatten(1)
-
-
-_MAKERS: dict[str, Callable[[list[nn.Parameter], RecoverySettings], list[Optimizer]]] = {
-    "adamw": _adamw,
-    "sgd": _sgd,
-    "muon": _muon,
-}

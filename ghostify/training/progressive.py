@@ -15,7 +15,8 @@ from ghostify.conversion.convert import convert
 from ghostify.data import images_in, set_epoch, split_labels
 from ghostify.planning.budgeted import damage_from
 from ghostify.training.checkpoint import has_checkpoint, stage_folder
-from ghostify.training.run import Job, run
+from ghostify.training.run import run
+from ghostify.training.trainer import Job
 from ghostify.types import Example, GhostifyError, Plan, Recovery, Sensitivity
 from ghostify.types.progress import ShowProgress, TrainingProgress
 

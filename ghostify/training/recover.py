@@ -14,8 +14,8 @@ from ghostify.data import Data
 from ghostify.io.progress import progress_bar
 from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
 from ghostify.training.progressive import run_stages
-from ghostify.training.run import Job, run
-from ghostify.training.trainer import OnEpoch
+from ghostify.training.run import run
+from ghostify.training.trainer import Job, OnEpoch
 from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Sensitivity
 from ghostify.types.errors import near
 from ghostify.types.progress import ShowProgress, TrainingProgress

@@ -1,39 +1,20 @@
-"""One training, from the user's networks and data to the recovered network."""
+"""One training, from the user's networks to the recovered network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
 from torch import nn
 
-from ghostify.analysis.model_copy import copy_model, frozen_copy
+from ghostify.analysis.model_copy import copy_model
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import read_checkpoint
-from ghostify.training.clock import Budget
-from ghostify.training.loader import ShardedLoader
-from ghostify.training.trainer import OnEpoch, ReportTraining, Trainer
-from ghostify.types import Example, Fidelity, GhostifyError, Recovery, RecoverySettings
+from ghostify.training.trainer import Job, Trainer
+from ghostify.types import Fidelity, Recovery
 
 Model = TypeVar("Model", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the stages of a training have in common; see `recover`."""
-
-    teacher: nn.Module
-    data: Iterable[Any]
-    validation: Iterable[Any] | None
-    settings: RecoverySettings
-    example: Example | None
-    resume: bool
-    tensorboard: bool
-    report: ReportTraining
-    on_epoch: OnEpoch
 
 
 def run(
@@ -42,67 +23,29 @@ def run(
     """Train a student once.
 
     Args:
+        folder: where to write checkpoints and history, or None.
         given: the network that the epochs have to beat. Default: ``student``.
 
     Returns:
         A copy with the best weights, and the record of the training.
     """
     given = student if given is None else given
-    settings = job.settings
-    found = None if folder is None or not job.resume else read_checkpoint(folder)
-    with accelerated(settings) as accelerator:
-        loader = ShardedLoader(job.data, accelerator, settings)
-        validation = None
-        if job.validation is not None:
-            validation = ShardedLoader(job.validation, accelerator, settings, even=False)
-        trainer = Trainer(
-            accelerator,
-            _placed(frozen_copy(job.teacher), accelerator.device, settings),
-            _placed(copy_model(student), accelerator.device, settings),
-            loader,
-            validation,
-            _budget(loader, settings),
-            settings,
-            folder,
-        )
-        trainer.prepare(job.example)
-        if found is not None:
-            trainer.resume(found)
+    checkpoint = None if folder is None or not job.resume else read_checkpoint(folder)
+    with accelerated(job.settings) as accelerator:
+        trainer = Trainer(accelerator, job, student, folder)
+        trainer.prepare()
+        if checkpoint is not None:
+            trainer.resume(checkpoint)
         elif given is student:
             trainer.score_given(trainer.student)
         else:
-            trainer.score_given(_placed(copy_model(given), accelerator.device, settings))
-        recovery = trainer.run(job.report, job.on_epoch, tensorboard=job.tensorboard)
+            trainer.score_given(trainer.place(copy_model(given)))
+        recovery = trainer.run()
+    recovered = copy_model(student if recovery.best_epoch else given)
     if recovery.best_epoch:
-        recovered = copy_model(student)
         recovered.load_state_dict(trainer.state.best or trainer.state.evaluated.state_dict())
         if fidelity := Fidelity.find(recovered):  # agreement was measured on other weights
             replace(fidelity, agreement=None).attach(recovered)
-    else:
-        recovered = copy_model(given)
     recovered.eval()
     recovery.attach(recovered)
     return recovered, recovery
-
-
-def _placed(model: Model, device: torch.device, settings: RecoverySettings) -> Model:
-    model.to(device)
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)
-    model.eval()
-    return model
-
-
-def _budget(loader: ShardedLoader, settings: RecoverySettings) -> Budget:
-    seconds = settings.minutes and 60 * settings.minutes
-    if settings.max_epochs is None:
-        return Budget(None, seconds)
-    try:
-        steps = settings.max_epochs * len(loader)
-    except TypeError:
-        if seconds is None:
-            raise GhostifyError("`data` has no length: pass `minutes`") from None
-        return Budget(None, seconds)
-    if steps == 0:
-        raise GhostifyError("`data` is empty")
-    return Budget(steps, seconds)

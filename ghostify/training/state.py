@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ghostify.data.rng import generator_states
 from ghostify.training.checkpoint import Checkpoint
 from ghostify.types import Recovery, RecoverySettings, Score
+from ghostify.types.serialization import Serializable, encode
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 @dataclass
-class Position:
-    """How far a training is, in JSON types.
+class Position(Serializable):
+    """How far a training is.
 
     Attributes:
         batch: next batch of the epoch.
@@ -38,6 +39,8 @@ class Position:
         history: records of the epochs.
     """
 
+    _noun: ClassVar[str] = "checkpoint"
+
     step: int = 0
     epoch: int = 0
     batch: int = 0
@@ -46,13 +49,13 @@ class Position:
     phase: str = ""
     stale: int = 0
     ended: str = ""
-    sums: dict[str, float] = field(default_factory=dict)
-    scales: dict[str, list[float]] = field(default_factory=dict)
-    original: dict[str, Any] | None = None
-    converted: dict[str, Any] | None = None
-    recovered: dict[str, Any] | None = None
+    sums: Mapping[str, float] = field(default_factory=dict)
+    scales: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    original: Score | None = None
+    converted: Score | None = None
+    recovered: Score | None = None
     best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 class TrainingState:
@@ -85,8 +88,8 @@ class TrainingState:
         """The network to score and to return: the EMA, if there is one."""
         return self.student if self.ema is None else self.ema.module
 
-    def add_losses(self, losses: Mapping[str, Tensor], images: int) -> None:
-        """Count a step."""
+    def add_step(self, losses: Mapping[str, Tensor], images: int) -> None:
+        """Count a step and its losses."""
         for name, value in {**losses, "steps": torch.ones(())}.items():
             value = value.detach().float()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
@@ -100,28 +103,21 @@ class TrainingState:
         steps = means.pop("steps")
         return {name: total / steps for name, total in means.items()}
 
-    def end_epoch(self, losses: Mapping[str, float], score: dict[str, Any] | None) -> None:
+    def end_epoch(self, losses: Mapping[str, float], score: Score | None) -> None:
         """Record an epoch, keep its weights if they are the best, and go on to the next."""
-        position = self.position
+        position, best = self.position, self.position.recovered
         position.epoch += 1
         if score is None:
             position.best_epoch = position.epoch
-        elif _is_better(score, position.recovered):
+        elif best is None or score.selection_score > best.selection_score:
             position.best_epoch, position.recovered, position.stale = position.epoch, score, 0
             weights = self.evaluated.state_dict()
             self.best = {name: tensor.detach().clone() for name, tensor in weights.items()}
         else:
             position.stale += 1
-        position.history.append(
-            {
-                "epoch": position.epoch,
-                "phase": position.phase,
-                "step": position.step,
-                "seconds": round(position.seconds, 3),
-                **losses,
-                "score": score,
-            }
-        )
+        record = {"epoch": position.epoch, "phase": position.phase, "step": position.step}
+        record |= {"seconds": round(position.seconds, 3), **losses, "score": encode(score)}
+        position.history += (record,)
         position.batch, self.sums = 0, {}
 
     def checkpoint(self) -> Checkpoint:
@@ -136,12 +132,10 @@ class TrainingState:
             "scaler": scaler and scaler.state_dict(),
             "generators": generator_states(),
         }
-        return Checkpoint(asdict(self.position), tensors)
+        return Checkpoint(self.position.to_dict(), tensors)
 
-    def load(self, checkpoint: Checkpoint) -> None:
-        """Load a checkpoint. The optimizers of its phase must exist."""
-        tensors = checkpoint.tensors
-        self.position = Position(**checkpoint.position)
+    def load(self, tensors: Mapping[str, Any]) -> None:
+        """Load the tensors of a checkpoint. Its position and the optimizers must be there."""
         self.student.load_state_dict(tensors["student"])
         if self.ema is not None:
             self.ema.load_state_dict(tensors["ema"])
@@ -153,26 +147,18 @@ class TrainingState:
         self.sums = {name: torch.tensor(total) for name, total in self.position.sums.items()}
         self.generators = tensors["generators"] if self.position.batch else None
 
-    def outcome(self, settings: RecoverySettings, processes: int) -> Recovery:
+    def outcome(self, settings: RecoverySettings) -> Recovery:
         """Return the record of the training."""
         position = self.position
         return Recovery(
             settings=settings,
             steps=position.step,
-            images=position.images * processes,
+            images=position.images * self._accelerator.num_processes,
             seconds=position.seconds,
             ended=position.ended,
+            original=position.original,
+            converted=position.converted,
+            recovered=position.recovered,
             best_epoch=position.best_epoch,
-            original=_to_score(position.original),
-            converted=_to_score(position.converted),
-            recovered=_to_score(position.recovered),
-            history=tuple(position.history),
+            history=position.history,
         )
-
-
-def _is_better(score: dict[str, Any], best: dict[str, Any] | None) -> bool:
-    return best is None or Score(**score).selection_score > Score(**best).selection_score
-
-
-def _to_score(entries: dict[str, Any] | None) -> Score | None:
-    return None if entries is None else Score(**entries)

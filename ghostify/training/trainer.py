@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.analysis.model_copy import copy_model, frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.data import images_in
 from ghostify.data.rng import generator_states, set_generator_states
@@ -21,14 +23,14 @@ from ghostify.training.checkpoint import Checkpoint, write_checkpoint
 from ghostify.training.clock import Budget, Clock
 from ghostify.training.diagnosis import likely_cause
 from ghostify.training.features import match_layers, measure_scales
-from ghostify.training.history import History
+from ghostify.training.history import tensorboard_writer, write_history
 from ghostify.training.interruption import interruptions
 from ghostify.training.loader import Batch, ShardedLoader
 from ghostify.training.objectives import OBJECTIVES, EndToEnd
 from ghostify.training.optim import make_optimizers
 from ghostify.training.schedule import lr_at, phase_at
-from ghostify.training.state import TrainingState
-from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings
+from ghostify.training.state import Position, TrainingState
+from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Score
 from ghostify.types.progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -40,52 +42,66 @@ _SYNC_EVERY = 20
 _SHOW_EVERY = 0.2
 """Seconds between two progress reports."""
 
-ReportTraining = Callable[[TrainingProgress], None]
 OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
+@dataclass(frozen=True)
+class Job:
+    """What the stages of a training have in common; see `recover`."""
+
+    teacher: nn.Module
+    data: Iterable[Any]
+    validation: Iterable[Any] | None
+    settings: RecoverySettings
+    example: Example | None
+    resume: bool
+    tensorboard: bool
+    report: Callable[[TrainingProgress], None]
+    on_epoch: OnEpoch
+
+
 class Trainer:
-    """Trains a student with its teacher.
+    """Trains a copy of a student.
 
     Args:
         accelerator: devices and processes.
-        teacher, student: on the device, in evaluation mode.
-        loader: training batches.
-        validation: validation batches, or None.
-        budget: limits of the training.
-        settings: how to train.
         folder: where the main process writes checkpoints and history; None writes nothing.
     """
 
     def __init__(
-        self,
-        accelerator: Accelerator,
-        teacher: nn.Module,
-        student: nn.Module,
-        loader: ShardedLoader,
-        validation: ShardedLoader | None,
-        budget: Budget,
-        settings: RecoverySettings,
-        folder: Path | None,
+        self, accelerator: Accelerator, job: Job, student: nn.Module, folder: Path | None
     ) -> None:
-        self.accelerator, self.settings, self.budget = accelerator, settings, budget
-        self.teacher, self.student = teacher, student
-        self.loader, self.validation = loader, validation
+        self.accelerator, self.job, self.settings = accelerator, job, job.settings
+        self.teacher = self.place(frozen_copy(job.teacher))
+        self.student = self.place(copy_model(student))
+        self.loader = ShardedLoader(job.data, accelerator, self.settings)
+        self.validation = None
+        if job.validation is not None:
+            self.validation = ShardedLoader(job.validation, accelerator, self.settings, even=False)
+        self.budget = Budget.of(self.settings, self.loader)
         self.folder = folder if accelerator.is_main_process else None
-        self.state = TrainingState(student, settings, accelerator)
+        self.state = TrainingState(self.student, self.settings, accelerator)
         self.clock = Clock(accelerator)
         self._layers: dict[str, str] = {}
         self._objective: Any = None
         self._trainable: list[nn.Parameter] = []
         self._written_step, self._written_time = 0, time.perf_counter()
 
-    def prepare(self, example: Example | None) -> None:
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a network to the device, in evaluation mode."""
+        model.to(self.accelerator.device)
+        if self.settings.channels_last:
+            model.to(memory_format=torch.channels_last)
+        return model.eval()
+
+    def prepare(self) -> None:
         """Find the feature maps to compare and their scales.
 
         Raises:
             GhostifyError: if the settings do not fit the networks.
         """
         inputs, _ = self.loader.first()
+        example = self.job.example
         if example is None:
             example = tree_map_only(Tensor, lambda tensor: tensor[:1], inputs)
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
@@ -121,16 +137,15 @@ class Trainer:
             GhostifyError: if it belongs to another training.
         """
         try:
-            if checkpoint.position["phase"]:
-                self._enter(checkpoint.position["phase"])
-            self.state.load(checkpoint)
+            position = self.state.position = Position.from_dict(checkpoint.position)
+            if position.phase:
+                self._enter(position.phase)
+            self.state.load(checkpoint.tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise GhostifyError(
-                f"the checkpoint in {self.folder} belongs to another training: {error}"
-            ) from error
-        self.clock.seconds = self.state.position.seconds
+            raise GhostifyError(f"the checkpoint is of another training: {error}") from error
+        self.clock.seconds = position.seconds
 
-    def run(self, report: ReportTraining, on_epoch: OnEpoch, *, tensorboard: bool) -> Recovery:
+    def run(self) -> Recovery:
         """Train to the end of the budget or of the patience.
 
         Raises:
@@ -139,19 +154,19 @@ class Trainer:
             OSError: if a checkpoint cannot be written; the previous one stays.
         """
         state, position = self.state, self.state.position
-        history = History(self.folder, position.history, tensorboard=tensorboard)
+        events = tensorboard_writer(self.folder, position.step) if self.job.tensorboard else None
         position.ended = self._ended()
         with interruptions() as interrupted:
             while not position.ended:
-                self._train_epoch(report, interrupted)
+                self._train_epoch(interrupted)
                 state.end_epoch(state.mean_losses(self._summed), self._score(state.evaluated))
-                history.add(position.history[-1])
-                on_epoch(position.history[-1])
+                write_history(self.folder, position.history, events)
+                self.job.on_epoch(position.history[-1])
                 position.ended = self._ended()
                 self._write()
                 if self._tick(interrupted()) and not position.ended:
                     raise KeyboardInterrupt
-        return state.outcome(self.settings, self.accelerator.num_processes)
+        return state.outcome(self.settings)
 
     def _ended(self) -> str:
         patience, position = self.settings.patience, self.state.position
@@ -165,7 +180,7 @@ class Trainer:
         position = self.state.position
         return self.budget.spent(position.step + steps, position.seconds)
 
-    def _train_epoch(self, report: ReportTraining, interrupted: Callable[[], bool]) -> None:
+    def _train_epoch(self, interrupted: Callable[[], bool]) -> None:
         state, position = self.state, self.state.position
         generators, state.generators = state.generators, None
         images, begin, shown = position.images, position.seconds, position.seconds
@@ -182,7 +197,7 @@ class Trainer:
             stop = not (shared and self._is_async()) and self._tick(interrupted())
             if position.seconds - shown >= _SHOW_EVERY:
                 shown = position.seconds
-                report(self._progress(position.images - images, position.seconds - begin))
+                self.job.report(self._progress(position.images - images, position.seconds - begin))
             minutes = (time.perf_counter() - self._written_time) / 60
             if stop or minutes > self.settings.checkpoint_minutes:
                 self._write()
@@ -209,7 +224,7 @@ class Trainer:
             optimizer.zero_grad()
         if self.state.ema is not None:
             self.state.ema.update_parameters(self.student)
-        self.state.add_losses(losses, images_in(inputs))
+        self.state.add_step(losses, images_in(inputs))
 
     def _enter(self, phase: str) -> None:
         """Set up the objective of a phase, its parameters and its optimizers."""
@@ -221,7 +236,7 @@ class Trainer:
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(name in trained)
         self._trainable = list(trained.values())
-        optimizers = make_optimizers(trained, self.settings)
+        optimizers = make_optimizers(self._trainable, self.settings)
         with warnings.catch_warnings():  # newer PyTorch renames an argument that Accelerate passes
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
             self._objective, *self.state.optimizers = self.accelerator.prepare(
@@ -243,7 +258,7 @@ class Trainer:
             + (kept if self._written_step else "")
         )
 
-    def _score(self, model: nn.Module) -> dict[str, Any] | None:
+    def _score(self, model: nn.Module) -> Score | None:
         """Score a network on the validation data; generator states stay as they are."""
         if self.validation is None:
             return None
@@ -253,7 +268,7 @@ class Trainer:
                 model, self.validation.epoch(0), teacher=self.teacher, reduce=self._summed
             )
         set_generator_states(states)
-        return asdict(found)
+        return found
 
     def _summed(self, totals: Tensor) -> Tensor:
         return reduce_sum(self.accelerator, totals)

@@ -6,15 +6,11 @@ from ghostify.training.optim import make_optimizers
 from ghostify.types import RecoverySettings
 
 
-def parameters(model):
-    return dict(model.named_parameters())
-
-
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_norms_and_biases_do_not_decay(name):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     settings = RecoverySettings(optimizer=name, weight_decay=0.5)
-    (optimizer,) = make_optimizers(parameters(model), settings)
+    (optimizer,) = make_optimizers(model.parameters(), settings)
     decays = {
         id(parameter): group["weight_decay"]
         for group in optimizer.param_groups
@@ -35,7 +31,7 @@ def test_muon_takes_filters_as_rows_of_a_matrix(layout):
     layer.weight.data = weight.clone(memory_format=layout)
     layer.weight.grad = gradient.clone(memory_format=layout)
     settings = RecoverySettings(optimizer="muon", weight_decay=0)
-    optimizers = make_optimizers({"weight": layer.weight}, settings)
+    optimizers = make_optimizers([layer.weight], settings)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = 0.1
@@ -47,7 +43,7 @@ def test_muon_takes_filters_as_rows_of_a_matrix(layout):
 
 def test_muon_leaves_kernels_of_one_input_and_vectors_to_adamw():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4))
-    muon, adamw = make_optimizers(parameters(model), RecoverySettings(optimizer="muon"))
+    muon, adamw = make_optimizers(model.parameters(), RecoverySettings(optimizer="muon"))
     own = [id(p) for group in muon.param_groups for p in group["params"]]
     assert own == [id(model[0].weight)]
     others = [p for group in adamw.param_groups for p in group["params"]]
@@ -57,7 +53,7 @@ def test_muon_leaves_kernels_of_one_input_and_vectors_to_adamw():
 def test_muon_goes_on_from_its_state():
     def run(steps, state=None):
         torch.manual_seed(steps[0])
-        optimizers = make_optimizers({"w": layer.weight}, RecoverySettings(optimizer="muon"))
+        optimizers = make_optimizers([layer.weight], RecoverySettings(optimizer="muon"))
         if state:
             optimizers[0].load_state_dict(state)
         for step in steps:
