@@ -79,8 +79,11 @@ def compute_score(
     metrics = Metrics()
     for inputs, labels in batches:
         if images := images_in(inputs):
-            expected = None if teacher is None else call(teacher, inputs)
-            metrics.update(call(model, inputs), labels, expected, images)
+            output = call(model, inputs)
+            expected = None
+            if teacher is not None:
+                expected = output if teacher is model else call(teacher, inputs)
+            metrics.update(output, labels, expected, images)
     return metrics.compute(reduce)
 
 

@@ -12,14 +12,7 @@ from ghostify.report.site_row import SiteRow
 
 @dataclass(frozen=True, slots=True)
 class LayerBar:
-    """Cost of one convolution.
-
-    Attributes:
-        name: qualified name of the convolution.
-        before, after: costs.
-        replaced: whether it is a Ghost module now.
-        tooltip: description.
-    """
+    """Cost of one convolution before and after conversion."""
 
     name: str
     before: float
@@ -33,11 +26,8 @@ class Curve:
     """Points of one kind.
 
     Attributes:
-        name: entry in the legend.
-        points: x and y.
         role: ``original``, ``ghost`` or ``current``; decides the colour.
         tooltips: one for each point, or none.
-        line: connect the points.
     """
 
     name: str
@@ -49,14 +39,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Curves over two axes.
-
-    Attributes:
-        title: title.
-        x, y: labels of the axes.
-        curves: the curves.
-        percent: show y, 0 to 1, in percent.
-    """
+    """Curves over axes labelled ``x`` and ``y``; ``percent`` shows a share y in percent."""
 
     title: str
     x: str

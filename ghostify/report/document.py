@@ -41,29 +41,22 @@ class Table:
         Columns are two blanks apart; ``heading_pad`` is the padding that a printer adds to
         headings. A table with a wrapping column is returned unchanged.
         """
-        if any(column.wrap for column in self.columns) or not self.rows:
+        if any(column.wrap for column in self.columns):
             return self
-        taken = sum(
-            self._natural_width(index, heading_pad) + _GAP for index in range(1, len(self.columns))
-        )
-        room = max(width - taken, 8)
+        room = max(width - sum(taken + _GAP for taken in self._widths(heading_pad)[1:]), 8)
         return replace(self, rows=tuple((_cut(row[0], room), *row[1:]) for row in self.rows))
 
     def wrap_widths(self, width: int, *, heading_pad: int = 0) -> list[int | None]:
         """Return the width of each wrapping column, and None for the others."""
-        wrapping = [column.wrap for column in self.columns]
-        fixed = sum(
-            self._natural_width(index, heading_pad)
-            for index, wraps in enumerate(wrapping)
-            if not wraps
-        )
-        left = width - fixed - _GAP * (len(self.columns) - 1)
-        share = max(left // max(sum(wrapping), 1), 12)
-        return [share if wraps else None for wraps in wrapping]
+        wraps = [column.wrap for column in self.columns]
+        widths = zip(self._widths(heading_pad), wraps, strict=True)
+        left = width - sum(taken for taken, wrap in widths if not wrap) - _GAP * (len(wraps) - 1)
+        share = max(left // max(sum(wraps), 1), 12)
+        return [share if wrap else None for wrap in wraps]
 
-    def _natural_width(self, index: int, heading_pad: int) -> int:
-        heading = len(self.columns[index].heading) + heading_pad
-        return max([heading, *(len(row[index]) for row in self.rows)])
+    def _widths(self, heading_pad: int) -> list[int]:
+        headings = (" " * heading_pad + column.heading for column in self.columns)
+        return [max(map(len, cells)) for cells in zip(headings, *self.rows, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,6 @@ def evaluate_models(
 ) -> Evaluation:
     """Score networks on the same images, and count their costs.
 
-    A teacher that is one of the networks is scored with the labels only.
-
     Args:
         models: networks by name, usually ``original`` and ``converted``, on one device.
         data: what `evaluate` takes; an iterable must be repeatable.
@@ -43,21 +41,15 @@ def evaluate_models(
     check_models(models)
     if not models:
         raise GhostifyError("`models` must hold at least one network")
-    scores: dict[str, Score] = {}
-    for name, model in models.items():
-        if model is not teacher:
-            scores[name] = evaluate(model, data, teacher=teacher, progress=progress)
-    unlabelled = bool(scores) and all(score.top1 is None for score in scores.values())
-    for name, model in models.items():
-        if model is teacher and unlabelled:
-            scores[name] = Score(next(iter(scores.values())).images)
-        elif model is teacher:
-            scores[name] = evaluate(model, data, progress=progress)
-    return Evaluation(
-        data.name if isinstance(data, Data) else "data",
-        data.held_out if isinstance(data, Data) else 0,
-        {name: evaluation_row(model, scores[name], example) for name, model in models.items()},
-    )
+    rows = {
+        name: evaluation_row(
+            model, evaluate(model, data, teacher=teacher, progress=progress), example
+        )
+        for name, model in models.items()
+    }
+    if isinstance(data, Data):
+        return Evaluation(data.name, data.held_out, rows)
+    return Evaluation("data", 0, rows)
 
 
 def evaluation_row(model: nn.Module, score: Score, example: Example) -> EvaluationRow:

@@ -25,9 +25,8 @@ def to_markdown(document: Document) -> str:
     """Format as GitHub Markdown."""
     parts = [f"## {document.title}"]
     for table in document.tables:
-        parts += [f"### {table.title}", _tabulate(table, "pipe")]
-    parts += document.notes
-    return "\n\n".join(parts) + "\n"
+        parts += [f"### {table.title}", to_table(table, "pipe")]
+    return "\n\n".join([*parts, *document.notes]) + "\n"
 
 
 def to_csv(document: Document) -> str:
@@ -66,13 +65,8 @@ def format_of(ending: str) -> Callable[[Document], str]:
     return FORMATS[_ENDINGS[ending]]
 
 
-def _text_table(table: Table) -> str:
-    fitted = table.fitted(WIDTH, heading_pad=MIN_PADDING)
-    widths = fitted.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
-    return f"{table.title}\n{_tabulate(fitted, 'simple', widths)}"
-
-
-def _tabulate(table: Table, style: str, widths: list[int | None] | None = None) -> str:
+def to_table(table: Table, style: str, widths: list[int | None] | None = None) -> str:
+    """Format the cells of a table in a style of tabulate."""
     return tabulate(
         table.rows,
         headers=[column.heading for column in table.columns],
@@ -81,3 +75,9 @@ def _tabulate(table: Table, style: str, widths: list[int | None] | None = None) 
         maxcolwidths=widths,
         disable_numparse=True,
     )
+
+
+def _text_table(table: Table) -> str:
+    fitted = table.fitted(WIDTH, heading_pad=MIN_PADDING)
+    widths = fitted.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
+    return f"{table.title}\n{to_table(fitted, 'simple', widths)}"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from html import escape
 
 from ghostify.report.document import Document, Table
+from ghostify.report.formats import to_table
 
 _STYLE = """<style>
 .ghostify table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .ghostify th, .ghostify td { padding: 0.15em 1em 0.15em 0; text-align: left; }
-.ghostify .n { text-align: right; }
 .ghostify summary { cursor: pointer; }
 .ghostify svg.bars { display: block; width: 100%; max-width: 60em; height: 7em; }
 .ghostify svg.meter { width: 12em; height: 0.8em; }
@@ -21,38 +21,26 @@ _STYLE = """<style>
 </style>"""
 
 _MAX_ROWS = 12
-"""Longer tables are collapsed."""
 
 
 def to_notebook(document: Document, charts: Sequence[tuple[str, str]] = ()) -> str:
-    """Format as HTML for a notebook, with long tables collapsed.
+    """Format as HTML, with tables of more than 12 rows collapsed.
 
     Args:
         document: title, tables and notes.
         charts: captions and SVGs.
     """
     parts = [f"<p><b>{escape(document.title)}</b></p>"]
-    parts += [_table(table) for table in document.tables if len(table.rows) <= _MAX_ROWS]
+    parts += [to_table(table, "html") for table in document.tables if not _is_long(table)]
     parts += [f'<p class="aside">{escape(caption)}</p>{svg}' for caption, svg in charts]
     parts += [
-        f"<details><summary>{escape(table.title)}</summary>{_table(table)}</details>"
+        f"<details><summary>{escape(table.title)}</summary>{to_table(table, 'html')}</details>"
         for table in document.tables
-        if len(table.rows) > _MAX_ROWS
+        if _is_long(table)
     ]
     parts += [f'<p class="aside">{"<br>".join(map(escape, document.notes))}</p>']
     return f'<div class="ghostify">{_STYLE}{"".join(parts)}</div>'
 
 
-def _table(table: Table) -> str:
-    kinds = [' class="n"' if column.numeric else "" for column in table.columns]
-    head = "".join(
-        f"<th{kind}>{escape(column.heading)}</th>"
-        for kind, column in zip(kinds, table.columns, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
-        + "</tr>"
-        for row in table.rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _is_long(table: Table) -> bool:
+    return len(table.rows) > _MAX_ROWS

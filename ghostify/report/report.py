@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
@@ -13,7 +13,7 @@ from ghostify.report.document import Column, Document, Table, si, summarize_name
 from ghostify.report.printable import Printable
 from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg
-from ghostify.types import Count, Fidelity
+from ghostify.types import Count, Fidelity, GhostSpec
 
 HELD_OUT = "images held out, before training"
 
@@ -127,23 +127,23 @@ class Report(Printable):
         return self.fidelity.residuals if self.fidelity else {}
 
     def _replaced(self) -> Table:
-        mixed = len({row.ghost for row in self.replaced}) > 1
-        columns = [Column("layer"), Column("geometry"), Column("map")]
-        columns += [Column("s, d")] if mixed else []
-        columns += [Column(heading, numeric=True) for heading in ("parameters", "MACs", "factor")]
-        columns += [Column("error", numeric=True)] if self._residuals else []
-        rows = []
-        for row in self.replaced:
-            cells = [row.site.name, str(row.site.geometry), row.site.output_map]
-            cells += [f"{row.ghost.ratio:g}, {row.ghost.dw_size}"] if mixed and row.ghost else []
-            cells += [
-                f"{si(row.params_before)}→{si(row.params_after)}",
-                f"{si(row.macs_before)}→{si(row.macs_after)}",
-                f"{row.macs_ratio:.2f}",
-            ]
-            cells += [_percent(self._residuals.get(row.site.name))] if self._residuals else []
-            rows.append(tuple(cells))
-        return Table(f"Replaced: {len(rows)}", tuple(columns), tuple(rows))
+        columns: list[tuple[Column, Callable[[SiteRow], str]]] = [
+            (Column("layer"), lambda row: row.site.name),
+            (Column("geometry"), lambda row: str(row.site.geometry)),
+            (Column("map"), lambda row: row.site.output_map),
+        ]
+        if len({row.ghost for row in self.replaced}) > 1:
+            columns.append((Column("s, d"), lambda row: _settings(row.ghost)))
+        columns += [
+            (_number("parameters"), lambda row: f"{si(row.params_before)}→{si(row.params_after)}"),
+            (_number("MACs"), lambda row: f"{si(row.macs_before)}→{si(row.macs_after)}"),
+            (_number("factor"), lambda row: f"{row.macs_ratio:.2f}"),
+        ]
+        if residuals := self._residuals:
+            columns.append((_number("error"), lambda row: _percent(residuals.get(row.site.name))))
+        headings, cells = zip(*columns, strict=True)
+        rows = tuple(tuple(cell(row) for cell in cells) for row in self.replaced)
+        return Table(f"Replaced: {len(rows)}", headings, rows)
 
     def _kept(self) -> Table | None:
         by_reason: dict[str, list[SiteRow]] = {}
@@ -156,12 +156,8 @@ class Report(Printable):
             share = _ratio(sum(row.macs_before for row in group), self.before.total_macs)
             names = summarize_names(row.site.name for row in group)
             rows.append((reason, names, str(len(group)), f"{share:.1%}"))
-        columns = (
-            Column("reason", wrap=True),
-            Column("layers", wrap=True),
-            Column("count", numeric=True),
-            Column("of all MACs", numeric=True),
-        )
+        wrapped = (Column("reason", wrap=True), Column("layers", wrap=True))
+        columns = (*wrapped, _number("count"), _number("of all MACs"))
         return Table(f"Kept: {len(self.kept)}", columns, tuple(rows))
 
     def _totals(self) -> Table:
@@ -185,7 +181,7 @@ class Report(Printable):
             for name, old, new, unit, theory in quantities
         )
         headings = ("before", "after", "ratio", "Eq. 4")
-        return Table("Totals", (Column(""), *(Column(h, numeric=True) for h in headings)), rows)
+        return Table("Totals", (Column(""), *map(_number, headings)), rows)
 
     def _agreement(self) -> Table | None:
         if self.fidelity is None or self.fidelity.agreement is None:
@@ -196,8 +192,7 @@ class Report(Printable):
             rows.append(("same top-1 class", f"{found.top1:.1%}"))
             rows.append(("KL divergence", f"{found.kl:.3g} nats"))
         rows.append(("relative error of the outputs", _percent(found.relative_error)))
-        columns = (Column(""), Column("", numeric=True))
-        return Table("Agreement with the original", columns, tuple(rows))
+        return Table("Agreement with the original", (Column(""), _number("")), tuple(rows))
 
     def _notes(self) -> Iterator[str]:
         counter = self.before.counter
@@ -236,6 +231,14 @@ class Report(Printable):
             "macs_after": row.macs_after,
             "error": self._residuals.get(row.site.name) if row.ghost else None,
         }
+
+
+def _number(heading: str) -> Column:
+    return Column(heading, numeric=True)
+
+
+def _settings(ghost: GhostSpec | None) -> str:
+    return f"{ghost.ratio:g}, {ghost.dw_size}" if ghost else ""
 
 
 def _percent(value: float | None) -> str:

@@ -11,7 +11,7 @@ from ghostify.types import ConvSite, GhostSpec
 
 @dataclass(frozen=True, slots=True)
 class SiteRow:
-    """A row of a report: a convolution that was replaced or kept.
+    """A row of a report: a convolution, and its parameters and MACs before and after conversion.
 
     Attributes:
         site: the convolution.
@@ -25,22 +25,18 @@ class SiteRow:
 
     @property
     def params_before(self) -> int:
-        """Parameters of the convolution."""
         return params(self.site, None)
 
     @property
     def params_after(self) -> int:
-        """Parameters after conversion."""
         return params(self.site, self.ghost)
 
     @property
     def macs_before(self) -> int:
-        """MACs of the convolution in one forward pass."""
         return macs(self.site, None)
 
     @property
     def macs_after(self) -> int:
-        """MACs after conversion."""
         return macs(self.site, self.ghost)
 
     @property

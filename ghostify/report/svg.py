@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 from xml.etree import ElementTree as ET
 
-from ghostify.report.charts import Curve, LayerBar, Plot
+from ghostify.report.charts import LayerBar, Plot
 
 _WIDE, _HIGH = 1000, 200
 _WIDTH, _HEIGHT = 440, 250
@@ -19,20 +19,20 @@ def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
 
     The chart stretches to the width of the page, so its text is in tooltips only.
     """
-    svg = _svg(_WIDE, _HIGH, title, "bars")
-    svg.set("preserveAspectRatio", "none")
+    svg = _svg(_WIDE, _HIGH, title, "bars", preserveAspectRatio="none")
     most = max((bar.before for bar in bars), default=0) or 1
     step = _WIDE / max(len(bars), 1)
     width = step * (0.78 if len(bars) < 200 else 1)
     for place, bar in enumerate(bars):
-        group = ET.SubElement(svg, "g")
-        ET.SubElement(group, "title").text = bar.tooltip
-        x = place * step
-        _rect(group, "hit", x, _HIGH, step)
-        _rect(group, "original" if bar.replaced else "kept", x, _HIGH * bar.before / most, width)
-        if bar.replaced:
-            _rect(group, "ghost", x, _HIGH * bar.after / most, width)
-    return _text(svg)
+        group = _add(svg, "g")
+        _add(group, "title", bar.tooltip)
+        rectangles = [("hit", most, step)]
+        rectangles += [("original" if bar.replaced else "kept", bar.before, width)]
+        rectangles += [("ghost", bar.after, width)] if bar.replaced else []
+        for role, cost, wide in rectangles:
+            high = _HIGH * cost / most
+            _add(group, "rect", role=role, x=place * step, y=_HIGH - high, width=wide, height=high)
+    return ET.tostring(svg, encoding="unicode")
 
 
 def plot_svg(plot: Plot) -> str:
@@ -48,68 +48,63 @@ def plot_svg(plot: Plot) -> str:
     for tick in ticks_y:
         y = at((ticks_x[0], tick))[1]
         _line(svg, "grid", (_LEFT, y), (_WIDTH - _RIGHT, y))
-        label = f"{tick:.4g}" if not plot.percent else f"{100 * tick:.4g}%"
+        label = f"{100 * tick:.4g}%" if plot.percent else f"{tick:.4g}"
         _label(svg, label, _LEFT - 6, y + 4, "end")
     for tick in ticks_x:
         _label(svg, _short(tick), at((tick, ticks_y[0]))[0], _HEIGHT - _BOTTOM + 16, "middle")
     _label(svg, plot.x, (_WIDTH + _LEFT - _RIGHT) / 2, _HEIGHT - 6, "middle")
     for curve in plot.curves:
-        _draw(svg, curve, [at(point) for point in curve.points])
-    return _text(svg)
+        group = _add(svg, "g", role=curve.role)
+        places = [at(point) for point in curve.points]
+        for start, end in pairwise(places if curve.line else ()):
+            _line(group, "curve", start, end)
+        radius = 2 if len(places) > 40 else 6 if curve.role == "current" else 4
+        for place, (x, y) in enumerate(places):
+            dot = _add(group, "circle", cx=x, cy=y, r=radius)
+            if curve.tooltips:
+                _add(dot, "title", curve.tooltips[place])
+    return ET.tostring(svg, encoding="unicode")
 
 
 def meter_svg(value: float, mark: float, most: float, title: str) -> str:
     """Draw a value as a bar with a mark across it."""
-    svg = _svg(100, 12, title, "meter")
-    svg.set("preserveAspectRatio", "none")
-    ET.SubElement(svg, "title").text = title
-    _rect(svg, "track", 0, 12, 100, high=12)
-    _rect(svg, "ghost", 0, 12, 100 * value / most, high=12)
-    x = 100 * mark / most
-    _line(svg, "mark", (x, 0), (x, 12))
-    return _text(svg)
+    svg = _svg(100, 12, title, "meter", preserveAspectRatio="none")
+    _add(svg, "title", title)
+    _add(svg, "rect", role="track", x=0, y=0, width=100, height=12)
+    _add(svg, "rect", role="ghost", x=0, y=0, width=100 * value / most, height=12)
+    _line(svg, "mark", (100 * mark / most, 0), (100 * mark / most, 12))
+    return ET.tostring(svg, encoding="unicode")
 
 
-def _draw(svg: ET.Element, curve: Curve, places: Sequence[tuple[float, float]]) -> None:
-    group = ET.SubElement(svg, "g", {"class": curve.role})
-    if curve.line:
-        for start, end in pairwise(places):
-            _line(group, "curve", start, end)
-    for place, (x, y) in enumerate(places):
-        radius = "2" if len(places) > 40 else "6" if curve.role == "current" else "4"
-        dot = ET.SubElement(group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": radius})
-        if curve.tooltips:
-            ET.SubElement(dot, "title").text = curve.tooltips[place]
+def _svg(width: int, height: int, title: str, kind: str, **attributes: str) -> ET.Element:
+    given = {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": title, "class": kind}
+    return ET.Element("svg", given | attributes)
 
 
-def _svg(width: int, height: int, title: str, kind: str) -> ET.Element:
-    view = f"0 0 {width} {height}"
-    return ET.Element("svg", {"viewBox": view, "role": "img", "aria-label": title, "class": kind})
-
-
-def _rect(
-    parent: ET.Element, role: str, x: float, height: float, width: float, high: float = _HIGH
-) -> None:
-    numbers = {"x": x, "y": high - height, "width": width, "height": height}
-    ET.SubElement(parent, "rect", {"class": role, **{k: f"{v:.5g}" for k, v in numbers.items()}})
+def _add(
+    parent: ET.Element, tag: str, text: str | None = None, role: str = "", **numbers: float
+) -> ET.Element:
+    attributes = {"class": role} if role else {}
+    attributes |= {name: f"{number:.5g}" for name, number in numbers.items()}
+    child = ET.SubElement(parent, tag, attributes)
+    child.text = text
+    return child
 
 
 def _line(
     parent: ET.Element, role: str, start: tuple[float, float], end: tuple[float, float]
 ) -> None:
-    numbers = {"x1": start[0], "y1": start[1], "x2": end[0], "y2": end[1]}
-    ET.SubElement(parent, "line", {"class": role, **{k: f"{v:.1f}" for k, v in numbers.items()}})
+    _add(parent, "line", role=role, x1=start[0], y1=start[1], x2=end[0], y2=end[1])
 
 
 def _label(parent: ET.Element, text: str, x: float, y: float, anchor: str) -> None:
-    place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}
-    ET.SubElement(parent, "text", place).text = text
+    _add(parent, "text", text, x=x, y=y).set("text-anchor", anchor)
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
     """Return two to eight round numbers that enclose the values.
 
-    A single value at the edge gets a tick below it, so that an axis in percent ends at 100 %.
+    A single value on a tick gets a tick below it, so that an axis in percent ends at 100 %.
     """
     low, high = min(values, default=0), max(values, default=1)
     span = (high - low) or abs(high) or 1
@@ -130,7 +125,3 @@ def _short(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:.4g}{prefix}"
     return f"{number:.4g}"
-
-
-def _text(svg: ET.Element) -> str:
-    return ET.tostring(svg, encoding="unicode")

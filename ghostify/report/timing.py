@@ -187,13 +187,11 @@ class Timing(Serializable, Printable):
         return Table(f"{runtime}, batch {batch}: {rounds} rounds", columns, tuple(rows))
 
     def _record(self, measurement: Measurement) -> dict[str, Any]:
-        flat: dict[str, Any] = {}
+        record: dict[str, Any] = {}
         for key, value in asdict(measurement).items():
-            if isinstance(value, dict):
-                flat |= {f"{key}_{name}": number for name, number in value.items()}
-            else:
-                flat[key] = value
-        return flat | {
+            entries = value.items() if isinstance(value, dict) else ()
+            record |= {f"{key}_{name}": entry for name, entry in entries} or {key: value}
+        return record | {
             "macs_ratio": self.macs_ratio(measurement.model),
             "realised": self.realised(measurement),
         }

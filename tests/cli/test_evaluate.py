@@ -69,7 +69,7 @@ def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
     assert "1 skipped: not an image (0/broken.png)" in result.err
     assert max(map(len, result.out.splitlines())) <= 80
     rows = {line.split()[0]: line.split() for line in result.out.splitlines() if line}
-    assert rows["original"][5:] == [rows["original"][5], "-", "-", "-"]
+    assert rows["original"][6:] == ["100.00%", "0", "0.00%"]
     (stored,) = recorded(tmp_path / out, "evaluation")
     assert list(stored["rows"]) == ["original", "converted"]
     assert stored["rows"]["converted"]["score"]["images"] == 24
@@ -127,7 +127,7 @@ def test_without_labels(run, data, out, weights):
     found = evaluate(run, out, *LABELLED, *weights, "--data", data, "--no-labels")
     assert found["converted"]["score"]["top1"] is None
     assert 0 <= found["converted"]["score"]["agreement"] <= 1
-    assert found["original"]["score"]["agreement"] is None
+    assert found["original"]["score"]["agreement"] == 1
 
 
 def test_a_network_that_is_no_folder(run, data, weights):

@@ -19,7 +19,8 @@ def elements(page):
 
 
 def texts(page, tag):
-    return ["".join(element.itertext()) for element in elements(page) if element.tag == tag]
+    found = [element for element in elements(page) if element.tag == tag]
+    return ["".join(element.itertext()).strip() for element in found]
 
 
 def test_everything_is_text():

@@ -35,20 +35,12 @@ class ArtifactSummary:
     """All that is known of an artifact.
 
     Attributes:
-        folder: folder of the artifact.
-        created: time of the conversion in ISO format, or None.
-        versions: of ghostify and torch, by name.
-        source: where the original comes from, if known.
+        created: time of the conversion in ISO format.
+        source: where the original comes from.
         options: options of the plan.
-        report: layers and totals.
-        whole_network: whether the totals cover the whole network or its convolutions only.
-        timings: one for each input and pair of networks.
-        exports: a record for each export.
-        sensitivity: sensitivity of each layer.
-        candidates: plans that were compared.
+        whole_network: whether the totals of ``report`` cover the network or its convolutions only.
+        candidates: plans that `search` compared.
         feature_maps: what `feature_map_images` returned.
-        evaluations: one for each data source.
-        recovery: how the network was trained after conversion, if it was.
     """
 
     folder: Path
