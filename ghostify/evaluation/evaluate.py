@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,7 +13,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.preserve import eval_mode
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
-from ghostify.evaluation.metrics import Metrics, unreduced
+from ghostify.evaluation.metrics import Metrics, Reduce
 from ghostify.types import Example, GhostifyError, Score
 from ghostify.types.progress import ShowProgress
 
@@ -66,7 +66,7 @@ def compute_score(
     batches: Iterable[tuple[Example, Tensor | None]],
     *,
     teacher: nn.Module | None = None,
-    reduce: Callable[[Tensor], Tensor] = unreduced,
+    reduce: Reduce | None = None,
 ) -> Score:
     """Score a network, in the mode that it is in, on pairs of inputs and labels.
 
@@ -74,7 +74,7 @@ def compute_score(
         model: the network.
         batches: inputs, and labels or None.
         teacher: the network to compare with, on the same device.
-        reduce: sums a tensor over processes.
+        reduce: sums a tensor over processes. Default: a single process.
     """
     metrics = Metrics()
     for inputs, labels in batches:

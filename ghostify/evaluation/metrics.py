@@ -19,9 +19,8 @@ _SUMS = (
 _TOP_K = 5
 
 
-def unreduced(totals: Tensor) -> Tensor:
-    """Return the totals of a single process."""
-    return totals
+Reduce = Callable[[Tensor], Tensor]
+"""Sums a tensor over processes."""
 
 
 class Metrics:
@@ -61,13 +60,10 @@ class Metrics:
             sums |= _compare_outputs(outputs, numbers(expected))
         self.totals += torch.tensor([sums[name] for name in _SUMS], dtype=torch.float64)
 
-    def compute(self, reduce: Callable[[Tensor], Tensor] = unreduced) -> Score:
-        """Return the score over all batches.
-
-        Args:
-            reduce: sums a tensor over processes.
-        """
-        sums = dict(zip(_SUMS, reduce(self.totals).tolist(), strict=True))
+    def compute(self, reduce: Reduce | None = None) -> Score:
+        """Return the score over all batches, of all processes if ``reduce`` is given."""
+        totals = self.totals if reduce is None else reduce(self.totals)
+        sums = dict(zip(_SUMS, totals.tolist(), strict=True))
         images = sums["images"]
 
         def mean(name: str, over: str) -> float | None:

@@ -8,7 +8,7 @@ from ghostify.evaluation.agreement import agreement
 
 
 class Given(nn.Module):
-    """Returns what it is told, for as many images as come."""
+    """Returns fixed outputs, one for each image."""
 
     def __init__(self, *outputs):
         super().__init__()
@@ -47,14 +47,14 @@ def test_batches_count_by_their_images():
     assert (found.images, found.top1) == (6, 5 / 6)
 
 
-def test_maps_are_no_logits():
+def test_feature_maps_are_no_logits():
     maps = torch.randn(2, 4, 3, 3)
     found = agreement(Given(maps), Given(maps / 2), [X])
     assert found.relative_error == pytest.approx(1 / 4)
     assert (found.top1, found.kl) == (None, None)
 
 
-def test_what_has_another_shape_does_not_count():
+def test_outputs_of_another_shape_are_ignored():
     both = torch.ones(2, 4, 3, 3)
     one, other = Given(both, torch.ones(2, 7)), Given(both, torch.ones(2, 9))
     assert agreement(one, other, [X]).relative_error == 0
@@ -74,7 +74,7 @@ def test_classes_that_are_ruled_out_cost_nothing():
     assert 0 < found.relative_error < 1
 
 
-def test_one_number_an_image_is_no_class():
+def test_a_single_output_is_no_class():
     numbers = torch.ones(2, 1)
     assert agreement(Given(numbers), Given(numbers), [X]).top1 is None
 

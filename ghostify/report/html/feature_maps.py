@@ -61,7 +61,7 @@ def feature_map_images(
                 "name": name,
                 "size": list(maps[name][1].shape[-2:]),
                 "maps": _pairs(
-                    converted.get_submodule(name), *maps[name], known[name][1] if known else None
+                    converted.get_submodule(name), *maps[name], known.get(name, (None, None))[1]
                 ),
             }
             for name in chosen

@@ -11,12 +11,7 @@ _COLOURS = {"original": "#7d838a", "ghost": "#5b4bc4", "current": "#5b4bc4"}
 
 
 def plot_curves(plot: Plot, file: Path) -> None:
-    """Draw the curves of a plot.
-
-    Raises:
-        GhostifyError: as `check_plot`.
-        OSError: if the file cannot be written.
-    """
+    """Draw the curves of a plot."""
     figure, axes = new_chart(file, 6, 4)
     for curve in plot.curves:
         hollow = "none" if curve.role == "current" else None

@@ -60,5 +60,5 @@ def write_plot(figure: Figure, file: Path) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    with new_files(file) as beside:
-        figure.savefig(beside)
+    with new_files(file) as new:
+        figure.savefig(new)

@@ -12,12 +12,7 @@ _BARS = ((True, "#5b4bc4", "Ghost module"), (False, "#7d838a", "kept"))
 
 
 def plot_layers(bars: Sequence[LayerBar], file: Path, *, unit: str) -> None:
-    """Draw the cost of each layer before and after.
-
-    Raises:
-        GhostifyError: as `check_plot`.
-        OSError: if the file cannot be written.
-    """
+    """Draw the cost of each layer before and after."""
     figure, axes = new_chart(file, max(6.0, 0.16 * len(bars)), 4)
     places = range(len(bars))
     axes.bar(places, [bar.before for bar in bars], color="#c3c6ca", label="original")

@@ -32,10 +32,6 @@ def plot_redundancy(
         maps: feature maps of the layer for this input, ``(n, H, W)``.
         file: file to write.
         title: name of the model.
-
-    Raises:
-        GhostifyError: as `check_plot`.
-        OSError: if the file cannot be written.
     """
     check_plot(file)
     from matplotlib.figure import Figure

@@ -13,12 +13,7 @@ from ghostify.types import ConvSite, Sensitivity
 def plot_sensitivity(
     sensitivity: Sensitivity, sites: Sequence[ConvSite], file: Path, *, title: str
 ) -> None:
-    """Draw a curve for each Ghost module over the layers in execution order.
-
-    Raises:
-        GhostifyError: as `check_plot`.
-        OSError: if the file cannot be written.
-    """
+    """Draw a curve for each Ghost module over the layers in execution order."""
     names = [site.name for site in sites if site.name in sensitivity.layers]
     figure, axes = new_chart(file, max(6.0, 0.22 * len(names)), 5)
     for ghost in sensitivity.candidates:

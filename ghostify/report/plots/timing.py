@@ -9,12 +9,7 @@ from ghostify.report.timing import Timing
 
 
 def plot_timing(timing: Timing, file: Path) -> None:
-    """Draw speed-ups as bars and MACs ratios as lines; of a single network, its time.
-
-    Raises:
-        GhostifyError: as `check_plot`.
-        OSError: if the file cannot be written.
-    """
+    """Draw speed-ups as bars and MACs ratios as lines; of a single network, its time."""
     others = [model for model in timing.macs if model != timing.first]
     shown = others or [timing.first]
     settings = list(dict.fromkeys("\n".join(m.setting) for m in timing.measurements))

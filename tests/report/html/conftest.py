@@ -1,4 +1,4 @@
-"""An artifact of which everything has been measured, without a network."""
+"""An artifact with all measurements, without a network."""
 
 import json
 from html.parser import HTMLParser
@@ -34,7 +34,7 @@ def site(name, maps=16, side=8):
     )  # fmt: skip
 
 
-def write_artefact(folder, sites, *, model="net", kept=()):
+def write_artifact(folder, sites, *, model="net", kept=()):
     """A recipe without weights: every site at s=2, the kept ones dense."""
     folder.mkdir(exist_ok=True)
     plan = Plan(
@@ -61,7 +61,7 @@ def write_artefact(folder, sites, *, model="net", kept=()):
     return folder
 
 
-def measure_everything(folder, sites, model="net"):
+def measure_everything(folder, sites, model="net", agreement=None):
     count = {"weight_bytes": 4000, "uncounted": {}, "counter": "fvcore"}
     record(folder, "costs", {
         "model": model, "input": "1x3x8x8",
@@ -82,7 +82,7 @@ def measure_everything(folder, sites, model="net"):
         timing = Timing("1x3x8x8", {model: 64_000, "out": 32_000}, "bytes", tuple(pair))
         record(folder, "timing", timing.to_dict(), part=runtime)
     for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
-        candidate = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, top1, 0.3))
+        candidate = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, agreement or top1, 0.3))
         record(folder, "plan-candidate", candidate.to_dict(), part=plan)
     rows = {
         name: EvaluationRow(Score(50, top1=top1), 64_000, 1000)
@@ -95,7 +95,7 @@ def measure_everything(folder, sites, model="net"):
     }, part="onnx")  # fmt: skip
 
 
-def train_back(folder):
+def add_recovery(folder):
     score = Score(50, top1=0.91)
     history = [
         {"epoch": epoch, "loss": 1 / epoch, "score": {"top1": 0.9 + epoch / 200}}
@@ -110,13 +110,13 @@ def train_back(folder):
 
 @pytest.fixture
 def make():
-    """What makes artifacts: ``make.site``, ``make.artifact``, ``make.measure``, ``make.change``."""
+    """Functions that make artifacts, such as ``make.site`` and ``make.measure``."""
     return SimpleNamespace(
         site=site,
-        artifact=write_artefact,
+        artifact=write_artifact,
         measure=measure_everything,
         change=changed_recipe,
-        train=train_back,
+        train=add_recovery,
     )
 
 
@@ -127,7 +127,7 @@ def sites():
 
 @pytest.fixture
 def artifact(tmp_path, sites):
-    return write_artefact(tmp_path / "out", sites, kept=("stem",))
+    return write_artifact(tmp_path / "out", sites, kept=("stem",))
 
 
 @pytest.fixture

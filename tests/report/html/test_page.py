@@ -92,6 +92,22 @@ def test_the_recipe_is_enough_and_torch_stays_out(measured):
     assert (measured.parent / "page.html").is_file()
 
 
+def test_any_path_like_is_an_artifact(measured):
+    class Artifact:
+        def __fspath__(self):
+            return str(measured)
+
+    assert ghostify.write_report(Artifact()) == measured / "report.html"
+
+
+def test_a_chart_of_equal_candidates(artifact, sites, make, read):
+    """All candidates agree with the original on every image."""
+    make.change(artifact, lambda recipe: recipe["fidelity"]["agreement"].update(top1=1.0))
+    make.measure(artifact, sites, agreement=1.0)
+    page = read(ghostify.write_report(artifact))
+    assert "100%" in page.words
+
+
 def test_commands_for_the_users_own_code(artifact, read, make):
     make.change(artifact, lambda recipe: recipe["source"].update(name="my net.py:build"))
     words = read(ghostify.write_report(artifact)).words
