@@ -65,7 +65,7 @@ def _class(module: nn.Module) -> str | None:
     if isinstance(module, _ConvNd) and not isinstance(module, nn.Conv2d):
         return f"{len(module.kernel_size)}-D convolution"
     if not isinstance(module, nn.Conv2d):
-        return f"{type(module).__name__}, which is no Conv2d"
+        return f"{type(module).__name__}, which is not a Conv2d"
     return None
 
 
@@ -88,7 +88,7 @@ def _forward(module: nn.Module) -> str | None:
         return "its forward is patched"
     if has_independent_filters(module):
         return None
-    return f"{type(module).__name__}, a Conv2d with a forward of its own"
+    return f"{type(module).__name__}, a Conv2d that overrides forward"
 
 
 def _place(conv: ConvContext) -> str | None:

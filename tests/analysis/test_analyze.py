@@ -96,9 +96,9 @@ class Fixed(nn.Conv2d):
         (conv(groups=2), "grouped convolution"),
         (nn.ConvTranspose2d(4, 4, 2), "transposed convolution"),
         (conv(outputs=1), None),
-        (Twin(4, 4, 3), "Twin, a Conv2d with a forward of its own"),
+        (Twin(4, 4, 3), "Twin, a Conv2d that overrides forward"),
         (Renamed(4, 4, 3), None),
-        (Padded(4, 4, 3), "Padded, a Conv2d with a forward of its own"),
+        (Padded(4, 4, 3), "Padded, a Conv2d that overrides forward"),
         (Gated(4, 4, 3), "Gated, a Conv2d"),
         (Fixed(4, 4, 3), "Fixed, a Conv2d"),
         (nn.utils.parametrizations.weight_norm(conv()), "parametrized"),
@@ -270,7 +270,7 @@ def test_other_convolutions_are_listed():
         return self.d(self.c(x), torch.zeros(1, 18, 8, 8))
 
     sites = analyze(forward, c=conv(), d=deformable)
-    assert sites["d"].ineligible == "DeformConv2d, which is no Conv2d"
+    assert sites["d"].ineligible == "DeformConv2d, which is not a Conv2d"
     assert sites["d"].output == (8, 8)
 
 
@@ -296,7 +296,7 @@ def test_look_alikes_of_any_dimensions(function, dimensions):
     module = LookAlike(function, torch.zeros(6, 4, *[3] * dimensions), padding=1)
     example = torch.zeros(1, 4, *[8] * dimensions)
     site = analyze(lambda self, x: self.c(x), example, c=module)["c"]
-    assert site.ineligible == "LookAlike, which is no Conv2d"
+    assert site.ineligible == "LookAlike, which is not a Conv2d"
     assert (site.geometry.kernel_size, site.output) == ((3,) * dimensions, (8,) * dimensions)
 
 
