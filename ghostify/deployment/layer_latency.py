@@ -183,7 +183,7 @@ class _Cache(dict[str, float]):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        with suppress(OSError, ValueError):  # missing or damaged: it is made anew
+        with suppress(OSError, ValueError):  # missing or damaged: start with an empty cache
             self.update(json.loads(path.read_text(encoding="utf-8")))
 
     def add(self, found: dict[str, float]) -> None:

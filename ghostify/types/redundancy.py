@@ -33,8 +33,8 @@ class LayerRedundancy:
         size: height and width of a map.
         positions: how many the errors are means of.
         explained: by d, the mean over maps of the share of a map's variance that the best d x d
-            linear map from one other map explains. It is free of the maps' scales, which a batch
-            norm sets anew. A d is missing where there are too few positions to tell.
+            linear map from one other map explains. The scales of the maps, which a batch norm
+            changes, do not matter. A d is missing where there are too few positions to tell.
         ghosts: by d, the number of maps of which more than `spec.redundancy.NEARLY_ALL` is
             explained so.
         pairs: the most similar ones, the best first; no map is in two of them.
