@@ -1,4 +1,4 @@
-"""Decide, for every site, what becomes of it. A plan is data; nothing is changed here."""
+"""Decide for each convolution whether a Ghost module replaces it, and which one."""
 
 from ghostify.planning.budgeted import CANDIDATES
 from ghostify.planning.plan import plan_sites

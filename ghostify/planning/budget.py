@@ -1,4 +1,4 @@
-"""What a network may cost."""
+"""Limits on the cost of a network."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most of one cost that the whole network may have.
+    """Upper limit for one cost of the whole network.
 
     Attributes:
-        cost: its name in `ghostify.planning.cost.COSTS`.
-        limit: in the unit of the cost, or as a share of what the original costs.
-        share: which of the two.
+        cost: name of the cost, a key of `ghostify.planning.cost.COSTS`.
+        limit: limit in the unit of the cost, or as a share of the original's cost.
+        share: whether ``limit`` is a share.
 
     Raises:
-        GhostifyError: if the cost is unknown or the limit is out of range.
+        GhostifyError: if the cost is unknown or the limit is out of its range.
     """
 
     cost: str
@@ -36,39 +36,39 @@ class Budget:
     def __post_init__(self) -> None:
         cost_named(self.cost)
         if not isfinite(self.limit) or self.limit <= 0:
-            raise GhostifyError(f"the limit (={self.limit:g}) must be a finite number above 0")
+            raise GhostifyError(f"`limit` (={self.limit:g}) must be a finite number above 0")
         if self.share and self.limit > 1:
-            raise GhostifyError(f"a share (={self.limit:g}) of the original is at most 1")
+            raise GhostifyError(f"`limit` (={self.limit:g}) must be at most 1: it is a share")
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read ``macs=0.5``, ``params<=4M`` or ``macs=1.2e9``.
+        """Parse a budget such as ``macs=0.5``, ``params<=4M`` or ``macs=1.2e9``.
 
-        A number up to 1 without an SI prefix (K, M, G, T) is a share of the original.
+        A number up to 1 without an SI prefix (K, M, G, T) is a share of the original's cost.
 
         Raises:
-            GhostifyError: with the text and what is wrong with it.
+            GhostifyError: if the text is not of this form.
         """
         try:
             if not (parts := _BUDGET.fullmatch(text)):
-                raise GhostifyError("it looks like macs=0.5 or params=4M")
+                raise GhostifyError("must be of the form macs=0.5 or params=4M")
             cost, number = parts.groups()
             if not (digits := _NUMBER.fullmatch(number)):
-                raise GhostifyError(f"{number!r} is no number such as 0.5, 4M or 1.2e9")
+                raise GhostifyError(f"{number!r} must be a number such as 0.5, 4M or 1.2e9")
             limit, prefix = float(digits[1]), digits[2].upper()
             return cls(cost, limit * _PREFIXES[prefix], share=not prefix and limit <= 1)
         except GhostifyError as error:
             raise GhostifyError(f"budget {text!r}: {error}") from error
 
     def bound(self, total: float) -> float:
-        """The limit in the unit of the cost, for a network that costs ``total``.
+        """Return the limit in the unit of the cost, for an original that costs ``total``.
 
-        A billionth is added, since 0.29 of 100 would be 28.999999999999996.
+        It is a billionth higher, since 0.29 * 100 is 28.999999999999996.
         """
         return (self.limit * total if self.share else self.limit) * (1 + _ROUNDING)
 
     def describe(self, cost: float, total: float) -> str:
-        """A cost in the terms of the budget, rounded up: ``0.275 (1.13G)`` or ``1.13G``."""
+        """Format a cost as the budget is written, rounded up: ``0.275 (1.13G)`` or ``1.13G``."""
         if not self.share or not total:
             return _si(cost)
         return f"{_rounded_up(cost / total):g} ({_si(cost)})"
@@ -78,14 +78,14 @@ class Budget:
 
 
 Budgets = str | Budget | Mapping[str, float | str] | Iterable[str | Budget]
-"""``"macs=0.5"``, ``{"macs": 0.5, "params": "4M"}``, or several of the former."""
+"""``"macs=0.5"``, ``{"macs": 0.5, "params": "4M"}``, or several budgets."""
 
 
 def parse_budgets(given: Budgets) -> tuple[Budget, ...]:
-    """The budgets one by one.
+    """Parse one or several budgets.
 
     Raises:
-        GhostifyError: if one is not of its form, if there is none, or two for the same cost.
+        GhostifyError: if a budget cannot be parsed, or there is none, or two for one cost.
     """
     if isinstance(given, (str, Budget)):
         given = (given,)
@@ -93,7 +93,7 @@ def parse_budgets(given: Budgets) -> tuple[Budget, ...]:
         given = [f"{cost}={limit}" for cost, limit in given.items()]
     budgets = tuple(b if isinstance(b, Budget) else Budget.parse(b) for b in given)
     if not budgets:
-        raise GhostifyError("no budget is given: it looks like macs=0.5")
+        raise GhostifyError("`budget` must hold at least one budget, such as macs=0.5")
     names = [budget.cost for budget in budgets]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise GhostifyError(f"budget {twice} is given twice")
@@ -107,7 +107,7 @@ def _si(number: float) -> str:
 
 
 def _rounded_up(number: float) -> float:
-    """To three significant digits."""
+    """Round up to three significant digits."""
     if number <= 0:
         return number
     step = 2 - floor(log10(number))

@@ -1,4 +1,4 @@
-"""The plan for a budget: as much of each layer kept as the whole network can afford."""
+"""The plan with the least estimated loss increase within budgets."""
 
 from __future__ import annotations
 
@@ -6,33 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ghostify.planning.budget import Budget
 from ghostify.planning.cost import COSTS
-from ghostify.planning.knapsack import Option, allocate
+from ghostify.planning.knapsack import Option, choose
 from ghostify.planning.rules import Rules
 from ghostify.types import ConvSite, Decision, GhostifyError, GhostSpec, Plan, Sensitivity
 
-Damage = Callable[[ConvSite, GhostSpec], float]
-"""How much it hurts to put a Ghost module at a site; to leave the site is 0."""
+CANDIDATES = tuple(GhostSpec(ratio, 3) for ratio in (1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8))
+"""The default candidates."""
+
+LossIncrease = Callable[[ConvSite, GhostSpec], float]
+"""Estimated loss increase when a Ghost module replaces the convolution of a site."""
 
 
-def geometric_damage(site: ConvSite, ghost: GhostSpec) -> float:
-    """The square of the share of ghosts among the layer's maps, ((n - m) / n)^2.
-
-    Every ghost is taken to hurt alike, whatever the layer and the cheap kernel. The square is
-    convex, so that a little in many layers hurts less than much in a few: a budget spreads out.
-    """
-    maps = site.geometry.out_channels
-    return ((maps - ghost.intrinsic(maps)) / maps) ** 2
-
-
-def damage_from(sensitivity: Sensitivity | None) -> Damage:
-    """The damage that the sensitivity knows, or without one the geometric estimate."""
+def loss_increase_from(sensitivity: Sensitivity | None) -> LossIncrease:
+    """Return the loss increase by ``sensitivity``, or by the share of ghosts without one."""
     if sensitivity is None:
-        return geometric_damage
+        return _squared_share_of_ghosts
     return lambda site, ghost: sensitivity.of(site.name, ghost)
 
 
-CANDIDATES = tuple(GhostSpec(ratio, 3) for ratio in (1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8))
-"""What a layer may become where the user does not say."""
+def _squared_share_of_ghosts(site: ConvSite, ghost: GhostSpec) -> float:
+    """((n - m) / n)^2, which is convex: a budget spreads over the layers."""
+    outputs = site.geometry.out_channels
+    return ((outputs - ghost.intrinsic(outputs)) / outputs) ** 2
 
 
 def budget_plan(
@@ -40,70 +35,57 @@ def budget_plan(
     rules: Rules,
     budgets: Sequence[Budget],
     candidates: Sequence[GhostSpec],
-    damage: Damage,
+    loss_increase: LossIncrease,
     totals: Mapping[str, float],
 ) -> Plan:
-    """The plan with the least sum of damages whose network is within every budget.
+    """Return the plan with the least total loss increase within every budget.
 
     Args:
         sites: what `analyze` found.
-        rules: what may be replaced.
-        budgets: for the whole network.
-        candidates: what a site may become, or stay.
-        damage: how much that hurts.
-        totals: what the whole network costs, by cost; the convolutions alone where it is not said.
+        rules: rules that keep convolutions.
+        budgets: limits for the whole network.
+        candidates: Ghost modules to choose among at each site.
+        loss_increase: estimated loss increase of each choice.
+        totals: costs of the whole network by name. Default: the sum over ``sites``.
 
     Raises:
         GhostifyError: if there are no candidates, or no plan is within the budgets.
     """
     if not candidates:
-        raise GhostifyError("no candidates are given: name a GhostSpec that a site may become")
-    choices = [_options(site, rules, budgets, candidates, damage) for site in sites]
+        raise GhostifyError("`candidates` must hold at least one GhostSpec")
+    costs = COSTS | ({"latency": rules.latencies.of} if rules.latencies else {})
+
+    def option(site: ConvSite, ghost: GhostSpec | None) -> Option:
+        price = tuple(costs[budget.cost](site, ghost) for budget in budgets)
+        return Option(ghost, loss_increase(site, ghost) if ghost else 0.0, price)
+
+    choices = [
+        [option(site, None)]
+        + [option(site, ghost) for ghost in candidates if not rules.reason_to_keep(site, ghost)]
+        for site in sites
+    ]
     limits = [
         _limit(budget, choices, place, totals.get(budget.cost))
         for place, budget in enumerate(budgets)
     ]
-    chosen = allocate(choices, limits)
+    chosen = choose(choices, limits)
     if chosen is None:
         raise GhostifyError(f"budgets {', '.join(map(str, budgets))} cannot be met together")
-    return Plan(
-        tuple(
-            Decision(site, option.ghost)
-            if option.ghost
-            else Decision(site, keep=_reason(site, rules, candidates))
-            for site, option in zip(sites, chosen, strict=True)
-        )
-    )
 
+    def decision(site: ConvSite, options: Sequence[Option], ghost: GhostSpec | None) -> Decision:
+        if ghost is not None:
+            return Decision(site, ghost)
+        reason = None if len(options) > 1 else rules.reason_to_keep(site, candidates[-1])
+        return Decision(site, keep=reason or "kept by the budget")
 
-def _options(
-    site: ConvSite,
-    rules: Rules,
-    budgets: Sequence[Budget],
-    candidates: Sequence[GhostSpec],
-    damage: Damage,
-) -> list[Option]:
-    known = COSTS | ({"latency": rules.latencies.of} if rules.latencies else {})
-
-    def costs(ghost: GhostSpec | None) -> tuple[float, ...]:
-        return tuple(known[budget.cost](site, ghost) for budget in budgets)
-
-    return [Option(None, 0.0, costs(None))] + [
-        Option(ghost, damage(site, ghost), costs(ghost))
-        for ghost in _allowed(site, rules, candidates)
-    ]
-
-
-def _allowed(site: ConvSite, rules: Rules, candidates: Sequence[GhostSpec]) -> list[GhostSpec]:
-    if rules.reason_to_keep(site):
-        return []
-    return [ghost for ghost in candidates if not rules.reason_against(site, ghost)]
+    found = zip(sites, choices, chosen, strict=True)
+    return Plan(tuple(decision(site, options, option.ghost) for site, options, option in found))
 
 
 def _limit(
     budget: Budget, choices: Sequence[Sequence[Option]], place: int, total: float | None
 ) -> float:
-    """What the budget leaves to the convolutions."""
+    """Return what the budget leaves to the convolutions."""
     dense = sum(options[0].costs[place] for options in choices)
     total = dense if total is None else total
     rest = total - dense
@@ -111,13 +93,7 @@ def _limit(
     least = sum(min(option.costs[place] for option in options) for options in choices)
     if least > limit:
         raise GhostifyError(
-            f"budget {budget} cannot be met: the least that can be had is "
+            f"budget {budget} cannot be met: the lowest possible is "
             f"{budget.describe(rest + least, total)}"
         )
     return limit
-
-
-def _reason(site: ConvSite, rules: Rules, candidates: Sequence[GhostSpec]) -> str:
-    if _allowed(site, rules, candidates):
-        return "left dense by the budget plan"
-    return rules.reason_to_keep(site) or str(rules.reason_against(site, candidates[-1]))

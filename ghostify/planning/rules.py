@@ -1,4 +1,4 @@
-"""Which sites may be replaced, and by which Ghost modules that pays."""
+"""Which convolutions to replace, and by which Ghost modules that pays."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ghostify.planning.cost import ghost_weights
+from ghostify.planning.cost import weights
 from ghostify.types import ConvSite, GhostifyError, GhostSpec, LayerLatencies
 from ghostify.types.errors import near
 
 Patterns = str | Iterable[str]
-"""One glob, or several."""
+"""One or several globs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the user and the paper's authors leave dense.
+    """Rules that keep a convolution.
 
     Attributes:
-        include: replace only what matches one of these patterns, if there are any.
-        exclude: keep what matches one of these.
-        stem: also replace the first convolution.
-        all_eligible: also replace where it does not pay.
-        latencies: leave dense what would not be faster.
+        include: keep what matches none of these patterns, if there are any.
+        exclude: keep what matches one of these patterns.
+        stem: whether the first convolution may be replaced.
+        all_eligible: whether to replace a convolution where it does not pay.
+        latencies: keep what would not be faster.
     """
 
     include: tuple[str, ...] = ()
@@ -32,8 +32,8 @@ class Rules:
     all_eligible: bool = False
     latencies: LayerLatencies | None = None
 
-    def reason_to_keep(self, site: ConvSite) -> str | None:
-        """Why the site stays whatever it would become; None if it may be replaced."""
+    def reason_to_keep(self, site: ConvSite, ghost: GhostSpec) -> str | None:
+        """Return why ``ghost`` does not replace the convolution, or None if it does."""
         if site.ineligible is not None:
             return site.ineligible
         if site.stem and not self.stem:
@@ -42,27 +42,23 @@ class Rules:
             return "not included"
         if excluding := next((p for p in self.exclude if _matches(p, site)), None):
             return f"excluded by {excluding}"
-        return None
-
-    def reason_against(self, site: ConvSite, ghost: GhostSpec) -> str | None:
-        """Why the site is not worth replacing by ``ghost``; None if it is."""
         outputs = site.geometry.out_channels
         if ghost.intrinsic(outputs) == outputs:
-            return f"no ghosts to make of {outputs} maps at ratio {ghost.ratio:g}"
+            return f"too few output channels ({outputs}) at ratio {ghost.ratio:g}"
         if self.all_eligible:
             return None
         if site.output == (1, 1):
-            return "1x1 output map: nothing spatial to share"
-        if ghost_weights(site.geometry, ghost) >= site.geometry.weights:
+            return "1x1 output map"
+        if weights(site.geometry, ghost) >= site.geometry.weights:
             return "a Ghost module would not cost less"
-        return self.latencies.reason_against(site, ghost) if self.latencies else None
+        return self.latencies.reason_to_keep(site, ghost) if self.latencies else None
 
 
 def patterns_for(sites: Sequence[ConvSite], given: Patterns) -> tuple[str, ...]:
-    """The patterns one by one.
+    """Return the patterns as a tuple.
 
     Raises:
-        GhostifyError: if one matches none of ``sites``, with names that are near.
+        GhostifyError: if a pattern matches none of ``sites``, with near matches.
     """
     patterns = (given,) if isinstance(given, str) else tuple(given)
     for pattern in patterns:

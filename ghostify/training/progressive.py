@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify.conversion.convert import convert
 from ghostify.data import images_in, set_epoch, split_labels
-from ghostify.planning.budgeted import damage_from
+from ghostify.planning.budgeted import loss_increase_from
 from ghostify.training.checkpoint import has_checkpoint, stage_folder
 from ghostify.training.run import run
 from ghostify.training.trainer import Job
@@ -106,9 +106,9 @@ def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[se
         raise GhostifyError(
             f"`stages` (={stages}) must be from 1 to {layers}, the number of replaced layers"
         )
-    damage = damage_from(sensitivity)
-    damages = {d.site.name: damage(d.site, d.ghost) for d in plan.decisions if d.ghost}
-    names = sorted(damages, key=damages.__getitem__)
+    loss_increase = loss_increase_from(sensitivity)
+    increases = {d.site.name: loss_increase(d.site, d.ghost) for d in plan.decisions if d.ghost}
+    names = sorted(increases, key=increases.__getitem__)
     ends = [round(layers * stage / stages) for stage in range(stages + 1)]
     return [set(names[a:b]) for a, b in pairwise(ends)]
 

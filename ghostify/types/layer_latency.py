@@ -41,7 +41,7 @@ class LayerLatencies:
             raise GhostifyError(f"{site.name}: no latency known of {ghost}: measure it again")
         return self.milliseconds[site.name][ghost]
 
-    def reason_against(self, site: ConvSite, ghost: GhostSpec) -> str | None:
+    def reason_to_keep(self, site: ConvSite, ghost: GhostSpec) -> str | None:
         """Why ``ghost`` is no gain in this runtime; None if it is faster."""
         before, after = self.of(site, None), self.of(site, ghost)
         if after < before:

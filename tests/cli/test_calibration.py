@@ -156,10 +156,10 @@ def test_images_too_small_for_the_network(fails, net, left):
         (["--sensitivity", "s.json"], "--sensitivity is for --budget"),
         (["--budget", "macs=0.5", "--ratio", "3"], "drop --ratio and --kernel"),
         (["--budget", "macs=0.5", "-d", "5"], "drop --ratio and --kernel"),
-        (["--budget", "macs=0.05"], "budget macs=0.05 cannot be met: the least that can be had is"),
-        (["--budget", "macs=half"], "budget 'macs=half': 'half' is no number such as 0.5"),
+        (["--budget", "macs=0.05"], "budget macs=0.05 cannot be met: the lowest possible is"),
+        (["--budget", "macs=half"], "budget 'macs=half': 'half' must be a number such as 0.5"),
         (["--budget", "joules=0.5"], "budget 'joules=0.5'"),
-        (["--budget", "0.5"], "budget '0.5': it looks like macs=0.5"),
+        (["--budget", "0.5"], "budget '0.5': must be of the form macs=0.5"),
         (["--budget", "macs=0.9", "--budget", "macs=0.8"], "budget macs is given twice"),
     ],
 )

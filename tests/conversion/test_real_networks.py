@@ -10,7 +10,7 @@ from torchvision.models import get_model
 
 import ghostify
 from ghostify import GhostModule, ModelSource, models
-from ghostify.planning.cost import conv_macs, conv_params
+from ghostify.planning import cost
 from ghostify.planning.flops import FlopCountAnalysis
 
 NETWORKS = ["resnet50", "vgg16", "mobilenet_v2", "densenet121", "efficientnet_b0"]
@@ -110,8 +110,8 @@ def test_vgg16_by_hand(name, ratio, params, mega_macs):
 def test_sites_price_the_whole_network():
     model, source = models.build(ModelSource("resnet50"))
     sites = ghostify.analyze(model, models.example(source))
-    assert sum(conv_macs(site) for site in sites) == 4_087_136_256
-    assert sum(conv_params(site.geometry) for site in sites) == 25_557_032 - 2_049_000 - 53_120
+    assert sum(cost.macs(site) for site in sites) == 4_087_136_256
+    assert sum(cost.params(site) for site in sites) == 25_557_032 - 2_049_000 - 53_120
 
 
 def test_a_saved_network_computes_the_same_in_a_new_process(tmp_path):

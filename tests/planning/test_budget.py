@@ -20,33 +20,33 @@ from ghostify.planning.budget import Budget, parse_budgets
         ("macs=1T", Budget("macs", 1e12)),
     ],
 )
-def test_what_a_budget_looks_like(text, budget):
+def test_the_form_of_a_budget(text, budget):
     assert Budget.parse(text) == budget
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("macs=abc", "budget 'macs=abc': 'abc' is no number such as 0.5, 4M or 1.2e9"),
-        ("macs=", "budget 'macs=': '' is no number"),
-        ("macs=-1", "'-1' is no number"),
-        ("macs=nan", "'nan' is no number"),
-        ("macs=50%", "'50%' is no number"),
-        ("macs=4P", "'4P' is no number"),
-        ("macs=0", "budget 'macs=0': the limit .*above 0"),
+        ("macs=abc", "budget 'macs=abc': 'abc' must be a number such as 0.5, 4M or 1.2e9"),
+        ("macs=", "budget 'macs=': '' must be a number"),
+        ("macs=-1", "'-1' must be a number"),
+        ("macs=nan", "'nan' must be a number"),
+        ("macs=50%", "'50%' must be a number"),
+        ("macs=4P", "'4P' must be a number"),
+        ("macs=0", "budget 'macs=0': `limit` .*above 0"),
         ("macs=1e999", "finite"),
-        ("macs", "budget 'macs': it looks like macs=0.5 or params=4M"),
-        ("macs>=1G", "it looks like"),
+        ("macs", "budget 'macs': must be of the form macs=0.5 or params=4M"),
+        ("macs>=1G", "must be of the form"),
         ("mac=0.5", "budget 'mac=0.5': unknown cost 'mac': known are macs, params, activations"),
     ],
 )
-def test_what_is_no_budget_is_refused(text, message):
+def test_invalid_budgets_are_rejected(text, message):
     with pytest.raises(GhostifyError, match=message):
         Budget.parse(text)
 
 
 def test_a_share_is_at_most_1():
-    with pytest.raises(GhostifyError, match="share"):
+    with pytest.raises(GhostifyError, match="at most 1: it is a share"):
         Budget("macs", 1.5, share=True)
 
 
@@ -71,12 +71,12 @@ def test_one_budget_needs_no_list():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "no budget is given"),
+        ([], "must hold at least one"),
         (["macs=0.5", "macs=1G"], "budget macs is given twice"),
-        ({"macs": None}, "budget 'macs=None': 'None' is no number"),
+        ({"macs": None}, "budget 'macs=None': 'None' must be a number"),
     ],
 )
-def test_budgets_that_make_no_sense(given, message):
+def test_none_or_two_budgets_for_one_cost(given, message):
     with pytest.raises(GhostifyError, match=message):
         parse_budgets(given)
 

@@ -50,9 +50,9 @@ def test_a_budget_that_the_original_meets_leaves_it_alone(sites):
     assert not plan.replaced
     assert kept(plan) == {
         "stem": "first convolution (stem)",
-        "wide": "left dense by the budget plan",
+        "wide": "kept by the budget",
         "depthwise": "depthwise",
-        "project": "left dense by the budget plan",
+        "project": "kept by the budget",
     }
 
 
@@ -64,14 +64,14 @@ def test_the_rules_of_the_uniform_plan_hold(sites):
     assert "stem" not in plan_sites(sites, budget="macs=0.6").replaced
 
 
-def test_where_no_candidate_pays_the_reason_is_that_of_the_uniform_plan():
+def test_where_no_candidate_pays_the_plan_says_why():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 1))
     sites = ghostify.analyze(model, torch.zeros(1, 3, 8, 8))
     plan = plan_sites(sites, budget="macs=1", candidates=[GhostSpec(2, 5)])
     assert kept(plan)["1"] == "a Ghost module would not cost less"
 
 
-def test_alike_layers_share_the_burden():
+def test_equal_layers_share_the_reduction():
     ratios = Counter(g.ratio for g in plan_sites(chain(6), budget="params=0.6").replaced.values())
     assert sum(ratios.values()) == 6
     assert max(ratios) <= 2
@@ -98,13 +98,13 @@ def test_absolute_limits_are_of_the_whole_network_too(sites):
     assert cost(plan, "params") <= convs - 500
 
 
-def sensitivity(sites, damage, totals=()):
+def sensitivity(sites, increase, totals=()):
     names = ("wide", "project")
-    damages = {name: {g: damage(name, g) for g in CANDIDATES} for name in names}
-    return Sensitivity(layers=damages, unit="loss", measured=True, totals=dict(totals))
+    layers = {name: {g: increase(name, g) for g in CANDIDATES} for name in names}
+    return Sensitivity(layers=layers, unit="loss", measured=True, totals=dict(totals))
 
 
-def test_the_sensitive_layer_is_spared(sites):
+def test_the_sensitive_layer_is_kept(sites):
     robust = {"wide": 1000.0, "project": 0.001}
     for names in (robust, {"wide": 0.001, "project": 1000.0}):
         known = sensitivity(sites, lambda name, g, names=names: names[name] * g.ratio)
@@ -120,7 +120,7 @@ def test_the_totals_of_the_sensitivity_come_first(sites):
     assert plan == plan_sites(sites, budget="macs=0.8", sensitivity=known)
 
 
-def test_what_was_measured_are_the_candidates(sites):
+def test_the_candidates_are_those_of_the_sensitivity(sites):
     only = GhostSpec(2.5, 5)
     known = Sensitivity(
         unit="loss", measured=True, layers={n: {only: 1.0} for n in ("wide", "project")}
@@ -130,7 +130,7 @@ def test_what_was_measured_are_the_candidates(sites):
 
 
 @pytest.mark.parametrize(
-    ("damages", "candidates", "message"),
+    ("layers", "candidates", "message"),
     [
         ({"wide": {GhostSpec(2): 1.0}}, None, "project is not in the sensitivity: measure it"),
         (
@@ -138,11 +138,11 @@ def test_what_was_measured_are_the_candidates(sites):
             [GhostSpec(3)],
             "wide: no sensitivity to s=3, d=3: measure it again",
         ),
-        ({}, None, "no candidates are given"),
+        ({}, None, "`candidates` must hold at least one"),
     ],
 )
-def test_what_was_not_measured_has_to_be(sites, damages, candidates, message):
-    known = Sensitivity(layers=damages, unit="loss", measured=True)
+def test_a_missing_sensitivity_is_named(sites, layers, candidates, message):
+    known = Sensitivity(layers=layers, unit="loss", measured=True)
     with pytest.raises(GhostifyError, match=message):
         plan_sites(sites, budget="macs=0.6", sensitivity=known, candidates=candidates)
 
@@ -155,16 +155,16 @@ def test_what_was_not_measured_has_to_be(sites, damages, candidates, message):
         (["macs=0.9", "params=0.1"], "params=0.1", r"0\.\d+ \(\S+K\)"),
     ],
 )
-def test_a_budget_too_small_says_what_can_be_had(sites, budget, named, least):
-    message = f"budget {named} cannot be met: the least that can be had is {least}"
+def test_a_budget_too_small_names_the_lowest_possible(sites, budget, named, least):
+    message = f"budget {named} cannot be met: the lowest possible is {least}"
     with pytest.raises(GhostifyError, match=message):
         plan_sites(sites, budget=budget)
 
 
-def test_what_can_be_had_can_be_had(sites):
+def test_the_lowest_possible_budget_can_be_met(sites):
     with pytest.raises(GhostifyError, match="is ") as caught:
         plan_sites(sites, budget="macs=0.1")
-    share, absolute = str(caught.value).rpartition("had is ")[2].rstrip(")").split(" (")
+    share, absolute = str(caught.value).rpartition("possible is ")[2].rstrip(")").split(" (")
     assert plan_sites(sites, budget={"macs": share}).replaced
     assert plan_sites(sites, budget={"macs": absolute}).replaced
 

@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostify import ConvSite, Geometry, GhostModule, GhostSpec
-from ghostify.planning.cost import (
-    conv_macs,
-    conv_params,
-    eq4_speedup,
-    ghost_macs,
-    ghost_params,
-    ghost_weights,
-)
+from ghostify import ConvSite, Geometry, GhostifyError, GhostModule, GhostSpec
+from ghostify.planning import cost
 
 
 def geometry(inputs, outputs, kernel, *, bias=False):
@@ -22,10 +15,13 @@ def geometry(inputs, outputs, kernel, *, bias=False):
     )  # fmt: skip
 
 
+SITE = ConvSite(name="c", type="Conv2d", geometry=geometry(3, 9, 3, bias=True), positions=100)
+
+
 def test_a_convolution_by_hand():
     site = ConvSite(name="c", type="Conv2d", geometry=geometry(3, 8, 3, bias=True), positions=100)
-    assert conv_params(site.geometry) == 8 * 3 * 9 + 8
-    assert conv_macs(site) == 100 * 8 * 3 * 9
+    assert cost.params(site) == 8 * 3 * 9 + 8
+    assert cost.macs(site) == 100 * 8 * 3 * 9
 
 
 @pytest.mark.parametrize(
@@ -40,9 +36,9 @@ def test_a_convolution_by_hand():
 def test_a_ghost_module_by_hand(outputs, ghost, weights):
     with_bias = geometry(3, outputs, 3, bias=True)
     site = ConvSite(name="c", type="Conv2d", geometry=with_bias, positions=100)
-    assert ghost_weights(with_bias, ghost) == weights
-    assert ghost_params(with_bias, ghost) == weights + outputs
-    assert ghost_macs(site, ghost) == 100 * weights
+    assert cost.weights(with_bias, ghost) == weights
+    assert cost.params(site, ghost) == weights + outputs
+    assert cost.macs(site, ghost) == 100 * weights
 
 
 @given(
@@ -57,11 +53,35 @@ def test_parameters_are_those_of_the_layer(inputs, outputs, kernel, bias, ratio,
         inputs, outputs, kernel, bias=bias, ratio=ratio, dw_size=dw_size, device="meta"
     )
     counted = sum(parameter.numel() for parameter in module.parameters())
-    assert ghost_params(geometry(inputs, outputs, kernel, bias=bias), ghost) == counted
+    site = ConvSite(name="c", type="Conv2d", geometry=geometry(inputs, outputs, kernel, bias=bias))
+    assert cost.params(site, ghost) == counted
 
 
 def test_equation_4():
     # c = 256, k = 3, s = 2, d = 3: 2304 / (1152 + 4.5); and s c / (s + c - 1) where d = k.
-    speedup = eq4_speedup(geometry(256, 64, 3), GhostSpec(2, 3))
+    speedup = cost.eq4_speedup(geometry(256, 64, 3), GhostSpec(2, 3))
     assert speedup == pytest.approx(2304 / 1156.5)
     assert speedup == pytest.approx(2 * 256 / (2 + 256 - 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "dense", "ghost"),
+    [
+        ("macs", 100 * 9 * 27, 100 * (5 * 27 + 4 * 9)),
+        ("params", 9 * 27 + 9, 5 * 27 + 4 * 9 + 9),
+        ("activations", 4 * 100 * 9, 4 * 100 * (5 + 4 + 9)),
+    ],
+)
+def test_costs_by_name(name, dense, ghost):
+    assert cost.cost_named(name)(SITE, None) == dense
+    assert cost.cost_named(name)(SITE, GhostSpec(2, 3)) == ghost
+
+
+def test_a_new_cost_is_one_entry(monkeypatch):
+    monkeypatch.setitem(cost.COSTS, "layers", lambda site, ghost: 1 if ghost is None else 2)
+    assert cost.cost_named("layers")(SITE, GhostSpec()) == 2
+
+
+def test_the_error_names_the_known_costs():
+    with pytest.raises(GhostifyError, match="unknown cost 'param': known are macs, params, act"):
+        cost.cost_named("param")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostify import GhostSpec
-from ghostify.planning.knapsack import Option, allocate
+from ghostify.planning.knapsack import Option, choose
 
 SPECS = [None, *(GhostSpec(ratio) for ratio in (1.5, 2, 4))]
 
@@ -22,8 +22,8 @@ def total(selection, place):
     return sum(option.costs[place] for option in selection)
 
 
-def damage(selection):
-    return sum(option.damage for option in selection)
+def loss_increase(selection):
+    return sum(option.loss_increase for option in selection)
 
 
 def between(sites, place, share):
@@ -44,36 +44,36 @@ def test_the_optimum_is_that_of_trying_everything(budgets):
         def within(selection):
             return all(total(selection, place) <= limit for place, limit in enumerate(limits))
 
-        best = min(map(damage, filter(within, product(*sites))), default=None)
-        chosen = allocate(sites, limits)
+        best = min(map(loss_increase, filter(within, product(*sites))), default=None)
+        chosen = choose(sites, limits)
         if chosen is None:
             assert best is None
         else:
             assert within(chosen)
             assert all(option in options for option, options in zip(chosen, sites, strict=True))
-            assert damage(chosen) == pytest.approx(best, abs=1e-6)
+            assert loss_increase(chosen) == pytest.approx(best, abs=1e-6)
 
     check()
 
 
 def test_at_a_tie_a_site_stays_dense_if_the_ghost_module_costs_more():
     dense, ghost = Option(None, 0.0, (10, 10)), Option(GhostSpec(), 0.0, (11, 11))
-    assert allocate([[dense, ghost]], [100, 100]) == [dense]
-    assert allocate([[ghost, dense]], [100, 100]) == [dense]
+    assert choose([[dense, ghost]], [100, 100]) == [dense]
+    assert choose([[ghost, dense]], [100, 100]) == [dense]
 
 
-def test_of_equals_the_first_stands():
+def test_the_first_of_equal_options_is_kept():
     once, twice = Option(GhostSpec(3), 1.0, (5,)), Option(GhostSpec(4), 1.0, (5,))
-    assert allocate([[once, twice]], [5]) == [once]
+    assert choose([[once, twice]], [5]) == [once]
 
 
 def test_no_sites_no_choices():
-    assert allocate([], [1]) == []
+    assert choose([], [1]) == []
 
 
-def test_costs_and_damages_of_nothing():
+def test_costs_and_loss_increases_of_0():
     idle = Option(None, 0.0, (0,))
-    assert allocate([[idle]], [0]) == [idle]
+    assert choose([[idle]], [0]) == [idle]
 
 
 def test_the_solver_prints_nothing(capfd):
@@ -86,5 +86,5 @@ def test_the_solver_prints_nothing(capfd):
         return [Option(None, 0.0, (work,)), *ghosts]
 
     sites = [options(site) for site in range(15)]  # HiGHS 1.12 does, on this one
-    assert allocate(sites, [0.6 * sum(site[0].costs[0] for site in sites)])
+    assert choose(sites, [0.6 * sum(site[0].costs[0] for site in sites)])
     assert capfd.readouterr() == ("", "")

@@ -15,13 +15,13 @@ def sites(small_net, image):
 
 @pytest.mark.parametrize("number", [{"ratio": 2}, {"dw_size": 3}])
 def test_a_budget_chooses_the_numbers_itself(sites, number):
-    with pytest.raises(GhostifyError, match=f"{next(iter(number))} is for the uniform plan"):
+    with pytest.raises(GhostifyError, match=f"`{next(iter(number))}` does not apply with `budget`"):
         plan_sites(sites, budget="macs=0.5", **number)
 
 
 @pytest.mark.parametrize("argument", [{"candidates": [GhostSpec()]}, {"totals": {"macs": 1}}])
 def test_what_is_for_a_budget_needs_one(sites, argument):
-    with pytest.raises(GhostifyError, match=f"{next(iter(argument))} needs a budget"):
+    with pytest.raises(GhostifyError, match=f"`{next(iter(argument))}` needs `budget`"):
         plan_sites(sites, **argument)
 
 

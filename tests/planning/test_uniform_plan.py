@@ -82,7 +82,7 @@ def one_site(conv, size=8):
     return ghostify.analyze(model, torch.zeros(1, 3, size, size))
 
 
-def test_a_dearer_ghost_module_is_not_taken():
+def test_a_ghost_module_with_more_weights_is_not_taken():
     # 1x1 from 4 maps to 8: 32 weights; Ghost with d=5: 4 x 4 + 4 x 25 = 116.
     sites = one_site(nn.Conv2d(4, 8, 1))
     assert kept(plan_sites(sites, dw_size=5))["1"] == "a Ghost module would not cost less"
@@ -90,7 +90,7 @@ def test_a_dearer_ghost_module_is_not_taken():
     assert "1" in plan_sites(sites, dw_size=1).replaced
 
 
-def test_a_map_of_one_pixel_is_kept():
+def test_a_1x1_output_is_kept():
     sites = one_site(nn.Conv2d(8, 64, 8))
     assert kept(plan_sites(sites))["1"].startswith("1x1 output map")
     assert "1" in plan_sites(sites, all_eligible=True).replaced
@@ -99,7 +99,7 @@ def test_a_map_of_one_pixel_is_kept():
 def test_a_ratio_too_small_for_the_width():
     sites = one_site(nn.Conv2d(8, 4, 3))
     plan = plan_sites(sites, ratio=1.2, all_eligible=True)
-    assert kept(plan)["1"] == "no ghosts to make of 4 maps at ratio 1.2"
+    assert kept(plan)["1"] == "too few output channels (4) at ratio 1.2"
 
 
 @pytest.mark.parametrize("numbers", [{"ratio": 1}, {"ratio": float("nan")}, {"dw_size": 4}])

@@ -17,10 +17,10 @@ SENSITIVITY = Sensitivity(
 )
 
 ghosts = st.builds(GhostSpec, st.floats(1.01, 64), st.sampled_from([1, 3, 5]))
-damages = st.dictionaries(ghosts, st.floats(allow_nan=False, allow_infinity=False))
+increases = st.dictionaries(ghosts, st.floats(allow_nan=False, allow_infinity=False))
 
 
-@given(st.dictionaries(st.text(), damages), st.booleans())
+@given(st.dictionaries(st.text(), increases), st.booleans())
 def test_json_round_trip(by_name, measured):
     sensitivity = Sensitivity(unit="loss", measured=measured, totals={"macs": 1e9}, layers=by_name)
     assert Sensitivity.from_json(sensitivity.to_json()) == sensitivity

@@ -16,8 +16,7 @@ from torch.utils._pytree import tree_iter
 import ghostify
 from ghostify import ConvSite, GhostSpec, Plan
 from ghostify.analysis.verification import describe_output
-from ghostify.planning import plan_sites
-from ghostify.planning.cost import conv_macs, ghost_macs, ghost_weights
+from ghostify.planning import cost, plan_sites
 from ghostify.types import split_example
 
 RATIOS = (2, 4)
@@ -86,12 +85,12 @@ def _count(finding: Finding, model: nn.Module, sites: tuple[ConvSite, ...]) -> N
         and site.calls
         and site.output != (1, 1)
         and site.ineligible != "part of a Ghost module"
-        and ghost_weights(site.geometry, ghost) < site.geometry.weights
+        and cost.weights(site.geometry, ghost) < site.geometry.weights
     ]
     finding.candidates = len(candidates)
     finding.kept_candidates = [s.name for s in candidates if s.name not in plan.replaced]
-    before = {site.name: conv_macs(site) for site in sites}
-    after = {s.name: ghost_macs(s, plan.replaced[s.name]) for s in sites if s.name in plan.replaced}
+    before = {site.name: cost.macs(site) for site in sites}
+    after = {s.name: cost.macs(s, plan.replaced[s.name]) for s in sites if s.name in plan.replaced}
     finding.macs = (sum(before.values()), sum((before | after).values()))
     convolutions = {n for n, m in model.named_modules() if isinstance(m, nn.modules.conv._ConvNd)}
     if unexplained := convolutions - {site.name for site in sites}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ghostify.planning.cost import conv_macs, ghost_macs
+from ghostify.planning import cost
 from ghostify.report.document import Column, Document, Table, si
 from ghostify.types import ConvSite, Sensitivity
 
@@ -23,7 +23,7 @@ def list_sensitivity(
     shown = sensitivity.candidates[:_MAX_COLUMNS]
     headings = ["MACs", *(f"{ghost.ratio:.3g}, {ghost.dw_size}" for ghost in shown)]
     rows = tuple(
-        (site.name, si(conv_macs(site)), *(_digits(by_ghost.get(ghost)) for ghost in shown))
+        (site.name, si(cost.macs(site)), *(_digits(by_ghost.get(ghost)) for ghost in shown))
         for site, by_ghost in measured
     )
     records = tuple(
@@ -32,8 +32,8 @@ def list_sensitivity(
             "ratio": ghost.ratio,
             "dw_size": ghost.dw_size,
             "sensitivity": value,
-            "macs_before": conv_macs(site),
-            "macs_after": ghost_macs(site, ghost),
+            "macs_before": cost.macs(site),
+            "macs_after": cost.macs(site, ghost),
         }
         for site, by_ghost in measured
         for ghost, value in by_ghost.items()

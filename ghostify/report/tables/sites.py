@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from ghostify.planning.cost import conv_macs, conv_params
+from ghostify.planning import cost
 from ghostify.report.document import Column, Document, Table, si
 from ghostify.types import ConvSite
 
@@ -29,7 +29,7 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
     """
     rows, records = [], []
     for site in sites:
-        params, macs = conv_params(site.geometry), conv_macs(site)
+        params, macs = cost.params(site), cost.macs(site)
         geometry, size = str(site.geometry), site.output_map
         rows.append((site.name, geometry, size, si(params), si(macs), site.ineligible or "yes"))
         records.append(
