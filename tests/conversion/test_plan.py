@@ -57,5 +57,5 @@ def test_sites_alone_cannot_be_measured(small_net, image):
         ghostify.plan(sites, runtime="eager")
     with pytest.raises(GhostifyError, match="plan needs `example`"):
         ghostify.plan(small_net)
-    with pytest.raises(GhostifyError, match="`model` is a state dict"):
+    with pytest.raises(GhostifyError, match="`model` is an OrderedDict, such as a state dict"):
         ghostify.plan(small_net.state_dict(), image)
