@@ -77,4 +77,4 @@ def _check_original(model: nn.Module, plan: Plan, sites: dict[str, ConvSite]) ->
         found = sites.get(planned.name)
         if found is None or found.geometry != planned.geometry:
             has = f"{planned.name} is {found.geometry}" if found else f"it has no {planned.name}"
-            raise GhostifyError(f"{type(model).__name__} is not the original: {has}")
+            raise GhostifyError(f"`model` (={type(model).__name__}) is not the original: {has}")

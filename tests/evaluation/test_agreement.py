@@ -61,12 +61,12 @@ def test_outputs_of_another_shape_are_ignored():
     assert agreement(Given(torch.ones(2, 7)), Given(torch.ones(2, 9)), [X]) is None
 
 
-def test_integers_and_nothing_are_no_agreement():
+def test_nothing_to_compare():
     assert agreement(Given(torch.ones(2, 4).long()), Given(torch.ones(2, 4).long()), [X]) is None
     assert agreement(nn.Flatten(), nn.Flatten(), []) is None
 
 
-def test_classes_that_are_ruled_out_cost_nothing():
+def test_masked_classes_are_ignored():
     first = torch.tensor([[0.5, 0.5, 0.0]]).log()
     second = torch.tensor([[0.25, 0.75, 0.0]]).log()
     found = agreement(Given(first), Given(second), [X[:1]])
@@ -79,7 +79,7 @@ def test_a_single_output_is_no_class():
     assert agreement(Given(numbers), Given(numbers), [X]).top1 is None
 
 
-def test_both_stay_as_they_were():
+def test_both_networks_are_unchanged():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     agreement(model, model, [torch.randn(2, 3, 4, 4)])

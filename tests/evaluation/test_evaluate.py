@@ -45,7 +45,7 @@ def test_five_of_six_classes():
     assert (found.top1, found.top5) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
 
 
-def test_shares_of_classes_as_labels():
+def test_class_probabilities_as_labels():
     shares = torch.tensor([[0.0, 0.25, 0.75], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
     found = evaluate(Given(ODDS), batches(3, labels=shares))
     likelihoods = [math.log(1 / 4) / 4 + math.log(2 / 4) * 3 / 4,
@@ -88,7 +88,7 @@ def test_a_model_with_two_inputs():
     assert evaluate(Sum(), [inputs], teacher=Sum()).agreement == 1
 
 
-def test_torchmetrics_says_the_same():
+def test_agrees_with_torchmetrics():
     classification = pytest.importorskip("torchmetrics.functional.classification")
     logits, labels = torch.randn(50, 10), torch.randint(10, (50,))
     found = evaluate(Given(logits), batches(20, 20, 10, labels=labels))
@@ -97,7 +97,7 @@ def test_torchmetrics_says_the_same():
         assert getattr(found, name) == pytest.approx(float(theirs))
 
 
-def test_modes_and_generator_stay():
+def test_modes_and_generator_are_restored():
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(12, 4))
     model[1].eval()
     images = torch.randn(3, 3, 2, 2)
@@ -139,7 +139,7 @@ def test_progress():
         (batches(3, labels=torch.tensor([-1, 1, 2])), "from -1 to 2"),
     ],
 )
-def test_what_cannot_be_scored(data, message):
+def test_unusable_data(data, message):
     with pytest.raises(GhostifyError, match=message):
         evaluate(Given(ODDS), data)
 

@@ -16,7 +16,7 @@ def loader(batches=4, size=6):
     return [torch.randn(size, 3, 8, 8) * 2 + 1 for _ in range(batches)]
 
 
-def test_as_torch_does_it():
+def test_agrees_with_update_bn():
     model, data = net(), loader()
     found = recalibrate(model, data)
     update_bn(data, model)
@@ -33,14 +33,14 @@ def test_by_hand():
     assert float(found[0].running_var) == pytest.approx(4)
 
 
-def test_dropout_does_not_drop():
+def test_dropout_is_off():
     """With nothing dropped a constant has no variance."""
     model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(1))
     found = recalibrate(model, [torch.ones(64, 1)])
     assert float(found[1].running_var) == 0
 
 
-def test_the_model_stays_and_the_copy_is_ready():
+def test_the_model_is_unchanged_and_the_copy_in_evaluation_mode():
     model = net().train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     found = recalibrate(model, loader())
@@ -51,7 +51,7 @@ def test_the_model_stays_and_the_copy_is_ready():
     assert found[0].weight is not model[0].weight
 
 
-def test_what_does_not_run_keeps_its_statistics():
+def test_an_unused_norm_keeps_its_statistics():
     class Aside(nn.Module):
         def __init__(self):
             super().__init__()
@@ -66,7 +66,7 @@ def test_what_does_not_run_keeps_its_statistics():
     assert found.used.running_mean.mean() == pytest.approx(1, abs=0.2)
 
 
-def test_some_of_the_batches():
+def test_a_limit_of_batches():
     data, seen = loader(4), []
     found = recalibrate(net(), data, batches=2, progress=seen.append)
     assert [(step.done, step.total) for step in seen] == [(1, 2), (2, 2)]

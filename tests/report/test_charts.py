@@ -13,7 +13,7 @@ def test_the_heaviest_half_by_hand():
     assert heaviest_half([]) == 0
 
 
-def test_runs_of_layers():
+def test_stages():
     names = ["conv1", "layer1.0.conv1", "layer1.1.conv1", "layer2.0.conv1", "layer1.9.conv"]
     assert stages(names) == [("conv1", 1), ("layer1", 2), ("layer2", 1), ("layer1", 1)]
     assert stages(["features.0", "features.3"]) == [("features", 2)]

@@ -24,7 +24,7 @@ def test_many_names_become_globs():
     assert summarize_names(names) == "stem, layer1.*.conv (3), layer2.*.conv (3), f.*.x (2)"
 
 
-def test_names_make_room():
+def test_long_names_are_cut():
     table = Table("t", (Column("name"), Column("n", numeric=True)), (("a.long.name", "12"),))
     assert table.fitted(12).rows == (("…ng.name", "12"),)
     assert table.fitted(80) == table

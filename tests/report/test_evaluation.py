@@ -54,7 +54,7 @@ def test_no_rows():
     assert "Scores" in str(Evaluation("digits", 0))
 
 
-def test_through_json():
+def test_json_round_trip():
     assert Evaluation.from_dict(json.loads(json.dumps(EVALUATION.to_dict()))) == EVALUATION
 
 

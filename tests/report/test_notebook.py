@@ -23,7 +23,7 @@ def texts(page, tag):
     return ["".join(element.itertext()).strip() for element in found]
 
 
-def test_everything_is_text():
+def test_text_is_escaped():
     table = Table(EVIL, (Column(EVIL), Column("n", numeric=True)), ((EVIL, "1"),) * 13)
     page = to_notebook(Document(EVIL, (table,), (EVIL,), (), {}), [(EVIL, "<svg/>")])
     assert "script" not in {element.tag for element in elements(page)}
@@ -32,7 +32,7 @@ def test_everything_is_text():
     assert texts(page, "p")[1:] == [EVIL, EVIL]
 
 
-def test_short_tables_are_open():
+def test_short_tables_are_not_collapsed():
     short = Table("short", (Column("name"),), (("row",),) * 12)
     page = to_notebook(Document("title", (short,), (), (), {}))
     assert texts(page, "summary") == []

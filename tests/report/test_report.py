@@ -48,7 +48,7 @@ def test_equation_4_is_weighted_by_the_macs(report):
     assert report.eq4_speedup == pytest.approx((64 * 32 * 144 + 64 * 32 * 32) / ideal)
 
 
-def test_the_costs_are_those_of_the_example_compared_on(small_net, image):
+def test_costs_are_those_of_the_example(small_net, image):
     converted = ghostify.convert(small_net, image)
     wider = ghostify.compare(small_net, converted, torch.zeros(2, 3, 32, 16))
     assert wider.replaced[0].macs_before == 2 * 16 * 8 * 32 * 144
@@ -192,7 +192,7 @@ def calibrated(small_net, image):
     return ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
 
 
-def test_what_was_kept(small_net, image, calibrated):
+def test_fidelity(small_net, image, calibrated):
     report = ghostify.compare(small_net, calibrated, image)
     fidelity = Fidelity.find(calibrated)
     assert report.fidelity == fidelity
@@ -209,7 +209,7 @@ def test_what_was_kept(small_net, image, calibrated):
     )
 
 
-def test_what_was_kept_for_programs(small_net, image, calibrated):
+def test_fidelity_in_json_and_csv(small_net, image, calibrated):
     report = ghostify.compare(small_net, calibrated, image)
     data = json.loads(report.to_json())
     assert Fidelity.from_dict(data["fidelity"]) == report.fidelity
@@ -227,7 +227,7 @@ def test_images_given_to_compare(small_net, image, calibrated):
     assert "held out" not in str(report)
 
 
-def test_images_for_a_network_that_nothing_is_known_of(small_net, image):
+def test_images_without_known_fidelity(small_net, image):
     converted = ghostify.convert(small_net, image)
     report = ghostify.compare(small_net, converted, image, data=torch.randn(7, 3, 16, 16))
     assert report.fidelity.agreement.images == 7
@@ -235,12 +235,12 @@ def test_images_for_a_network_that_nothing_is_known_of(small_net, image):
     assert "unknown" not in str(report)
 
 
-def test_random_kernels_are_to_be_trained(small_net, image):
+def test_random_weights_are_noted(small_net, image):
     converted = ghostify.convert(small_net, image, init="random")
     report = ghostify.compare(small_net, converted, image)
     assert "The cheap operations have random weights: train this network before use." in str(report)
 
 
-def test_images_that_the_network_does_not_take(small_net, image, calibrated):
+def test_images_of_the_wrong_shape(small_net, image, calibrated):
     with pytest.raises(GhostifyError, match="channel count of 4 instead of 3"):
         ghostify.compare(small_net, calibrated, image, data=torch.zeros(2, 4, 16, 16))

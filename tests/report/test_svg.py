@@ -27,7 +27,7 @@ def test_bars_by_hand():
     }  # fmt: skip
 
 
-def test_bars_say_what_they_are():
+def test_bars_have_tooltips():
     titles = [e.text for e in ET.fromstring(bars_svg(BARS, '"<x>')).iter("title")]
     assert titles == ["a & b", "<b>"]
     assert ET.fromstring(bars_svg(BARS, '"<x>')).get("aria-label") == '"<x>'
@@ -47,7 +47,7 @@ def test_points_lie_where_the_axes_say():
     assert {"0", "10", "2"} <= set(labels)
 
 
-def test_shares_end_at_all():
+def test_percent_axes_end_at_100():
     plot = Plot("t", "x", "y", (Curve("c", ((1, 0.931), (2, 1.0)), "ghost"),), percent=True)
     _, labels = circles(plot)
     assert "100%" in labels

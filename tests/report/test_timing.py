@@ -21,19 +21,19 @@ def test_quartiles_by_hand():
 
 
 @given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=30))
-def test_quartiles_stand_in_order_among_the_values(values):
+def test_quartiles_are_ordered(values):
     spread = Spread.of(values)
     low, high = min(values) * (1 - 1e-12), max(values) * (1 + 1e-12)
     assert low <= spread.lower <= spread.median <= spread.upper <= high
 
 
-def test_what_is_realised_of_the_macs():
+def test_realised_speed_up():
     assert TIMING.macs_ratio("ghost") == 2
     assert TIMING.realised(HALF) == 0.75
     assert TIMING.realised(WHOLE) == 1
 
 
-def test_both_ways():
+def test_json_round_trip():
     assert Timing.from_json(TIMING.to_json()) == TIMING
     assert Timing.from_dict(json.loads(json.dumps(TIMING.to_dict()))) == TIMING
 
@@ -64,7 +64,7 @@ def with_entry(**changes):
         (with_entry(thread=1), "unknown key 'thread'; did you mean threads?"),
     ],
 )
-def test_what_is_no_timing(data, message):
+def test_invalid_timings(data, message):
     with pytest.raises(GhostifyError) as raised:
         Timing.from_dict(data)
     assert message in str(raised.value)

@@ -49,7 +49,7 @@ def test_one_network_has_no_speed_up():
     assert "speed-up" not in shown
 
 
-def test_the_raw_forms():
+def test_json_and_csv():
     assert Timing.from_json(to_json(TIMING.document())) == TIMING
     header, first, *rest = to_csv(TIMING.document()).splitlines()
     assert header.startswith("model,runtime,batch,threads,rounds,seconds_median,seconds_lower")

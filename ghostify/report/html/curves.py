@@ -44,7 +44,8 @@ def plan_plot(summary: ArtifactSummary) -> Plot | None:
 
 def loss_plot(recovery: Recovery | None) -> Plot | None:
     """Return the training loss by epoch; None without a history."""
-    points = _points((r["epoch"], r.get("loss")) for r in _history(recovery))
+    history = recovery.history if recovery else ()
+    points = _points((record["epoch"], record.get("loss")) for record in history)
     if not points:
         return None
     return Plot("Loss", "epoch", "loss", (Curve("this network", points, "ghost", line=True),))
@@ -54,7 +55,9 @@ def score_plot(recovery: Recovery | None) -> Plot | None:
     """Return top-1 accuracy, or else agreement, by epoch; None if nothing was held out."""
     if recovery is None or recovery.recovered is None or not recovery.history:
         return None
-    metric = next((m for m in ("top1", "agreement") if getattr(recovery.recovered, m)), None)
+    metric = next(
+        (m for m in ("top1", "agreement") if getattr(recovery.recovered, m) is not None), None
+    )
     if metric is None:
         return None
     epochs = [(r["epoch"], (r.get("score") or {}).get(metric)) for r in recovery.history]
@@ -66,10 +69,6 @@ def score_plot(recovery: Recovery | None) -> Plot | None:
         curves.append(Curve("original", ends, "original", line=True))
     label = "Top-1 accuracy" if metric == "top1" else "Same top-1 class as the original"
     return Plot(label, "epoch", label, tuple(curves), percent=True)
-
-
-def _history(recovery: Recovery | None) -> Iterable[Any]:
-    return recovery.history if recovery else ()
 
 
 def _points(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple[float, float], ...]:

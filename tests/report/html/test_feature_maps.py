@@ -29,7 +29,7 @@ def pair(small_net, image):
     return small_net, ghostify.convert(small_net, image, calibration=calibration).eval()
 
 
-def test_the_maps_are_those_of_the_layer(pair, image):
+def test_pictures_show_the_feature_maps_of_the_layer(pair, image):
     small_net, ghost = pair
     seen = feature_map_images(ghost, image, small_net)
     assert [site["name"] for site in seen["sites"]] == ["wide", "project"]
@@ -81,12 +81,12 @@ def test_without_the_original(pair, image):
     assert {pair["original"] for site in seen["sites"] for pair in site["maps"]} == {None}
 
 
-def test_a_network_that_classifies_nothing(image):
+def test_outputs_that_are_not_logits(image):
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
     assert feature_map_images(ghostify.convert(net, image), image)["classes"] is None
 
 
-def test_maps_too_small_to_be_seen():
+def test_feature_maps_that_are_too_small():
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
     example = torch.randn(1, 3, 7, 7)
     with pytest.raises(GhostifyError, match="no Ghost module has feature maps of 5x5 or more"):

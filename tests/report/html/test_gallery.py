@@ -19,7 +19,7 @@ def test_every_network_is_linked():
 
 
 @pytest.mark.parametrize("folder", MEASURED, ids=lambda folder: folder.name)
-def test_a_page_is_made_of_the_files_that_are_kept(folder, tmp_path, read):
+def test_every_page_is_written_without_weights(folder, tmp_path, read):
     assert not list(folder.glob("*.safetensors"))
     page = read(ghostify.write_report(folder, tmp_path / "page.html"))
     assert {"Speed", "Exports"} <= set(page.headings)

@@ -30,17 +30,17 @@ def browser():
 
 @pytest.fixture
 def opened(browser, measured):
-    """The page, and all that the browser said and asked for; nothing at all in the end."""
+    """The page in a browser, which neither logs nor requests anything."""
     file = ghostify.write_report(measured)
     page = browser.new_page()
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    logged, requested = [], []
+    page.on("console", lambda message: logged.append(message.text))
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(file.as_uri())
     yield page
-    assert said == []
-    assert asked == [file.as_uri()]
+    assert logged == []
+    assert requested == [file.as_uri()]
     page.close()
 
 
@@ -78,7 +78,7 @@ def test_filter(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_scrolls_down_alone(opened, scheme):
+def test_no_horizontal_scrolling_on_a_phone(opened, scheme):
     opened.set_viewport_size({"width": 360, "height": 740})
     opened.emulate_media(color_scheme=scheme)
     assert opened.evaluate("document.documentElement.scrollWidth") == 360

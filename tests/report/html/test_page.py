@@ -83,7 +83,7 @@ def test_a_network_of_a_thousand_convolutions_stays_small(tmp_path, make):
     assert ghostify.write_report(folder).stat().st_size < 2_000_000
 
 
-def test_the_recipe_is_enough_and_torch_stays_out(measured):
+def test_neither_weights_nor_torch_are_loaded(measured):
     code = (
         "import sys, ghostify; ghostify.write_report('out', 'page.html');"
         "assert 'torch' not in sys.modules"
@@ -116,7 +116,7 @@ def test_commands_for_the_users_own_code(artifact, read, make):
 
 
 @pytest.mark.parametrize("file", ["ghostify.json", f"{FOLDER}/timing-eager.json"])
-def test_damage(measured, file):
+def test_damaged_files(measured, file):
     text = (measured / file).read_text()
     (measured / file).write_text(text[:-20])
     with pytest.raises(GhostifyError, match=f"{Path(file).name} is damaged"):
@@ -136,7 +136,7 @@ def test_without_jinja(artifact, monkeypatch):
         ghostify.write_report(artifact)
 
 
-def test_a_folder_that_is_none(tmp_path, artifact):
+def test_missing_folders(tmp_path, artifact):
     with pytest.raises(GhostifyError, match="no ghostify artifact"):
         ghostify.write_report(tmp_path)
     with pytest.raises(GhostifyError, match="there is no folder"):

@@ -16,7 +16,7 @@ FOUND = LayerRedundancy(
 SMALL = LayerRedundancy("a_module_with_a_long_name." * 4, 512, 0, (7, 7), 49, {}, {}, ())
 
 
-def test_a_row_a_layer():
+def test_a_row_for_each_layer():
     (table,) = list_redundancy([FOUND, SMALL], model="small").tables
     words = ["layer", "maps", "size", "d=1", "d=3", "ghosts"]
     assert [column.heading for column in table.columns] == words
@@ -35,7 +35,7 @@ def test_80_columns():
     assert "too few positions" in text
 
 
-def test_for_programs():
+def test_json_and_csv():
     document = list_redundancy([FOUND], model="small")
     (layer,) = json.loads(to_json(document))["layers"]
     assert layer["pairs"] == [{"source": 4, "target": 1, "errors": {"1": 0.25, "3": 0.0123}}]

@@ -26,7 +26,7 @@ def sites(small_net, image):
     return ghostify.analyze(small_net, image)
 
 
-def test_a_row_for_each_layer_that_was_measured(sites):
+def test_a_row_for_each_measured_layer(sites):
     document = list_sensitivity(FOUND, sites, model="small")
     (table,) = document.tables
     assert [column.heading for column in table.columns] == ["layer", "MACs", "2, 3", "4, 3"]
@@ -34,7 +34,7 @@ def test_a_row_for_each_layer_that_was_measured(sites):
     assert document.title == "small: sensitivity of each layer, loss"
 
 
-def test_for_programs(sites):
+def test_json_and_csv(sites):
     document = list_sensitivity(FOUND, sites, model="small")
     assert Sensitivity.from_dict(json.loads(to_json(document))) == FOUND
     rows = list(csv.DictReader(io.StringIO(to_csv(document))))
