@@ -42,10 +42,10 @@ def run(
             trainer.score_given(trainer.place(copy_model(given)))
         recovery = trainer.run()
     recovered = copy_model(student if recovery.best_epoch else given)
-    if recovery.best_epoch:
-        recovered.load_state_dict(trainer.state.best or trainer.state.evaluated.state_dict())
-        if fidelity := Fidelity.find(recovered):  # agreement was measured on other weights
-            replace(fidelity, agreement=None).attach(recovered)
+    recovered.load_state_dict(trainer.state.best or trainer.state.evaluated.state_dict())
     recovered.eval()
+    fidelity = Fidelity.find(recovered)
+    if fidelity and recovery.best_epoch:  # agreement was measured on other weights
+        replace(fidelity, agreement=None).attach(recovered)
     recovery.attach(recovered)
     return recovered, recovery

@@ -62,8 +62,7 @@ class TrainingState:
     """Position, networks and optimizers of a training.
 
     Attributes:
-        best: weights of `Position.best_epoch`; None for the student as given, and without
-            validation data.
+        best: weights of `Position.best_epoch`; None without validation data.
         sums: totals of losses in this epoch, on the device.
         generators: generator states to resume with in mid-epoch.
     """
@@ -103,18 +102,22 @@ class TrainingState:
         steps = means.pop("steps")
         return {name: total / steps for name, total in means.items()}
 
-    def end_epoch(self, losses: Mapping[str, float], score: Score | None) -> None:
-        """Record an epoch, keep its weights if they are the best, and go on to the next."""
+    def keep_if_best(self, model: nn.Module, score: Score | None) -> None:
+        """Keep the weights of a network if its score is the best of the training."""
         position, best = self.position, self.position.recovered
-        position.epoch += 1
         if score is None:
             position.best_epoch = position.epoch
         elif best is None or score.selection_score > best.selection_score:
             position.best_epoch, position.recovered, position.stale = position.epoch, score, 0
-            weights = self.evaluated.state_dict()
-            self.best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+            self.best = {name: t.detach().clone() for name, t in model.state_dict().items()}
         else:
             position.stale += 1
+
+    def end_epoch(self, losses: Mapping[str, float], score: Score | None) -> None:
+        """Record an epoch and go on to the next."""
+        position = self.position
+        position.epoch += 1
+        self.keep_if_best(self.evaluated, score)
         record = {"epoch": position.epoch, "phase": position.phase, "step": position.step}
         record |= {"seconds": round(position.seconds, 3), **losses, "score": encode(score)}
         position.history += (record,)

@@ -128,7 +128,8 @@ class Trainer:
         """Score the teacher and the student as given, which the epochs have to beat."""
         position = self.state.position
         position.original = self._score(self.teacher)
-        position.converted = position.recovered = self._score(given)
+        position.converted = self._score(given)
+        self.state.keep_if_best(given, position.converted)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint.

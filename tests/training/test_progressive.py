@@ -58,10 +58,12 @@ def test_what_only_stages_use_requires_them(teacher, student, data):
         ghostify.recover(teacher, student, data, calibration=data)
 
 
+# In the second stage; between stages, of which the first had no better epoch.
+@pytest.mark.parametrize(("batch", "lr"), [(14, 4e-3), (12, 1e-12)])
 def test_interrupted_stages_continue_to_the_same_weights(
-    teacher, student, data, tmp_path, interrupted
+    teacher, student, data, tmp_path, interrupted, batch, lr
 ):
-    batches, settings = list(data), RecoverySettings(epochs=2)
+    batches, settings = list(data), RecoverySettings(epochs=2, lr=lr)
 
     def train(folder, batches=batches, resume=False, stages=2):
         records = []
@@ -74,7 +76,7 @@ def test_interrupted_stages_continue_to_the_same_weights(
     whole, _ = train(tmp_path / "whole")
     # 1 batch for the example, 3 for calibration, 1 for scales, 6 in the first stage, 1 for scales
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "stopped", interrupted(batches, 14))
+        train(tmp_path / "stopped", interrupted(batches, batch))
     with pytest.raises(GhostifyError, match="unfinished training"):
         train(tmp_path / "stopped")
     with pytest.raises(GhostifyError, match="pass `stages`"):
