@@ -195,15 +195,12 @@ def _not_better(recovery: Recovery) -> str:
     last = recovery.history[-1].get("stage")  # earlier stages convert fewer layers
     scores = [Score(**r["score"]) for r in recovery.history if r.get("stage") == last]
     best = max(scores, key=lambda score: score.selection_score)
-    metric, name, form = next(
-        entry
-        for entry in _METRICS
-        if entry[0] != "agreement" and getattr(best, entry[0]) is not None
-    )
+    decisive = [each for each in _METRICS if each[0] != "agreement"]
+    metric, name, form = next(m for m in decisive if getattr(best, m[0]) is not None)
     found, before = (form.format(getattr(score, metric)) for score in (best, recovery.converted))
     return (
         f"Held-out {name} did not improve ({found} against {before}); the weights are unchanged. "
-        f"Try --epochs {2 * len(recovery.history)} or --lr {recovery.settings.peak_lr / 4:g}"
+        f"Try --epochs {2 * len(scores)} or --lr {recovery.settings.peak_lr / 4:g}"
     )
 
 
