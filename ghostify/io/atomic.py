@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed."""
+"""Atomic writing: a file or folder appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,92 +16,72 @@ RECIPE = "ghostify.json"
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Replace the file at ``path``, or leave it as it was if anything goes wrong.
+    """Write a file in UTF-8, or leave the old one if that fails.
 
     Raises:
         OSError: if it cannot be written.
     """
-    path = Path(path).resolve()
-    with _names_of(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    beside = Path(temporary)
-    try:
-        with _names_of(path), os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        with _names_of(path):
-            beside.chmod(0o666 & ~_umask())
-            beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
-    """A folder to fill with files, which takes its place at ``path`` when the block ends well.
-
-    Files of the same name that stood at ``path`` are removed only after the new folder is
-    complete; other files there stay.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    path = Path(path).resolve()
-    with _names_of(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield beside
-        for file in beside.rglob("*"):
-            file.chmod(0o666 & ~_umask())
-        beside.chmod(0o777 & ~_umask())
-        with _names_of(path):
-            _take_place(beside, path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with _naming(Path(path).resolve()), new_files(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def new_files(path: str | Path) -> Iterator[Path]:
-    """A path to write a file to, and others beside it.
+    """Yield a path in a temporary folder; at exit, files there move to the folder of ``path``.
 
-    All take their places beside ``path``, the file itself last, when the block ends well.
+    The file at ``path`` itself moves last. Nothing moves if the context raises.
 
     Raises:
-        OSError: if they cannot be written.
+        OSError: if the files cannot be written.
     """
     path = Path(path).resolve()
-    with _names_of(path):
-        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield beside / path.name
-        files = sorted(beside.iterdir(), key=lambda file: file.name == path.name)
-        with _names_of(path):
+    with _temporary_folder(path) as temporary:
+        yield temporary / path.name
+        files = sorted(temporary.iterdir(), key=lambda file: file.name == path.name)
+        with _naming(path):
             for file in files:
                 file.chmod(0o666 & ~_umask())
             for file in files:
                 file.replace(path.parent / file.name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``path`` at exit.
+
+    Files in the old folder that the new one lacks are kept. Nothing changes if the context raises.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    path = Path(path).resolve()
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary_folder(path) as temporary:
+        yield temporary
+        for file in temporary.rglob("*"):
+            file.chmod(0o666 & ~_umask())
+        temporary.chmod(0o777 & ~_umask())
+        with _naming(path):
+            _take_place(temporary, path)
 
 
 def check_new(path: str | Path, *, force: bool) -> None:
-    """See that the file ``path`` may be written, before the work.
+    """Check that a file can be written to ``path``.
 
     Raises:
-        GhostifyError: if it is there and ``force`` does not allow to replace it, or as
-            `check_parent` does.
+        GhostifyError: if it exists and ``force`` is False, or as `check_parent`.
     """
     check_parent(path)
     if Path(path).exists() and not force:
-        raise GhostifyError(f"{path} exists: write elsewhere, or replace it with --force")
+        raise GhostifyError(f"{path} exists: pass `force=True` to replace it")
 
 
 def check_parent(path: str | Path) -> None:
-    """See that there is a folder to write the file ``path`` in, before the work.
+    """Check that ``path`` is in a folder, and not a folder itself.
 
     Raises:
-        GhostifyError: if there is none, or ``path`` is itself a folder.
+        GhostifyError: if it is not.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -111,7 +91,7 @@ def check_parent(path: str | Path) -> None:
 
 
 def check_target(path: str | Path, *, force: bool) -> None:
-    """See that an artifact may be saved to ``path``; cheap, so it can be asked before the work.
+    """Check that an artifact can be saved to ``path``.
 
     Raises:
         GhostifyError: if something is there that ``force`` does not allow to replace.
@@ -120,9 +100,19 @@ def check_target(path: str | Path, *, force: bool) -> None:
     if not path.exists():
         return
     if not force:
-        raise GhostifyError(f"{path} exists: save elsewhere, or replace it with --force")
+        raise GhostifyError(f"{path} exists: pass `force=True` to replace it")
     if not path.is_dir() or (any(path.iterdir()) and not (path / RECIPE).is_file()):
-        raise GhostifyError(f"{path} exists and is no ghostify artifact: it is not replaced")
+        raise GhostifyError(f"{path} exists and is not a ghostify artifact: choose another path")
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    with _naming(path):
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take_place(new: Path, path: Path) -> None:
@@ -147,8 +137,8 @@ def _take_place(new: Path, path: Path) -> None:
 
 
 @contextmanager
-def _names_of(path: Path) -> Iterator[None]:
-    """Let errors speak of ``path``, not of what was written beside it."""
+def _naming(path: Path) -> Iterator[None]:
+    """Make OSErrors name ``path`` instead of a temporary file."""
     try:
         yield
     except OSError as error:

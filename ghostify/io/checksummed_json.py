@@ -1,4 +1,4 @@
-"""JSON files that say their format, under a checksum of their own."""
+"""JSON files with a format and a checksum."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ghostify.types import GhostifyError
-from ghostify.types.errors import first_line
-from ghostify.types.serialization import readable_json
+from ghostify.types.serialization import parse_json, readable_json
 
 
 def checksummed(form: str, entries: Mapping[str, Any]) -> str:
-    """The text of such a file.
+    """Return JSON text with ``format`` first and the checksum ``digest`` last.
 
     Args:
-        form: its format, such as ``ghostify/1``.
+        form: the format, such as ``ghostify/1``.
         entries: JSON types.
     """
     content = {"format": form, **entries}
@@ -25,31 +24,25 @@ def checksummed(form: str, entries: Mapping[str, Any]) -> str:
     return readable_json(content, depth=3) + "\n"
 
 
-def read_checksummed(file: Path, form: str, *, otherwise: str, damaged: str) -> dict[str, Any]:
-    """What such a file says.
-
-    Args:
-        file: to be read.
-        form: the format that it must have.
-        otherwise: what to say of a file of another format, such as ``is no measurement``.
-        damaged: what to say where the checksum does not fit.
+def read_checksummed(file: Path, form: str) -> dict[str, Any]:
+    """Read a file that `checksummed` wrote, without its ``digest``.
 
     Raises:
-        GhostifyError: if it is something else, or damaged.
+        GhostifyError: if the file has another format, or is damaged.
         OSError: if it cannot be read.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
-    if not isinstance(content, dict) or content.get("format") != form:
-        raise GhostifyError(f'{file} {otherwise}: "format" must be "{form}"')
-    if content.pop("digest", None) != json_digest(content):
-        raise GhostifyError(f"{file} is damaged: {damaged}")
+        content = parse_json(file.read_bytes())
+        if not isinstance(content, dict) or content.get("format") != form:
+            raise GhostifyError(f"`format` must be {form!r}")
+        if content.pop("digest", None) != json_digest(content):
+            raise GhostifyError("its checksum does not match; restore or remove the file")
+    except GhostifyError as error:
+        raise GhostifyError(f"{file} is damaged: {error}") from error
     return content
 
 
 def json_digest(data: Any) -> str:
-    """The SHA-256 of data of JSON types, in whatever order its keys are."""
+    """Return the SHA-256 of JSON types, independent of the order of keys."""
     canonical = json.dumps(data, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,15 +1,18 @@
-"""What an artifact remembers: a small JSON file in its folder for each thing measured of it."""
+"""Measurements of an artifact, one JSON file each in its folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ghostify.io.atomic import write_text
+from ghostify.io.atomic import RECIPE, write_text
 from ghostify.io.checksummed_json import checksummed, json_digest, read_checksummed
 from ghostify.io.recipe import read_recipe
+from ghostify.types import GhostifyError
+from ghostify.types.serialization import decode
 from ghostify.types.version import __version__
 
 FOLDER = "measurements"
@@ -23,77 +26,83 @@ KINDS = {
     "sensitivity": "layers",
     "timing": "plan",
 }
-"""What is measured, and of what: it holds as long as the artifact's layers, plan or weights do."""
+"""Kinds of measurements, and the part of the artifact whose change makes them invalid."""
 
 _FORMAT = "ghostify-measurement/1"
 
 
+@dataclass(frozen=True, slots=True)
+class _Measurement:
+    """A measurement of the artifact whose part has the checksum ``of``."""
+
+    of: str
+    when: str
+    ghostify: str
+    data: Mapping[str, Any]
+
+
 def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
-    """Let the artifact in ``folder`` remember a measurement, in place of an earlier one.
+    """Store a measurement in an artifact, in place of an earlier one.
 
     Args:
-        folder: an artifact.
-        kind: one of `KINDS`.
+        folder: the artifact.
+        kind: a key of `KINDS`.
         data: JSON types.
-        part: tells measurements of one kind apart, such as ``onnxruntime-b1-t2``.
+        part: distinguishes measurements of one kind, such as ``onnxruntime-b1-t2``.
 
     Raises:
         GhostifyError: if the artifact is damaged.
         OSError: if it cannot be written.
     """
     folder = Path(folder)
-    entries = {
-        "of": _identity(read_recipe(folder), KINDS[kind]),
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "ghostify": __version__,
-        "data": dict(data),
-    }
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    measurement = _Measurement(_identity(read_recipe(folder), kind), now, __version__, data)
     (folder / FOLDER).mkdir(exist_ok=True)
     file = folder / FOLDER / f"{_file_name(kind, part)}.json"
-    write_text(file, checksummed(_FORMAT, entries))
+    write_text(file, checksummed(_FORMAT, asdict(measurement)))
 
 
 def recorded(
     folder: str | Path, kind: str, *, recipe: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """The ``data`` of all measurements of a kind that hold for the artifact as it is now.
+    """Return the ``data`` of all measurements of a kind that are valid for the artifact.
 
     Args:
         folder: the artifact.
-        kind: one of `KINDS`.
-        recipe: the artifact's, where it has been read already.
+        kind: a key of `KINDS`.
+        recipe: the recipe of the artifact, if it has been read already.
 
     Raises:
-        GhostifyError: if the artifact, or one of these files, is damaged.
+        GhostifyError: if the artifact or a measurement is damaged.
         OSError: if it cannot be read.
     """
     folder = Path(folder)
-    identity = _identity(read_recipe(folder) if recipe is None else recipe, KINDS[kind])
+    identity = _identity(read_recipe(folder) if recipe is None else recipe, kind)
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
-    entries = [
-        read_checksummed(
-            file,
-            _FORMAT,
-            otherwise="is no measurement",
-            damaged="measure again, or remove it",
-        )
-        for file in files
-        if file.is_file()
-    ]
-    return [entry["data"] for entry in entries if entry["of"] == identity]
+    found = [_read(file) for file in files if file.is_file()]
+    return [dict(measurement.data) for measurement in found if measurement.of == identity]
 
 
-def _identity(recipe: dict[str, Any], what: str) -> str:
-    if what == "weights":
-        return str(recipe["weights"]["sha256"])
-    layers = recipe["plan"]["layers"]
-    if what == "plan":
-        return json_digest({name: entry.get("ghost") for name, entry in layers.items()})
-    return json_digest({name: entry["geometry"] for name, entry in layers.items()})
+def _read(file: Path) -> _Measurement:
+    entries = read_checksummed(file, _FORMAT)
+    del entries["format"]
+    return decode(_Measurement, entries, noun=f"measurement {file}")
+
+
+def _identity(recipe: dict[str, Any], kind: str) -> str:
+    """Return a checksum of the part of the artifact that the measurement is of."""
+    try:
+        if KINDS[kind] == "weights":
+            return str(recipe["weights"]["sha256"])
+        key = "ghost" if KINDS[kind] == "plan" else "geometry"
+        layers = recipe["plan"]["layers"].items()
+        return json_digest({name: entry.get(key) for name, entry in layers})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise GhostifyError(f"{RECIPE} has a missing or invalid field: {error}") from error
 
 
 def _file_name(kind: str, part: str) -> str:
-    """One that every system takes, and another for another part."""
+    """Return a name that every file system allows, and that differs for each part."""
     if not part:
         return kind
     plain = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in part)

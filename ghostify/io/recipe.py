@@ -1,4 +1,4 @@
-"""What an artifact says of itself: ``ghostify.json``, under a checksum of its own."""
+"""The recipe of an artifact, ``ghostify.json``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORMAT = "ghostify/1"
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The recipe of the artifact at ``path``.
+    """Read the recipe of the artifact at ``path``.
 
     Raises:
         GhostifyError: if there is none, or it is damaged.
@@ -22,13 +22,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """
     file = path / RECIPE
     if not file.is_file():
-        raise GhostifyError(f"{path} is no ghostify artifact: it has no {RECIPE}")
-    return read_checksummed(
-        file,
-        _FORMAT,
-        otherwise="is not a recipe",
-        damaged="its checksum does not fit what it says",
-    )
+        raise GhostifyError(f"{path} is not a ghostify artifact: it has no {RECIPE}")
+    return read_checksummed(file, _FORMAT)
 
 
 def write_recipe(path: Path, entries: dict[str, Any]) -> None:
@@ -41,6 +36,6 @@ def write_recipe(path: Path, entries: dict[str, Any]) -> None:
 
 
 def file_digest(file: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -166,9 +166,9 @@ def test_a_damaged_artefact_is_refused(ghost, small_net, tmp_path, file, change)
 
 
 def test_no_artefact(small_net, tmp_path):
-    with pytest.raises(GhostifyError, match="no ghostify artifact"):
+    with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         ghostify.load(tmp_path, small_net)
-    with pytest.raises(GhostifyError, match="no ghostify artifact"):
+    with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         ghostify.load(tmp_path / "missing", small_net)
 
 
@@ -241,7 +241,7 @@ def test_where_the_original_comes_from(ghost, tmp_path):
         read_source(own)
     with pytest.raises(GhostifyError, match="does not say what it was made from"):
         read_source(nothing)
-    with pytest.raises(GhostifyError, match="no ghostify artifact"):
+    with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         read_source(tmp_path)
 
 

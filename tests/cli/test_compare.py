@@ -76,9 +76,9 @@ def test_own_code_is_not_run_on_an_artefacts_word(fails, out):
 
 def test_folders_that_are_no_artefact(fails, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty is no ghostify artifact" in fails("compare", "empty")
-    assert "missing is no ghostify artifact" in fails("compare", "missing")
-    assert "empty is no ghostify artifact" in fails("compare", "empty", *OWN)
+    assert "empty is not a ghostify artifact" in fails("compare", "empty")
+    assert "missing is not a ghostify artifact" in fails("compare", "missing")
+    assert "empty is not a ghostify artifact" in fails("compare", "empty", *OWN)
 
 
 def test_another_original(fails, out):

@@ -78,11 +78,9 @@ def test_a_plan_and_planning_options(fails, run, net, option):
 
 def test_the_folder_exists(fails, run, net, tmp_path):
     run("convert", *net, "--out", "out")
-    assert "out exists: save elsewhere, or replace it with --force" in fails(
-        "convert", *net, "--out", "out"
-    )
+    assert "out exists: pass `force=True` to replace it" in fails("convert", *net, "--out", "out")
     assert run("convert", *net, "--out", "out", "--force").code == 0
-    assert "no ghostify artifact" in fails("convert", *net, "--out", tmp_path, "--force")
+    assert "not a ghostify artifact" in fails("convert", *net, "--out", tmp_path, "--force")
 
 
 def test_force_keeps_what_is_not_the_artefacts(run, net, tmp_path):

@@ -35,7 +35,7 @@ def test_a_page_of_nothing(fails, net):
 
 
 def test_what_can_be_put_right(fails, run, out, tmp_path):
-    assert "missing is no ghostify artifact" in fails("report", "missing")
+    assert "missing is not a ghostify artifact" in fails("report", "missing")
     assert "there is no folder none" in fails("report", "out", "-o", "none/page.html")
     (out / "ghostify.json").write_text("{")
     assert "ghostify.json is damaged" in fails("report", "out")

@@ -1,4 +1,4 @@
-"""What an artifact remembers."""
+"""Measurements of an artifact."""
 
 import json
 
@@ -7,6 +7,7 @@ import torch
 
 import ghostify
 from ghostify import GhostifyError
+from ghostify.io.checksummed_json import checksummed
 from ghostify.io.measurements import FOLDER, KINDS, record, recorded
 
 
@@ -67,8 +68,8 @@ def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
     ("text", "message"),
     [
         ("{", "is damaged"),
-        ("[]", "is no measurement"),
-        ('{"format": "other"}', "is no measurement"),
+        ("[]", "is damaged: `format` must be"),
+        ('{"format": "other"}', "is damaged: `format` must be"),
     ],
 )
 def test_damage(path, text, message):
@@ -82,11 +83,27 @@ def test_a_number_that_was_changed(path):
     record(path, "costs", {"params": 1})
     file = path / FOLDER / "costs.json"
     file.write_text(file.read_text().replace('"params": 1', '"params": 2'))
-    with pytest.raises(GhostifyError, match="measure again, or remove it"):
+    with pytest.raises(GhostifyError, match="costs.json is damaged: its checksum does not match"):
         recorded(path, "costs")
 
 
 def test_a_folder_that_is_no_artefact(tmp_path):
-    with pytest.raises(GhostifyError, match="no ghostify artifact"):
+    with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         record(tmp_path, "costs", {})
     assert json.dumps(list(tmp_path.iterdir())) == "[]"
+
+
+@pytest.mark.parametrize(
+    "entries", [{}, {"of": 3}, {"of": "x", "when": "", "ghostify": "", "data": []}]
+)
+def test_entries_are_checked_in_a_file_with_a_right_checksum(path, entries):
+    record(path, "costs", {"params": 1})
+    (path / FOLDER / "costs.json").write_text(checksummed("ghostify-measurement/1", entries))
+    with pytest.raises(GhostifyError, match="invalid measurement .*costs.json: "):
+        recorded(path, "costs")
+
+
+@pytest.mark.parametrize("recipe", [{}, {"plan": []}, {"plan": {"layers": {"wide": 3}}}])
+def test_a_recipe_without_layers(path, recipe):
+    with pytest.raises(GhostifyError, match="missing or invalid field"):
+        recorded(path, "costs", recipe=recipe)

@@ -137,7 +137,7 @@ def test_without_jinja(artifact, monkeypatch):
 
 
 def test_missing_folders(tmp_path, artifact):
-    with pytest.raises(GhostifyError, match="no ghostify artifact"):
+    with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         ghostify.write_report(tmp_path)
     with pytest.raises(GhostifyError, match="there is no folder"):
         ghostify.write_report(artifact, tmp_path / "none" / "page.html")
