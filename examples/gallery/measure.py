@@ -52,8 +52,8 @@ def calibrated(name: str, folder: str, cwd: Path) -> None:
     ghostify("benchmark", folder, *LITE0, *RUNTIMES, cwd=cwd)
     ghostify("export", folder, *LITE0, "--to", "onnx", cwd=cwd)
     torch.save(_weights(cwd), cwd / "weights.pt")
-    glimpse = ["--image", "cat.png", "--weights", "weights.pt", "--out", "page.html"]
-    ghostify("report", folder, *LITE0, *glimpse, cwd=cwd)
+    with_image = ["--image", "cat.png", "--weights", "weights.pt", "--out", "page.html"]
+    ghostify("report", folder, *LITE0, *with_image, cwd=cwd)
 
 
 def _weights(cwd: Path) -> dict[str, torch.Tensor]:

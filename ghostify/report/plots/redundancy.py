@@ -49,10 +49,8 @@ def _draw_head(figure: Figure, found: LayerRedundancy, image: Tensor, title: str
     axes.set_anchor("W")
     pixels = image.float().cpu()
     pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min()).clamp_min(1e-12)
-    if len(pixels) == 3:
-        axes.imshow(pixels.permute(1, 2, 0).numpy())
-    else:
-        axes.imshow(pixels[0].numpy(), cmap="gray")
+    pixels = pixels.permute(1, 2, 0) if len(pixels) == 3 else pixels[0]
+    axes.imshow(pixels.numpy(), cmap="gray")  # which applies to one channel only
     axes.set_axis_off()
     height, width = found.size
     caption = f"{found.maps} feature maps of {height}×{width}."
@@ -114,8 +112,7 @@ def _draw_pairs(figure: Figure, found: LayerRedundancy, maps: Tensor) -> None:
         for column, (label, values, options) in enumerate(panels):
             axes = figure.add_subplot(rows[row, column])
             axes.imshow(values.numpy(), **({"cmap": "viridis"} | options))
-            axes.set_xticks([])
-            axes.set_yticks([])
+            axes.set(xticks=[], yticks=[])
             axes.set_title(label, fontsize=9.5, pad=3.5)
             for spine in axes.spines.values():
                 spine.set(edgecolor=_COLOURS[row % len(_COLOURS)], linewidth=2.5 * (column < 2))
