@@ -76,6 +76,22 @@ def _options(
     pass
 
 
+_OPTIONS = {
+    "load a file with load_weights": "pass --weights FILE",
+    "pretrained=True": "--pretrained",
+    "input_size=(3, 224, 224)": "--input 3x224x224",
+    "labels=False": "--no-labels",
+    "as data_root": "as --data-root",
+}
+"""Arguments in the library's errors, as options."""
+
+
+def _with_options(message: str) -> str:
+    for argument, option in _OPTIONS.items():
+        message = message.replace(argument, option)
+    return message
+
+
 def main() -> None:
     """Run the command line; what the user can put right is one line on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
@@ -84,4 +100,4 @@ def main() -> None:
     try:
         app()
     except (GhostifyError, OSError) as error:
-        fail(" ".join(str(error).split()))
+        fail(_with_options(" ".join(str(error).split())))

@@ -1,4 +1,4 @@
-"""Networks to start from, by name, and the weights to fill them with."""
+"""Networks by name, and their weights."""
 
 from ghostify.models.checkpoint import LoadedWeights, load_weights
 from ghostify.models.ghostnet import GhostFeatures, GhostNet, ghostnet, ghostnetv2, ghostnetv3

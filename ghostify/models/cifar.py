@@ -1,4 +1,4 @@
-"""The networks that the GhostNet paper compresses on CIFAR-10, which torchvision lacks."""
+"""The CIFAR networks of the GhostNet paper, which torchvision lacks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RESNET = (16, 32, 64)
 
 
 class VGG(nn.Module):
-    """VGG-16 with batch norm and a head of two linear layers, as it is used on CIFAR-10.
+    """VGG-16 with BatchNorm and two linear layers, as used on CIFAR-10.
 
-    The five poolings round up, so that an image may be of any size: 32 pixels end as one position.
+    Images may be of any size, since the five pooling layers round up.
 
     Args:
-        num_classes: outputs.
-        in_channels: of the image.
-        width: by which the channels of every layer are multiplied.
+        num_classes: number of classes.
+        in_channels: channels of the image.
+        width: multiplier of the channels of all layers.
 
     Shape:
         ``(N, in_channels, H, W)`` to ``(N, num_classes)``.
@@ -58,10 +58,9 @@ class VGG(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut without parameters (option A).
+    """Two 3x3 convolutions with a shortcut without parameters (option A of the paper).
 
-    Where the block has more outputs than inputs, the shortcut takes every second position and fills
-    up with maps of noughts.
+    If the block has more outputs than inputs, the shortcut subsamples and pads with zero channels.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -74,25 +73,25 @@ class BasicBlock(nn.Module):
         self.growth = outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         shortcut = F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.growth))
-        return F.relu(maps + shortcut)
+        return F.relu(residual + shortcut)
 
 
 class ResNet(nn.Module):
-    """The CIFAR network of 6n + 2 layers (He et al., CVPR 2016, section 4.2).
+    """ResNet of 6n + 2 layers for CIFAR (He et al., CVPR 2016, section 4.2).
 
     Args:
         depth: 6n + 2, such as 20, 56 or 110.
-        num_classes: outputs.
-        in_channels: of the image.
-        width: by which the channels of every layer are multiplied.
+        num_classes: number of classes.
+        in_channels: channels of the image.
+        width: multiplier of the channels of all layers.
 
     Shape:
         ``(N, in_channels, H, W)`` to ``(N, num_classes)``.
 
     Raises:
-        GhostifyError: if there is no network of this depth.
+        GhostifyError: if the depth is not 6n + 2.
     """
 
     def __init__(
@@ -123,13 +122,13 @@ CIFAR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "cifar_vgg16": VGG,
     **{f"cifar_resnet{depth}": partial(ResNet, depth) for depth in (20, 56, 110)},
 }
-"""By name. Keyword arguments: ``num_classes``, ``in_channels`` and ``width``."""
+"""Factories by name. Keyword arguments: ``num_classes``, ``in_channels`` and ``width``."""
 
 
 def _stage(inputs: int, outputs: int, blocks: int, *, stride: int) -> nn.Sequential:
     widths = pairwise([inputs] + [outputs] * blocks)
     return nn.Sequential(
-        *(BasicBlock(a, b, 1 if place else stride) for place, (a, b) in enumerate(widths))
+        *(BasicBlock(a, b, 1 if index else stride) for index, (a, b) in enumerate(widths))
     )
 
 
@@ -141,12 +140,12 @@ def _scaled(channels: int, width: float) -> int:
     check_width(width)
     scaled = round(channels * width)
     if scaled < 1:
-        raise GhostifyError(f"width (={width}) leaves nothing of {channels} channels")
+        raise GhostifyError(f"width (={width}) leaves none of {channels} channels")
     return scaled
 
 
 def _initialize(network: nn.Module) -> None:
-    """Convolutions as in He et al., ICCV 2015; the rest stays as PyTorch makes it."""
+    """Initialize convolutions as He et al., ICCV 2015."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""GhostNet under a feature pyramid, in torchvision's detectors."""
+"""Detectors of torchvision on a GhostNet backbone."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from torchvision.ops.feature_pyramid_network import (
 from ghostify.models.ghostnet import TAPS, GhostFeatures, ghostnet
 
 COCO_CLASSES = 91
-"""With the background, and with the numbers that COCO leaves out: as torchvision counts."""
+"""Number of classes of COCO as in torchvision, with the background and unused numbers."""
 
-_SEEN = {
+_PRETRAINED_CFG = {
     "input_size": (3, 800, 800),
     "mean": (0.0, 0.0, 0.0),
     "std": (1.0, 1.0, 1.0),
     "interpolation": "bilinear",
     "crop_pct": 1.0,
 }
-"""A detector resizes and normalises inside; its images are in [0, 1]."""
+"""Detectors take images in [0, 1], and resize and normalize them inside."""
 
 
 class GhostPyramid(nn.Module):
-    """A GhostNet's maps of several scales under a feature pyramid (FPN, arXiv 1612.03144).
+    """Feature pyramid (FPN, arXiv 1612.03144) on the feature maps of a GhostNet.
 
     Args:
-        features: of any GhostNet.
+        features: the backbone.
         channels: of each level.
-        extra: makes the levels beyond the coarsest map.
+        extra: computes the levels that are coarser than the last feature map.
 
     Attributes:
-        out_channels: of each level, for torchvision's detectors.
+        out_channels: of each level, as torchvision's detectors require.
 
     Shape:
         ``(N, C, H, W) -> {"0": (N, channels, H / strides[0], W / strides[0]), ...}``.
@@ -51,7 +51,7 @@ class GhostPyramid(nn.Module):
         self.out_channels = channels
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        maps = OrderedDict((str(level), made) for level, made in enumerate(self.features(x)))
+        maps = OrderedDict((str(level), y) for level, y in enumerate(self.features(x)))
         levels: dict[str, Tensor] = self.fpn(maps)
         return levels
 
@@ -65,17 +65,18 @@ def retinanet_ghostnet(
 ) -> RetinaNet:
     """RetinaNet (arXiv 1708.02002) on GhostNet (arXiv 1911.11907), with random weights.
 
-    The pyramid stands on the blocks 5, 11 and 16 (strides 8, 16 and 32), and has two more levels.
+    The pyramid takes the outputs of blocks 5, 11 and 16 (strides 8, 16 and 32), and has two more
+    levels.
 
     Args:
-        width: of the GhostNet.
-        num_classes: with the background.
+        width: width multiplier of the GhostNet.
+        num_classes: number of classes, with the background.
         pyramid: channels of each level.
-        options: torchvision's, such as ``min_size`` and ``max_size``.
+        options: arguments of torchvision's detector, such as ``min_size`` and ``max_size``.
     """
     extra = LastLevelP6P7(pyramid, pyramid)
     backbone = _pyramid(width, TAPS[1:], pyramid, extra)
-    return _told(RetinaNet(backbone, num_classes, **options))
+    return _declared(RetinaNet(backbone, num_classes, **options))
 
 
 def fasterrcnn_ghostnet(
@@ -87,23 +88,23 @@ def fasterrcnn_ghostnet(
 ) -> FasterRCNN:
     """Faster R-CNN (arXiv 1506.01497) on GhostNet (arXiv 1911.11907), with random weights.
 
-    The pyramid stands on the blocks 3, 5, 11 and 16 (strides 4 to 32), and has one more level.
+    The pyramid takes the outputs of blocks 3, 5, 11 and 16 (strides 4 to 32), and has one more
+    level.
 
     Args:
-        width: of the GhostNet.
-        num_classes: with the background.
+        width: width multiplier of the GhostNet.
+        num_classes: number of classes, with the background.
         pyramid: channels of each level.
-        options: torchvision's, such as ``min_size`` and ``max_size``.
+        options: arguments of torchvision's detector, such as ``min_size`` and ``max_size``.
     """
     backbone = _pyramid(width, TAPS, pyramid, LastLevelMaxPool())
-    return _told(FasterRCNN(backbone, num_classes, **options))
+    return _declared(FasterRCNN(backbone, num_classes, **options))
 
 
 def _pyramid(width: float, taps: Sequence[int], channels: int, extra: nn.Module) -> GhostPyramid:
     return GhostPyramid(GhostFeatures(ghostnet(width), taps), channels, extra)
 
 
-def _told(detector: Any) -> Any:
-    """The detector, which says how it sees images."""
-    detector.pretrained_cfg = _SEEN
+def _declared(detector: Any) -> Any:
+    detector.pretrained_cfg = _PRETRAINED_CFG
     return detector

@@ -1,4 +1,4 @@
-"""Networks of timm, where it is installed."""
+"""Networks of timm."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from torch import nn
 
 
 def names() -> list[str]:
-    """Architectures and, behind a dot, their named weights; empty where timm is missing."""
+    """Return architectures, and architectures with the tag of their weights; none without timm."""
     if find_spec("timm") is None:
         return []
     timm = import_module("timm")
     return [*timm.list_models(), *timm.list_pretrained()]
 
 
-def make(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
+def build(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
     model: nn.Module = import_module("timm").create_model(name, pretrained=pretrained, **arguments)
     return model
 
 
-def input_size(name: str) -> tuple[int, ...] | None:
-    """Left to the network itself, which carries its data configuration."""
-    return None
+def input_size(name: str) -> None:
+    """Return None, since networks of timm declare it themselves."""

@@ -15,11 +15,10 @@ def names() -> list[str]:
     return found
 
 
-def make(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
-    """A network without weights unless asked: torchvision's detectors load a backbone's."""
+def build(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
     options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
-        options["weights_backbone"] = None
+        options["weights_backbone"] = None  # detectors would download those of their backbone
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The default weight initialization of", FutureWarning)
         model: nn.Module = models.get_model(name, **(options | arguments))
@@ -27,7 +26,7 @@ def make(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
 
 
 def input_size(name: str) -> tuple[int, ...] | None:
-    """Channels and crop of the best weights' preprocessing; None where it has no fixed size."""
+    """Return the crop of the best weights; None for videos and without a fixed size."""
     weights = getattr(models.get_model_weights(name), "DEFAULT", None)
     if weights is None or "min_temporal_size" in weights.meta:
         return None

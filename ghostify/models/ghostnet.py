@@ -1,4 +1,4 @@
-"""What all GhostNets share: a stem, bottlenecks in stages, and a head."""
+"""GhostNet, GhostNetV2 and GhostNetV3."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ghostify.types import GhostifyError
 
 
 class Block(NamedTuple):
-    """One bottleneck, as the paper has it at width 1.
+    """One bottleneck at width 1.
 
     Attributes:
-        kernel_size: of its depthwise convolutions.
-        hidden: channels in the middle.
-        out: channels at the end.
+        kernel_size: of the depthwise convolutions.
+        hidden: channels after the first Ghost module.
+        out: channels after the second Ghost module.
         excite: whether it has squeeze-excite.
         stride: 1 or 2.
     """
@@ -31,7 +31,6 @@ class Block(NamedTuple):
     stride: int
 
     def scaled(self, width: float) -> Block:
-        """The same with its channels multiplied by ``width``."""
         hidden, out = make_divisible(self.hidden * width), make_divisible(self.out * width)
         return self._replace(hidden=hidden, out=out)
 
@@ -61,41 +60,39 @@ STAGES: tuple[tuple[Block, ...], ...] = (
         Block(5, 960, 160, True, 1),
     ),
 )
-"""The architecture of GhostNet (arXiv 1911.11907), in the stages of the authors' code."""
+"""Architecture of GhostNet (arXiv 1911.11907), in the stages of the authors' code."""
 
 LAST = 960
-"""Channels of the convolution behind the blocks."""
+"""Channels of the convolution after the blocks."""
 
 HEAD = 1280
-"""Features behind the pooling, at every width."""
+"""Features after pooling, at every width."""
 
-IMAGES = {
+PREPROCESSING = {
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
     "interpolation": "bicubic",
     "crop_pct": 0.875,
 }
-"""How the published networks see images of 224 x 224."""
+"""Preprocessing of the published networks, for images of 224 x 224."""
 
-UNATTENDED = 2
-"""The first bottlenecks of GhostNetV2 and V3, which have no attention."""
+WITHOUT_ATTENTION = 2
+"""The first bottlenecks of GhostNetV2 and V3 have no attention."""
 
 
 class GhostNet(nn.Module):
-    """A GhostNet that classifies: of version 1, 2 or 3, as its bottlenecks are.
-
-    State dicts have the names of the authors' code and of timm's.
+    """GhostNet of version 1, 2 or 3, a classifier. State dicts have the names of timm.
 
     Args:
-        bottleneck: of which class; called as `GhostBottleneck` is.
+        bottleneck: class of the bottlenecks, called as `GhostBottleneck` is.
         attend: whether all bottlenecks but the first two have attention.
-        width: what all widths of the paper are multiplied by, and made divisible by 4.
-        num_classes: outputs; with 0, the features before the classifier.
-        in_channels: of the images.
+        width: multiplier of all channels, which are made divisible by 4.
+        num_classes: number of classes; 0 returns the features before the classifier.
+        in_channels: channels of the images.
         dropout: probability before the classifier.
 
     Attributes:
-        pretrained_cfg: how the published networks see images, in timm's words.
+        pretrained_cfg: preprocessing of the published networks, as in timm.
 
     Shape:
         ``(N, in_channels, H, W) -> (N, num_classes)``, or ``(N, 1280)`` without classes.
@@ -116,7 +113,7 @@ class GhostNet(nn.Module):
     ) -> None:
         super().__init__()
         _check(width, num_classes, in_channels, dropout)
-        self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **IMAGES}
+        self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **PREPROCESSING}
         channels = make_divisible(STEM * width)
         self.conv_stem = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -127,7 +124,7 @@ class GhostNet(nn.Module):
             stage = nn.Sequential()
             for block in settings:
                 kernel_size, hidden, out, excite, stride = block.scaled(width)
-                attended = attend and index >= UNATTENDED
+                attended = attend and index >= WITHOUT_ATTENTION
                 stage.append(
                     bottleneck(
                         channels, hidden, out, kernel_size, stride, excite=excite, attend=attended
@@ -166,25 +163,25 @@ TAPS = (3, 5, 11, 16)
 
 
 class GhostFeatures(nn.Module):
-    """A GhostNet without its head, which hands out the maps of some of its blocks.
+    """Feature maps of a GhostNet without its head.
 
-    Its layers are the network's own, weights and names included; the blocks behind the last tap
-    are left out.
+    It shares the layers of ``network``, under the same names. Blocks after the last tap are
+    removed.
 
     Args:
         network: of any version and width.
-        taps: the blocks whose maps to hand out, counted from 1. By default those before a feature
-            pyramid of strides 4, 8, 16 and 32.
+        taps: blocks whose outputs to return, counted from 1. Default: those for a feature pyramid
+            of strides 4, 8, 16 and 32.
 
     Attributes:
-        channels: of each of the maps.
-        strides: pixels of the image for one position of each of the maps.
+        channels: of each feature map.
+        strides: of each feature map, in pixels of the image.
 
     Shape:
         ``(N, C, H, W) -> [(N, channels[i], H / strides[i], W / strides[i]), ...]``, rounded up.
 
     Raises:
-        GhostifyError: if ``taps`` are no blocks of the network, or not in their order.
+        GhostifyError: if ``taps`` are not blocks of the network in ascending order.
     """
 
     def __init__(self, network: GhostNet, taps: Sequence[int] = TAPS) -> None:
@@ -192,7 +189,7 @@ class GhostFeatures(nn.Module):
         stages: list[Any] = list(network.blocks)[:-1]
         blocks = list(chain.from_iterable(stages))
         if not taps or list(taps) != sorted({*taps} & {*range(1, len(blocks) + 1)}):
-            raise GhostifyError(f"taps (={taps}) must be rising numbers from 1 to {len(blocks)}")
+            raise GhostifyError(f"taps (={taps}) must be ascending numbers from 1 to {len(blocks)}")
         self.taps = tuple(taps)
         self.pretrained_cfg = network.pretrained_cfg
         self.conv_stem, self.bn1, self.act1 = network.conv_stem, network.bn1, network.act1
@@ -224,9 +221,9 @@ def ghostnet(
     has 5.18 M and 141.2 M, and width 1.3 has 7.36 M and 227.0 M.
 
     Args:
-        width: what all widths of the paper but the last one are multiplied by; above 0.
-        num_classes: outputs; with 0, the 1280 features before the classifier.
-        in_channels: of the images.
+        width: multiplier of all channels but those of the head, above 0.
+        num_classes: number of classes; 0 returns the 1280 features before the classifier.
+        in_channels: channels of the images.
         dropout: probability before the classifier.
 
     Raises:
@@ -247,18 +244,11 @@ def ghostnetv2(
 ) -> GhostNet:
     """GhostNetV2 (NeurIPS 2022, arXiv 2211.12905), with random weights.
 
-    GhostNet with DFC attention to the first Ghost module of all bottlenecks but the first two. At
+    GhostNet with DFC attention at the first Ghost module of all bottlenecks but the first two. At
     224 x 224 and with 1000 classes, width 1 has 6.16 M parameters and 167.1 M MACs, width 1.3 has
     8.96 M and 269.3 M, and width 1.6 has 12.39 M and 398.6 M.
 
-    Args:
-        width: what all widths of the paper but the last one are multiplied by; above 0.
-        num_classes: outputs; with 0, the 1280 features before the classifier.
-        in_channels: of the images, which are of 33 x 33 or more.
-        dropout: probability before the classifier.
-
-    Raises:
-        GhostifyError: if a number is out of range.
+    Arguments are those of `ghostnet`. Images must be 33 x 33 or larger.
     """
     return GhostNet(
         GhostBottleneck,
@@ -275,18 +265,11 @@ def ghostnetv3(
 ) -> GhostNet:
     """GhostNetV3 (arXiv 2404.11202) in its training form, with random weights.
 
-    GhostNetV2 with parallel branches; `ghostify.reparameterize` makes one convolution of them. At
-    width 1 and with 1000 classes it has 8.13 M parameters in training and 6.15 M after that, and
-    then 167.1 M MACs at 224 x 224.
+    GhostNetV2 with parallel branches, which `ghostify.reparameterize` folds into one convolution.
+    At width 1 and with 1000 classes it has 8.13 M parameters in training, and 6.15 M parameters and
+    167.1 M MACs at 224 x 224 once folded.
 
-    Args:
-        width: what all widths of the paper but the last one are multiplied by; above 0.
-        num_classes: outputs; with 0, the 1280 features before the classifier.
-        in_channels: of the images, which are of 33 x 33 or more.
-        dropout: probability before the classifier.
-
-    Raises:
-        GhostifyError: if a number is out of range.
+    Arguments are those of `ghostnet`. Images must be 33 x 33 or larger.
     """
     return GhostNet(
         GhostBottleneckV3,

@@ -1,4 +1,4 @@
-"""Networks of the user's own code."""
+"""Call functions of the user's code."""
 
 from __future__ import annotations
 
@@ -16,43 +16,41 @@ from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line, near
 
 
-def make_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Module:
-    """The network that ``factory`` of a module or a file makes.
+def build_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Module:
+    """Build a network with a factory of the user's.
 
     Raises:
-        GhostifyError: as `call_code` does, and if it does not make an ``nn.Module``.
+        GhostifyError: as `call_code` does, or if the result is not an ``nn.Module``.
     """
     model = call_code(place, factory, arguments)
     if not isinstance(model, nn.Module):
-        raise GhostifyError(f"{place}:{factory} made a {type(model).__name__}, not an nn.Module")
+        raise GhostifyError(
+            f"{place}:{factory} returned a {type(model).__name__}, not an nn.Module"
+        )
     return model
 
 
 def call_code(place: str, name: str, arguments: dict[str, Any]) -> Any:
-    """What ``name`` of a module (``package.module``) or a file (``path/to/file.py``) returns.
+    """Call ``name`` of a module (``package.module``) or a file (``path/to/file.py``).
 
     Raises:
         GhostifyError: if the code cannot be imported, lacks the name, or fails.
     """
-    module = _import(place)
-    make = getattr(module, name, None)
-    if not callable(make):
-        raise GhostifyError(f"{place} has no {name!r} to call{near(name, vars(module))}")
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results
-            return make(**arguments)
-    except Exception as error:
-        raise GhostifyError(f"{place}:{name} failed: {_named(error)}") from error
-
-
-def _import(place: str) -> ModuleType:
-    try:
-        with redirect_stdout(sys.stderr):
-            return _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+            module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     except GhostifyError:
         raise
     except Exception as error:
-        raise GhostifyError(f"cannot import {place}: {_named(error)}") from error
+        raise GhostifyError(f"cannot import {place}: {_describe(error)}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise GhostifyError(f"{place} has no function {name!r}{near(name, vars(module))}")
+    try:
+        with redirect_stdout(sys.stderr):
+            return function(**arguments)
+    except Exception as error:
+        raise GhostifyError(f"{place}:{name} failed: {_describe(error)}") from error
 
 
 def _import_module(name: str) -> ModuleType:
@@ -65,7 +63,7 @@ def _import_file(path: Path) -> ModuleType:
         raise GhostifyError(f"no file {path}")
     path = path.resolve()
     name = path.stem
-    while name in sys.modules:  # never take the place of a module in use
+    while name in sys.modules:  # do not replace a module in use
         name += "_"
     sys.path.insert(0, str(path.parent))
     spec = spec_from_file_location(name, path)
@@ -81,5 +79,5 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _named(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"

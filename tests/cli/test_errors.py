@@ -10,10 +10,10 @@ DRY = ("--dry-run",)
     ("arguments", "message"),
     [
         (["resnet51"], "unknown model 'resnet51'; did you mean resnet"),
-        (["raft_small"], "raft_small does not say its input size: give --input 3x224x224"),
+        (["raft_small"], "raft_small does not declare its input size: pass --input 3x224x224"),
         (["missing.py:build"], "no file missing.py"),
         (["net.py:biuld"], "did you mean build?"),
-        (["net.py:build"], "net.py:build does not say its input size: give --input"),
+        (["net.py:build"], "net.py:build does not declare its input size: pass --input"),
         (["resnet18", "--normalize", "0.5"], "must be means and standard deviations such as"),
         (["resnet18", "--normalize", "0.5/0"], "normalize (='0.5/0') must be means and standard"),
         (
@@ -33,7 +33,7 @@ DRY = ("--dry-run",)
         (["resnet18", "--exclude", "BasicBlok"], "did you mean BasicBlock"),
         (["resnet18", "--model-arg", "classes"], "must be KEY=VALUE, such as num_classes=10"),
         (["resnet18", "--model-arg", "klasses=3"], "resnet18 cannot be built"),
-        (["resnet18", "--model-arg", "weights=DEFAULT"], "use --weights instead"),
+        (["resnet18", "--model-arg", "weights=DEFAULT"], "pass --weights FILE instead"),
         (["resnet18", "--plan", "missing.json"], "No such file or directory: 'missing.json'"),
         (["resnet18", "--weights", "missing.pt"], "No such file or directory: 'missing.pt'"),
         (["resnet18", "--report", "report.pdf"], "must be one of .txt, .json, .csv, .md"),

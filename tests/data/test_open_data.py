@@ -271,7 +271,7 @@ def test_loaders_of_ones_own(open_it, tmp_path, monkeypatch):
         open_it(f"{place}:whole")
     with pytest.raises(GhostifyError, match="returned int: return a DataLoader"):
         open_it(f"{place}:none")
-    with pytest.raises(GhostifyError, match="has no 'ones' to call; did you mean"):
+    with pytest.raises(GhostifyError, match="has no function 'ones'; did you mean"):
         open_it(f"{place}:ones")
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 @pytest.fixture
 def lived_in():
-    """Gives batch norms statistics and parameters that are not nought or one."""
+    """Gives batch norms statistics and parameters that are not zero or one."""
 
     @torch.no_grad()
     def change(network):

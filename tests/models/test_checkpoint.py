@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_said(net, state, tmp_path):
     torch.save(state, tmp_path / "w.pt")
     assert str(models.load_weights(net, tmp_path / "w.pt")) == (
         "5 tensors loaded; 1 missing (0.bias); "
-        "5 unexpected (head.0, head.1, head.2 and 2 more); 1 misshapen (1.weight)"
+        "5 unexpected (head.0, head.1, head.2 and 2 more); 1 skipped: wrong shape (1.weight)"
     )
 
 
@@ -73,10 +73,10 @@ class Bomb:
 
 def test_code_in_a_checkpoint_is_refused(net, state, tmp_path):
     torch.save({"state_dict": state, "callback": Bomb()}, tmp_path / "w.pt")
-    with pytest.raises(GhostifyError, match="refused, since loading it could run code"):
+    with pytest.raises(GhostifyError, match="loading it could run code"):
         models.load_weights(net, tmp_path / "w.pt")
     (tmp_path / "w.pkl").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(GhostifyError, match="refused"):
+    with pytest.raises(GhostifyError, match="could run code"):
         models.load_weights(net, tmp_path / "w.pkl")
 
 
@@ -97,7 +97,7 @@ def test_no_tensors(net, tmp_path, content):
 
 def test_another_networks_weights(net, tmp_path):
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
-    with pytest.raises(GhostifyError, match="0 of the 7 tensors of Sequential fit"):
+    with pytest.raises(GhostifyError, match="has 0 of the 7 tensors of Sequential"):
         models.load_weights(net, tmp_path / "w.pt")
 
 
@@ -106,7 +106,7 @@ def test_weights_that_hardly_fit(net, tmp_path):
     last = list(state)[-1]
     state[last] = net.state_dict()[last]
     torch.save(state, tmp_path / "w.pt")
-    with pytest.raises(GhostifyError, match="1 of the 7 tensors .* wrong network"):
+    with pytest.raises(GhostifyError, match="has 1 of the 7 tensors .* another network"):
         models.load_weights(net, tmp_path / "w.pt")
 
 

@@ -83,7 +83,7 @@ def test_a_classifiers_weights_fill_the_backbone():
 
 
 def test_no_weights_are_published():
-    with pytest.raises(GhostifyError, match="no weights of it are published"):
+    with pytest.raises(GhostifyError, match="it has no published weights"):
         models.build(ModelSource("ghostify:retinanet_ghostnet_110"), pretrained=True)
 
 
