@@ -1,4 +1,4 @@
-"""Passes of a network over data."""
+"""Run a network over batches of data."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ghostify.io.progress import progress_bar
 from ghostify.types import Example, split_example
 from ghostify.types.progress import ShowProgress
 
-_LABELS = ("labels", "label", "targets", "target")
+_LABEL_NAMES = ("labels", "label", "targets", "target")
 
 
 def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
-    """What the network is called with, and the labels where the batch has some.
+    """Split a batch into the inputs of the network and the labels, if it has some.
 
-    Of a pair the second is labels: whole numbers ``(B)`` or shares ``(B, classes)``. Targets of
-    detectors, which are no tensor, are left out. In a mapping they have a usual name
-    (``labels``, ``label``, ``targets``, ``target``). Anything else is inputs alone.
+    The labels are the second of a pair: class indices ``(B)`` or probabilities ``(B, classes)``. In
+    a mapping they are named ``labels``, ``label``, ``targets`` or ``target``. Targets of detectors
+    are dropped. Anything else is inputs alone.
     """
     if isinstance(batch, Mapping):
-        name = next((name for name in _LABELS if name in batch), None)
+        name = next((name for name in _LABEL_NAMES if name in batch), None)
         inputs = {key: value for key, value in batch.items() if key != name}
         labels = batch[name] if name else None
         return inputs, labels if isinstance(labels, Tensor) else None
@@ -40,14 +40,14 @@ def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
 
 
 def _is_image(value: Any) -> bool:
-    """Whether it is an input, and no labels: maps of labels hold whole numbers."""
+    """Whether it is an input; label maps of segmentation hold integers."""
     return isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 2
 
 
 def with_progress(
     batches: Iterable[Any], task: str, progress: ShowProgress, *, limit: int | None = None
 ) -> Iterator[Any]:
-    """The batches, at most ``limit`` of them, with a progress bar."""
+    """Yield at most ``limit`` batches and show a progress bar."""
     total = len(batches) if isinstance(batches, Sized) else limit
     if total is not None and limit is not None:
         total = min(total, limit)
@@ -58,12 +58,12 @@ def with_progress(
 
 
 def call(model: nn.Module, inputs: Example) -> Any:
-    """The output of ``model`` for inputs on any device."""
+    """Call ``model`` with inputs on any device."""
     device = device_of(model)
     args, kwargs = split_example(tree_map_only(Tensor, lambda tensor: tensor.to(device), inputs))
     return model(*args, **kwargs)
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the parameters of ``model`` are."""
+    """Return the device of the first parameter."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ghostify.data.as_batches import as_batches
 from ghostify.data.datasets import EvaluationDataset
-from ghostify.data.image_files import find_images, image_suffixes, no_images, relative_names
+from ghostify.data.image_files import find_images, image_suffixes
 from ghostify.data.images import Images, images_of_files
 from ghostify.data.open_data import data_from_code, evaluation_transform, is_code
 from ghostify.data.preprocessing import Preprocessing
@@ -111,9 +111,7 @@ def _open_images(data: str | Path, data_root: Path | None) -> tuple[Images, dict
             f"({', '.join(TENSOR_SUFFIXES)}), {', '.join(SOURCES)} or file.py:function"
         )
     files, skipped = find_images(path)
-    if not files:
-        raise GhostifyError(no_images(path, path, skipped))
-    return images_of_files(files, path), relative_names(skipped, path)
+    return images_of_files(files, path), skipped
 
 
 def choose(names: Sequence[str], count: int, seed: int) -> list[int]:

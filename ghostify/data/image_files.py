@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ghostify.types import GhostifyError
+
 _NO_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that PIL opens but hands to another program, such as Ghostscript, to decode."""
 
@@ -32,21 +34,27 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(s for s, name in Image.registered_extensions().items() if name in formats)
 
 
-def find_images(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+def find_images(folder: Path, root: Path | None = None) -> tuple[list[Path], dict[str, str]]:
     """Find the images in ``folder`` and its subfolders, and follow links.
 
     Returns:
-        The images in alphabetical order, and the skipped files and folders with the reason for
-        each.
+        The images in alphabetical order, and the reason for each file and folder that was skipped,
+        by its path relative to ``root`` (default: ``folder``).
+
+    Raises:
+        GhostifyError: if there are no images.
     """
     files: list[Path] = []
-    skipped: dict[Path, str] = {}
+    skipped: dict[str, str] = {}
     above = tuple(parent.stat() for parent in folder.resolve().parents)
     for path, reason in _walk(folder, above):
         if reason is None:
             files.append(path)
         else:
-            skipped[path] = reason
+            skipped[str(path.relative_to(root or folder))] = reason
+    if not files:
+        reasons = f": {summarize_skipped(skipped)}" if skipped else ""
+        raise GhostifyError(f"{folder} holds no images{reasons}")
     return files, skipped
 
 
@@ -105,17 +113,6 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
-
-
-def relative_names(skipped: Mapping[Path, str], root: Path) -> dict[str, str]:
-    """Return the reasons by the paths relative to ``root``."""
-    return {str(path.relative_to(root)): reason for path, reason in skipped.items()}
-
-
-def no_images(folder: Path, root: Path, skipped: Mapping[Path, str]) -> str:
-    """Return the error message for a folder without images."""
-    reasons = f": {summarize_skipped(relative_names(skipped, root))}" if skipped else ""
-    return f"{folder} holds no images{reasons}"
 
 
 def summarize_skipped(skipped: Mapping[str, str]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,31 @@ class Images:
 
     Attributes:
         names: of each image, for reports.
-        decode: returns an image by its index in a mode of PIL; raises any exception if it is
-            broken.
+        items: a file, or a uint8 array ``(H, W)`` or ``(H, W, 3)``, for each image.
         labels: class index of each image, or None.
     """
 
-    names: Sequence[str]
-    decode: Callable[[int, str], Image.Image]
+    names: Sequence[str] = ()
+    items: Sequence[Any] = ()
     labels: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
+    def decode(self, index: int, mode: str) -> Image.Image:
+        """Decode an image to ``mode`` of PIL. Broken files raise exceptions of all kinds."""
+        item = self.items[index]
+        if isinstance(item, Path):
+            return decode_file(item, mode)
+        return Image.fromarray(item).convert(mode)
+
     def select(self, indices: Sequence[int]) -> Images:
         """Return the images at ``indices``, in that order."""
-        labels = None if self.labels is None else [self.labels[i] for i in indices]
-        decode = partial(_decode_selected, self.decode, indices)
-        return replace(self, names=[self.names[i] for i in indices], decode=decode, labels=labels)
+        return Images(
+            [self.names[i] for i in indices],
+            [self.items[i] for i in indices],
+            None if self.labels is None else [self.labels[i] for i in indices],
+        )
 
     def without_labels(self) -> Images:
         return replace(self, labels=None)
@@ -44,29 +51,9 @@ class Images:
 def images_of_files(
     files: Sequence[Path], root: Path, labels: Sequence[int] | None = None
 ) -> Images:
-    """Return the images in ``files`` below ``root``."""
-    names = [str(file.relative_to(root)) for file in files]
-    return Images(names, partial(_decode_from_files, files), labels)
+    return Images([str(file.relative_to(root)) for file in files], files, labels)
 
 
 def images_of_array(pixels: Any, labels: Sequence[int], name: str) -> Images:
-    """Return the images of a uint8 array ``(N, H, W)`` or ``(N, H, W, 3)``."""
     names = [f"{name}[{index}]" for index in range(len(pixels))]
-    return Images(names, partial(_decode_from_array, pixels), [int(label) for label in labels])
-
-
-# Functions instead of lambdas: worker processes receive them pickled.
-
-
-def _decode_selected(
-    decode: Callable[[int, str], Image.Image], indices: Sequence[int], index: int, mode: str
-) -> Image.Image:
-    return decode(indices[index], mode)
-
-
-def _decode_from_files(files: Sequence[Path], index: int, mode: str) -> Image.Image:
-    return decode_file(files[index], mode)
-
-
-def _decode_from_array(pixels: Any, index: int, mode: str) -> Image.Image:
-    return Image.fromarray(pixels[index]).convert(mode)
+    return Images(names, pixels, [int(label) for label in labels])

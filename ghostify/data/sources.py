@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_path
 
-from ghostify.data.image_files import find_images, is_hidden, no_images, relative_names
+from ghostify.data.image_files import find_images, is_hidden
 from ghostify.data.images import Images, images_of_array, images_of_files
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line, near
 
 _VALIDATION = ("val", "validation", "valid", "test")
-_NO_IMAGES = images_of_files([], Path())
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,15 @@ class ImageSource:
     """The splits of a dataset.
 
     Attributes:
-        train: training images.
-        validation: validation images; empty if the dataset has no validation split.
+        train: training images; empty without a training split.
+        validation: validation images; empty without a validation split.
         classes: number of classes, or None without labels.
         flip: whether a mirrored image keeps its class; not true of digits.
         skipped: files and folders that are not part of it, with the reason for each.
     """
 
-    train: Images
-    validation: Images = _NO_IMAGES
+    train: Images = field(default_factory=Images)
+    validation: Images = field(default_factory=Images)
     classes: int | None = None
     flip: bool = True
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -68,31 +67,28 @@ def open_folder(folder: Path) -> ImageSource:
     validation = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
     parts = {"train": folder / "train", "validation": validation}
     splits = {name: path for name, path in parts.items() if path and path.is_dir()}
-    skipped: dict[Path, str] = {}
+    skipped: dict[str, str] = {}
     if splits:
-        others = sorted({*folder.iterdir()} - {*splits.values()})
-        skipped = dict.fromkeys(others, "outside of the splits")
-    else:
-        splits = {"train": folder}
+        others = {path.name for path in folder.iterdir()} - {p.name for p in splits.values()}
+        skipped = dict.fromkeys(sorted(others), "outside of the splits")
     images: dict[str, Images] = {}
     classes: list[str] | None = None
-    for name, path in splits.items():
-        files, passed_over = find_images(path)
+    for name, path in (splits or {"train": folder}).items():
+        files, passed_over = find_images(path, folder)
         skipped |= passed_over
         if not images:
             classes = _classes(path, files)
         if classes is not None:
-            stray = [file for file in files if file.parent == path]
+            stray = [str(file.relative_to(folder)) for file in files if file.parent == path]
             skipped |= dict.fromkeys(stray, "outside of the class folders")
             files = [file for file in files if file.parent != path]
-        if not files:
-            raise GhostifyError(no_images(path, folder, skipped))
+            if not files:
+                raise GhostifyError(f"{path} holds no images in class folders")
         images[name] = images_of_files(files, folder, _labels(path, files, classes))
+    number = None if classes is None else len(classes)
+    none = Images()
     return ImageSource(
-        images.get("train", _NO_IMAGES),
-        images.get("validation", _NO_IMAGES),
-        None if classes is None else len(classes),
-        skipped=relative_names(skipped, folder),
+        images.get("train", none), images.get("validation", none), number, skipped=skipped
     )
 
 

@@ -130,7 +130,7 @@ def test_paths_without_images(fails, net, tmp_path, left, make, message):
         (torch.zeros(3, 16, 16), "holds 3x16x16: one tensor (N, C, H, W) is needed"),
         (torch.zeros(8, 3, 16, 16, dtype=torch.uint8), "images.pt"),
         (torch.full((8, 3, 16, 16), torch.nan), "images.pt"),
-        (torch.zeros(0, 3, 16, 16), "nothing in it"),
+        (torch.zeros(0, 3, 16, 16), "no values"),
         ({"a": torch.zeros(1), "b": torch.zeros(1)}, "one tensor (N, C, H, W) is needed"),
     ],
 )

@@ -158,7 +158,7 @@ def test_a_detector_takes_a_tensor_apart():
             r"item 0 is \[4x1x8x8, 20\], .* a channel count of 1",
         ),
         (torch.zeros(20, 8), "2 dimensions instead of 4"),
-        (torch.zeros(0, 3, 8, 8), "nothing in it"),
+        (torch.zeros(0, 3, 8, 8), "no values"),
         (["cat.jpg"], "item 0 is str, but the model takes 1x3x8x8$"),
         ([{"a": LABELS}], r"item 0 is \{a: 20\}"),
         (IMAGES.log() - 1, "item 0 holds NaN or infinite values"),

@@ -129,10 +129,10 @@ def test_depths_that_do_not_exist(depth):
 
 
 def test_a_width_that_leaves_nothing():
-    with pytest.raises(GhostifyError, match="leaves nothing of 64 channels"):
+    with pytest.raises(GhostifyError, match="leaves none of 64 channels"):
         VGG(width=0.001)
 
 
 def test_there_is_nothing_to_download():
-    with pytest.raises(GhostifyError, match="give a file with --weights"):
+    with pytest.raises(GhostifyError, match="load a file with load_weights"):
         models.build(ModelSource("ghostify:cifar_vgg16"), pretrained=True)
