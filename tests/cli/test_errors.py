@@ -114,7 +114,7 @@ def test_an_edit_that_went_wrong(fails, run, net, tmp_path, old, new, said):
 
 def test_an_input_beyond_memory(fails, net):
     wrong = [*net[:-1], "3x999999x999999"]
-    assert "more than there is memory for" in fails("convert", *wrong, *DRY)
+    assert "needs more memory than there is" in fails("convert", *wrong, *DRY)
 
 
 def test_a_file_named_as_a_module_in_use(run, net, tmp_path):
