@@ -43,7 +43,9 @@ def progress_bar(task: str, progress: ShowProgress) -> Iterator[Report]:
             line = bars.add_task(task, total=None)
 
             def report(done: float, total: float | None = None, detail: str = "") -> None:
-                bars.update(line, completed=done, total=total, description=f"{task} {detail}")
+                bars.update(
+                    line, completed=done, total=total, description=f"{task} {detail}".strip()
+                )
 
             try:
                 yield report
@@ -72,7 +74,7 @@ def _bars() -> Iterator[Bars]:
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=10))
     with Bars(
         *columns,
         MofNCompleteColumn(),

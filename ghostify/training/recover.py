@@ -95,7 +95,9 @@ def recover(
     folder = None if folder is None else Path(folder)
     if folder is not None:
         _check_folder(folder, stages, resume)
-    with progress_bar("recovering", progress) as update:
+    with progress_bar("", progress) as update:  # the detail says what is done, in 80 columns
+        if not callable(progress):
+            update(0, 100, "recovering")
 
         def report(moment: TrainingProgress) -> None:
             if callable(progress):

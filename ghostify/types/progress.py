@@ -52,13 +52,9 @@ class TrainingProgress(Progress):
     seconds_left: float
 
     def __post_init__(self) -> None:
-        stage = f"stage {self.stage} of {self.stages}, " if self.stages > 1 else ""
+        stage = f"stage {self.stage}/{self.stages}, " if self.stages > 1 else ""
         score = "" if self.score is None else f", top-1 {self.score:.1%}"
-        minutes, seconds = divmod(int(self.seconds_left), 60)
-        text = (
-            f"{stage}epoch {self.epoch}: loss {self.loss:.4g}{score}, {self.speed:.0f} images/s, "
-            f"{minutes}:{seconds:02d} left"
-        )
+        text = f"{stage}epoch {self.epoch}: loss {self.loss:.3g}{score}, {self.speed:.0f} img/s"
         object.__setattr__(self, "detail", text)
 
 

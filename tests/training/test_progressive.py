@@ -110,4 +110,4 @@ def test_conversions_and_trainings_report_to_one_callback(teacher, student, data
     assert {moment.task for moment in moments} >= {"recovering", "converting"}
     assert [moment.stage for moment in training] == [1, 1, 1, 2, 2, 2]
     assert [moment.done for moment in training] == pytest.approx([100 * n / 6 for n in range(1, 7)])
-    assert training[-1].detail.startswith("stage 2 of 2, epoch 1: loss ")
+    assert training[-1].detail.startswith("stage 2/2, epoch 1: loss ")
