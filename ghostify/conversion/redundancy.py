@@ -20,14 +20,14 @@ from ghostify.conversion.init.sample import values_at
 from ghostify.io.progress import progress_bar
 from ghostify.types import (
     Example,
+    FeatureMapPair,
     GhostifyError,
     GhostSpec,
     LayerRedundancy,
-    MapPair,
     split_example,
 )
 from ghostify.types.progress import ShowProgress
-from ghostify.types.redundancy import NEARLY_ALL
+from ghostify.types.redundancy import GHOST_SHARE
 
 _MAX_POSITIONS = 112 * 112
 _CHUNK = 2048
@@ -153,7 +153,7 @@ def _layer_redundancy(
         size=(maps.shape[2], maps.shape[3]),
         positions=len(positions),
         explained={size: float(1 - error.mean()) for size, error in best.items()},
-        ghosts={size: int((error < 1 - NEARLY_ALL).sum()) for size, error in best.items()},
+        ghosts={size: int((error < 1 - GHOST_SHARE).sum()) for size, error in best.items()},
         pairs=tuple(_pairs(errors, varied, varying.tolist(), number)),
     )
 
@@ -186,7 +186,7 @@ def _errors(maps: Tensor, positions: Tensor, dw_size: int) -> Tensor:
 
 def _pairs(
     errors: dict[int, Tensor], allowed: Tensor, indices: Sequence[int], number: int
-) -> Iterator[MapPair]:
+) -> Iterator[FeatureMapPair]:
     """Greedily the most similar feature maps, each in one pair at most."""
     if not errors:
         return
@@ -197,7 +197,7 @@ def _pairs(
         if not left.isfinite().any():
             return
         source, target = divmod(int(left.argmin()), len(left))
-        yield MapPair(
+        yield FeatureMapPair(
             indices[source],
             indices[target],
             {size: float(error[source, target]) for size, error in errors.items()},

@@ -1,4 +1,4 @@
-"""What a whole model costs, counted by fvcore, or by torch where fvcore cannot trace it."""
+"""Parameters and MACs of a whole model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ with warnings.catch_warnings():
 
 
 def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Count:
-    """Count parameters and, with one forward pass in evaluation mode, MACs.
+    """Count the parameters of a model, and its MACs in one forward pass in eval mode.
 
-    Two rules are added to fvcore's: convolutions with ``padding="same"``, and the channel-wise
-    multiplication that a cheap operation with d = 1 is computed as. Where fvcore cannot trace the
-    model, torch's ``FlopCounterMode`` counts; it knows convolutions and matrix products only.
+    fvcore counts, with rules for ``padding="same"`` and for cheap operations with d = 1. If fvcore
+    cannot trace the model, ``torch.utils.flop_counter`` counts convolutions and matrix products.
 
     Args:
-        counter: ``fvcore``, or ``torch`` to do without fvcore.
+        model: the model.
+        example: an input of the model.
+        counter: ``fvcore`` or ``torch``.
 
     Raises:
         GhostifyError: if the model does not run on the example.
@@ -42,7 +43,7 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
     if counter == "fvcore":
         try:
             macs, uncounted = _count_by_fvcore(model, example)
-        except Exception:  # a tracer fails in many ways; a fault of the model, torch's run tells
+        except Exception:  # tracing fails in many ways; torch reports errors of the model
             counter = "torch"
     if counter == "torch":
         macs, uncounted = _count_by_torch(model, example), {}
@@ -97,7 +98,7 @@ _FVCORE_NAMES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear
 
 
 class _TorchCounter(_Scalings):
-    """Counts as torch does while the pass runs."""
+    """Counts with torch during the forward pass."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -119,7 +120,7 @@ def _count_by_torch(model: nn.Module, example: Example) -> dict[str, int]:
 
 
 class _Keywords(nn.Module):
-    """Takes by position what a model wants by keyword, for fvcore passes positional inputs only."""
+    """Turns positional inputs into keywords: fvcore passes positional inputs only."""
 
     def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
         super().__init__()

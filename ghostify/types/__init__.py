@@ -1,4 +1,4 @@
-"""The nouns every other part speaks in. Standard library only."""
+"""Data that the rooms pass to each other. Standard library only."""
 
 from ghostify.types.augmentation import Augmentation
 from ghostify.types.conv_site import ConvSite, Geometry
@@ -12,7 +12,7 @@ from ghostify.types.model_count import Count
 from ghostify.types.model_source import ModelSource, Normalization
 from ghostify.types.plan import Decision, Plan, PlanCandidate
 from ghostify.types.recovery import Recovery, RecoverySettings
-from ghostify.types.redundancy import LayerRedundancy, MapPair
+from ghostify.types.redundancy import FeatureMapPair, LayerRedundancy
 from ghostify.types.score import Score
 from ghostify.types.sensitivity import Sensitivity
 
@@ -24,13 +24,13 @@ __all__ = [
     "Decision",
     "DeploymentReport",
     "Example",
+    "FeatureMapPair",
     "Fidelity",
     "Geometry",
     "GhostSpec",
     "GhostifyError",
     "LayerLatencies",
     "LayerRedundancy",
-    "MapPair",
     "ModelSource",
     "Normalization",
     "Plan",

@@ -1,21 +1,24 @@
-"""One convolution at its place in the model."""
+"""Convolutions of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 from ghostify.types.errors import GhostifyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """A convolution's constructor arguments, under the names ``torch.nn.Conv2d`` gives them.
+    """Constructor arguments of a convolution, as in ``torch.nn.Conv2d``.
 
-    ``kernel_size``, ``stride``, ``dilation`` and a numeric ``padding`` hold one number for each
-    spatial dimension; ``padding`` may also be ``"same"`` or ``"valid"``.
+    ``kernel_size``, ``stride``, ``dilation`` and a numeric ``padding`` have one number per spatial
+    dimension. ``padding`` may also be ``"same"`` or ``"valid"``.
+
+    Raises:
+        GhostifyError: if there are no channels or groups.
     """
 
     in_channels: int
@@ -35,7 +38,7 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: Any) -> Geometry:
-        """Read the geometry of any module that has the attributes of a convolution."""
+        """Return the geometry of a module with the attributes of a convolution."""
         dims = _spatial_dims(conv)
         return cls(
             in_channels=conv.in_channels,
@@ -51,12 +54,12 @@ class Geometry:
 
     @property
     def taps(self) -> int:
-        """Weights of one filter over one input map (k x k)."""
+        """Weights per filter and input channel, k x k."""
         return prod(self.kernel_size)
 
     @property
     def weights(self) -> int:
-        """All weights but the bias; also the MACs of one output position."""
+        """Number of weights without bias, which are also the MACs of one output position."""
         return self.out_channels * self.in_channels // self.groups * self.taps
 
     def __str__(self) -> str:
@@ -92,22 +95,22 @@ def _uniform(numbers: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvSite:
-    """A convolution as `analyze` found it.
+    """A convolution that `analyze` found.
 
     Attributes:
         name: qualified name, as in ``model.named_modules()``.
         type: class name, such as ``Conv2d``.
-        geometry: its numbers.
-        within: class names of the modules around it, the model's own first.
-        output: height and width of the map it makes (of the first call); None if never called.
-        calls: how often one forward pass calls it.
-        positions: kernel applications in one forward pass: batch x output positions, summed
-            over the calls (input positions where the convolution is transposed).
-        functional: whether it is a call of a function; then no module has this name.
-        seen: how its call was found: ``graph`` if a torch.fx trace shows it, ``run`` if only the
-            forward pass did; None if it is never called.
+        geometry: constructor arguments.
+        within: class names of the enclosing modules, the model first.
+        output: height and width of the output of the first call; None if it is never called.
+        calls: number of calls in one forward pass.
+        positions: batch x output positions, summed over the calls. Input positions for a
+            transposed convolution.
+        functional: whether it is a function call, so that no module has this name.
+        seen: ``graph`` if the torch.fx trace has the call, ``run`` if only the forward pass has;
+            None if it is never called.
         stem: whether it is the first convolution of the network.
-        ineligible: why no Ghost module can take its place; None where one can.
+        ineligible: the reason a Ghost module cannot take its place; None if it can.
     """
 
     name: str
@@ -119,10 +122,10 @@ class ConvSite:
     positions: int = 0
     functional: bool = False
     stem: bool = False
-    seen: str | None = None
+    seen: Literal["graph", "run"] | None = None
     ineligible: str | None = None
 
     @property
     def output_map(self) -> str:
-        """The output map for people: ``56x56``, or ``-`` if the site is never called."""
+        """Height and width of the output, such as ``56x56``; ``-`` if it is never called."""
         return "x".join(map(str, self.output)) if self.output is not None else "-"

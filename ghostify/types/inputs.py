@@ -1,20 +1,20 @@
-"""What a model is called with: one value, a tuple of positional ones, or a dict of named ones."""
+"""Example inputs of a model."""
 
 from typing import Any, TypeAlias
 
 Example: TypeAlias = Any
-"""A tensor (or other single value), a tuple of positional inputs, or a dict of keyword inputs."""
+"""A single input such as a tensor, a tuple of positional inputs, or a dict of keyword inputs."""
 
 
 def split_example(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The positional and keyword arguments that ``example`` stands for."""
+    """Return the positional and keyword arguments of an example."""
     if isinstance(example, dict):
         return (), example
     return (example if isinstance(example, tuple) else (example,)), {}
 
 
 def describe_example(example: Example) -> str:
-    """The shapes of an example, such as ``1x3x224x224`` or ``ids=1x77, mask=1x77``."""
+    """Return the shapes of an example, such as ``1x3x224x224`` or ``ids=1x77, mask=1x77``."""
     args, kwargs = split_example(example)
     return ", ".join([*map(_shape, args), *(f"{k}={_shape(v)}" for k, v in kwargs.items())])
 

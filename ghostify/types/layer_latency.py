@@ -1,4 +1,4 @@
-"""How long each layer takes, as plain data."""
+"""Latency of each layer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from ghostify.types.ghost_spec import GhostSpec
 
 @dataclass(frozen=True, slots=True)
 class LayerLatencies:
-    """Milliseconds of one forward pass, site by site, in one runtime on one machine.
+    """Latency of each layer in one forward pass, in ms, in one runtime on one machine.
 
     Attributes:
-        runtime: a name of `runtimes.RUNTIMES`.
-        threads: of the runtime.
-        total: of the whole network as it was.
-        milliseconds: of each site by its qualified name: as it was (None), and as each Ghost module
-            that was timed there.
+        runtime: name of the runtime.
+        threads: threads of the runtime.
+        total: latency of the whole original network.
+        milliseconds: latency by Ghost module, None for the convolution, by qualified name.
     """
 
     runtime: str
@@ -28,21 +27,23 @@ class LayerLatencies:
     milliseconds: Mapping[str, Mapping[GhostSpec | None, float]]
 
     def of(self, site: ConvSite, ghost: GhostSpec | None) -> float:
-        """Milliseconds of a site, as it is or as a Ghost module; 0 where nothing can change.
+        """Return the latency of a convolution or of a Ghost module in its place.
+
+        It is 0 for a convolution that was not timed, since none can replace it.
 
         Raises:
-            GhostifyError: if this was not timed.
+            GhostifyError: if the Ghost module was not timed.
         """
         if site.name not in self.milliseconds:
             if ghost is None:
                 return 0.0
             raise GhostifyError(f"{site.name} is not in the latencies: measure them again")
         if ghost not in self.milliseconds[site.name]:
-            raise GhostifyError(f"{site.name}: no latency known of {ghost}: measure it again")
+            raise GhostifyError(f"{site.name}: no latency of {ghost}: measure it again")
         return self.milliseconds[site.name][ghost]
 
     def reason_to_keep(self, site: ConvSite, ghost: GhostSpec) -> str | None:
-        """Why ``ghost`` is no gain in this runtime; None if it is faster."""
+        """Return why ``ghost`` does not replace the convolution, or None if it is faster."""
         before, after = self.of(site, None), self.of(site, ghost)
         if after < before:
             return None

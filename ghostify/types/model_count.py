@@ -1,4 +1,4 @@
-"""What a whole model costs, as plain data."""
+"""Costs of a whole model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ghostify.types.serialization import Serializable
 
 @dataclass(frozen=True, slots=True)
 class Count(Serializable):
-    """The costs of a model on one example.
+    """Parameters and MACs of a model on one example.
 
     Attributes:
-        params: all parameters, shared ones once.
-        weight_bytes: bytes of these parameters.
-        macs: multiply-accumulates of one forward pass by operator, as fvcore names them.
-        uncounted: operators that fvcore has no rule for, and how often they ran.
-        counter: who counted, ``fvcore`` or ``torch``.
+        params: number of parameters; shared ones count once.
+        weight_bytes: bytes of the parameters.
+        macs: MACs of one forward pass by operator, as fvcore names them.
+        uncounted: number of calls of each operator that fvcore has no rule for.
+        counter: what counted: ``fvcore`` or ``torch``.
     """
 
     _noun: ClassVar[str] = "count"
@@ -30,10 +30,10 @@ class Count(Serializable):
 
     @property
     def total_macs(self) -> int:
-        """The total over all operators that are counted."""
+        """MACs of all counted operators."""
         return sum(self.macs.values())
 
     @property
     def conv_and_linear_macs(self) -> int:
-        """The part of convolutions and linear layers, which is what papers state."""
+        """MACs of convolutions and linear layers, which papers report."""
         return self.macs.get("conv", 0) + self.macs.get("linear", 0)

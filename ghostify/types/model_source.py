@@ -1,4 +1,4 @@
-"""The value that says which model to build."""
+"""How to build a model."""
 
 from __future__ import annotations
 

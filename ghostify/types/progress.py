@@ -1,4 +1,4 @@
-"""How far a long operation is."""
+"""Progress of a long operation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One moment of a long operation.
+    """State of a long operation.
 
     Attributes:
-        task: what is being done, such as ``converting``.
-        done: units that are done: layers, batches, or a share of the whole.
-        total: units in all; None where that is not known.
-        detail: the unit at hand, such as the name of a layer and its error.
+        task: name of the operation, such as ``converting``.
+        done: completed layers, batches or shares.
+        total: the total of ``done``; None if it is unknown.
+        detail: the current layer or batch.
     """
 
     task: str
@@ -60,4 +60,4 @@ class TrainingProgress(Progress):
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 ShowProgress: TypeAlias = bool | ProgressCallback
-"""True for a bar on the terminal or in the notebook, False for none, or a function to call."""
+"""True shows a progress bar on the terminal or in a notebook. A function is called instead."""

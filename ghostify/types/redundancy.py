@@ -1,4 +1,4 @@
-"""How much the maps of a layer resemble each other, as plain data."""
+"""Redundancy among the feature maps of a layer."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class MapPair:
-    """One map, and another that is nearly its ghost.
+class FeatureMapPair:
+    """Two similar feature maps of a layer.
 
     Attributes:
-        source: number of the map that the other is made of.
-        target: number of the map that is made.
-        errors: by the kernel size d, the error of the best d x d linear map and a constant, as a
-            share of the target's variance: 0 is a perfect ghost, 1 is no likeness.
+        source: channel that predicts the other.
+        target: channel that is predicted.
+        errors: error of the best d x d filter with bias, divided by the target's variance, by d.
     """
 
     source: int
@@ -24,20 +23,18 @@ class MapPair:
 
 @dataclass(frozen=True, slots=True)
 class LayerRedundancy:
-    """How ghostly the maps of one layer are.
+    """How well the feature maps of a layer predict each other.
 
     Attributes:
-        layer: its qualified name.
-        maps: how many it makes.
-        constant: how many of them do not vary on the images, and are left out of all else.
-        size: height and width of a map.
-        positions: how many the errors are means of.
-        explained: by d, the mean over maps of the share of a map's variance that the best d x d
-            linear map from one other map explains. The scales of the maps, which a batch norm
-            changes, do not matter. A d is missing where there are too few positions to tell.
-        ghosts: by d, the number of maps of which more than `spec.redundancy.NEARLY_ALL` is
-            explained so.
-        pairs: the most similar ones, the best first; no map is in two of them.
+        layer: qualified name.
+        maps: number of feature maps.
+        constant: number of constant feature maps, which are ignored otherwise.
+        size: height and width.
+        positions: number of positions that the errors are means of.
+        explained: share of variance that the best d x d filter of one other feature map explains,
+            by d: the mean over feature maps. A d is missing if there are too few positions.
+        ghosts: number of feature maps with a share above `GHOST_SHARE`, by d.
+        pairs: the most similar pairs, the best first; each feature map is in one at most.
     """
 
     layer: str
@@ -47,8 +44,8 @@ class LayerRedundancy:
     positions: int
     explained: Mapping[int, float]
     ghosts: Mapping[int, int]
-    pairs: tuple[MapPair, ...]
+    pairs: tuple[FeatureMapPair, ...]
 
 
-NEARLY_ALL = 0.9
-"""The share of its variance that makes a map count as the ghost of another."""
+GHOST_SHARE = 0.9
+"""The explained share of variance above which a feature map is a ghost of another."""

@@ -9,18 +9,16 @@ from ghostify.types.errors import GhostifyError
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well a network does; all shares from 0 to 1.
-
-    What cannot be said, for want of labels or of a teacher, is None.
+    """Metrics of a network. A metric is None without labels or a teacher. Shares are 0 to 1.
 
     Attributes:
-        images: how many.
-        top1: share of them whose most likely class is the label.
-        top5: share of them whose label is among the five most likely classes, of more than five.
-        loss: cross-entropy with the labels, in nats an image.
-        agreement: share of them whose most likely class is the teacher's.
-        kl: Kullback-Leibler divergence from the teacher's probabilities, in nats an image.
-        relative_error: squared error of all outputs over the square of the teacher's.
+        images: number of images.
+        top1: top-1 accuracy.
+        top5: top-5 accuracy; None with five classes or fewer.
+        loss: cross-entropy with the labels, in nats per image.
+        agreement: share of images with the same top-1 class as the teacher.
+        kl: Kullback-Leibler divergence from the teacher's probabilities, in nats per image.
+        relative_error: squared error of the outputs divided by the teacher's squared norm.
     """
 
     images: int
@@ -33,17 +31,17 @@ class Score:
 
     @property
     def selection_score(self) -> float:
-        """What tells the better of two networks on the same images, which has more of it.
+        """The metric to compare networks by; higher is better.
 
-        The top-1 accuracy; without labels the divergence from the teacher, or else the error,
-        below zero.
+        It is the top-1 accuracy; without labels, the negative divergence from the teacher or
+        relative error.
 
         Raises:
-            GhostifyError: if there is none of them.
+            GhostifyError: if the score has none of them.
         """
         if self.top1 is not None:
             return self.top1
         for error in (self.kl, self.relative_error):
             if error is not None:
                 return -error
-        raise GhostifyError("a score without labels and teacher says nothing of a network")
+        raise GhostifyError("a score needs labels or a teacher to compare networks by")

@@ -110,5 +110,5 @@ def test_a_budget_of_time_without_times(small_net, image):
 
 def test_what_was_not_timed(small_net, image):
     sites = ghostify.analyze(small_net, image)
-    with pytest.raises(GhostifyError, match="no latency known of s=3, d=3: measure it again"):
+    with pytest.raises(GhostifyError, match="no latency of s=3, d=3: measure it again"):
         plan_sites(sites, ratio=3, latencies=latencies(sites, ()))

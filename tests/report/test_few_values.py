@@ -15,7 +15,7 @@ from ghostify.report.plots.sensitivity import plot_sensitivity
 from ghostify.report.plots.timing import plot_timing
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.report.timing import Measurement, Spread, Timing
-from ghostify.types import ConvSite, Geometry, LayerRedundancy, MapPair
+from ghostify.types import ConvSite, FeatureMapPair, Geometry, LayerRedundancy
 
 VALUES = [[], [0.0], [1.0], [1.0] * 3, [0.0] * 3]
 
@@ -57,7 +57,7 @@ def sensitivity(values):
 
 def redundancy(values, file):
     maps = torch.ones(len(values), 8, 8) * torch.tensor(values)[:, None, None]
-    pairs = (MapPair(0, len(values) - 1, {3: 0.5}),) if values else ()
+    pairs = (FeatureMapPair(0, len(values) - 1, {3: 0.5}),) if values else ()
     found = LayerRedundancy("layer", len(values), 0, (8, 8), 64, {}, {}, pairs)
     plot_redundancy(found, torch.zeros(3, 8, 8), maps, file, title="net")
 

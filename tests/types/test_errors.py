@@ -10,7 +10,7 @@ Cannot get length of dynamic dimension
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "line"),
     [
         ("size mismatch\n  at conv1", "size mismatch"),
         (OPENVINO, "Cannot get length of dynamic dimension"),
@@ -19,5 +19,5 @@ Cannot get length of dynamic dimension
         ("", "RuntimeError"),
     ],
 )
-def test_first_line_is_the_first_that_says_something(message: str, said: str) -> None:
-    assert first_line(RuntimeError(message)) == said
+def test_first_line_skips_places_in_libraries(message: str, line: str) -> None:
+    assert first_line(RuntimeError(message)) == line

@@ -1,4 +1,4 @@
-"""What was kept, as data: on a model, in JSON and in an artifact."""
+"""Fidelity on a model, in JSON and in an artifact."""
 
 import json
 import re
@@ -50,24 +50,24 @@ def test_other_data(data):
         Fidelity.from_dict(data)
 
 
-def test_on_the_model_it_speaks_of():
+def test_attached_to_a_model():
     model = nn.Identity()
     assert Fidelity.find(model) is None
     FIDELITY.attach(model)
     assert Fidelity.find(model) is FIDELITY
 
 
-def test_in_an_artefact(small_net, image, tmp_path):
+def test_saved_in_an_artifact(small_net, image, tmp_path):
     converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
     loaded = ghostify.load(ghostify.save(converted, tmp_path / "out"), small_net)
     assert Fidelity.find(loaded) == Fidelity.find(converted)
     assert set(Fidelity.find(loaded).residuals) == {"wide", "project"}
-    said = [str(ghostify.compare(small_net, model, image)) for model in (converted, loaded)]
-    assert said[0] == said[1]
-    assert "KL divergence" in said[0]
+    texts = [str(ghostify.compare(small_net, model, image)) for model in (converted, loaded)]
+    assert texts[0] == texts[1]
+    assert "KL divergence" in texts[0]
 
 
-def test_a_second_conversion_does_not_speak_for_the_first(small_net, image):
+def test_a_second_conversion_removes_the_record_of_the_first(small_net, image):
     sites = ghostify.analyze(small_net, image)
     data = torch.randn(20, 3, 16, 16)
     first = ghostify.convert(

@@ -12,5 +12,5 @@ def test_the_better_of_two():
     assert (
         Score(1, relative_error=0.1).selection_score > Score(1, relative_error=0.2).selection_score
     )
-    with pytest.raises(GhostifyError, match="says nothing"):
+    with pytest.raises(GhostifyError, match="needs labels or a teacher"):
         _ = Score(1).selection_score

@@ -7,7 +7,7 @@ from typing import Any
 
 from ghostify.report.document import Column, Document, Table
 from ghostify.types import GhostSpec, LayerRedundancy
-from ghostify.types.redundancy import NEARLY_ALL
+from ghostify.types.redundancy import GHOST_SHARE
 from ghostify.types.serialization import encode
 
 _DW_SIZE = GhostSpec().dw_size
@@ -19,7 +19,7 @@ def list_redundancy(layers: Sequence[LayerRedundancy], *, model: str) -> Documen
     tables = [_layers(layers, sizes)]
     notes = [
         "d: mean share of a map's variance predicted from one other by a d x d kernel.",
-        f"ghosts: maps with a share above {NEARLY_ALL:.0%} at d = {_DW_SIZE}.",
+        f"ghosts: maps with a share above {GHOST_SHARE:.0%} at d = {_DW_SIZE}.",
     ]
     if any(layer.constant for layer in layers):
         notes.append("Maps that are constant on the images are left out.")

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from ghostify.report.plots.redundancy import plot_redundancy
-from ghostify.types import LayerRedundancy, MapPair
+from ghostify.types import FeatureMapPair, LayerRedundancy
 
-PAIR = MapPair(4, 1, {1: 0.25, 3: 0.0123})
+PAIR = FeatureMapPair(4, 1, {1: 0.25, 3: 0.0123})
 FOUND = LayerRedundancy(
     layer="wide", maps=6, constant=1, size=(8, 12), positions=96,
     explained={1: 0.5, 3: 0.625}, ghosts={1: 0, 3: 2}, pairs=(PAIR,),
@@ -40,7 +40,7 @@ def test_pairs_are_among_the_maps_that_are_shown(tmp_path, monkeypatch):
     figure = pytest.importorskip("matplotlib.figure").Figure
     drawn = []
     monkeypatch.setattr(figure, "savefig", lambda self, file: drawn.append(self))
-    far = LayerRedundancy("wide", 200, 0, (4, 4), 16, {}, {}, (MapPair(199, 150, {1: 0.5}),))
+    far = LayerRedundancy("wide", 200, 0, (4, 4), 16, {}, {}, (FeatureMapPair(199, 150, {1: 0.5}),))
     plot_redundancy(far, torch.rand(3, 8, 8), torch.randn(200, 4, 4), tmp_path / "r.png", title="")
     mosaic = drawn[0].axes[0]
     assert len(mosaic.images) == 64

@@ -6,9 +6,9 @@ import json
 
 from ghostify.report.formats import to_csv, to_json, to_text
 from ghostify.report.tables.redundancy import list_redundancy
-from ghostify.types import LayerRedundancy, MapPair
+from ghostify.types import FeatureMapPair, LayerRedundancy
 
-PAIR = MapPair(4, 1, {1: 0.25, 3: 0.0123})
+PAIR = FeatureMapPair(4, 1, {1: 0.25, 3: 0.0123})
 FOUND = LayerRedundancy(
     layer="wide", maps=6, constant=1, size=(8, 12), positions=96,
     explained={1: 0.5, 3: 0.625}, ghosts={1: 0, 3: 2}, pairs=(PAIR,),
