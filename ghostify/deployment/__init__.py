@@ -1,4 +1,4 @@
-"""Networks in the forms that runtimes read. A new form is one file and one entry here."""
+"""Deployment: folding, export, runtimes and latency. A new format is one file in ``backends``."""
 
 from ghostify.deployment.backends.exporter import Exporter, Session
 from ghostify.deployment.backends.registry import EXPORTERS, exporter_for

@@ -1,4 +1,4 @@
-"""How long networks take: in turns, in one run, so that what slows the machine slows them all."""
+"""Latency of several networks, run in turns so that disturbances affect all of them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ghostify.analysis.arguments import check_models
 from ghostify.analysis.dry_run import dry_run
 from ghostify.deployment.backends.exporter import Session
-from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of
-from ghostify.deployment.memory import meaning_of_memory, peak, settled
+from ghostify.deployment.backends.tensors import batch_size, resize_batch, tensors_of
+from ghostify.deployment.memory import describe_memory, peak_memory, reset_peak
 from ghostify.deployment.quiet import quiet
 from ghostify.deployment.reparameterize import reparameterize
 from ghostify.deployment.runtimes import Opener, Runtime, runtime_named
@@ -27,8 +27,8 @@ from ghostify.types import Example, GhostifyError, describe_example
 from ghostify.types.errors import root_cause
 from ghostify.types.progress import ShowProgress
 
-LEAST_ROUNDS = 5
-"""Of which quartiles can be made."""
+MIN_ROUNDS = 5
+"""Enough for quartiles."""
 
 WARM_UP = 3
 """Runs before the first round."""
@@ -45,24 +45,24 @@ def benchmark(
     seconds: float = 10.0,
     progress: ShowProgress = True,
 ) -> Timing:
-    """Time networks side by side, in evaluation mode.
+    """Time networks in turns, A B A B, in evaluation mode.
 
-    For each runtime, batch and number of threads, sessions of all networks are opened and warmed
-    up, and then run in turns: A B A B. The speed-up is taken in each round by itself.
+    Each runtime, batch size and number of threads is one setting. In each, sessions of all networks
+    are opened, warmed up and run in turns. Speed-ups are taken round by round.
 
     Args:
-        models: networks by name; the first is what the others are compared with.
-        example: an input as in `analyze`, repeated to the sizes of ``batches``.
-        runtimes: names of `runtimes.RUNTIMES`.
-        batches: inputs in one run.
-        threads: of the runtime; torch has its own number back in the end.
-        rounds: how many; by default as many as ``seconds`` allow, and 5 at least.
-        seconds: for the rounds of each runtime, batch and number of threads.
-        progress: whether to show a bar, or a function that is called with each `Progress`.
+        models: networks by name; the others are compared with the first.
+        example: an input as in `analyze`, repeated or cut to each batch size.
+        runtimes: ``eager``, ``compile``, ``onnxruntime``, ``openvino``, ``executorch``.
+        batches: batch sizes.
+        threads: numbers of threads of the runtime.
+        rounds: number of rounds. Default: as many as ``seconds`` allow, at least 5.
+        seconds: time for the rounds of each setting.
+        progress: show a progress bar, or a function that is called with each `Progress`.
 
     Raises:
-        GhostifyError: if a runtime is unknown or not installed, or cannot take a network; if a
-            network does not run on the example in one of the sizes; or if a number is below 1.
+        GhostifyError: if a runtime is unknown, not installed or does not support a network; if a
+            network does not run at one of the batch sizes; or if a number is below 1.
     """
     check_models(models)
     _check(models, example, batches, threads, rounds)
@@ -70,41 +70,41 @@ def benchmark(
     for runtime in chosen.values():
         runtime.check_installed()
     for network, batch in product(models.values(), batches):
-        dry_run(network, batch_of(example, batch))
+        dry_run(network, resize_batch(example, batch))
     measurements: list[Measurement] = []
     total = len(chosen) * len(batches) * len(threads)
     with progress_bar("timing", progress) as report:
         for (name, runtime), batch in product(chosen.items(), batches):
-            sized = batch_of(example, batch)
+            sized = resize_batch(example, batch)
             device = torch.device("cpu") if runtime.on_cpu else _device(sized)
             done = len(measurements) // len(models)
             report(done, total, f"{name}, batch {batch}: preparing")
             with _prepared(name, runtime, models, sized) as openers:
                 for number in threads:
-                    said = f"{name}, batch {batch}, threads {number}"
-                    report(len(measurements) // len(models), total, said)
-                    runs = _in_turns(openers, sized, number, device, name, rounds, seconds)
-                    measurements += measured(name, batch, number, runs)
+                    detail = f"{name}, batch {batch}, threads {number}"
+                    report(len(measurements) // len(models), total, detail)
+                    runs = _run_setting(openers, sized, number, device, name, rounds, seconds)
+                    measurements += summarize(name, batch, number, runs)
     return Timing(
         input=describe_example(example),
         macs=_macs(models, example),
-        memory=meaning_of_memory(_device(example)),
+        memory=describe_memory(_device(example)),
         measurements=tuple(measurements),
     )
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The seconds of one network's runs, one a round, and its memory."""
+    """Seconds of each run of one network, and its peak memory in bytes."""
 
     seconds: list[float]
     memory: int | None
 
 
-def measured(
+def summarize(
     runtime: str, batch: int, threads: int, runs: Mapping[str, Runs]
 ) -> Iterator[Measurement]:
-    """What the rounds come to; the first network is what speed-ups are taken against."""
+    """Return the measurements of one setting; speed-ups are over the first network."""
     first = next(iter(runs.values())).seconds
     for model, run in runs.items():
         yield Measurement(
@@ -126,14 +126,14 @@ def take_turns(
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[tuple[float, ...]]:
-    """What each run returns, round by round.
+    """Return what each run returns, round by round.
 
     Args:
-        rounds: how many; or None for as many as begin within ``seconds``, `LEAST_ROUNDS` at least.
+        rounds: number of rounds; None for all that start within ``seconds``, at least `MIN_ROUNDS`.
     """
     taken: list[tuple[float, ...]] = []
     end = clock() + seconds
-    while len(taken) < (rounds or LEAST_ROUNDS) or (rounds is None and clock() < end):
+    while len(taken) < (rounds or MIN_ROUNDS) or (rounds is None and clock() < end):
         taken.append(tuple(run() for run in runs))
     return taken
 
@@ -142,19 +142,19 @@ def take_turns(
 def _prepared(
     name: str, runtime: Runtime, models: Mapping[str, nn.Module], example: Example
 ) -> Iterator[dict[str, Opener]]:
-    """Openers of all networks, in a runtime that has run once: what it loads is no network's."""
+    """Yield an opener for each network, once the runtime has run and loaded its libraries."""
     with ExitStack() as stack:
         openers: dict[str, Opener] = {}
         for model, network in models.items():
-            with _failures(model, name):
+            with _as_ghostify_error(model, name):
                 openers[model] = stack.enter_context(runtime.prepare(network, example))
         first = next(iter(models))
-        with _failures(first, name), openers[first](1) as session:
+        with _as_ghostify_error(first, name), openers[first](1) as session:
             session(tensors_of(example))
         yield openers
 
 
-def _in_turns(
+def _run_setting(
     openers: Mapping[str, Opener],
     example: Example,
     threads: int,
@@ -167,14 +167,14 @@ def _in_turns(
     stopwatches, memory = [], {}
     with ExitStack() as stack:
         for model, opened in openers.items():
-            with _failures(model, runtime):
-                before = settled(device)
+            with _as_ghostify_error(model, runtime):
+                before = reset_peak(device)
                 session = stack.enter_context(opened(threads))
                 session(tensors)  # the first run may compile or allocate
-                settled(device)
+                reset_peak(device)
                 for _ in range(WARM_UP):
                     session(tensors)
-                memory[model] = None if before is None else max(peak(device) - before, 0)
+                memory[model] = None if before is None else max(peak_memory(device) - before, 0)
             stopwatches.append(partial(_STOPWATCHES[device.type], session, tensors))
         taken = take_turns(stopwatches, rounds=rounds, seconds=seconds)
     return {
@@ -203,8 +203,8 @@ _STOPWATCHES = {"cpu": _on_cpu, "cuda": _on_cuda}
 
 
 @contextmanager
-def _failures(model: str, runtime: str) -> Iterator[None]:
-    """A runtime's own error, in one line; and none of its talk."""
+def _as_ghostify_error(model: str, runtime: str) -> Iterator[None]:
+    """Silence a runtime, and raise its errors as a one-line `GhostifyError`."""
     try:
         with quiet():
             yield
@@ -220,14 +220,14 @@ def _check(
     rounds: int | None,
 ) -> None:
     if not models:
-        raise GhostifyError("there is no network to time")
+        raise GhostifyError("`models` is empty: give at least one network")
     for name, numbers in {"batches": batches, "threads": threads, "rounds": (rounds or 1,)}.items():
         if not numbers or min(numbers) < 1:
-            raise GhostifyError(f"{name} (={numbers!r}) must be numbers from 1")
+            raise GhostifyError(f"`{name}` (={numbers!r}) must be numbers from 1")
     if batch_size(example) is None:
-        raise GhostifyError("the example has no batch: its first tensor has no dimension")
+        raise GhostifyError("`example` has no batch dimension")
     if _device(example).type not in _STOPWATCHES:
-        raise GhostifyError(f"cannot time on {_device(example)}: use cpu or cuda")
+        raise GhostifyError(f"cannot time on {_device(example)}: move the example to cpu or cuda")
 
 
 def _device(example: Example) -> torch.device:
@@ -235,7 +235,7 @@ def _device(example: Example) -> torch.device:
 
 
 def _macs(models: Mapping[str, nn.Module], example: Example) -> dict[str, int]:
-    """Of what runs: parallel branches are one convolution each."""
+    """Count the MACs of what runs: parallel branches are fused."""
     models = {name: reparameterize(model) for name, model in models.items()}
     counts = {name: count(model, example) for name, model in models.items()}
     if len({found.counter for found in counts.values()}) > 1:

@@ -1,4 +1,4 @@
-"""The inference form of a network."""
+"""Fold a network for inference."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ghostify.analysis.dry_run import clone_tensors, materialize
 from ghostify.analysis.model_copy import copy_model, frozen_copy
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.analysis.verification import bisect_failures, describe_output
-from ghostify.deployment.channel_order import movable, move
-from ghostify.deployment.fold_bn import fold, foldable
-from ghostify.deployment.reparameterize import fusions
+from ghostify.deployment.fold_bn import fold_norms, foldable_norms
+from ghostify.deployment.fold_order import fold_order, foldable_orders
+from ghostify.deployment.reparameterize import fused_modules
 from ghostify.nn import DeployedGhostModule, GhostModule
 from ghostify.types import DeploymentReport, Example, GhostifyError, split_example
 from ghostify.types.attachment import Attachment
@@ -27,120 +27,123 @@ from ghostify.types.errors import first_line
 Model = TypeVar("Model", bound=nn.Module)
 
 TOLERANCE = 1e-4
-"""Largest error of an output, relative to the largest number in it."""
+"""Largest error of an output, relative to its largest value."""
 
 
 @torch.no_grad()
 def deploy(
     model: Model, example: Example, *, memory_format: torch.memory_format | None = None
 ) -> Model:
-    """Copy ``model`` into a form made for inference, and only for that: there is no way back.
+    """Copy ``model`` and fold it for inference.
 
-    Parallel branches are made one convolution, as `reparameterize` does. Batch norms are folded
-    into the convolution, linear layer or Ghost module that they alone read; the order of a Ghost
-    module's outputs into the layers behind it; and what does nothing in evaluation mode is replaced
-    by ``Identity``. Who reads what is found by running the model once on the example; no name and
-    no type of network matters. What would not be exact stays as it is, and `DeploymentReport.find`
-    tells how much that is. The copy is in evaluation mode, without gradients; it cannot be trained,
-    saved as an artifact or converted. ``model`` itself is never changed.
+    Parallel branches are fused as in `reparameterize`. BatchNorms are folded into the convolution,
+    linear layer or Ghost module before them, and the output order of a Ghost module into the layers
+    that read it. Dropout becomes ``Identity``. The data flow is traced on the example, so this
+    works for any network. What cannot be folded exactly stays; `DeploymentReport.find` lists it.
 
-    The result has been compared with the original on the example: its outputs agree to 1e-4 of
-    their largest number. Where numbers decide what is computed, as in a detector, their structure
-    is compared.
+    Outputs on the example are verified: they agree with the original's to 1e-4 of their largest
+    value. If values decide what is computed, as in a detector, the output structure is compared.
 
     Args:
-        model: any network, converted or not.
-        example: an input, as in `convert`. Layers may be read in other ways on other paths
-            through the model: give an example of the input that it is deployed for.
-        memory_format: what the weights are laid out in, and so the maps. Default:
+        model: any network, converted or not; it is not changed.
+        example: an input, as in `convert`, of the kind that the network is deployed for.
+        memory_format: memory format of the weights, and so of the feature maps. Default:
             ``torch.channels_last``, in which a ResNet-50 of Ghost modules runs a fifth faster on a
-            CPU; the contiguous format for models that reshape their maps in a way that needs it.
+            CPU; contiguous for models whose reshapes need it.
+
+    Returns:
+        A copy in evaluation mode without gradients. It cannot be trained, converted or saved as an
+        artifact.
 
     Raises:
-        GhostifyError: if the model does not run on the example, or if outputs would change.
+        GhostifyError: if the model does not run on the example, or if its outputs would change.
     """
     check_model(model)
     original = frozen_copy(materialize(model, example))
-    model = _without_branches(original)
+    model = _fuse_branches(original)
     flow = trace_dataflow(model, example)
     expected = _outputs(frozen_copy(original), example)
-    changes = _Changes(model, flow, memory_format or torch.channels_last)
-    if memory_format is None and not _runs(changes.made(()), example):  # a view, for one
-        changes = _Changes(model, flow, torch.contiguous_format)
+    folds = _Folds(model, flow, memory_format or torch.channels_last)
+    if memory_format is None and not _runs(folds.apply(()), example):  # it uses view, for one
+        folds = _Folds(model, flow, torch.contiguous_format)
 
-    def fault_of(names: Iterable[str]) -> str | None:
+    def failure(names: Iterable[str]) -> str | None:
         try:
-            found = _outputs(changes.made(names), example)
+            found = _outputs(folds.apply(names), example)
         except RuntimeError as error:
             return first_line(error)
         return _difference(expected, found, flow.on_meta)
 
-    names = changes.names
-    while fault := fault_of(names):
+    names = folds.names
+    while reason := failure(names):
         if not names:
-            raise GhostifyError(f"{type(model).__name__} has no inference form: {fault}")
-        guilty = bisect_failures(names, fault_of)
-        names = [name for name in names if name not in guilty]
-    deployed: Model = changes.made(names)
+            raise GhostifyError(f"{type(model).__name__} cannot be deployed: {reason}")
+        wrong = bisect_failures(names, failure)
+        names = [name for name in names if name not in wrong]
+    deployed: Model = folds.apply(names)
     Attachment.remove_all(deployed)
-    _form(deployed, names).attach(deployed)
+    _report(deployed, names).attach(deployed)
     return deployed
 
 
-def _without_branches(model: Model) -> Model:
-    kept: dict[Any, Any] = {t: t for t in (*model.parameters(), *model.buffers())}
-    exchange = fusions(model)
-    return copy_model(model, kept | exchange) if exchange else model
+def _fuse_branches(model: Model) -> Model:
+    fused = fused_modules(model)
+    return copy_model(model, _tensors(model) | fused) if fused else model
 
 
-class _Changes:
-    """What can be folded away in a model, under the names of batch norms and of orders."""
+def _tensors(model: nn.Module) -> dict[Any, Any]:
+    """Map each tensor to itself, so that a copy shares it."""
+    return {tensor: tensor for tensor in (*model.parameters(), *model.buffers())}
+
+
+class _Folds:
+    """The BatchNorms and orders of a model that can be folded, by name."""
 
     def __init__(
         self, model: nn.Module, flow: Dataflow, memory_format: torch.memory_format
     ) -> None:
         self.model = model
         self.memory_format = memory_format
-        self.norms = foldable(model, flow)
-        self.regions = {f"{name}.order": region for name, region in movable(model, flow).items()}
-        self.idle = [name for name in flow.no_ops if _is_for_training(model.get_submodule(name))]
+        self.norms = foldable_norms(model, flow)
+        self.regions = {f"{n}.order": region for n, region in foldable_orders(model, flow).items()}
+        self.dropouts = [n for n in flow.no_ops if _is_dropout(model.get_submodule(n))]
         self.names = [*self.norms.values(), *self.regions]
 
-    def made(self, names: Iterable[str]) -> Any:
-        """A copy of the model, in evaluation mode, with these changes."""
+    def apply(self, names: Iterable[str]) -> Any:
+        """Return a copy of the model, in evaluation mode, with these folds."""
         chosen = set(names)
-        twin = copy_model(self.model)
-        twin.eval()  # a statement: an override may return nothing
-        twin.requires_grad_(False)
+        copy = copy_model(self.model)
+        copy.eval()  # a statement: an override may return nothing
+        copy.requires_grad_(False)
         for name in chosen & self.regions.keys():
-            move(twin, name.removesuffix(".order"), self.regions[name])
-        swaps = fold(twin, {layer: norm for layer, norm in self.norms.items() if norm in chosen})
-        swaps |= {twin.get_submodule(name): nn.Identity() for name in self.idle}
-        kept: dict[Any, Any] = {t: t for t in (*twin.parameters(), *twin.buffers())}
-        deployed = copy_model(twin, kept | swaps)
+            fold_order(copy, name.removesuffix(".order"), self.regions[name])
+        norms = {layer: norm for layer, norm in self.norms.items() if norm in chosen}
+        swaps: dict[Any, Any] = {**fold_norms(copy, norms)}
+        swaps |= {copy.get_submodule(name): nn.Identity() for name in self.dropouts}
+        deployed = copy_model(copy, _tensors(copy) | swaps)
         deployed.eval()
         return deployed.requires_grad_(False).to(memory_format=self.memory_format)
 
 
-def _is_for_training(module: nn.Module) -> bool:
-    """Dropout of any kind, also of whole paths; others may have been idle by chance."""
+def _is_dropout(module: nn.Module) -> bool:
+    """Whether it is any dropout; other modules may be no-ops on this example only."""
     return isinstance(module, _DropoutNd) or type(module).__name__ in (
         "DropPath",
         "StochasticDepth",
     )
 
 
-def _form(deployed: nn.Module, names: Iterable[str]) -> DeploymentReport:
+def _report(deployed: nn.Module, names: Iterable[str]) -> DeploymentReport:
     modules = dict(deployed.named_modules())
-    orders = {name for name in names if name.endswith(".order")}
+    kinds = (GhostModule, DeployedGhostModule)
     return DeploymentReport(
-        folded_norms=tuple(name for name in names if name not in orders),
-        remaining_norms=tuple(name for name, module in modules.items() if is_norm(module)),
-        folded_orders=tuple(name.removesuffix(".order") for name in names if name in orders),
+        folded_norms=tuple(n for n in names if not n.endswith(".order")),
+        remaining_norms=tuple(n for n, module in modules.items() if is_norm(module)),
+        folded_orders=tuple(n.removesuffix(".order") for n in names if n.endswith(".order")),
         remaining_orders=tuple(
-            name
-            for name, module in modules.items()
-            if isinstance(module, (GhostModule, DeployedGhostModule)) and module.order is not None
+            n
+            for n, module in modules.items()
+            if isinstance(module, kinds) and module.order is not None
         ),
     )
 
@@ -152,7 +155,6 @@ def _outputs(model: nn.Module, example: Example) -> Any:
 
 
 def _runs(model: nn.Module, example: Example) -> bool:
-    """Whether it can be run at all; where not, the format of its weights is to blame."""
     try:
         _outputs(model, example)
     except RuntimeError:
@@ -161,7 +163,7 @@ def _runs(model: nn.Module, example: Example) -> bool:
 
 
 def _difference(expected: Any, found: Any, exact: bool) -> str | None:
-    """How two outputs differ, or None."""
+    """Describe how two outputs differ; None if they agree."""
     before, after = (describe_output(output, exact=exact) for output in (expected, found))
     if before != after:
         return f"the output is {after} instead of {before}"
@@ -169,11 +171,11 @@ def _difference(expected: Any, found: Any, exact: bool) -> str | None:
         return None
     pairs = zip(tensors_in(expected), tensors_in(found), strict=True)
     error = max((_relative_error(*pair) for pair in pairs), default=0.0)
-    return f"outputs change by {error:.1e} of their largest number" if error > TOLERANCE else None
+    return f"outputs change by {error:.1e} of their largest value" if error > TOLERANCE else None
 
 
 def _relative_error(expected: Tensor, found: Tensor) -> float:
-    """The largest error, over the largest number; numbers of few bits are forgiven their steps."""
+    """Return the largest error over the largest value, in steps of float32 for lower precision."""
     finite = expected.isfinite()
     if not expected.is_floating_point() or not finite.all():
         return 0.0 if torch.equal(finite, found.isfinite()) else math.inf

@@ -1,4 +1,4 @@
-"""Write a network for a runtime, and see that the runtime gives what the network gives."""
+"""Export a network to a file, and verify that its runtime returns the same outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.deployment.backends.exporter import Exporter
 from ghostify.deployment.backends.registry import exporter_for
-from ghostify.deployment.backends.tensors import batch_of, batch_size, tensors_of
+from ghostify.deployment.backends.tensors import batch_size, resize_batch, tensors_of
 from ghostify.deployment.deploy import deploy
 from ghostify.deployment.quiet import quiet
 from ghostify.deployment.sink_concats import sink_concats
@@ -28,17 +28,17 @@ from ghostify.types.errors import root_cause
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that gives what the network gives.
+    """A verified export.
 
     Attributes:
-        path: of the file; others may lie beside it.
-        to: its form.
-        batch: the size of batch that it takes, or None for any.
-        inputs: how many inputs it was verified on.
-        max_abs_error: largest difference of any output number.
-        max_relative_error: largest difference over the largest number of the same output.
-        size: bytes of all files that were written.
-        note: why the size of the batch is fixed, where it could not be left open.
+        path: the file; others may be next to it.
+        to: name of the format.
+        batch: the fixed batch size; None if any works.
+        inputs: number of inputs on which it was verified.
+        max_abs_error: largest absolute error of an output.
+        max_relative_error: largest error of an output over its largest value.
+        size: bytes of all files written.
+        note: why the batch size is fixed, if the format supports any.
     """
 
     path: Path
@@ -58,16 +58,16 @@ class Exported:
         )
 
 
-def captured(network: nn.Module, example: Example, *, any_batch: bool) -> ExportedProgram:
-    """The graph of ``network`` in evaluation mode.
+def capture(network: nn.Module, example: Example, *, any_batch: bool) -> ExportedProgram:
+    """Export a deployed network with ``torch.export`` and sink its concatenations.
 
     Args:
-        network: a copy that nothing else uses.
-        any_batch: leave the size of the batch open, instead of the example's.
+        network: in evaluation mode.
+        any_batch: make the batch size dynamic; otherwise it is the example's.
     """
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     if any_batch:
-        example = batch_of(example, 2)  # a size of 1 would be taken for a constant
+        example = resize_batch(example, 2)  # torch.export takes a size of 1 for a constant
         batch = Dim("batch", min=1)
         for tensor in tensors_of(example):
             if tensor.dim() and len(tensor) == 2:
@@ -87,27 +87,27 @@ def export(
     to: str | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write ``model``, in evaluation mode, to a file for a runtime.
+    """Deploy ``model`` and write it to a file for a runtime.
 
-    The size of the batch is left open where the model and the form allow it; all other sizes are
-    the example's. What was written is run by its runtime and compared with the model before it
-    takes its place, and is never there in part.
+    The batch size is dynamic if model and format allow it; all other sizes are the example's. The
+    file is run and its outputs are compared with the model's before it appears under its name.
 
     Args:
         model: the network, converted or not; it is not changed.
         example: an input, as in `analyze`.
-        path: the file to write: ``.onnx``, ``.xml`` (OpenVINO, with ``.bin`` beside it), ``.pt2``
-            (torch.export), ``.pte`` (ExecuTorch).
-        to: a name of `exporters.EXPORTERS`; by default what the ending says.
-        force: replace a file that is there already.
+        path: the file to write: ``.onnx``, ``.xml`` (OpenVINO, with a ``.bin`` file), ``.pt2``
+            (torch.export) or ``.pte`` (ExecuTorch).
+        to: the format: ``onnx``, ``openvino``, ``torch-export`` or ``executorch``. Default: the
+            format of the file name ending.
+        force: overwrite an existing file.
 
     Returns:
-        What was written, with the errors that were measured on three inputs.
+        What was written, with its errors on three inputs.
 
     Raises:
-        GhostifyError: if the model cannot be written in this form, or gives other outputs there;
+        GhostifyError: if the model cannot be exported to this format, or its outputs would differ;
             if a package is missing, or the file exists.
-        OSError: if it cannot be written.
+        OSError: if the file cannot be written.
     """
     check_model(model)
     path = Path(path)
@@ -115,23 +115,25 @@ def export(
     exporter.check_installed()
     check_new(path, force=force)
     dry_run(model, example)
-    form = Form.of(model, example)
+    deployed = Deployed.from_model(model, example)
     example = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
     any_batch, note = exporter.any_batch and batch_size(example) is not None, ""
-    with new_files(path) as beside, preserve_rng():
+    with new_files(path) as target, preserve_rng():
         if any_batch:
             try:
-                errors = write_verified(form, example, beside, exporter, any_batch=True)
+                errors = write_verified(deployed, example, target, exporter, any_batch=True)
             except Exception as error:
                 any_batch = False
-                note = f"the size of the batch cannot be left open: {root_cause(error)}"
+                note = f"the batch size is fixed: {root_cause(error)}"
         if not any_batch:
             try:
-                errors = write_verified(form, example, beside, exporter, any_batch=False)
+                errors = write_verified(deployed, example, target, exporter, any_batch=False)
             except Exception as error:
                 name = type(model).__name__
-                raise GhostifyError(f"{name} cannot go to {to}: {root_cause(error)}") from error
-        size = sum(file.stat().st_size for file in beside.parent.iterdir())
+                raise GhostifyError(
+                    f"{name} cannot be exported to {to}: {root_cause(error)}"
+                ) from error
+        size = sum(file.stat().st_size for file in target.parent.iterdir())
     return Exported(
         path=path,
         to=to,
@@ -145,37 +147,32 @@ def export(
 
 
 @dataclass(frozen=True)
-class Form:
-    """A network on the processor.
-
-    Attributes:
-        original: in evaluation mode.
-        network: its inference form, which is what is written.
-    """
+class Deployed:
+    """A network in evaluation mode and its deployed copy, both on the CPU."""
 
     original: nn.Module
     network: nn.Module
 
     @classmethod
-    def of(cls, model: nn.Module, example: Example) -> Form:
+    def from_model(cls, model: nn.Module, example: Example) -> Deployed:
         original = frozen_copy(materialize(model, example))
         network = deploy(original, example, memory_format=torch.contiguous_format)
         return cls(original.cpu(), network.cpu())
 
 
 def write_verified(
-    form: Form, example: Example, path: Path, exporter: Exporter, *, any_batch: bool
+    deployed: Deployed, example: Example, path: Path, exporter: Exporter, *, any_batch: bool
 ) -> Errors:
-    """Write a network's inference form, open what was written, and compare it with the original.
+    """Write a deployed network, run the file, and compare it with the original network.
 
     Raises:
         GhostifyError: if outputs differ.
-        Exception: whatever torch or the runtime raise at a network they cannot take.
+        Exception: any exception of torch or the runtime for a network that they do not support.
     """
-    for leftover in path.parent.iterdir():  # of an attempt that failed
+    for leftover in path.parent.iterdir():  # of a failed attempt
         leftover.unlink()
     with quiet():
-        program = captured(frozen_copy(form.network), example, any_batch=any_batch)
+        program = capture(deployed.network, example, any_batch=any_batch)
         exporter.write(program, path)
         session = exporter.open(path, torch.get_num_threads())
-        return verify(form.original, session, probes(example, any_batch=any_batch))
+        return verify(deployed.original, session, probes(example, any_batch=any_batch))

@@ -1,4 +1,4 @@
-"""Batch norms folded into the layers that they alone read."""
+"""Fold BatchNorms into the layers before them."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ WITH_ACTIVATION = {
     "timm.layers.norm_act.BatchNormAct2d",
     "timm.layers.norm_act.FrozenBatchNormAct2d",
 }
-"""Batch norms that go on with their own ``drop`` and ``act``."""
+"""BatchNorms that apply their own ``drop`` and ``act`` afterwards."""
 
 
-def foldable(model: nn.Module, flow: Dataflow) -> dict[str, str]:
-    """By the name of a layer, the batch norm that can be folded into it.
+def foldable_norms(model: nn.Module, flow: Dataflow) -> dict[str, str]:
+    """Return the BatchNorm that can be folded into each layer, both by name.
 
-    A convolution and a Ghost module take one that acts on their maps, a linear layer one that acts
-    on its features. Layers with hooks, or with weights that are not simply a parameter or that
-    others use too, take none.
+    Layers are convolutions, linear layers and Ghost modules, without hooks, whose weight is a plain
+    parameter that nothing else reads.
     """
     return {
         layer: norm
         for layer, norm in flow.following_norms().items()
-        if not _is_shared(layer, flow)
-        and not _is_shared(norm, flow)
+        if not is_shared(layer, flow)
+        and not is_shared(norm, flow)
         and _is_plain_norm(model.get_submodule(norm))
-        and _takes_up(model.get_submodule(layer), model.get_submodule(norm), flow, layer)
+        and _can_absorb(model.get_submodule(layer), model.get_submodule(norm), flow, layer)
     }
 
 
-def fold(model: nn.Module, norms: Mapping[str, str]) -> dict[nn.Module, nn.Module]:
-    """Fold batch norms of ``model``, in place, into the layers before them.
+def fold_norms(model: nn.Module, norms: Mapping[str, str]) -> dict[nn.Module, nn.Module]:
+    """Fold BatchNorms of ``model`` into the layers before them, in place.
 
     Args:
-        model: a copy that may be changed, in evaluation mode.
-        norms: of `foldable`.
+        model: a copy in evaluation mode.
+        norms: a part of `foldable_norms`.
 
     Returns:
-        modules of ``model``, and what has to take their places. All Ghost modules are among them.
+        The modules that the caller must replace, all Ghost modules among them, with what takes
+        their place.
     """
     swaps: dict[nn.Module, nn.Module] = {}
     for name, layer in model.named_modules():
         norm = model.get_submodule(norms[name]) if name in norms else None
         if norm is not None:
-            swaps[norm] = _what_follows(norm)
+            swaps[norm] = _activation(norm)
         if isinstance(layer, GhostModule):
             if not has_hooks(layer):
                 _fold_halves(layer)
@@ -64,7 +64,7 @@ def fold(model: nn.Module, norms: Mapping[str, str]) -> dict[nn.Module, nn.Modul
 
 
 def is_plain_layer(layer: nn.Module) -> bool:
-    """Whether it does nothing but convolve or multiply with its weight, and add its bias."""
+    """Return whether a layer only convolves or multiplies with its weight and adds its bias."""
     if is_parametrized(layer) or has_hooks(layer):
         return False
     if isinstance(layer, nn.Conv2d):
@@ -72,7 +72,8 @@ def is_plain_layer(layer: nn.Module) -> bool:
     return type(layer) is nn.Linear
 
 
-def _is_shared(name: str, flow: Dataflow) -> bool:
+def is_shared(name: str, flow: Dataflow) -> bool:
+    """Return whether anything else reads parameters of a module, or of modules inside it."""
     return any(other == name or other.startswith(f"{name}.") for other in flow.shared)
 
 
@@ -84,50 +85,47 @@ def _is_plain_norm(norm: nn.Module) -> bool:
         kind.__module__.startswith("torch.nn.modules.")
         or (isinstance(norm, _BatchNorm) and kind.forward is _BatchNorm.forward)
         or kind.__name__ == "FrozenBatchNorm2d"
-        or _goes_on(norm)
+        or _has_activation(norm)
     )
 
 
-def _goes_on(norm: nn.Module) -> bool:
+def _has_activation(norm: nn.Module) -> bool:
     return f"{type(norm).__module__}.{type(norm).__qualname__}" in WITH_ACTIVATION
 
 
-def _what_follows(norm: nn.Module) -> nn.Module:
-    if not _goes_on(norm):
+def _activation(norm: nn.Module) -> nn.Module:
+    if not _has_activation(norm):
         return nn.Identity()
     return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
 
 
-def _takes_up(layer: nn.Module, norm: nn.Module, flow: Dataflow, name: str) -> bool:
+def _can_absorb(layer: nn.Module, norm: nn.Module, flow: Dataflow, name: str) -> bool:
     if isinstance(layer, GhostModule):
         linear = len(layer.primary_conv) == len(layer.cheap_operation) == 1
-        return linear and not has_hooks(layer) and _alike(layer.cheap_operation[0], norm)
+        return linear and not has_hooks(layer) and _same_dtype(layer.cheap_operation[0], norm)
     dims = 2 if isinstance(layer, nn.Linear) else 4
     batched = all(len(value.shape) == dims for step in flow.steps[name] for value in step.outputs)
-    return batched and _is_plain(layer) and _alike(layer, norm)
+    return batched and _is_plain(layer) and _same_dtype(layer, norm)
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether its weight can take up a scale, of its outputs."""
-    cheap = isinstance(layer, CheapOperation)
-    return not has_hooks(layer) if cheap else is_plain_layer(layer)
+    return not has_hooks(layer) if isinstance(layer, CheapOperation) else is_plain_layer(layer)
 
 
-def _alike(layer: nn.Module, norm: nn.Module) -> bool:
-    """Whether both compute with numbers of one kind."""
-    kind = layer.get_parameter("weight").dtype
-    return kind.is_floating_point and norm.get_buffer("running_mean").dtype == kind
+def _same_dtype(layer: nn.Module, norm: nn.Module) -> bool:
+    dtype = layer.get_parameter("weight").dtype
+    return dtype.is_floating_point and norm.get_buffer("running_mean").dtype == dtype
 
 
 def _fold_halves(ghost: GhostModule) -> None:
-    """Fold the batch norms inside of a Ghost module, those of its activated flavour."""
+    """Fold the BatchNorms of a Ghost module in the form of the authors' code."""
     for half in (ghost.primary_conv, ghost.cheap_operation):
         operation, *rest = half
         if not rest or not is_norm(rest[0]) or not _is_plain_norm(rest[0]):
             continue
-        if _is_plain(operation) and _alike(operation, rest[0]):
+        if _is_plain(operation) and _same_dtype(operation, rest[0]):
             _absorb(operation, Affine.from_norm(rest[0]))
-            half[1] = _what_follows(rest[0])
+            half[1] = _activation(rest[0])
 
 
 def _absorb(layer: nn.Module, norm: Affine) -> None:

@@ -1,4 +1,4 @@
-"""How long a network's convolutions take in a runtime, beside the Ghost modules they may become."""
+"""Latency of each convolution in a runtime, and of the Ghost modules that may replace it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ghostify.types import Example, Geometry, GhostSpec, LayerLatencies
 from ghostify.types.progress import ShowProgress
 
 _SECONDS = 0.2
-"""For each site, and 5 rounds at least."""
+"""Time per module of a site; at least 5 rounds."""
 
 _PACKAGES = {"eager": "torch", "compile": "torch"}
 
@@ -42,21 +43,20 @@ def layer_latency(
     cache: Path | None = None,
     progress: ShowProgress = True,
 ) -> LayerLatencies:
-    """Time each site by itself, as it is and as each candidate, in turns.
+    """Time each convolution alone, as it is and as each candidate.
 
-    A convolution is timed at its own sizes as part of what it mostly stands in: a batch norm and a
-    ReLU behind it, and a 1x1 convolution back to as many maps as it reads, whose own time is
-    subtracted. Layers of the same sizes are timed once, and never again in the same version of a
-    runtime on the same kind of processor.
+    A convolution is timed on its own input size, followed by what usually follows it: a BatchNorm,
+    a ReLU and a 1x1 convolution back to its input channels, whose own time is subtracted. Layers of
+    the same sizes are timed once; times are cached per runtime version and CPU model.
 
     Args:
-        model: the original.
-        example: an input, as in `analyze`, of the batch that the network is for.
-        runtime: a name of `runtimes.RUNTIMES`.
-        threads: of the runtime.
-        candidates: Ghost modules to time at each site; by default those a budget chooses among.
-        cache: a file for what has been timed; by default in the user's folder for such files.
-        progress: whether to show a bar, or a function that is called with each `Progress`.
+        model: the original network.
+        example: an input, as in `analyze`, of the batch size that the network is deployed for.
+        runtime: name of a runtime, as in `benchmark`.
+        threads: number of threads of the runtime.
+        candidates: Ghost modules to time at each site. Default: those of a budget.
+        cache: file with earlier times. Default: one in the user's cache folder.
+        progress: show a progress bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: as `analyze` and `benchmark` do.
@@ -72,14 +72,15 @@ def layer_latency(
     with progress_bar("timing", progress) as report:
         for number, site in enumerate(sites, 1):
             shape = inputs[site.name]
-            possible = [g for g in candidates if _leaves_ghosts(g, site.geometry)]
+            outputs = site.geometry.out_channels
+            possible = [g for g in candidates if g.intrinsic(outputs) < outputs]
             keys: dict[GhostSpec | None, str] = {
                 ghost: f"{where}, {site.geometry!r}, input {shape}, read by 1x1, {ghost}"
                 for ghost in (None, *possible)
             }
             if not set(keys.values()) <= set(known):
-                taken = _time(site.geometry, shape, possible, runtime, threads)
-                known.add({keys[ghost]: ms for ghost, ms in taken.items()})
+                times = _time(site.geometry, shape, possible, runtime, threads)
+                known.add({keys[ghost]: ms for ghost, ms in times.items()})
             found[site.name] = {ghost: site.calls * known[key] for ghost, key in keys.items()}
             report(number, len(sites) + 1, site.name)
         whole = benchmark(
@@ -90,13 +91,13 @@ def layer_latency(
             seconds=1,
             progress=False,
         )
-        report(len(sites) + 1, len(sites) + 1, "the whole network")
+        report(len(sites) + 1, len(sites) + 1, "whole network")
     total = 1000 * whole.measurements[0].seconds.median
     return LayerLatencies(runtime, threads, total, found)
 
 
 def processor() -> str:
-    """What kind of processor this is, such as ``Intel(R) Xeon(R) Processor``."""
+    """Return the CPU model, such as ``Intel(R) Xeon(R) Processor``."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(": ")[1] for line in lines if line.startswith("model name"))
@@ -110,15 +111,16 @@ def _time(
     runtime: str,
     threads: int,
 ) -> dict[GhostSpec | None, float]:
-    """Milliseconds of one call, by the median ratio to the convolution as it is."""
-    numbers = _arguments(geometry)
-    modules: dict[GhostSpec | None, nn.Module] = {None: nn.Conv2d(**numbers)}
+    """Return milliseconds of one call, from the median speed-up over the convolution."""
+    arguments: dict[str, Any] = asdict(geometry)
+    del arguments["groups"]
+    modules: dict[GhostSpec | None, nn.Module] = {None: nn.Conv2d(**arguments)}
     for ghost in candidates:
-        modules[ghost] = GhostModule(**numbers, ratio=ghost.ratio, dw_size=ghost.dw_size)
-    maps = geometry.out_channels
-    reader = nn.Conv2d(maps, geometry.in_channels, 1)
+        modules[ghost] = GhostModule(**arguments, ratio=ghost.ratio, dw_size=ghost.dw_size)
+    channels = geometry.out_channels
+    reader = nn.Conv2d(channels, geometry.in_channels, 1)
 
-    def timed(models: Mapping[str, nn.Module], example: Tensor) -> list[float]:
+    def milliseconds(models: Mapping[str, nn.Module], example: Tensor) -> list[float]:
         found = benchmark(
             models,
             example,
@@ -126,46 +128,29 @@ def _time(
             batches=[shape[0]],
             threads=[threads],
             seconds=_SECONDS * len(models),
+            progress=False,
         ).measurements
         return [1000 * found[0].seconds.median / m.speedup.median for m in found]
 
     surrounded = {
-        str(ghost): nn.Sequential(module, nn.BatchNorm2d(maps), nn.ReLU(), reader).eval()
+        str(ghost): nn.Sequential(module, nn.BatchNorm2d(channels), nn.ReLU(), reader).eval()
         for ghost, module in modules.items()
     }
-    together = timed(surrounded, torch.randn(shape))
-    size = modules[None](torch.zeros(shape)).shape
-    (alone,) = timed({"reader": reader}, torch.randn(size))
+    together = milliseconds(surrounded, torch.randn(shape))
+    reader_shape = modules[None](torch.zeros(shape)).shape
+    (alone,) = milliseconds({"reader": reader}, torch.randn(reader_shape))
     return {ghost: ms - alone for ghost, ms in zip(modules, together, strict=True)}
-
-
-def _arguments(geometry: Geometry) -> dict[str, Any]:
-    return {
-        name: getattr(geometry, name)
-        for name in (
-            "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "bias",
-            "padding_mode",
-        )
-    }  # fmt: skip
-
-
-def _leaves_ghosts(ghost: GhostSpec, geometry: Geometry) -> bool:
-    return ghost.intrinsic(geometry.out_channels) < geometry.out_channels
 
 
 def _version(runtime: str) -> str:
     try:
         return version(_PACKAGES.get(runtime, runtime))
     except PackageNotFoundError:
-        return "unknown"  # and not there: the benchmark says so
+        return "unknown"  # not installed: benchmark raises
 
 
 class _Inputs(ForwardObserver):
-    """Sees what sizes convolutions work on.
-
-    Attributes:
-        shapes: of the input of each one's first call, by its name.
-    """
+    """Records the input shape of the first call of each module, by its name."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -178,7 +163,7 @@ class _Inputs(ForwardObserver):
 
 
 class _Cache(dict[str, float]):
-    """Milliseconds by what was timed, in a file."""
+    """Milliseconds for each key, in a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -188,6 +173,6 @@ class _Cache(dict[str, float]):
 
     def add(self, found: dict[str, float]) -> None:
         self.update(found)
-        with suppress(OSError):  # without the file all is timed again next time
+        with suppress(OSError):  # not writable
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self.path, json.dumps(self, indent=0))

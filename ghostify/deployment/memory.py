@@ -1,4 +1,4 @@
-"""How much memory is in use, and was at the peak."""
+"""Memory in use, and its peak."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-def meaning_of_memory(device: torch.device) -> str:
-    """What a difference of `peak` and `settled` is, for people."""
-    if device.type == "cuda":
-        return "torch's CUDA memory at the peak of a run, beyond that before the session was opened"
-    return "resident memory of the process at the peak of a run, beyond that before its session"
+def describe_memory(device: torch.device) -> str:
+    """Say what the difference of `peak_memory` and `reset_peak` measures."""
+    what = "torch's CUDA memory" if device.type == "cuda" else "resident memory of the process"
+    return f"{what}: peak of a run, above that before the session was opened"
 
 
-def settled(device: torch.device) -> int | None:
-    """Bytes in use once everything that is free is given back; from here on a new peak counts.
+def reset_peak(device: torch.device) -> int | None:
+    """Free what can be freed, reset the peak and return the bytes in use.
 
-    None where the system does not tell: of the processor's memory only Linux does.
+    None if unknown: for CPU memory, only Linux tells.
     """
     gc.collect()
     if device.type == "cuda":
@@ -39,8 +38,8 @@ def settled(device: torch.device) -> int | None:
         return None
 
 
-def peak(device: torch.device) -> int:
-    """Bytes at the peak since `settled`, where that told any."""
+def peak_memory(device: torch.device) -> int:
+    """Return the peak in bytes since `reset_peak`, if that returned a number."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)

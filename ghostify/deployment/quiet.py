@@ -1,4 +1,4 @@
-"""Exporters talk a lot."""
+"""Silence for exporters and runtimes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is printed, logged or warned of from Python while this lasts."""
-    before = logging.root.manager.disable
+    """Suppress what Python code prints, logs or warns of."""
+    disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with (
@@ -23,4 +23,4 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled)

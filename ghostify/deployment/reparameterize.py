@@ -1,4 +1,4 @@
-"""Networks whose parallel branches are made one convolution each."""
+"""Fuse the parallel branches of a network."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def reparameterize(model: Model) -> Model:
-    """Copy ``model`` into the form that its parallel branches have at inference.
+    """Copy ``model`` with each sum of parallel branches fused into one convolution.
 
-    What a `GhostBottleneckV3` or `GhostModuleV3` of GhostNetV3 does in evaluation mode is linear
-    up to its activations, so that each sum of branches is one convolution with a bias; kernels are
-    added in double precision. There is no way back. What has no branches stays as it is, and so
-    does what carries hooks. `deploy` and `export` do this by themselves.
+    In evaluation mode a `GhostModuleV3` or `GhostBottleneckV3` is linear up to its activations.
+    Kernels are added in double precision. Modules with hooks stay as they are. There is no way
+    back, and the copy cannot be saved as a conversion. `deploy` and `export` do this themselves.
 
     Args:
-        model: any network, of which nothing is changed.
+        model: any network; it is not changed.
 
     Returns:
-        A copy in the same mode, trainable where ``model`` is, with the names that the authors'
-        code has after its own reparameterisation. It is no conversion that could be saved.
+        A copy in the same mode, trainable where ``model`` is, with the parameter names that the
+        authors' code has after its own reparameterization.
     """
     check_model(model)
-    exchange = fusions(model)
-    fused = copy_model(model, exchange)
-    if exchange:
-        Attachment.remove_all(fused)
-    return fused
+    fused = fused_modules(model)
+    copy = copy_model(model, fused)
+    if fused:
+        Attachment.remove_all(copy)
+    return copy
 
 
-def fusions(model: nn.Module) -> dict[Any, Any]:
-    """Modules of ``model`` with branches, and new ones that do the same without."""
+def fused_modules(model: nn.Module) -> dict[Any, Any]:
+    """Return, for each module of ``model`` with branches, an equivalent without."""
     kinds = (GhostBottleneckV3, GhostModuleV3)
     return {
         module: copy_model(module).reparameterize()

@@ -1,4 +1,4 @@
-"""PyTorch itself, on the device that the network is on."""
+"""Runtimes that execute a network: PyTorch, and one for each export format that has its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,13 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify.deployment.backends.exporter import Session
 from ghostify.deployment.backends.registry import EXPORTERS
-from ghostify.deployment.backends.tensors import refilled, tensors_of
+from ghostify.deployment.backends.tensors import replace_tensors, tensors_of
 from ghostify.deployment.deploy import deploy
-from ghostify.deployment.export import Form, write_verified
+from ghostify.deployment.export import Deployed, write_verified
 from ghostify.types import Example, GhostifyError, split_example
 
 Opener: TypeAlias = Callable[[int], AbstractContextManager[Session]]
-"""Opens a session with so many threads, for as long as the block lasts."""
+"""Opens a session with a number of threads, for the duration of the block."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class Runtime:
     """One runtime.
 
     Attributes:
-        prepare: what takes long and is the same for any number of threads, such as an export to
-            a file that is there for as long as the block lasts. It may raise whatever the runtime
-            raises at a network that it cannot take.
-        check_installed: raises a `GhostifyError` that says what to install, or does nothing.
-        on_cpu: whether it runs on the processor, wherever the network is.
+        prepare: does what is slow and independent of the number of threads, such as an export to a
+            temporary file. It may raise any exception for a network that the runtime cannot run.
+        check_installed: raises a `GhostifyError` with what to install, if a package is missing.
+        on_cpu: whether it runs on the CPU, on whatever device the network is.
     """
 
     prepare: Callable[[nn.Module, Example], AbstractContextManager[Opener]]
@@ -41,20 +40,17 @@ class Runtime:
     on_cpu: bool = False
 
 
-def exported(form: str) -> Runtime:
-    """The runtime that an export format is for.
-
-    Args:
-        form: a name of `exporters.EXPORTERS`.
-    """
-    exporter = EXPORTERS[form]
+def exported(to: str) -> Runtime:
+    """Return the runtime of an export format, a name of `registry.EXPORTERS`."""
+    exporter = EXPORTERS[to]
 
     @contextmanager
-    def prepared(model: nn.Module, example: Example) -> Iterator[Opener]:
+    def prepare(model: nn.Module, example: Example) -> Iterator[Opener]:
         on_cpu = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
         with TemporaryDirectory() as folder:
             path = Path(folder, f"network{exporter.ending}")
-            write_verified(Form.of(model, example), on_cpu, path, exporter, any_batch=False)
+            deployed = Deployed.from_model(model, example)
+            write_verified(deployed, on_cpu, path, exporter, any_batch=False)
 
             @contextmanager
             def opened(threads: int) -> Iterator[Session]:
@@ -63,42 +59,35 @@ def exported(form: str) -> Runtime:
 
             yield opened
 
-    return Runtime(prepared, exporter.check_installed, on_cpu=True)
+    return Runtime(prepare, exporter.check_installed, on_cpu=True)
 
 
-@contextmanager
-def eager(model: nn.Module, example: Example) -> Iterator[Opener]:
-    """Operator by operator."""
-    network = deploy(model, example)
+def pytorch(*, compiled: bool) -> Runtime:
+    """Return PyTorch itself, eager or with ``torch.compile`` and constant weights."""
 
     @contextmanager
-    def opened(threads: int) -> Iterator[Session]:
-        with torch_threads(threads):
-            yield _session(network, example)
+    def prepare(model: nn.Module, example: Example) -> Iterator[Opener]:
+        network: Any = deploy(model, example)
 
-    yield opened
+        @contextmanager
+        def opened(threads: int) -> Iterator[Session]:
+            with _torch_threads(threads):
+                if not compiled:
+                    yield _session(network, example)
+                    return
+                fast = torch.compile(network, dynamic=False, options={"freezing": True})
+                try:
+                    yield _session(fast, example)
+                finally:
+                    torch.compiler.reset()  # else the next network counts as a recompilation
 
+        yield opened
 
-@contextmanager
-def compiled(model: nn.Module, example: Example) -> Iterator[Opener]:
-    """By torch.compile, with weights that are constants."""
-    network = deploy(model, example)
-
-    @contextmanager
-    def opened(threads: int) -> Iterator[Session]:
-        with torch_threads(threads):
-            fast = torch.compile(network, dynamic=False, options={"freezing": True})
-            try:
-                yield _session(fast, example)
-            finally:
-                torch.compiler.reset()  # else what is compiled next counts as a recompilation
-
-    yield opened
+    return Runtime(prepare)
 
 
 @contextmanager
-def torch_threads(number: int) -> Iterator[None]:
-    """So many threads for torch's operators, and then as many as before."""
+def _torch_threads(number: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -109,7 +98,7 @@ def torch_threads(number: int) -> Iterator[None]:
 
 def _session(network: Callable[..., object], example: Example) -> Session:
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
-        args, kwargs = split_example(refilled(example, tensors))
+        args, kwargs = split_example(replace_tensors(example, tensors))
         with torch.no_grad():
             return tensors_of(network(*args, **kwargs))
 
@@ -117,8 +106,8 @@ def _session(network: Callable[..., object], example: Example) -> Session:
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "eager": Runtime(eager),
-    "compile": Runtime(compiled),
+    "eager": pytorch(compiled=False),
+    "compile": pytorch(compiled=True),
     "onnxruntime": exported("onnx"),
     "openvino": exported("openvino"),
     "executorch": exported("executorch"),
@@ -126,10 +115,10 @@ RUNTIMES: dict[str, Runtime] = {
 
 
 def runtime_named(name: str) -> Runtime:
-    """The runtime of that name.
+    """Return a runtime by name.
 
     Raises:
-        GhostifyError: if there is none, with those that there are.
+        GhostifyError: if it is unknown; the message lists all names.
     """
     if name not in RUNTIMES:
         raise GhostifyError(f"unknown runtime {name!r}: known are {', '.join(RUNTIMES)}")

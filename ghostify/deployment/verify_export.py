@@ -1,4 +1,4 @@
-"""Does a session give what the network gives?"""
+"""Compare the outputs of an exported file with those of the network."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dry_run import clone_tensors
 from ghostify.deployment.backends.exporter import Session
-from ghostify.deployment.backends.tensors import batch_of, tensors_of
+from ghostify.deployment.backends.tensors import resize_batch, tensors_of
 from ghostify.types import Example, GhostifyError, describe_example, split_example
 
 TOLERANCE = 1e-3
-"""Relative error that an export may have; float32 networks have some 1e-6."""
+"""Largest relative error of an export; float32 networks have about 1e-6."""
 
 INPUTS = 3
-"""On how many inputs an export is verified."""
+"""Number of inputs on which an export is verified."""
 
 _NEGLIGIBLE = 1e-6
 
 
 @dataclass(frozen=True)
 class Errors:
-    """The largest differences of output numbers: as they are, and over the largest number."""
+    """Largest absolute error of an output, and largest error over its largest value."""
 
     absolute: float = 0.0
     relative: float = 0.0
@@ -35,13 +35,13 @@ class Errors:
         return Errors(max(self.absolute, other.absolute), max(self.relative, other.relative))
 
     @property
-    def tolerable(self) -> bool:
-        """Whether that is rounding."""
+    def acceptable(self) -> bool:
+        """Whether the errors can be rounding."""
         return self.relative <= TOLERANCE or self.absolute <= _NEGLIGIBLE
 
 
 def verify(network: nn.Module, session: Session, inputs: Sequence[Example]) -> Errors:
-    """Compare all outputs on all inputs.
+    """Compare a session's outputs with the network's on all inputs.
 
     Raises:
         GhostifyError: if they differ by more than rounding.
@@ -57,15 +57,15 @@ def verify(network: nn.Module, session: Session, inputs: Sequence[Example]) -> E
         if shapes[0] != shapes[1]:
             raise GhostifyError(f"outputs are {shapes[0]} instead of {shapes[1]} {where}")
         for here, there in zip(found, expected, strict=True):
-            leaf = errors_of(here, there)
-            if not leaf.tolerable:
-                raise GhostifyError(f"outputs differ by {leaf.relative:.2g}, relatively, {where}")
+            leaf = output_errors(here, there)
+            if not leaf.acceptable:
+                raise GhostifyError(f"outputs differ by {leaf.relative:.2%} {where}")
             errors |= leaf
     return errors
 
 
-def errors_of(found: Tensor, expected: Tensor) -> Errors:
-    """Those of one output; numbers that are infinite, or none, must be so in both."""
+def output_errors(found: Tensor, expected: Tensor) -> Errors:
+    """Return the errors of one output; infinities and NaNs must be the same in both."""
     found, expected = found.detach().double(), expected.detach().double()
     finite = expected.isfinite()
     if not torch.equal(finite, found.isfinite()) or not torch.equal(
@@ -80,9 +80,9 @@ def errors_of(found: Tensor, expected: Tensor) -> Errors:
 
 
 def probes(example: Example, *, any_batch: bool) -> list[Example]:
-    """The example and two more inputs with other values, batches of 1 and 5 where they may vary."""
+    """Return the example and two inputs of other values; of batch sizes 1 and 5 if any will do."""
     generator = torch.Generator().manual_seed(0)
-    sizes = [batch_of(example, size) for size in (1, 5)] if any_batch else [example, example]
+    sizes = [resize_batch(example, size) for size in (1, 5)] if any_batch else [example, example]
     others = [
         tree_map_only(Tensor, lambda tensor: _other_values(tensor, generator), sized)
         for sized in sizes
@@ -91,7 +91,7 @@ def probes(example: Example, *, any_batch: bool) -> list[Example]:
 
 
 def _other_values(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise of the same mean and spread; numbers that are no measures, in another order."""
+    """Return noise of the same mean and standard deviation; integers are shuffled instead."""
     if not tensor.dim() or not tensor.numel():
         return tensor
     if not tensor.is_floating_point():

@@ -9,7 +9,7 @@ import torch
 import ghostify
 from ghostify import GhostifyError
 from ghostify.deployment import RUNTIMES, Runtime
-from ghostify.deployment.benchmark import LEAST_ROUNDS, WARM_UP, Runs, measured, take_turns
+from ghostify.deployment.benchmark import MIN_ROUNDS, WARM_UP, Runs, summarize, take_turns
 from ghostify.nn import GhostModuleV3
 from ghostify.report.timing import Spread
 
@@ -53,7 +53,7 @@ def test_rounds_begin_within_the_budget():
 def test_a_small_budget_has_the_least_rounds():
     clock = Clock()
     assert len(take_turns([clock.run("A", 9, [])], rounds=None, seconds=1, clock=clock)) == 5
-    assert LEAST_ROUNDS == 5
+    assert MIN_ROUNDS == 5
 
 
 def test_given_rounds_overrule_the_budget():
@@ -64,7 +64,7 @@ def test_given_rounds_overrule_the_budget():
 def test_the_speed_up_is_taken_round_by_round():
     """The machine slows down by 10 in the middle: medians would divide to 4, and rounds say 2."""
     runs = {"original": Runs([2, 4, 20, 40, 40], 7), "ghost": Runs([1, 2, 10, 10, 20], None)}
-    original, ghost = measured("eager", 1, 2, runs)
+    original, ghost = summarize("eager", 1, 2, runs)
     assert ghost.speedup == Spread(2, 2, 2)
     assert original.speedup == Spread(1, 1, 1)
     assert original.seconds == Spread(20, 4, 40)
@@ -162,9 +162,9 @@ def test_a_network_that_a_runtime_cannot_take(monkeypatch, small_net, image):
     ("changes", "message"),
     [
         ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt': known are eager, compile, onnx"),
-        ({"batches": [0]}, r"batches \(=\[0\]\) must be numbers from 1"),
-        ({"threads": []}, r"threads \(=\[\]\) must be numbers from 1"),
-        ({"rounds": -1}, r"rounds \(=\(-1,\)\) must be"),
+        ({"batches": [0]}, r"`batches` \(=\[0\]\) must be numbers from 1"),
+        ({"threads": []}, r"`threads` \(=\[\]\) must be numbers from 1"),
+        ({"rounds": -1}, r"`rounds` \(=\(-1,\)\) must be"),
     ],
 )
 def test_what_can_be_put_right(small_net, image, changes, message):
@@ -173,9 +173,9 @@ def test_what_can_be_put_right(small_net, image, changes, message):
 
 
 def test_examples_and_networks_that_do_not_fit(small_net, image):
-    with pytest.raises(GhostifyError, match="there is no network"):
+    with pytest.raises(GhostifyError, match="`models` is empty"):
         ghostify.benchmark({}, image)
-    with pytest.raises(GhostifyError, match="the example has no batch"):
+    with pytest.raises(GhostifyError, match="`example` has no batch dimension"):
         ghostify.benchmark({"a": small_net}, torch.tensor(1.0))
     with pytest.raises(GhostifyError, match="does not run on an input of 3x4x16x16"):
         ghostify.benchmark({"a": small_net}, torch.ones(1, 4, 16, 16), batches=[3])

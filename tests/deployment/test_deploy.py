@@ -10,7 +10,7 @@ from torchvision.ops import StochasticDepth
 import ghostify
 from ghostify import DeploymentReport, GhostifyError, GhostModule
 from ghostify.analysis.preserve import eval_mode
-from ghostify.deployment.export import captured
+from ghostify.deployment.export import capture
 from ghostify.types import Fidelity, Plan
 
 
@@ -65,7 +65,7 @@ def test_it_gives_what_the_network_gave(name, orders):
         expected = ghost(images)
     with torch.no_grad():
         close(form(images), expected)
-        close(captured(form, images, any_batch=False).module()(images), expected)
+        close(capture(form, images, any_batch=False).module()(images), expected)
 
 
 def test_all_norms_of_a_resnet_are_gone():

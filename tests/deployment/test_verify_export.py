@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError
-from ghostify.deployment.verify_export import Errors, errors_of, probes, verify
+from ghostify.deployment.verify_export import Errors, output_errors, probes, verify
 
 NAN, INF = math.nan, math.inf
 
@@ -29,12 +29,12 @@ NAN, INF = math.nan, math.inf
     ],
 )
 def test_by_hand(found, expected, errors):
-    assert errors_of(torch.tensor(found), torch.tensor(expected)) == Errors(*errors)
+    assert output_errors(torch.tensor(found), torch.tensor(expected)) == Errors(*errors)
 
 
 def test_whole_numbers_and_truths():
-    assert errors_of(torch.tensor([3, 4]), torch.tensor([3, 5])) == Errors(1, 0.2)
-    assert errors_of(torch.tensor([True]), torch.tensor([False])) == Errors(1, INF)
+    assert output_errors(torch.tensor([3, 4]), torch.tensor([3, 5])) == Errors(1, 0.2)
+    assert output_errors(torch.tensor([True]), torch.tensor([False])) == Errors(1, INF)
 
 
 def test_the_worst_leaf_of_the_worst_input_counts():
@@ -49,10 +49,13 @@ def test_the_worst_leaf_of_the_worst_input_counts():
 @pytest.mark.parametrize(
     ("session", "message"),
     [
-        (lambda tensors: [2 * tensors[0]], "outputs differ by 1, relatively, on an input of 1x2"),
+        (
+            lambda tensors: [2 * tensors[0]],
+            "outputs differ by 100.00% on an input of 1x2",
+        ),
         (lambda tensors: [], r"outputs are \[\] instead of \[\(1, 2\)\]"),
         (lambda tensors: [tensors[0][:, :1]], r"outputs are \[\(1, 1\)\] instead of"),
-        (lambda tensors: [tensors[0] * NAN], "outputs differ by inf"),
+        (lambda tensors: [tensors[0] * NAN], "outputs differ by inf%"),
     ],
 )
 def test_outputs_that_differ(session, message):

@@ -1,1 +1,1 @@
-"""One file for each export format."""
+"""Export formats, one file each."""

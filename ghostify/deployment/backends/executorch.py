@@ -1,4 +1,4 @@
-"""ExecuTorch, for phones and boards: computed by XNNPACK where that has the operator."""
+"""ExecuTorch, for phones and boards, with XNNPACK for the operators that it supports."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def _open(path: Path, threads: int) -> Session:
     return run
 
 
-# Its memory is planned when it is written, for the largest batch: so for the example's only.
+# Memory is planned at export for the largest batch, so only the example's batch size works.
 EXECUTORCH = Exporter(".pte", ("executorch",), "executorch", _write, _open, any_batch=False)

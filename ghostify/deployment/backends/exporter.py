@@ -1,4 +1,4 @@
-"""What a form of export is: a way to write a captured graph, and a way to run what was written."""
+"""An export format: how to write a captured graph, and how to run the file."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torch.export import ExportedProgram
 from ghostify.types import GhostifyError
 
 Session: TypeAlias = Callable[[Sequence[Tensor]], list[Tensor]]
-"""A network ready to run: the tensors of an example in, those of the output out, in order."""
+"""Runs a network: the tensors of an example in, those of the output out, in order."""
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """One form.
+    """One export format.
 
     Attributes:
-        ending: of the file, such as ``.onnx``.
-        needs: packages that writing and running take.
+        ending: file name ending, such as ``.onnx``.
+        needs: packages that writing and running import.
         extra: the extra of ghostify that installs them.
-        write: writes a captured graph to a file, and perhaps more files beside it.
-        open: makes a session of what was written, with so many threads for one input.
-            ``torch-export`` takes those of torch instead, which are the whole process's.
-        any_batch: whether the form leaves the size of the batch open.
+        write: writes a captured graph to a file, and possibly more files next to it.
+        open: opens the file with a number of threads. ``torch-export`` ignores the number: it uses
+            torch's threads.
+        any_batch: whether the format supports a dynamic batch size.
     """
 
     ending: str
@@ -39,7 +39,7 @@ class Exporter:
     any_batch: bool = True
 
     def check_installed(self) -> None:
-        """See that what is needed is there, before the work.
+        """Check the packages that this format needs.
 
         Raises:
             GhostifyError: if a package is missing, with what to install.

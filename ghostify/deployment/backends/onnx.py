@@ -15,14 +15,14 @@ _ANY_SIZE = 2**62
 
 
 def _write(program: ExportedProgram, path: Path) -> None:
-    """In the opset that torch's exporter writes; weights beyond 2 GB lie in a file beside it."""
+    """Write the opset of torch's exporter. Weights over 2 GB go to a file next to ``path``."""
     from onnxscript import optimizer
 
     outputs = program.graph_signature.user_outputs
     names = ["output"] if len(outputs) == 1 else [f"output_{i}" for i in range(len(outputs))]
     written = torch.onnx.export(program, (), dynamo=True, verbose=False, output_names=names)
     assert written is not None
-    # Without limits, so that slices of the cheap kernels are weights and no operators.
+    # Without size limits, so that slices of weights become weights and not operators.
     optimizer.fold_constants(written.model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE)
     written.save(path)
 
@@ -33,7 +33,7 @@ def _open(path: Path, threads: int) -> Session:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that wait in a loop would take the processor from whatever runs next.
+    # Spinning threads would slow down whatever runs next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]

@@ -1,4 +1,4 @@
-"""OpenVINO's own form: a graph in ``.xml`` and weights in ``.bin`` beside it."""
+"""OpenVINO IR: a graph in ``.xml`` and weights in ``.bin``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _write(program: ExportedProgram, path: Path) -> None:
 
 
 def _open(path: Path, threads: int) -> Session:
-    """Computes in the weights' own precision, where OpenVINO alone might take bfloat16."""
+    """Compute in float32; OpenVINO's default may be bfloat16."""
     compiled = _core().compile_model(
         path,
         "CPU",
@@ -42,10 +42,10 @@ def _open(path: Path, threads: int) -> Session:
 
 @cache
 def _core() -> Any:
-    """One that stays: where several go, signals are left a stack that is no longer there.
+    """Return one core that is never deleted.
 
-    The CPU plugin of each sets an alternate signal stack and puts back the one before it, which may
-    be that of a core that has gone. The next signal, such as Ctrl-C, then ends the process.
+    The CPU plugin of each core sets an alternate signal stack, and upon deletion restores the one
+    before it, which may belong to a deleted core. The next signal, such as Ctrl-C, then crashes.
     """
     import openvino
 

@@ -1,4 +1,4 @@
-"""The forms a network can be exported to, by name."""
+"""Export formats by name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ EXPORTERS: dict[str, Exporter] = {
 
 
 def exporter_for(path: str | Path, to: str | None = None) -> tuple[str, Exporter]:
-    """The form of that name, or the one that the file's ending asks for; with its name.
+    """Return name and exporter of a format. Default: the format of the file ending.
 
     Raises:
-        GhostifyError: if there is none, with those that there are.
+        GhostifyError: if the format is unknown, or does not match the ending.
     """
     ending = Path(path).suffix
     if to is None:
@@ -35,5 +35,5 @@ def exporter_for(path: str | Path, to: str | None = None) -> tuple[str, Exporter
     if to not in EXPORTERS:
         raise GhostifyError(f"unknown export format {to!r}: known are {', '.join(EXPORTERS)}")
     if ending != EXPORTERS[to].ending:
-        raise GhostifyError(f"{to} is written to a file *{EXPORTERS[to].ending}, not {path}")
+        raise GhostifyError(f"{to} needs a file name ending in {EXPORTERS[to].ending}, not {path}")
     return to, EXPORTERS[to]

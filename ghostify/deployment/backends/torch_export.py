@@ -1,4 +1,4 @@
-"""torch.export's archive, for AOTInductor and whatever else starts from an ``ExportedProgram``."""
+"""torch.export archive, for AOTInductor and others that read an ``ExportedProgram``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from ghostify.deployment.backends.exporter import Exporter, Session
-from ghostify.deployment.backends.tensors import refilled, tensors_of
+from ghostify.deployment.backends.tensors import replace_tensors, tensors_of
 
 
 def _write(program: ExportedProgram, path: Path) -> None:
@@ -22,7 +22,7 @@ def _open(path: Path, threads: int) -> Session:
     module, example = program.module(), program.example_inputs
 
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
-        args, kwargs = refilled(example, tensors)
+        args, kwargs = replace_tensors(example, tensors)
         with torch.no_grad():
             return tensors_of(module(*args, **kwargs))
 

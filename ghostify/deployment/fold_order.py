@@ -1,4 +1,4 @@
-"""The order of a Ghost module's outputs, moved into the layers that read them."""
+"""Fold the output order of Ghost modules into the layers that read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from ghostify.analysis.dataflow import Dataflow, Step, Value, is_norm, tensors_in
 from ghostify.deployment.channelwise_ops import is_channelwise
-from ghostify.deployment.fold_bn import is_plain_layer
+from ghostify.deployment.fold_bn import is_plain_layer, is_shared
 from ghostify.nn import GhostModule
 from ghostify.nn.hooks import has_hooks
 
@@ -20,22 +20,22 @@ _aten = torch.ops.aten
 
 @dataclass
 class Region:
-    """All values that have one Ghost module's order, and the layers that know of it.
+    """The values that have the order of one Ghost module, and the layers that read them.
 
     Attributes:
-        spread: by value, how many neighbours in its dimension 1 are of one channel; more than one
-            where maps have been flattened.
-        along: layers that treat each channel by itself, with parameters for each.
-        ends: layers that mix the channels, and take up their order.
+        spread: for each value, the number of adjacent entries of dimension 1 that belong to one
+            channel; more than one after feature maps were flattened.
+        channelwise: layers with parameters for each channel, such as a BatchNorm.
+        mixing: layers that mix channels, with the spread of their input. The order ends here.
     """
 
     spread: dict[Value, int] = field(default_factory=dict)
-    along: set[str] = field(default_factory=set)
-    ends: dict[str, int] = field(default_factory=dict)
+    channelwise: set[str] = field(default_factory=set)
+    mixing: dict[str, int] = field(default_factory=dict)
 
 
-def movable(model: nn.Module, flow: Dataflow) -> dict[str, Region]:
-    """By the name of a Ghost module with an order, where that can go."""
+def foldable_orders(model: nn.Module, flow: Dataflow) -> dict[str, Region]:
+    """Return the region of each Ghost module, by its name, whose order can be folded."""
     regions = {}
     for name, ghost in model.named_modules():
         if isinstance(ghost, GhostModule) and ghost.order is not None and name in flow.steps:
@@ -45,17 +45,17 @@ def movable(model: nn.Module, flow: Dataflow) -> dict[str, Region]:
     return regions
 
 
-def move(model: nn.Module, name: str, region: Region) -> None:
-    """Take the order off a Ghost module of ``model``, in place, and give it to its readers."""
+def fold_order(model: nn.Module, name: str, region: Region) -> None:
+    """Remove the order of a Ghost module and permute the weights of its region, in place."""
     ghost: Any = model.get_submodule(name)
     rank = ghost.order.argsort()
     ghost.order = None
-    for layer in map(model.get_submodule, region.along):
+    for layer in map(model.get_submodule, region.channelwise):
         for tensor in (*layer.parameters(recurse=False), *layer.buffers(recurse=False)):
             if tensor.dim():
                 tensor.copy_(tensor.detach()[rank.to(tensor.device)])
-    for layer_name in region.ends:
-        weight = _mixing(model.get_submodule(layer_name)).get_parameter("weight")
+    for layer_name in region.mixing:
+        weight = _reading_layer(model.get_submodule(layer_name)).get_parameter("weight")
         by_channel = weight.detach().reshape(len(weight), len(rank), -1)
         weight.copy_(by_channel[:, rank].view_as(weight))
 
@@ -70,49 +70,48 @@ def _region(model: nn.Module, flow: Dataflow, name: str) -> Region | None:
         value, spread = todo.pop()
         region.spread[value] = spread
         for step in value.consumers:
-            passed_on = (
-                _through_layer(model, flow, step, spread, channels, region)
+            after = (
+                _spread_after_layer(model, flow, step, spread, channels, region)
                 if step.layer
-                else _through_operation(step, value, spread)
+                else _spread_after_operation(step, value, spread)
             )
-            if passed_on is None:
+            if after is None:
                 return None
-            todo += [(v, passed_on) for v in step.outputs[:1]] if passed_on else []
-    layers = {*region.along, *region.ends}
+            todo += [(v, after) for v in step.outputs[:1]] if after else []
+    layers = {*region.channelwise, *region.mixing}
     steps = (step for layer in layers for step in flow.steps[layer])
     return region if all(step.inputs[0] in region.spread for step in steps) else None
 
 
-def _through_layer(
+def _spread_after_layer(
     model: nn.Module, flow: Dataflow, step: Step, spread: int, channels: int, region: Region
 ) -> int | None:
-    """The spread behind a layer; 0 where the order ends in it; None where it cannot go there."""
+    """Return the spread of the output; 0 if the order ends here; None if it cannot be folded."""
     layer = model.get_submodule(step.layer)
-    shared = any(f"{other}.".startswith(f"{step.layer}.") for other in flow.shared)
-    if shared or has_hooks(layer) or len(step.inputs) != 1:
+    if is_shared(step.layer, flow) or has_hooks(layer) or len(step.inputs) != 1:
         return None
     if is_norm(layer) and spread == 1 and not any(layer.children()):
-        region.along.add(step.layer)
+        region.channelwise.add(step.layer)
         return 1
-    if not is_plain_layer(_mixing(layer)):
+    if not is_plain_layer(_reading_layer(layer)):
         return None
     if isinstance(layer, nn.Conv2d) and layer.groups > 1:
         if not layer.groups == layer.out_channels == channels:
             return None
-        region.along.add(step.layer)
+        region.channelwise.add(step.layer)
         return 1
-    if region.ends.setdefault(step.layer, spread) != spread:
+    if region.mixing.setdefault(step.layer, spread) != spread:
         return None
     return 0 if len(step.inputs[0].shape) == (2 if isinstance(layer, nn.Linear) else 4) else None
 
 
-def _through_operation(step: Step, value: Value, spread: int) -> int | None:
-    """The spread behind an operation, or None where the order cannot go through it."""
+def _spread_after_operation(step: Step, value: Value, spread: int) -> int | None:
+    """Return the spread of the output, or None if the order cannot pass this operation."""
     if step.inputs != [value] or not step.outputs:
         return None
     before, after = value.shape, step.outputs[0].shape
-    alone = len(tensors_in((step.args, step.kwargs))) == 1
-    if alone and is_channelwise(step.operation, step.args, len(before)):
+    unary = len(tensors_in((step.args, step.kwargs))) == 1
+    if unary and is_channelwise(step.operation, step.args, len(before)):
         return spread
     packet = getattr(step.operation, "overloadpacket", None)
     flat = (*before[:1], prod(before[1:]))
@@ -121,6 +120,6 @@ def _through_operation(step: Step, value: Value, spread: int) -> int | None:
     return None
 
 
-def _mixing(layer: nn.Module) -> nn.Module:
-    """What of a layer has weights for its input channels."""
+def _reading_layer(layer: nn.Module) -> nn.Module:
+    """Return the layer whose weight has the input's channels."""
     return layer.primary_conv[0] if isinstance(layer, GhostModule) else layer

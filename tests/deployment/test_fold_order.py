@@ -1,4 +1,4 @@
-"""Where the order of a Ghost module's outputs can go."""
+"""Which output orders of Ghost modules are folded, and which stay."""
 
 import pytest
 import torch
