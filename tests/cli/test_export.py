@@ -58,7 +58,7 @@ def test_a_file_that_is_there(run, fails, out, tmp_path):
     ("arguments", "message"),
     [
         (["-o", "out.pb"], "export file ending '.pb': known are .onnx"),
-        (["-o", "out.onnx", "--to", "openvino"], "openvino is written to a file *.xml"),
+        (["-o", "out.onnx", "--to", "openvino"], "openvino needs a file name ending in .xml"),
         (["-o", "none/out.onnx"], "there is no folder none"),
         (["--weights", "weights.pt"], "out has its weights: drop --weights"),
     ],

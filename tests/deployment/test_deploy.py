@@ -1,4 +1,4 @@
-"""The inference form of whole networks."""
+"""Whole networks, folded for inference."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The inference form of one Ghost module, equal to the module and the batch norm behind it."""
+"""A deployed Ghost module equals the module and the BatchNorm behind it."""
 
 from unittest.mock import patch
 
