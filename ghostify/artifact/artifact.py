@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
-from ghostify.io.atomic import RECIPE, check_target, new_folder
-from ghostify.io.recipe import file_digest, read_recipe, write_recipe
+from ghostify.io.atomic import check_target, new_folder
+from ghostify.io.recipe import file_digest, naming_recipe, read_recipe, write_recipe
 from ghostify.models.registry import build, is_named
 from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
 from ghostify.types.errors import first_line
@@ -125,13 +125,11 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
         check_model(model)
     path = Path(path)
     recipe = read_recipe(path)
-    try:
+    with naming_recipe(path):
         plan = Plan.from_dict(recipe["plan"])
         expected = recipe["weights"]["sha256"]
         fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
         recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
-    except (KeyError, TypeError) as error:
-        raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
     source = _source_of(path, recipe)
     weights = path / _WEIGHTS
     if file_digest(weights) != expected:
@@ -170,10 +168,8 @@ def remembered_source(path: str | Path) -> ModelSource | None:
 
 
 def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:
-    try:
+    with naming_recipe(path):
         return recipe["source"] and ModelSource.from_dict(recipe["source"])
-    except (KeyError, TypeError) as error:
-        raise GhostifyError(f"{path / RECIPE} is not a recipe: {error} is amiss") from error
 
 
 def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ghostify.io.atomic import RECIPE, write_text
+from ghostify.io.atomic import write_text
 from ghostify.io.checksummed_json import checksummed, json_digest, read_checksummed
-from ghostify.io.recipe import read_recipe
-from ghostify.types import GhostifyError
+from ghostify.io.recipe import naming_recipe, read_recipe
 from ghostify.types.serialization import decode
 from ghostify.types.version import __version__
 
@@ -56,7 +55,7 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
     """
     folder = Path(folder)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    measurement = _Measurement(_identity(read_recipe(folder), kind), now, __version__, data)
+    measurement = _Measurement(_identity(folder, read_recipe(folder), kind), now, __version__, data)
     (folder / FOLDER).mkdir(exist_ok=True)
     file = folder / FOLDER / f"{_file_name(kind, part)}.json"
     write_text(file, checksummed(_FORMAT, asdict(measurement)))
@@ -77,7 +76,7 @@ def recorded(
         OSError: if it cannot be read.
     """
     folder = Path(folder)
-    identity = _identity(read_recipe(folder) if recipe is None else recipe, kind)
+    identity = _identity(folder, read_recipe(folder) if recipe is None else recipe, kind)
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
     found = [_read(file) for file in files if file.is_file()]
     return [dict(measurement.data) for measurement in found if measurement.of == identity]
@@ -89,16 +88,14 @@ def _read(file: Path) -> _Measurement:
     return decode(_Measurement, entries, noun=f"measurement {file}")
 
 
-def _identity(recipe: dict[str, Any], kind: str) -> str:
+def _identity(folder: Path, recipe: dict[str, Any], kind: str) -> str:
     """Return a checksum of the part of the artifact that the measurement is of."""
-    try:
+    with naming_recipe(folder):
         if KINDS[kind] == "weights":
             return str(recipe["weights"]["sha256"])
         key = "ghost" if KINDS[kind] == "plan" else "geometry"
         layers = recipe["plan"]["layers"].items()
         return json_digest({name: entry.get(key) for name, entry in layers})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise GhostifyError(f"{RECIPE} has a missing or invalid field: {error}") from error
 
 
 def _file_name(kind: str, part: str) -> str:

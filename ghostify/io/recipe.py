@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,19 @@ def read_recipe(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise GhostifyError(f"{path} is not a ghostify artifact: it has no {RECIPE}")
     return read_checksummed(file, _FORMAT)
+
+
+@contextmanager
+def naming_recipe(path: Path) -> Iterator[None]:
+    """Make errors of the recipe's fields name the recipe of the artifact at ``path``.
+
+    Raises:
+        GhostifyError: for a field that is missing or invalid.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GhostifyError(f"{path / RECIPE} has a missing or invalid field: {error}") from error
 
 
 def write_recipe(path: Path, entries: dict[str, Any]) -> None:

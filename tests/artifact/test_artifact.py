@@ -10,7 +10,7 @@ import ghostify
 from ghostify import GhostifyError, ModelSource, Plan
 from ghostify.artifact.artifact import read_source
 from ghostify.io.checksummed_json import json_digest
-from ghostify.io.recipe import read_recipe
+from ghostify.io.recipe import read_recipe, write_recipe
 from ghostify.types import Fidelity
 
 
@@ -161,7 +161,20 @@ def flipped(position):
 def test_a_damaged_artefact_is_refused(ghost, small_net, tmp_path, file, change):
     path = ghostify.save(ghost, tmp_path / "out")
     damage(path / file, change)
-    with pytest.raises(GhostifyError, match="damaged|not a recipe"):
+    with pytest.raises(GhostifyError, match="damaged"):
+        ghostify.load(path, small_net)
+
+
+@pytest.mark.parametrize("junk", [[], 3, "text", True, {"layers": {"wide": 3}}, {"name": 3}])
+@pytest.mark.parametrize("field", ["plan", "fidelity", "recovery", "source", "weights"])
+def test_an_invalid_recipe_with_a_right_checksum(ghost, small_net, tmp_path, field, junk):
+    if junk == [] and field in ("fidelity", "recovery", "source"):
+        junk = [1]
+    path = ghostify.save(ghost, tmp_path / "out")
+    recipe = read_recipe(path)
+    del recipe["format"]
+    write_recipe(path, recipe | {field: junk})
+    with pytest.raises(GhostifyError, match=r"ghostify.json has a missing or invalid field: "):
         ghostify.load(path, small_net)
 
 

@@ -8,9 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ghostify.io.atomic import RECIPE
 from ghostify.io.measurements import recorded
-from ghostify.io.recipe import read_recipe
+from ghostify.io.recipe import naming_recipe, read_recipe
 from ghostify.planning.cost import macs, params
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.report import Report
@@ -75,7 +74,7 @@ class ArtifactSummary:
             except (GhostifyError, TypeError, ValueError) as error:
                 raise GhostifyError(f"{kind} of {folder}: {error}") from error
 
-        try:
+        with naming_recipe(folder):
             plan = Plan.from_dict(recipe["plan"])
             fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
             recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
@@ -83,10 +82,6 @@ class ArtifactSummary:
             name = source.name if source else recipe["model"]
             versions = dict(recipe["versions"])
             options = dict(recipe.get("options") or {})
-        except (KeyError, TypeError, ValueError) as error:
-            raise GhostifyError(
-                f"{folder / RECIPE} has a missing or invalid field: {error}"
-            ) from error
         reports = measured("costs", lambda costs: _report(plan, fidelity, **costs))
         return cls(
             folder=folder,
