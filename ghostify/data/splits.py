@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ghostify.data.images import Images
 from ghostify.data.input_matching import inputs_of, is_image_list
-from ghostify.types import Example, GhostifyError
+from ghostify.types import Example
 
 _FEWEST = 10
+_EVERY = 5
 
 
 def hold_out_images(images: Images, share: float) -> tuple[Images, Images]:
@@ -39,27 +40,22 @@ def _count(total: int, share: float) -> int:
     return max(min(round(total * share), total - 1), min(total - 1, 1))
 
 
-def hold_out_batches(batches: list[Example], every: int = 5) -> tuple[list[Example], list[Example]]:
+def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Example]]:
     """Split off every fifth image; return batches of the other images, and of those held out.
 
     Batches are held out whole if their inputs are not all tensors of one length or lists of
     images. Of fewer than 10 images, none is held out.
-
-    Args:
-        every: hold out one image in so many, at least 2.
     """
-    if every < 2:
-        raise GhostifyError(f"every (={every}) must be at least 2, such as 5 for one in five")
     if sum(map(images_in, batches)) < _FEWEST:
         return list(batches), []
     if not all(map(_is_divisible, batches)):
-        held = batches[every - 1 :: every]
-        return [b for i, b in enumerate(batches) if i % every != every - 1], held
+        held = batches[_EVERY - 1 :: _EVERY]
+        return [b for i, b in enumerate(batches) if i % _EVERY != _EVERY - 1], held
     kept, held, start = [], [], 0
     for batch in batches:
         indices = torch.arange(start, start + images_in(batch))
         start += len(indices)
-        is_held = indices % every == every - 1
+        is_held = indices % _EVERY == _EVERY - 1
         kept += _select(batch, ~is_held)
         held += _select(batch, is_held)
     return kept, held

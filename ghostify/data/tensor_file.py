@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ghostify.data.input_matching import describe, read_inputs
+from ghostify.models.checkpoint import read_tensors
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 
@@ -36,16 +35,9 @@ def read_tensor(path: Path, example: Tensor) -> Tensor:
 
 
 def _load(path: Path) -> Any:
-    suffix = path.suffix.lower()
+    if path.suffix.lower() != ".npy":
+        return read_tensors(path)
     try:
-        if suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False))
-        if suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise GhostifyError(
-            f"{path} holds more than tensors, or is damaged: save the tensor alone"
-        ) from error
-    except Exception as error:  # each format has its own for damaged files
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError, TypeError) as error:
         raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error

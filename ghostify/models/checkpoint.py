@@ -65,7 +65,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     """
     path = Path(path)
     own = model.state_dict()
-    state = _rename_norms(_remove_prefixes(_unnest(_read(path), path), own), own)
+    state = _rename_norms(_remove_prefixes(_unnest(read_tensors(path), path), own), own)
     fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
     if 2 * len(fitting) < len(own):
         raise GhostifyError(
@@ -81,28 +81,32 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     )
 
 
-def _read(path: Path) -> Any:
+def read_tensors(path: Path) -> Any:
+    """Read a file of tensors, .safetensors or of ``torch.save``. No pickled code is run.
+
+    Raises:
+        GhostifyError: if the file is damaged, or holds pickled code.
+        OSError: if there is no such file.
+    """
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return load_file(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except SafetensorError as error:
-        raise GhostifyError(f"{path} is damaged: {first_line(error)}") from error
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" not in str(error) or "Unsupported" not in str(error):
-            raise GhostifyError(f"{path} is not a checkpoint") from error
-        raise GhostifyError(
-            f"{path} holds pickled objects besides tensors, and loading it could run code: save "
-            "the state dict alone, or as safetensors"
-        ) from error
+        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+            raise GhostifyError(
+                f"{path} is damaged, or holds pickled objects, and loading it could run code: "
+                "save the tensors alone, or as safetensors"
+            ) from error
+        raise GhostifyError(f"{path} cannot be read: it is not a file of tensors") from error
     except KeyError as error:  # torch's unpickler raises it for an unknown byte
-        raise GhostifyError(f"{path} is not a checkpoint") from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise GhostifyError(f"{path} is not a checkpoint: {first_line(error)}") from error
+        raise GhostifyError(f"{path} cannot be read: it is not a file of tensors") from error
+    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
+        raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def _unnest(content: Any, path: Path) -> dict[str, Tensor]:

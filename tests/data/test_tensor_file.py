@@ -48,7 +48,7 @@ def test_two_tensors_in_safetensors(tmp_path):
 
 def test_code_is_not_run(tmp_path):
     torch.save(pytest.fail, tmp_path / "x.pt")
-    with pytest.raises(GhostifyError, match="holds more than tensors"):
+    with pytest.raises(GhostifyError, match="could run code"):
         read_tensor(tmp_path / "x.pt", EXAMPLE)
     np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(GhostifyError, match="cannot be read: Object arrays"):
@@ -59,6 +59,6 @@ def test_code_is_not_run(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no tensor at all"])
 def test_damaged_files(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(GhostifyError, match=f"{name} (cannot be read|holds more)") as caught:
+    with pytest.raises(GhostifyError, match=f"{name} (cannot be read|is damaged)") as caught:
         read_tensor(tmp_path / name, EXAMPLE)
     assert "\n" not in str(caught.value)
