@@ -15,7 +15,7 @@ from ghostify.data.as_batches import as_batches
 from ghostify.data.datasets import EvaluationDataset
 from ghostify.data.image_files import find_images, image_suffixes
 from ghostify.data.images import Images, images_of_files
-from ghostify.data.open_data import data_from_code, evaluation_transform, is_code
+from ghostify.data.open_data import data_from_code, evaluation_transform, input_size_of, is_code
 from ghostify.data.preprocessing import Preprocessing
 from ghostify.data.sources import SOURCES, open_source
 from ghostify.data.tensor_file import TENSOR_SUFFIXES, read_tensor
@@ -67,11 +67,11 @@ def open_calibration(
     Raises:
         GhostifyError: if there are no images, none can be read, or an argument is out of range.
     """
-    if images < 1:
-        raise GhostifyError(f"images (={images}) must be at least 1")
+    for name, value in (("images", images), ("batch_size", batch_size)):
+        if value < 1:
+            raise GhostifyError(f"{name} (={value}) must be at least 1")
     path = Path(data)
-    transform = evaluation_transform(data, model, source, preprocessing)
-    example = torch.empty(1, *transform.input_size)
+    example = torch.empty(1, *input_size_of(model, source))
     if is_code(data):
         opened = data_from_code(str(data))
         batches = as_batches(opened, example, batch_size=batch_size, images=images)
@@ -82,6 +82,7 @@ def open_calibration(
             order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
             tensor = tensor[order[:images].sort().values]
         return Calibration(list(torch.split(tensor, batch_size)))
+    transform = evaluation_transform(data, model, source, preprocessing)
     found, skipped = _open_images(data, data_root)
     dataset = EvaluationDataset(found.select(choose(found.names, images, seed)), transform)
     inputs: list[Tensor] = []

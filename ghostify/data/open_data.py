@@ -126,17 +126,27 @@ def evaluation_transform(
     preprocessing: Preprocessing | None,
 ) -> Transform:
     """Return the transform without augmentation, for evaluation and calibration."""
+    input_size = input_size_of(model, source)
+    if preprocessing is None:
+        preprocessing = preprocessing_of(model, source, channels=input_size[0])
+        if str(data) in SOURCES:  # small images are resized whole
+            preprocessing = replace(preprocessing, crop=1.0)
+    return Transform(input_size, preprocessing)
+
+
+def input_size_of(model: nn.Module, source: ModelSource | None) -> tuple[int, ...]:
+    """Return the shape of one input without the batch.
+
+    Raises:
+        GhostifyError: if neither ``source`` nor the model declares it.
+    """
     input_size = _input_size(model, source)
     if input_size is None:
         raise GhostifyError(
             f"{type(model).__name__} does not declare its input size: pass "
             "source=ModelSource(name, input_size=(3, 224, 224))"
         )
-    if preprocessing is None:
-        preprocessing = preprocessing_of(model, source, channels=input_size[0])
-        if str(data) in SOURCES:  # small images are resized whole
-            preprocessing = replace(preprocessing, crop=1.0)
-    return Transform(input_size, preprocessing)
+    return input_size
 
 
 def _input_size(model: nn.Module, source: ModelSource | None) -> tuple[int, ...] | None:

@@ -144,6 +144,12 @@ def test_a_tensor_file(tmp_path):
     assert len(images_of(read(tmp_path / "x.pt"))) == 20
 
 
+def test_a_tensor_file_for_inputs_that_no_image_has(tmp_path):
+    torch.save(torch.zeros(3, 12, 8, 8), tmp_path / "x.pt")
+    found = read(tmp_path / "x.pt", source=ModelSource("x", {}, (12, 8, 8)))
+    assert images_of(found).shape == (3, 12, 8, 8)
+
+
 def test_a_named_dataset():
     images = images_of(read("digits", images=30))
     assert images.shape == (30, 3, 8, 8)
@@ -186,6 +192,7 @@ def test_a_function_that_returns_loaders_as_for_evaluation(tmp_path, monkeypatch
         ({"source": ModelSource("x", {}, (4, 8, 8))}, "1 or 3 channels, .* 4"),
         ({"source": None}, "does not declare its input size"),
         ({"images": 0}, r"images \(=0\) must be at least 1"),
+        ({"batch_size": 0}, r"batch_size \(=0\) must be at least 1"),
         ({"data": "nowhere"}, r"calibration \(='nowhere'\) must be a folder of images, a file"),
         ({"data": __file__}, r"calibration \(=.* must be a folder"),
     ],
