@@ -58,7 +58,7 @@ def benchmark(
         threads: numbers of threads of the runtime.
         rounds: number of rounds. Default: as many as ``seconds`` allow, at least 5.
         seconds: time for the rounds of each setting.
-        progress: show a progress bar, or a function that is called with each `Progress`.
+        progress: whether to show a progress bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: if a runtime is unknown, not installed or does not support a network; if a

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from ghostify.analysis.verification import bisect_failures, describe_output
 from ghostify.deployment.fold_bn import fold_norms, foldable_norms
 from ghostify.deployment.fold_order import fold_order, foldable_orders
 from ghostify.deployment.reparameterize import fused_modules
+from ghostify.deployment.verify_export import output_errors
 from ghostify.nn import DeployedGhostModule, GhostModule
 from ghostify.types import DeploymentReport, Example, GhostifyError, split_example
 from ghostify.types.attachment import Attachment
@@ -175,12 +175,8 @@ def _difference(expected: Any, found: Any, exact: bool) -> str | None:
 
 
 def _relative_error(expected: Tensor, found: Tensor) -> float:
-    """Return the largest error over the largest value, in steps of float32 for lower precision."""
-    finite = expected.isfinite()
-    if not expected.is_floating_point() or not finite.all():
-        return 0.0 if torch.equal(finite, found.isfinite()) else math.inf
-    if not expected.numel():
+    """Return the relative error of float outputs, in steps of float32 for lower precision."""
+    if not expected.is_floating_point():
         return 0.0
     steps = torch.finfo(expected.dtype).eps / torch.finfo(torch.float32).eps
-    error = (expected.double() - found.double()).abs().max() / steps
-    return float(error / expected.abs().max().double().clamp_min(1e-30))
+    return output_errors(found, expected).relative / steps

@@ -56,7 +56,7 @@ def layer_latency(
         threads: number of threads of the runtime.
         candidates: Ghost modules to time at each site. Default: those of a budget.
         cache: file with earlier times. Default: one in the user's cache folder.
-        progress: show a progress bar, or a function that is called with each `Progress`.
+        progress: whether to show a progress bar, or a function that is called with each `Progress`.
 
     Raises:
         GhostifyError: as `analyze` and `benchmark` do.

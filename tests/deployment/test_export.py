@@ -19,7 +19,7 @@ pytest.importorskip("onnxscript")
 
 
 class Activated(nn.Module):
-    """Two convolutions, with a bias or a batch norm, on maps of odd size."""
+    """Two convolutions, with a bias or a batch norm, on feature maps of odd size."""
 
     def __init__(self, bias):
         super().__init__()
@@ -32,7 +32,7 @@ class Activated(nn.Module):
 
 
 def with_order(ghost):
-    """Every Ghost module hands its maps out in another order."""
+    """Permute the outputs of every Ghost module."""
     for module in ghost.modules():
         if isinstance(module, ghostify.GhostModule):
             module.order = torch.randperm(module.out_channels)

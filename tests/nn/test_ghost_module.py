@@ -36,7 +36,7 @@ def geometries(draw):
 
 
 def reference(module, x):
-    """Primary, then one grouped convolution on repeated maps, concatenate, slice."""
+    """Primary, then one grouped convolution on repeated feature maps, concatenate, slice."""
     primary, *rest = module.primary_conv
     cheap, *cheap_rest = module.cheap_operation
     conv = nn.Conv2d(

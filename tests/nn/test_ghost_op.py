@@ -1,4 +1,4 @@
-"""One operation for all maps: the gradients of plain concatenation, and less that is kept."""
+"""The fused operation of a Ghost module: gradients of plain concatenation, less memory."""
 
 import copy
 from itertools import pairwise
