@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import Field, field, fields
-from math import isfinite
 from operator import ge, gt, le, lt
 from typing import Any, get_type_hints
 
 from ghostify.types.errors import GhostifyError
+from ghostify.types.ghost_spec import is_finite
 
 _BOUNDS = {"above": gt, "at_least": ge, "below": lt, "at_most": le}
 
@@ -55,7 +55,7 @@ def _is_allowed(value: Any, hint: Any, entry: Field[Any]) -> bool:
         return hint is bool and isinstance(value, bool)
     number = isinstance(value, int) or (isinstance(value, float) and hint not in _INTEGERS)
     bounds = entry.metadata["bounds"].items()
-    return number and isfinite(value) and all(_BOUNDS[name](value, end) for name, end in bounds)
+    return number and is_finite(value) and all(_BOUNDS[name](value, end) for name, end in bounds)
 
 
 def _rule(entry: Field[Any], hints: dict[str, Any]) -> str:
