@@ -17,6 +17,7 @@ def test_epochs_end_a_training_where_minutes_do_not():
         ({"epochs": 0}, r"`epochs` \(=0\) must be an integer, at least 1"),
         ({"epochs": 2.5}, "an integer"),
         ({"minutes": float("nan")}, r"`minutes` \(=nan\) must be above 0"),
+        ({"minutes": 10**400}, "`minutes` .* must be above 0"),
         ({"alpha": 1.5}, "at least 0 and at most 1"),
         ({"alpha": None}, r"`alpha` \(=None\)"),
         ({"ema_decay": 1}, "below 1"),
