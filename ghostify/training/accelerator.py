@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
-    """Yield an Accelerator for the available devices and processes.
-
-    Raises:
-        GhostifyError: if Accelerate is not installed or does not support the precision here.
-    """
+    """Yield an Accelerator for the available devices and processes."""
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState

@@ -40,11 +40,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to ``folder``, then remove the previous one.
-
-    Raises:
-        OSError: if it cannot be written; the previous one stays.
-    """
+    """Write a checkpoint to ``folder``, then remove the previous one."""
     previous = _checkpoints(folder)
     path = folder / f"{_PREFIX}{checkpoint.position['step']:09d}"
     text = json.dumps(checkpoint.position, indent=1)
@@ -61,11 +57,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """Return the latest checkpoint in ``folder``, or None. Only tensors are unpickled.
-
-    Raises:
-        GhostifyError: if it is damaged.
-    """
+    """Return the latest checkpoint in ``folder``, or None. Only tensors are unpickled."""
     found = _checkpoints(folder)
     if not found:
         return None

@@ -29,11 +29,7 @@ class Budget:
 
     @classmethod
     def of(cls, settings: RecoverySettings, batches: Any) -> Budget:
-        """Return the budget of a training on ``batches`` per epoch.
-
-        Raises:
-            GhostifyError: if there are no batches, or neither their number nor a time is known.
-        """
+        """Return the budget of a training; an epoch has ``len(batches)`` steps, if known."""
         seconds = settings.minutes and 60 * settings.minutes
         if settings.max_epochs is None:
             return cls(None, seconds)

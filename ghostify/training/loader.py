@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +33,6 @@ class ShardedLoader:
         data: a DataLoader, or any iterable that can be iterated repeatedly.
         even: whether all processes get shares of the same size. Images are repeated for that, or in
             plain iterables left out.
-
-    Raises:
-        GhostifyError: if ``data`` cannot be iterated repeatedly.
     """
 
     def __init__(
@@ -57,13 +54,7 @@ class ShardedLoader:
         self._loader = _shard(data, accelerator, even)
 
     def __len__(self) -> int:
-        """Return the number of batches per epoch.
-
-        Raises:
-            TypeError: if the data has no length.
-        """
-        if not isinstance(self._loader, Sized):
-            raise TypeError("the data has no length")
+        """Return the number of batches per epoch, if the data has a length."""
         return len(self._loader)
 
     def epoch(
@@ -93,11 +84,7 @@ class ShardedLoader:
             yield self._prepared(batch)
 
     def first(self) -> Batch:
-        """Return the first batch of the first epoch, whole in every process.
-
-        Raises:
-            GhostifyError: if there is none.
-        """
+        """Return the first batch of the first epoch, whole in every process."""
         self._seed(0)
         for batch in self._data:
             return tree_map_only(Tensor, self._placed, split_labels(batch))  # type: ignore[no-any-return]

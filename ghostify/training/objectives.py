@@ -62,9 +62,9 @@ class Objective(nn.Module):
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Return losses by name; ``loss`` is the one to minimize."""
 
-    @abstractmethod
     def trained(self) -> dict[str, nn.Parameter]:
         """Return the student's parameters to train, by name."""
+        return dict(self.student.named_parameters())
 
     def feature_loss(self, found: Calls, wanted: Calls) -> Tensor:
         """Return the mean over layers of the relative error of their feature maps."""
@@ -144,10 +144,6 @@ class EndToEnd(Objective):
         if logits:
             parts["top1"] = _top1(outputs[0], taught[0] if labels is None else labels)
         return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
-
-    def trained(self) -> dict[str, nn.Parameter]:
-        """Return all parameters."""
-        return dict(self.student.named_parameters())
 
 
 def _top1(logits: Tensor, target: Tensor) -> Tensor:

@@ -36,15 +36,7 @@ def run_stages(
     calibration: Any,
     progress: ShowProgress,
 ) -> tuple[Model, Recovery]:
-    """Convert the teacher to the student's plan in stages, the least sensitive layers first.
-
-    Args:
-        student: its plan is the goal, and its score is what the last stage has to beat.
-        folder: holds one folder per stage.
-
-    Raises:
-        GhostifyError: if there are fewer replaced layers than stages.
-    """
+    """Convert the teacher to the student's plan in stages, the least sensitive layers first."""
     plan = Plan.of(student)
     groups = _groups(plan, stages, sensitivity)
     example = job.example

@@ -20,14 +20,10 @@ Model = TypeVar("Model", bound=nn.Module)
 def run(
     job: Job, student: Model, folder: Path | None, *, given: Model | None = None
 ) -> tuple[Model, Recovery]:
-    """Train a student once.
+    """Train a copy of a student; return it with the best weights, and the record.
 
     Args:
-        folder: where to write checkpoints and history, or None.
         given: the network that the epochs have to beat. Default: ``student``.
-
-    Returns:
-        A copy with the best weights, and the record of the training.
     """
     given = student if given is None else given
     checkpoint = None if folder is None or not job.resume else read_checkpoint(folder)

@@ -95,11 +95,7 @@ class Trainer:
         return model.eval()
 
     def prepare(self) -> None:
-        """Find the feature maps to compare and their scales.
-
-        Raises:
-            GhostifyError: if the settings do not fit the networks.
-        """
+        """Find the feature maps to compare and their scales, and check the settings."""
         inputs, _ = self.loader.first()
         example = self.job.example
         if example is None:
@@ -132,11 +128,7 @@ class Trainer:
         self.state.keep_if_best(given, position.converted)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint.
-
-        Raises:
-            GhostifyError: if it belongs to another training.
-        """
+        """Continue from a checkpoint."""
         try:
             position = self.state.position = Position.from_dict(checkpoint.position)
             if position.phase:
@@ -147,13 +139,7 @@ class Trainer:
         self.clock.seconds = position.seconds
 
     def run(self) -> Recovery:
-        """Train to the end of the budget or of the patience.
-
-        Raises:
-            GhostifyError: if the loss is not finite.
-            KeyboardInterrupt: if the user interrupts; a checkpoint is written before.
-            OSError: if a checkpoint cannot be written; the previous one stays.
-        """
+        """Train to the end of the budget or of the patience; errors as in `recover`."""
         state, position = self.state, self.state.position
         events = tensorboard_writer(self.folder, position.step) if self.job.tensorboard else None
         position.ended = self._ended()

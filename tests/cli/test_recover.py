@@ -70,7 +70,7 @@ def recover(run, *arguments):
     )  # fmt: skip
 
 
-def test_the_table_and_the_artefact(run, out):
+def test_table_and_artifact(run, out):
     result = recover(
         run, "--epochs", "5", "--alpha", "1", "--lr", "0.02", "--held-out", "0.2",
         "--format", "json",
@@ -102,7 +102,7 @@ def test_without_labels_and_held_out_images(run, out):
     assert read_recipe(out)["recovery"]["recovered"] is None
 
 
-def test_nothing_better_is_nothing_saved(run, out):
+def test_the_folder_is_unchanged_if_no_epoch_is_better(run, out):
     before = read_recipe(out)
     result = recover(run, "--epochs", "1", "--lr", "1e-12")
     assert "the weights are unchanged. Try --epochs 2 or --lr 2.5e-13" in result.err
@@ -111,7 +111,7 @@ def test_nothing_better_is_nothing_saved(run, out):
     assert "recovered" not in result.out
 
 
-def test_ctrl_c_says_how_to_go_on(run, out, interrupted_at, monkeypatch):
+def test_ctrl_c_says_how_to_continue(run, out, interrupted_at, monkeypatch):
     interrupted_at(8)
     result = recover(run, "--epochs", "2")
     assert result.code == 130
@@ -124,7 +124,7 @@ def test_ctrl_c_says_how_to_go_on(run, out, interrupted_at, monkeypatch):
     assert list((out / "recovery").iterdir()) == [out / "recovery" / "history.jsonl"]
 
 
-def test_in_stages(run, out):
+def test_stages(run, out):
     result = recover(
         run, "--stages", "2", "--epochs", "2", "--no-labels", "--held-out", "0.2",
         "--format", "json",
@@ -157,17 +157,17 @@ def test_interrupted_stages(run, out, interrupted_at, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--data", "shades"], "add --weights, --pretrained or --teacher"),
         (["--data", "none", "--teacher", "classes.py:build"], "none"),
         (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "`alpha` (=2.0)"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(run, out, arguments, said):
+def test_errors_are_one_line(run, out, arguments, message):
     result = run("recover", "out", *arguments, "--input", "3x16x16")
     assert result.code == 1
-    assert said in result.err
+    assert message in result.err
     assert len(result.err.strip().splitlines()) == 1
 
 
@@ -178,7 +178,7 @@ def test_events_for_tensorboard(run, out):
 
 
 @pytest.mark.parametrize("launcher", ["torch.distributed.run", "accelerate.commands.launch"])
-def test_launchers_take_no_option_for_one_of_theirs(launcher):
+def test_launchers_do_not_claim_an_option(launcher):
     """Argparse reads ``--local`` as short for torchrun's ``--local-addr``, wherever it stands."""
     module = importlib.import_module(launcher)
     parser = getattr(module, "get_args_parser", getattr(module, "launch_command_parser", None))()

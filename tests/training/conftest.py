@@ -53,10 +53,10 @@ def converted(network: nn.Module) -> nn.Module:
 
 def loader(network: nn.Module, number: int = 48, *, shuffle: bool = True) -> DataLoader:
     """Images in batches of 16, with the network's own classes for labels."""
-    shown = images(number)
+    inputs = images(number)
     with torch.no_grad():
         return DataLoader(
-            TensorDataset(shown, network(shown).argmax(1)), batch_size=16, shuffle=shuffle
+            TensorDataset(inputs, network(inputs).argmax(1)), batch_size=16, shuffle=shuffle
         )
 
 

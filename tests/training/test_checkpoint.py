@@ -18,14 +18,14 @@ def at(step):
     return Checkpoint({"step": step}, {"weights": torch.full((3,), float(step))})
 
 
-def test_the_latest_is_read_and_the_older_one_is_gone(tmp_path):
+def test_the_latest_checkpoint_replaces_the_previous_one(tmp_path):
     write_checkpoint(tmp_path, at(9))
     write_checkpoint(tmp_path, at(10))
     assert read_checkpoint(tmp_path).tensors["weights"].tolist() == [10, 10, 10]
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_two_of_one_step(tmp_path):
+def test_two_checkpoints_of_one_step(tmp_path):
     write_checkpoint(tmp_path, at(9))
     write_checkpoint(tmp_path, Checkpoint({"step": 9, "epoch": 1}, {}))
     write_checkpoint(tmp_path, Checkpoint({"step": 9, "epoch": 2}, {}))
@@ -33,7 +33,7 @@ def test_two_of_one_step(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("short")])
-def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch, error):
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch, error):
     write_checkpoint(tmp_path, at(9))
 
     def half_written(_, path):
@@ -47,26 +47,26 @@ def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch, error):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_a_killed_process_was_writing_is_no_checkpoint(tmp_path):
+def test_partial_checkpoints_are_ignored(tmp_path):
     (tmp_path / ".checkpoint-000000011.x1").mkdir()
     assert read_checkpoint(tmp_path) is None
     write_checkpoint(tmp_path, at(9))
     assert read_checkpoint(tmp_path).position == {"step": 9}
 
 
-def test_a_damaged_one_is_named(tmp_path):
+def test_a_damaged_checkpoint_is_named(tmp_path):
     write_checkpoint(tmp_path, at(9))
     (tmp_path / "checkpoint-000000009" / "training.pt").write_bytes(b"nothing")
     with pytest.raises(GhostifyError, match="checkpoint-000000009 is damaged"):
         read_checkpoint(tmp_path)
 
 
-def test_generators_are_kept_without_pickles(tmp_path):
+def test_generator_states_need_no_pickle(tmp_path):
     write_checkpoint(tmp_path, Checkpoint({"step": 1}, generator_states()))
     assert torch.equal(read_checkpoint(tmp_path).tensors["torch"], torch.get_rng_state())
 
 
-def test_an_ended_training_leaves_none(tmp_path):
+def test_remove_checkpoints_leaves_the_history(tmp_path):
     write_checkpoint(tmp_path, at(9))
     (tmp_path / "history.jsonl").touch()
     remove_checkpoints(tmp_path)

@@ -22,7 +22,7 @@ def test_a_temperature_softens_both_and_keeps_the_size_of_gradients():
     torch.testing.assert_close(distillation_loss(logits, taught, 3), expected)
 
 
-def test_a_class_that_is_ruled_out_counts_nothing():
+def test_classes_at_minus_infinity_are_ignored():
     taught = torch.tensor([[0.0, 0.0, -torch.inf]])
     logits = torch.zeros(1, 3, requires_grad=True)
     found = distillation_loss(logits, taught, 1)

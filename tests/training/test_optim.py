@@ -50,7 +50,7 @@ def test_muon_leaves_kernels_of_one_input_and_vectors_to_adamw():
     assert len(others) == len(list(model.parameters())) - 1
 
 
-def test_muon_goes_on_from_its_state():
+def test_muon_resumes_from_its_state():
     def run(steps, state=None):
         torch.manual_seed(steps[0])
         optimizers = make_optimizers([layer.weight], RecoverySettings(optimizer="muon"))

@@ -39,9 +39,9 @@ def test_the_student_comes_closer_to_its_teacher(teacher, student, data, setting
         teacher, student, data, RecoverySettings(epochs=8, **settings)
     )
     with torch.no_grad():
-        shown = torch.cat([batch for batch, _ in data])
+        images = torch.cat([batch for batch, _ in data])
         errors = [
-            (teacher(shown) - network(shown)).square().mean() for network in (student, recovered)
+            (teacher(images) - network(images)).square().mean() for network in (student, recovered)
         ]
         assert errors[1] < 0.9 * errors[0]
     assert same(before[0], state_of(teacher))
@@ -73,20 +73,22 @@ def test_outputs_of_any_structure():
             return {"out": self.conv(x).relu(), "number": 7, "aux": [self.conv(x), None]}
 
     teacher = Segmenter().eval()
-    shown = torch.randn(32, 3, 8, 8)
-    student = ghostify.convert(teacher, shown[:1], ratio=2)
-    _, recovery = ghostify.recover(teacher, student, list(shown.split(8)), TWO, validation=[shown])
+    images = torch.randn(32, 3, 8, 8)
+    student = ghostify.convert(teacher, images[:1], ratio=2)
+    _, recovery = ghostify.recover(
+        teacher, student, list(images.split(8)), TWO, validation=[images]
+    )
     assert recovery.recovered.relative_error < recovery.converted.relative_error
     assert recovery.recovered.agreement is None
 
 
-def test_a_detector_learns_from_its_maps():
+def test_a_detector_learns_from_feature_maps():
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
 
     teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
-    shown = [[torch.rand(3, 64, 64)] for _ in range(4)]
-    student = ghostify.convert(teacher, shown[0], ratio=2)
-    _, recovery = ghostify.recover(teacher, student, shown, TWO)
+    images = [[torch.rand(3, 64, 64)] for _ in range(4)]
+    student = ghostify.convert(teacher, images[0], ratio=2)
+    _, recovery = ghostify.recover(teacher, student, images, TWO)
     first, second = (record["features"] for record in recovery.history)
     assert second < first
 
@@ -136,7 +138,7 @@ def test_progress_says_how_far_a_training_is(teacher, student, data, monkeypatch
     assert re.fullmatch(r"epoch 2: loss \S+, top-1 [\d.]+%, \d+ img/s", moments[-1].detail)
 
 
-def test_patience_ends_what_gets_no_better(teacher, student, data):
+def test_patience_ends_a_training_that_does_not_improve(teacher, student, data):
     settings = RecoverySettings(epochs=9, lr=1e-12, patience=2)
     _, recovery = ghostify.recover(teacher, student, data, settings, validation=data)
     assert (recovery.ended, len(recovery.history)) == ("patience", 2)
@@ -150,16 +152,16 @@ def test_minutes_end_within_an_epoch(teacher, student, data):
     assert recovery.seconds >= 0.2
 
 
-def test_the_history_has_a_line_an_epoch(teacher, student, data, tmp_path):
-    told = []
+def test_the_history_has_one_line_per_epoch(teacher, student, data, tmp_path):
+    records = []
     _, recovery = ghostify.recover(
-        teacher, student, data, TWO, folder=tmp_path / "new", on_epoch=told.append
+        teacher, student, data, TWO, folder=tmp_path / "new", on_epoch=records.append
     )
     lines = (tmp_path / "new" / "history.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == list(recovery.history) == told
+    assert [json.loads(line) for line in lines] == list(recovery.history) == records
 
 
-def test_a_finished_training_is_there_until_the_next_one(teacher, student, data, tmp_path):
+def test_a_finished_training_resumes_to_its_result(teacher, student, data, tmp_path):
     first, recovery = ghostify.recover(teacher, student, data, TWO, folder=tmp_path)
     again, same_recovery = ghostify.recover(
         teacher, student, [torch.zeros(1, 3, 8, 8)], TWO, folder=tmp_path, resume=True
@@ -171,15 +173,15 @@ def test_a_finished_training_is_there_until_the_next_one(teacher, student, data,
 
 
 def test_one_image_in_the_last_batch(teacher, student):
-    shown = torch.randn(17, 3, 8, 8)
+    images = torch.randn(17, 3, 8, 8)
     for freeze_bn in (True, False):
         settings = RecoverySettings(epochs=1, freeze_bn=freeze_bn)
-        _, recovery = ghostify.recover(teacher, student, shown.split(16), settings)
+        _, recovery = ghostify.recover(teacher, student, images.split(16), settings)
         assert recovery.steps == 1 + freeze_bn
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])
-def test_ctrl_c_keeps_what_there_is_and_it_goes_on(
+def test_an_interrupted_training_continues_to_the_same_weights(
     teacher, student, data, tmp_path, interrupted, number
 ):
     settings = RecoverySettings(
@@ -209,7 +211,7 @@ def test_ctrl_c_keeps_what_there_is_and_it_goes_on(
     assert without_times[0] == without_times[1]
 
 
-def test_a_loss_that_is_not_finite_ends_with_the_last_good_state(teacher, student, data, tmp_path):
+def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(teacher, student, data, tmp_path):
     batches = [batch for batch, _ in data]
     broken = [*batches[:2], batches[2].clone().fill_(float("nan"))]
     settings = RecoverySettings(epochs=2, checkpoint_minutes=0)
@@ -221,22 +223,22 @@ def test_a_loss_that_is_not_finite_ends_with_the_last_good_state(teacher, studen
     assert recovery.steps == 6
 
 
-def test_a_rate_that_is_too_high_is_named(teacher, student, data):
+def test_an_lr_that_is_too_high_is_named(teacher, student, data):
     settings = RecoverySettings(optimizer="sgd", lr=1e6, max_grad_norm=0)
     with pytest.raises(GhostifyError, match=r"`lr` \(=1e\+06\) is probably too high: try 250000"):
         ghostify.recover(teacher, student, data, settings)
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ([], "`data` is empty"),
         (iter([torch.zeros(2, 3, 8, 8)]), "must be a DataLoader or a list"),
         (7, r"`data` \(a int\)"),
     ],
 )
-def test_data_that_cannot_be_used(teacher, student, data, said):
-    with pytest.raises(GhostifyError, match=said):
+def test_invalid_data(teacher, student, data, message):
+    with pytest.raises(GhostifyError, match=message):
         ghostify.recover(teacher, student, data)
 
 
@@ -254,7 +256,7 @@ def test_data_without_a_length_needs_minutes(teacher, student):
 
 
 @pytest.mark.parametrize("settings", [{"feature_weight": 1.0}, {"layerwise_fraction": 0.3}])
-def test_a_student_without_ghost_modules_has_no_maps_to_compare(teacher, data, settings):
+def test_a_student_without_ghost_modules_has_no_feature_maps_to_compare(teacher, data, settings):
     with pytest.raises(GhostifyError, match="must be 0: the student has no Ghost module"):
         ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1, **settings))
     student, _ = ghostify.recover(teacher, teacher, data, RecoverySettings(epochs=1))
@@ -285,7 +287,7 @@ def test_compiled_networks_learn_the_same(teacher, student, data, monkeypatch):
         torch.testing.assert_close(found[1][0].state_dict()[name], tensor, atol=1e-4, rtol=1e-3)
 
 
-def test_compiled_networks_show_no_maps(teacher, data):
+def test_compiled_networks_expose_no_feature_maps(teacher, data):
     with pytest.raises(GhostifyError, match=r"`feature_weight` \(=1\) to be 0"):
         RecoverySettings(feature_weight=1.0, compile=True)
     network = nn.Sequential(*list(teacher.children())[:2])

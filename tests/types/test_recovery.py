@@ -5,14 +5,14 @@ import pytest
 from ghostify.types import GhostifyError, Recovery, RecoverySettings, Score
 
 
-def test_epochs_end_a_training_where_minutes_do_not():
+def test_the_default_number_of_epochs_is_unlimited_with_minutes():
     assert RecoverySettings().max_epochs == 10
     assert RecoverySettings(minutes=5).max_epochs is None
     assert RecoverySettings(minutes=5, epochs=3).max_epochs == 3
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ({"epochs": 0}, r"`epochs` \(=0\) must be an integer, at least 1"),
         ({"epochs": 2.5}, "an integer"),
@@ -27,12 +27,12 @@ def test_epochs_end_a_training_where_minutes_do_not():
         ({"seed": True}, "an integer"),
     ],
 )
-def test_a_setting_out_of_its_range_is_named(setting, said):
-    with pytest.raises(GhostifyError, match=said):
+def test_a_setting_out_of_its_range_is_named(setting, message):
+    with pytest.raises(GhostifyError, match=message):
         RecoverySettings(**setting)
 
 
-def test_a_recovery_is_read_back_from_json():
+def test_json_round_trip():
     recovery = Recovery(
         RecoverySettings(epochs=3, layerwise_fraction=0.5), 30, 960, 1.5, "epochs",
         original=Score(10, top1=0.9), converted=Score(10, top1=0.5), recovered=None,
@@ -42,6 +42,23 @@ def test_a_recovery_is_read_back_from_json():
 
 
 @pytest.mark.parametrize("data", [None, {}, {"settings": {}, "history": [], "more": 1}])
-def test_something_else_is_no_recovery(data):
+def test_invalid_records(data):
     with pytest.raises(GhostifyError):
         Recovery.from_dict(data)
+
+
+def test_stages_are_joined_with_consecutive_epochs():
+    def stage(epochs, best, score):
+        history = tuple({"epoch": epoch + 1, "loss": 0.5} for epoch in range(epochs))
+        return Recovery(
+            RecoverySettings(), 10, 320, 2.0, "epochs",
+            recovered=Score(10, top1=score), best_epoch=best, history=history,
+        )  # fmt: skip
+
+    joined = Recovery.joined([stage(2, 1, 0.9), stage(3, 2, 0.8)])
+    assert (joined.steps, joined.images, joined.seconds) == (20, 640, 4)
+    assert [(r["stage"], r["epoch"]) for r in joined.history] == [
+        (1, 1), (1, 2), (2, 3), (2, 4), (2, 5),
+    ]  # fmt: skip
+    assert (joined.best_epoch, joined.recovered.top1) == (4, 0.8)
+    assert Recovery.joined([stage(2, 1, 0.9), stage(3, 0, 0.8)]).best_epoch == 0
