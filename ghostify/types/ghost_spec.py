@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil, inf
+from math import ceil, isfinite
 
 from ghostify.types.errors import GhostifyError
 
@@ -46,4 +46,9 @@ def _ceil_of_quotient(number: int, divisor: float) -> int:
 
 def is_finite(value: object) -> bool:
     """Whether ``value`` is a finite number, and not a bool."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -inf < value < inf
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return isfinite(value)
+    except OverflowError:  # an integer beyond floats
+        return False
