@@ -218,10 +218,10 @@ def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 def _named(path: Path, source: ModelSource | None) -> ModelSource:
     if source is None:
-        raise GhostifyError(f"{path} does not say what it was made from: pass the model (--model)")
+        raise GhostifyError(f"{path} does not say what it was made from: pass the model as `model`")
     if not is_named(source):
         raise GhostifyError(
-            f"{path} was made from your own code ({source.name}), which is not run on an "
-            "artifact's word: pass the model (--model)"
+            f"{path} was made from your own code ({source.name}), which is not run for safety: "
+            "pass the model as `model`"
         )
     return source

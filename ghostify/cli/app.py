@@ -82,6 +82,7 @@ _OPTIONS = {
     "input_size=(3, 224, 224)": "--input 3x224x224",
     "labels=False": "--no-labels",
     "as data_root": "as --data-root",
+    "as `model`": "as --model",
 }
 """Arguments in the library's errors, as options."""
 
