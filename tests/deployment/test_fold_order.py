@@ -49,7 +49,7 @@ MOVES = {
     "a convolution": lambda m, y: m.conv(y),
     "a Ghost module": lambda m, y: m.second(y),
     "a linear layer": lambda m, y: m.linear(y.mean((2, 3))),
-    "a linear layer on flat features": lambda m, y: m.wide(F.dropout(y.relu().flatten(1), 0.5, False)),
+    "flat features": lambda m, y: m.wide(F.dropout(y.relu().flatten(1), 0.5, False)),
     "one of a view": lambda m, y: m.wide(y.view(len(y), -1)),
     "behind a norm": lambda m, y: m.conv(m.norm(y).relu()),
     "behind a norm that stays": lambda m, y: m.conv(m.norm(y.relu())),
