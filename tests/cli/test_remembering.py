@@ -49,7 +49,7 @@ def test_sensitivity_and_plans_of_the_original(run, out, tensor):
     options = [*OWN, "--calibration", tensor]
     result = run("sensitivity", "out", *options)
     assert result.code == 0, result.err
-    assert result.out.startswith("net.py:build: damage")
+    assert result.out.startswith("net.py:build: sensitivity")
     assert len(recorded(out, "sensitivity")) == 1
     result = run("plan", "out", *options, "--budget", "macs=0.7", "--try", "-o", "plan.json")
     assert result.code == 0, result.err

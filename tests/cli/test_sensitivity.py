@@ -14,7 +14,7 @@ def planned(result):
 
 
 @pytest.mark.parametrize("measured", [True, False])
-def test_a_table_of_damages(run, net, tensor, measured):
+def test_a_table_of_sensitivities(run, net, tensor, measured):
     result = run("sensitivity", *net, *(["--calibration", tensor] if measured else []))
     assert result.code == 0, result.err
     unit = "KL (nats)" if measured else "share of the filters"
@@ -85,7 +85,7 @@ def test_from_measurement_to_artefact(run, net, tensor, tmp_path):
 
 
 def test_the_measurements_decide(run, net, tmp_path):
-    """Layer 2 can save all that is asked for, and so can it not where it does great damage."""
+    """Layer 2 alone meets the budget. It is kept if its sensitivity is high."""
     run("sensitivity", *net, "-o", "s.json")
     data = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
     found = []

@@ -51,9 +51,9 @@ def test_sensitivity_rises_with_the_ratio(net, images, on_data):
     found = ghostify.sensitivity(net, images[:1], calibration=data, candidates=RATIOS)
     assert list(found.layers) == ["0", "3", "6"]
     assert found.measured == on_data
-    for damages in found.layers.values():
-        assert list(damages) == RATIOS
-        assert 0 < damages[RATIOS[0]] < damages[RATIOS[1]] < damages[RATIOS[2]]
+    for increases in found.layers.values():
+        assert list(increases) == RATIOS
+        assert 0 < increases[RATIOS[0]] < increases[RATIOS[1]] < increases[RATIOS[2]]
 
 
 @pytest.mark.parametrize("name", ["0", "3", "6"])
