@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from ghostify import GhostifyError
+
 _Choice: Any = StrEnum
 
 
@@ -19,7 +21,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Replace each parameter that is a dataclass of settings by one option per field.
 
     The option has the field's name, default and help panel, and its documentation in the
-    ``Attributes`` section of the class.
+    ``Attributes`` section of the class. Errors name the options.
     """
     plain = signature(command, eval_str=True)
     settings: dict[str, Any] = {
@@ -30,9 +32,13 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def expanded(**values: Any) -> None:
-        for name, cls in settings.items():
-            values[name] = cls(**{f.name: _value(values.pop(f.name)) for f in fields(cls)})
-        command(**values)
+        names = list(values)
+        try:
+            for name, cls in settings.items():
+                values[name] = cls(**{f.name: _value(values.pop(f.name)) for f in fields(cls)})
+            command(**values)
+        except GhostifyError as error:
+            raise GhostifyError(_with_flags(str(error), names)) from error
 
     parameters = [
         option
@@ -65,6 +71,13 @@ def _option(entry: Field[Any], hint: Any, text: str) -> Parameter:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _with_flags(message: str, names: Iterable[str]) -> str:
+    """Return an error of the library with the command's options in place of its arguments."""
+    for name in names:
+        message = message.replace(f"`{name}`", _flag(name))
+    return message
 
 
 def _value(value: Any) -> Any:

@@ -150,7 +150,7 @@ def test_interrupted_stages(run, out, interrupted_at, monkeypatch):
     assert "repeat with --resume" in result.err
     monkeypatch.undo()
     monkeypatch.chdir(out.parent)
-    assert "pass `stages`" in recover(run, "--resume").err
+    assert "pass --stages" in recover(run, "--resume").err
     assert "unfinished training" in recover(run, "--stages", "2").err
     result = recover(run, "--stages", "2", "--epochs", "1", "--resume")
     assert result.code == 0, result.err
@@ -161,7 +161,7 @@ def test_interrupted_stages(run, out, interrupted_at, monkeypatch):
     [
         (["--data", "shades"], "add --weights, --pretrained or --teacher"),
         (["--data", "none", "--teacher", "classes.py:build"], "none"),
-        (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "`alpha` (=2.0)"),
+        (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "--alpha (=2.0)"),
     ],
 )
 def test_errors_are_one_line(run, out, arguments, message):

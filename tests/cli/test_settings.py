@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ghostify.cli.app import app
 from ghostify.cli.settings import expand_settings
-from ghostify.types import Augmentation, RecoverySettings
+from ghostify.types import Augmentation, GhostifyError, RecoverySettings
 from ghostify.types.settings import check, setting
 
 
@@ -49,6 +49,8 @@ def bake(*arguments):
     baker = typer.Typer()
     baker.command()(command)
     result = CliRunner().invoke(baker, arguments)
+    if isinstance(result.exception, GhostifyError):
+        raise result.exception
     assert result.exit_code == 0, result.output
     return seen[0] if seen else result.output
 
@@ -66,6 +68,11 @@ def test_help_shows_documentation_by_panel():
     assert "Temperature in degrees, 180 for bread." in output
     assert "─ Heat ─" in output
     assert "─ Time ─" in output
+
+
+def test_errors_name_options():
+    with pytest.raises(GhostifyError, match=r"^--heat-level \(=400\) must be"):
+        bake("bread", "--heat-level", "400")
 
 
 @pytest.mark.parametrize("cls", [RecoverySettings, Augmentation])
