@@ -47,7 +47,7 @@ class ShardedLoader:
             raise GhostifyError(
                 f"`data` (a {type(data).__name__}) must be a DataLoader or a list of batches"
             )
-        self._data = data
+        self._data: Any = data
         self._accelerator = accelerator
         self._settings = settings
         self._even = even
@@ -71,7 +71,7 @@ class ShardedLoader:
         loader = self._loader
         if isinstance(loader, DataLoader):
             loader.generator = getattr(self._data, "generator", None)
-            if start and hasattr(loader.sampler, "set_epoch"):
+            if start and hasattr(self._data.sampler, "set_epoch"):
                 from accelerate import skip_first_batches
 
                 loader, start = skip_first_batches(loader, start), 0

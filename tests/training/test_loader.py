@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -5,7 +7,7 @@ from torch.utils.data import DataLoader
 from ghostify.data.loaders import EpochSampler
 from ghostify.training.accelerator import accelerated
 from ghostify.training.loader import ShardedLoader
-from ghostify.types import RecoverySettings
+from ghostify.types import GhostifyError, RecoverySettings
 
 SETTINGS = RecoverySettings(seed=3, precision="fp32", channels_last=False)
 
@@ -60,3 +62,26 @@ def test_other_loaders_draw_and_drop_skipped_batches(sharded):
 def test_the_first_batch_is_that_of_the_first_epoch(sharded):
     loader = sharded([torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)])
     assert values([loader.first()]) == [[0, 0]]
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_processes_share_each_batch_and_load_no_more(sharded, start):
+    def share(rank):
+        numbers = Numbers()
+        process = SimpleNamespace(num_processes=2, process_index=rank, device=torch.device("cpu"))
+        data = DataLoader(numbers, batch_size=4, sampler=EpochSampler(12, seed=1))
+        loader = ShardedLoader(data, process, SETTINGS)
+        found = [[int(value) for value in batch] for batch in values(loader.epoch(2, start))]
+        assert numbers.loaded == 2 * (3 - start)
+        return found
+
+    loader = sharded(DataLoader(Numbers(), batch_size=4, sampler=EpochSampler(12, seed=1)))
+    whole = [[int(value) for value in batch] for batch in values(loader.epoch(2))]
+    shares = zip(share(0), share(1), strict=True)
+    assert [first + second for first, second in shares] == whole[start:]
+
+
+def test_a_batch_size_must_be_a_multiple_of_the_processes(sharded):
+    process = SimpleNamespace(num_processes=3, process_index=0, device=torch.device("cpu"))
+    with pytest.raises(GhostifyError, match="`data` cannot be divided: .*batch size"):
+        ShardedLoader(DataLoader(Numbers(), batch_size=4), process, SETTINGS)
