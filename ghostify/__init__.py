@@ -30,7 +30,7 @@ from ghostify.types.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ghostify.analysis import analyze
-    from ghostify.artifact.artifact import load, resave, save
+    from ghostify.artifact.artifact import Artifact, load, save
     from ghostify.conversion.convert import convert
     from ghostify.conversion.plan import plan
     from ghostify.conversion.redundancy import redundancy
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ghostify.training.recover import recover
 
 __all__ = [
+    "Artifact",
     "Augmentation",
     "ConvSite",
     "Data",
@@ -95,7 +96,6 @@ __all__ = [
     "recover",
     "redundancy",
     "reparameterize",
-    "resave",
     "save",
     "search",
     "sensitivity",
@@ -120,6 +120,7 @@ _HOMES = {
     "export": "deployment.export",
     "reparameterize": "deployment.reparameterize",
     "list_sites": "report.tables.sites",
+    "Artifact": "artifact.artifact",
     "load": "artifact.artifact",
     "layer_latency": "deployment.layer_latency",
     "redundancy": "conversion.redundancy",
@@ -129,7 +130,6 @@ _HOMES = {
     "recalibrate": "evaluation.recalibrate",
     "recover": "training.recover",
     "write_report": "report.html.page",
-    "resave": "artifact.artifact",
     "save": "artifact.artifact",
     "search": "conversion.search",
 }

@@ -1,227 +1,437 @@
-"""A converted model on disk: a readable recipe and its weights, never a pickle."""
+"""A converted network on disk, with everything that was measured of it."""
 
 from __future__ import annotations
 
-import json
-from collections import OrderedDict
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ghostify import models
 from ghostify.analysis.arguments import check_model
-from ghostify.conversion.convert import convert
-from ghostify.io.atomic import check_target, new_folder
-from ghostify.io.recipe import file_digest, naming_recipe, read_recipe, write_recipe
-from ghostify.models.registry import build, is_named
-from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
-from ghostify.types.errors import first_line
-from ghostify.types.version import __version__
+from ghostify.artifact.folder import read_folder, read_source, write_folder
+from ghostify.conversion.search import search
+from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
+from ghostify.data import Data
+from ghostify.deployment import Exported, export
+from ghostify.deployment.benchmark import benchmark
+from ghostify.evaluation.recalibrate import recalibrate
+from ghostify.io.measurements import record, recorded
+from ghostify.io.progress import is_main_process
+from ghostify.io.recipe import read_recipe
+from ghostify.models.registry import is_named
+from ghostify.report.compare import compare
+from ghostify.report.evaluate_models import evaluate_models, evaluation_row
+from ghostify.report.evaluation import Evaluation
+from ghostify.report.html import write_report
+from ghostify.report.html.feature_maps import feature_map_images
+from ghostify.report.report import Report
+from ghostify.report.timing import Timing
+from ghostify.training.checkpoint import remove_checkpoints
+from ghostify.training.recover import recover
+from ghostify.types import (
+    Example,
+    GhostifyError,
+    ModelSource,
+    Plan,
+    PlanCandidate,
+    Recovery,
+    RecoverySettings,
+    Sensitivity,
+)
+from ghostify.types.errors import GhostifyWarning
+from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
-_WEIGHTS = "model.safetensors"
+
+class Artifact(os.PathLike[str]):
+    """A folder with a converted network. What is measured through it is remembered in the folder.
+
+    `write_report` shows all that was remembered, whether Python or the command line measured it.
+
+    Args:
+        path: A folder that `save` or ``ghostify convert`` made.
+        original: The unconverted network. Default: built by its name, without trained weights, if
+            it is a network of an installed library. No code of the artifact is run.
+        example: An input. Default: zeros of the input size in the recipe.
+        original_trained: Whether ``original`` holds its trained weights, so that the artifact can
+            be compared with it. Default: whether ``original`` is given.
+
+    Attributes:
+        path: The folder.
+        source: Where the unconverted network comes from, or None.
+        original_trained: As given.
+
+    Raises:
+        GhostifyError: If the folder is no artifact, or damaged.
+        OSError: If it cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        original: nn.Module | None = None,
+        *,
+        example: Example | None = None,
+        original_trained: bool | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.source = read_source(self.path)
+        self.original_trained = (
+            original is not None if original_trained is None else original_trained
+        )
+        self._original = original
+        self._example = example
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Artifact({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.path.resolve().name
+
+    @property
+    def named_source(self) -> ModelSource:
+        """The unconverted network, if it can be built by its name.
+
+        Raises:
+            GhostifyError: If the recipe does not say, or names your own code, which is not run on
+                a folder's word.
+        """
+        if self.source is None:
+            raise GhostifyError(
+                f"{self.path} does not say what it was made from: pass the unconverted model"
+            )
+        if not is_named(self.source):
+            raise GhostifyError(
+                f"{self.path} was made from your own code ({self.source.name}). For safety, code "
+                "named in a folder is not run: pass the unconverted model"
+            )
+        return self.source
+
+    @cached_property
+    def original(self) -> nn.Module:
+        """The unconverted network."""
+        return self._original if self._original is not None else models.build(self.named_source)[0]
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The converted network with the saved weights."""
+        return read_folder(self.path, self.original)
+
+    @cached_property
+    def example(self) -> Example:
+        """An input of both networks."""
+        if self._example is not None:
+            return self._example
+        if self.source is None or self.source.input_size is None:
+            raise GhostifyError(f"{self.path} does not say its input size: pass `example`")
+        return models.example(self.source)
+
+    @property
+    def stage(self) -> str:
+        """What the weights are: ``converted``, or ``recovered`` after training."""
+        return "recovered" if read_recipe(self.path).get("recovery") else "converted"
+
+    def remember(self, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
+        """Remember a measurement, in place of an earlier one of this kind and part.
+
+        A folder that cannot be written is a warning, so that no measurement is lost by it.
+        """
+        try:
+            record(self.path, kind, data, part=part)
+        except OSError as error:
+            message = f"{self.path} does not remember it: {error}"
+            warnings.warn(message, GhostifyWarning, stacklevel=3)
+
+    def recorded(self, kind: str) -> list[dict[str, Any]]:
+        """Return the measurements of a kind that hold for the artifact as it is now."""
+        return recorded(self.path, kind)
+
+    def update(self, model: nn.Module) -> None:
+        """Replace the weights by those of ``model``, atomically. The rest of the recipe stays.
+
+        Raises:
+            GhostifyError: If the model has another plan than the artifact.
+            OSError: If it cannot be written.
+        """
+        recipe = read_recipe(self.path)
+        if Plan.of(model).to_dict() != recipe["plan"]:
+            raise GhostifyError(f"{self.path} is another conversion: save to another folder")
+        options = recipe.get("options")
+        write_folder(model, self.path, source=self.source, options=options, force=True)
+        self.model = model
+
+    def compare(self, *, data: Any = None) -> Report:
+        """Report what the conversion saved, and how far both networks agree; see `compare`."""
+        report = compare(
+            self.original,
+            self.model,
+            self.example,
+            name=self.source.name if self.source else None,
+            data=data,
+        )
+        self.remember("costs", report.costs())
+        return report
+
+    def evaluate(
+        self, data: Any, *, device: str | None = None, progress: ShowProgress = True
+    ) -> Evaluation:
+        """Score the network, and its original if that is trained; see `evaluate_models`.
+
+        Returns:
+            The scores, with those remembered of other networks on the same images.
+        """
+        networks = {"original": self.original} if self.original_trained else {}
+        evaluation = evaluate_models(
+            networks | {self.stage: self.model},
+            data,
+            example=self.example,
+            teacher=self.original if self.original_trained else None,
+            device=device,
+            progress=progress,
+        )
+        return self.add_evaluation(evaluation)
+
+    def add_evaluation(self, evaluation: Evaluation) -> Evaluation:
+        """Remember an evaluation, and return it with earlier ones on the same images."""
+        for data in self.recorded("evaluation"):
+            evaluation = evaluation.including(Evaluation.from_dict(data))
+        self.remember("evaluation", evaluation.to_dict(), part=evaluation.data)
+        return evaluation
+
+    def recalibrate(
+        self,
+        data: Any,
+        *,
+        batches: int | None = None,
+        keep_worse: bool = False,
+        device: str | None = None,
+        progress: ShowProgress = True,
+    ) -> tuple[Evaluation, bool]:
+        """Estimate BatchNorm statistics again; save them if the score is no worse.
+
+        Args:
+            data: As in `recalibrate`; both networks are scored on its validation part.
+            batches: How many batches to use. Default: all.
+            keep_worse: Save them even if the score is worse.
+            device: Where to compute. Default: a GPU if there is one.
+            progress: As in `recalibrate`.
+
+        Returns:
+            Scores ``before`` and ``after``, and whether the artifact was updated.
+        """
+        found = recalibrate(self.model, data, batches=batches, progress=progress)
+        evaluation = evaluate_models(
+            {"before": self.model, "after": found},
+            data,
+            example=self.example,
+            teacher=self.original if self.original_trained else None,
+            device=device,
+            progress=progress,
+        )
+        before, after = (evaluation.rows[name] for name in ("before", "after"))
+        if after.score.selection_score < before.score.selection_score and not keep_worse:
+            return evaluation, False
+        self.update(found)
+        self.add_evaluation(replace(evaluation, rows={self.stage: after}))
+        return evaluation, True
+
+    def recover(
+        self,
+        data: Any,
+        settings: RecoverySettings | None = None,
+        *,
+        stages: int | None = None,
+        **options: Any,
+    ) -> tuple[Recovery, Evaluation | None]:
+        """Train the network with its original as teacher, and update the artifact if it got better.
+
+        Checkpoints and the history are in the folder ``recovery`` of the artifact.
+
+        Args:
+            data, settings, stages, options: As in `ghostify.recover`.
+
+        Returns:
+            The record of the training, and the scores of all networks if there is validation data.
+
+        Raises:
+            GhostifyError: If the original is not trained, and as `ghostify.recover` does.
+        """
+        if not self.original_trained:
+            raise GhostifyError("the teacher is the original with its weights: pass `original`")
+        before, folder = self.model, self.path / "recovery"
+        model, recovery = recover(
+            self.original,
+            before,
+            data,
+            settings,
+            stages=stages,
+            example=self.example,
+            sensitivity=self._sensitivity() if stages else None,
+            folder=folder,
+            **options,
+        )
+        if not is_main_process():
+            return recovery, None
+        models = {"original": self.original, "converted": before}
+        if recovery.best_epoch:
+            self.update(model)
+            models["recovered"] = model
+        remove_checkpoints(folder)
+        if recovery.recovered is None:
+            return recovery, None
+        rows = {
+            name: evaluation_row(network, getattr(recovery, name), self.example)
+            for name, network in models.items()
+        }
+        name, held_out = (data.name, data.held_out) if isinstance(data, Data) else ("data", 0)
+        return recovery, self.add_evaluation(Evaluation(name, held_out, rows))
+
+    def _sensitivity(self) -> Sensitivity | None:
+        """The remembered sensitivity, if it covers all that the plan replaces."""
+        replaced = Plan.of(self.model).replaced
+        for data in self.recorded("sensitivity"):
+            found = Sensitivity.from_dict(data)
+            if all(ghost in found.layers.get(name, {}) for name, ghost in replaced.items()):
+                return found
+        return None
+
+    def sensitivity(self, *, calibration: Any = None, progress: ShowProgress = True) -> Sensitivity:
+        """Measure the sensitivity of each layer of the original; see `ghostify.sensitivity`."""
+        found = measure_sensitivity(
+            self.original, self.example, calibration=calibration, progress=progress
+        )
+        self.remember("sensitivity", found.to_dict())
+        return found
+
+    def search(
+        self,
+        *,
+        on_candidate: Callable[[PlanCandidate], None] | None = None,
+        **options: Any,
+    ) -> Plan:
+        """Find the best plan of the original within a budget; see `ghostify.search`."""
+
+        def remember(candidate: PlanCandidate) -> None:
+            self.remember("plan-candidate", candidate.to_dict(), part=candidate.plan)
+            if on_candidate is not None:
+                on_candidate(candidate)
+
+        return search(self.original, self.example, on_candidate=remember, **options)
+
+    def benchmark(
+        self, *, against: Mapping[str, nn.Module] | None = None, **options: Any
+    ) -> Timing:
+        """Time the network and its original in turns; see `ghostify.benchmark`.
+
+        Args:
+            against: Other networks by name to compare with. Such a timing is not remembered.
+            **options: As in `ghostify.benchmark`.
+        """
+        others = against or {self.source.name if self.source else "original": self.original}
+        if self.name in others:
+            raise GhostifyError(f"{self.name} stands on both sides: there is nothing to compare")
+        timing = benchmark({**others, self.name: self.model}, self.example, **options)
+        if against is None:
+            runs = groupby(timing.measurements, lambda m: (m.runtime, m.batch, m.threads))
+            for (runtime, batch, threads), found in runs:
+                part = replace(timing, measurements=tuple(found))
+                self.remember("timing", part.to_dict(), part=f"{runtime}-b{batch}-t{threads}")
+        return timing
+
+    def export(
+        self, file: str | os.PathLike[str], *, to: str | None = None, force: bool = False
+    ) -> Exported:
+        """Write the network for a runtime, and verify it; see `ghostify.export`."""
+        exported = export(self.model, self.example, file, to=to, force=force)
+        self.remember("export", asdict(exported) | {"path": Path(file).name}, part=exported.to)
+        return exported
+
+    def record_feature_maps(self, image: Tensor) -> None:
+        """Remember what some layers make of an image ``(1, C, H, W)``, for the report."""
+        original = self.original if self.original_trained else None
+        self.remember("feature-maps", feature_map_images(self.model, image, original))
+
+    def write_report(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        plots: str | os.PathLike[str] | None = None,
+    ) -> Path:
+        """Write one HTML page with all that was measured; see `ghostify.write_report`."""
+        return write_report(self.path, out, plots=plots)
 
 
 def save(
     model: nn.Module,
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
+    original: nn.Module | None = None,
+    example: Example | None = None,
     source: ModelSource | None = None,
     options: Mapping[str, Any] | None = None,
     force: bool = False,
-) -> Path:
+) -> Artifact:
     """Write a converted model to a folder: ``ghostify.json`` and ``model.safetensors``.
 
-    The folder appears whole or not at all.
+    The folder is written atomically.
 
     Args:
-        model: what `convert` returned, perhaps trained since.
-        path: the folder to make.
-        source: where the unconverted model comes from, so that `load` can build it by itself.
-        options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
-        force: replace an artifact that stands there already.
+        model: What `convert` returned, perhaps trained since.
+        path: The folder to make.
+        original: The unconverted network, for what the returned artifact measures.
+        example: An input, for the same.
+        source: Where the unconverted network comes from, so that `load` can build it.
+        options: What the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
+        force: Replace an artifact that is there already.
 
     Raises:
-        GhostifyError: if the model was not converted, the folder exists, or there is something to
+        GhostifyError: If the model was not converted, the folder exists, or there is something to
             save that is no tensor or, in ``source`` and ``options``, no JSON.
-        OSError: if it cannot be written.
+        OSError: If it cannot be written.
     """
-    path = Path(path)
     check_model(model)
-    plan = Plan.of(model)
-    provenance = _provenance(source)
-    _check_json(options, "options")
-    state = _separate_tensors(model)
-    check_target(path, force=force)
-    with new_folder(path) as folder:
-        try:
-            save_file(state, folder / _WEIGHTS)
-        except SafetensorError as error:
-            raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
-        recipe = {
-            "versions": {"ghostify": __version__, "torch": torch.__version__},
-            "model": type(model).__name__,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "source": provenance,
-            "options": None if options is None else dict(options),
-            "plan": plan.to_dict(),
-            "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
-            "recovery": recovery.to_dict() if (recovery := Recovery.find(model)) else None,
-            "weights": {"file": _WEIGHTS, "sha256": file_digest(folder / _WEIGHTS)},
-        }
-        write_recipe(folder, recipe)
-    return path
-
-
-def resave(model: nn.Module, path: str | Path) -> Path:
-    """Write new weights of the network of an artifact, whose recipe stays otherwise.
-
-    The new artifact takes its place whole or not at all.
-
-    Args:
-        model: what `load` read from there, changed since.
-        path: the artifact.
-
-    Raises:
-        GhostifyError: if the model has another plan than the artifact, or as `save` does.
-        OSError: if it cannot be written.
-    """
     path = Path(path)
-    check_model(model)
-    recipe = read_recipe(path)
-    if Plan.of(model).to_dict() != recipe["plan"]:
-        raise GhostifyError(f"{path} is another conversion: save to another folder")
-    source, options = _source_of(path, recipe), recipe.get("options")
-    return save(model, path, source=source, options=options, force=True)
+    write_folder(model, path, source=source, options=options, force=force)
+    artifact = Artifact(path, original, example=example)
+    artifact.model = model
+    if sensitivity := Sensitivity.find(model):
+        artifact.remember("sensitivity", sensitivity.to_dict())
+    return artifact
 
 
 @overload
-def load(path: str | Path, model: Model) -> Model: ...
+def load(path: str | os.PathLike[str], model: Model) -> Model: ...
 @overload
-def load(path: str | Path, model: None = None) -> nn.Module: ...
-def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+def load(path: str | os.PathLike[str], model: None = None) -> nn.Module: ...
+def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Module:
     """Read a converted model back.
 
     Args:
-        path: a folder that `save` made.
-        model: the unconverted network, whose weights do not matter; it is not changed. Not needed
-            where the artifact was made from a named network of torchvision or timm.
+        path: A folder that `save` made.
+        model: The unconverted network, whose weights do not matter; it is not changed. Not needed
+            if the artifact was made from a named network of an installed library.
 
     Returns:
         The converted model with the saved weights in their saved types, on the devices of
         ``model``. No code of the artifact is run.
 
     Raises:
-        GhostifyError: if the artifact is damaged, or made from another network.
-        OSError: if it cannot be read.
+        GhostifyError: If the artifact is damaged, or made from another network.
+        OSError: If it cannot be read.
     """
     if model is not None:
         check_model(model)
-    path = Path(path)
-    recipe = read_recipe(path)
-    with naming_recipe(path):
-        plan = Plan.from_dict(recipe["plan"])
-        expected = recipe["weights"]["sha256"]
-        fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
-        recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
-    source = _source_of(path, recipe)
-    weights = path / _WEIGHTS
-    if file_digest(weights) != expected:
-        raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
-    converted = convert(build(_named(path, source))[0] if model is None else model, plan=plan)
-    try:
-        _fill(converted, load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise GhostifyError(f"{path} was made from another network: {reason}") from error
-    if fidelity:
-        fidelity.attach(converted)
-    if recovery:
-        recovery.attach(converted)
-    return converted
-
-
-def read_source(path: str | Path) -> ModelSource:
-    """Where the unconverted model of an artifact comes from.
-
-    Raises:
-        GhostifyError: if the artifact is damaged, does not say it, or names code of the user's.
-        OSError: if it cannot be read.
-    """
-    return _named(Path(path), remembered_source(path))
-
-
-def remembered_source(path: str | Path) -> ModelSource | None:
-    """What an artifact says of its unconverted model, which may be code of the user's.
-
-    Raises:
-        GhostifyError: if the artifact is damaged.
-        OSError: if it cannot be read.
-    """
-    return _source_of(Path(path), read_recipe(Path(path)))
-
-
-def _source_of(path: Path, recipe: dict[str, Any]) -> ModelSource | None:
-    with naming_recipe(path):
-        return recipe["source"] and ModelSource.from_dict(recipe["source"])
-
-
-def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:
-    """Load a state dict; tensors of another type take the saved one's."""
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if tensor.is_meta:
-            raise GhostifyError(f"{name} is on the meta device: pass a model with memory")
-        if name in saved and tensor.dtype != saved[name].dtype:
-            tensor.data = tensor.data.to(saved[name].dtype)
-    own = model.state_dict()
-    filled = OrderedDict(saved)
-    filled._metadata = own._metadata  # type: ignore[attr-defined]  # some layers ask for a version
-    model.load_state_dict(filled)
-
-
-def _provenance(source: ModelSource | None) -> dict[str, Any] | None:
-    if source is None:
-        return None
-    if not isinstance(source, ModelSource):
-        raise GhostifyError(f"source (={source!r}) must be a ModelSource")
-    described = source.to_dict()
-    _check_json(described, "source of the model")
-    return described
-
-
-def _check_json(value: Any, what: str) -> None:
-    try:
-        json.dumps(value)
-    except TypeError as error:
-        raise GhostifyError(f"the {what} cannot be written: {error}") from error
-
-
-def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict with each tensor in memory of its own, as safetensors wants it."""
-    state, taken = {}, set()
-    for name, tensor in model.state_dict().items():
-        if not isinstance(tensor, Tensor) or tensor.is_meta:
-            what = "on the meta device" if isinstance(tensor, Tensor) else "no tensor"
-            raise GhostifyError(f"{name} cannot be saved: it is {what}")
-        plain = tensor.contiguous()
-        memory = plain.untyped_storage().data_ptr()
-        state[name] = plain.clone() if memory in taken else plain
-        taken.add(memory)
-    return state
-
-
-def _named(path: Path, source: ModelSource | None) -> ModelSource:
-    if source is None:
-        raise GhostifyError(f"{path} does not say what it was made from: pass the model as `model`")
-    if not is_named(source):
-        raise GhostifyError(
-            f"{path} was made from your own code ({source.name}), which is not run for safety: "
-            "pass the model as `model`"
-        )
-    return source
+    return Artifact(path, model).model

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Callable
 from inspect import getdoc
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ghostify import GhostifyError, __version__
-from ghostify.cli.analyze import inspect
+from ghostify.cli.analyze import analyze
 from ghostify.cli.benchmark import benchmark
 from ghostify.cli.compare import compare
 from ghostify.cli.convert import convert
 from ghostify.cli.evaluate import evaluate
 from ghostify.cli.export import export
 from ghostify.cli.models import models
-from ghostify.cli.plan import plan
-from ghostify.cli.recalibrate import calibrate
+from ghostify.cli.plan import plan, search
+from ghostify.cli.recalibrate import recalibrate
 from ghostify.cli.recover import recover
 from ghostify.cli.redundancy import redundancy
 from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
-from ghostify.cli.terminal import fail
+from ghostify.cli.settings import expand_settings
+from ghostify.cli.terminal import fail, note
+from ghostify.types.errors import GhostifyWarning
 
 
 def _in_paragraphs(command: Callable[..., None]) -> str:
@@ -44,18 +47,19 @@ for command in (
     convert,
     compare,
     evaluate,
-    calibrate,
+    recalibrate,
     recover,
     export,
     benchmark,
     report,
-    inspect,
+    analyze,
     plan,
+    search,
     sensitivity,
     redundancy,
     models,
 ):
-    app.command(help=_in_paragraphs(command))(command)
+    app.command(help=_in_paragraphs(command))(expand_settings(command))
 
 
 def _print_version(asked: bool) -> None:
@@ -76,15 +80,27 @@ def _options(
     pass
 
 
+def main() -> None:
+    """Run the command line. A `GhostifyError` is one line on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an old terminal may lack an arrow
+    warnings.showwarning = _show_warning
+    warnings.filterwarnings("always", category=GhostifyWarning)
+    try:
+        app()
+    except (GhostifyError, OSError) as error:
+        fail(_with_options(" ".join(str(error).split())))
+
+
 _OPTIONS = {
     "load a file with load_weights": "pass --weights FILE",
     "pretrained=True": "--pretrained",
     "input_size=(3, 224, 224)": "--input 3x224x224",
     "labels=False": "--no-labels",
     "as data_root": "as --data-root",
-    "as `model`": "as --model",
 }
-"""Arguments in the library's errors, as options."""
+"""Advice for Python, as options."""
 
 
 def _with_options(message: str) -> str:
@@ -93,12 +109,5 @@ def _with_options(message: str) -> str:
     return message
 
 
-def main() -> None:
-    """Run the command line; what the user can put right is one line on stderr and exit code 1."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an old terminal may lack an arrow
-    try:
-        app()
-    except (GhostifyError, OSError) as error:
-        fail(_with_options(" ".join(str(error).split())))
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    note(f"warning: {message}")

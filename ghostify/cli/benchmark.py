@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.options import Format
-from ghostify.cli.workflow import (
-    network_or_artefact,
-    original_of,
-    prepare,
-    print_document,
-    remember,
-)
+from ghostify.cli.context import build, build_target, open_artifact
+from ghostify.cli.options import Format, OriginalOptions
+from ghostify.cli.terminal import print_document
 from ghostify.io.atomic import check_parent, write_text
 from ghostify.report.formats import format_of
 from ghostify.report.plots import check_plot
 from ghostify.report.plots.timing import plot_timing
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 def benchmark(
     target: options.ModelOrFolder,
+    original: options.OriginalOptions,
     against: Annotated[
         str | None,
         typer.Option(
@@ -66,9 +64,6 @@ def benchmark(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw the speed-ups: .png or .svg."),
     ] = None,
-    model: options.Original = None,
-    input: options.Input = None,
-    model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Time a network beside another one, in turns: by default a conversion beside its original.
@@ -82,45 +77,38 @@ def benchmark(
         check_plot(plot)
     batches, numbers = _numbers("batch", batch), _numbers("threads", threads)
     runtimes = [name.strip() for name in runtime.split(",")]
-    said: dict[str, Any] = {"input": input, "model_arg": model_arg}
-    subject = network_or_artefact(target, model=model, **said)
-    if against is not None:
-        of_folder = model if Path(against).is_dir() else None
-        other = network_or_artefact(against, model=of_folder, **said)
-    elif Path(target).is_dir():
-        other = prepare(original_of(Path(target), model, input, model_arg))
+    settings: dict[str, Any] = {
+        "runtime": runtimes,
+        "batch": batches,
+        "threads": numbers,
+        "seconds": seconds,
+    }
+    if Path(target).is_dir():
+        artifact, _ = open_artifact(Path(target), original)
+        other = None if against is None else _other(against, original)
+        timing = artifact.benchmark(against=other, **settings)
     else:
-        other = None
-    models = {_name(target): subject.network}
-    if other is not None:
-        name = other.source.name if against is None else _name(against)
-        if name in models:
-            raise GhostifyError(f"{name} stands on both sides: there is nothing to compare")
-        models = {name: other.network} | models
-    timing = ghostify.benchmark(
-        models,
-        subject.example,
-        runtimes=runtimes,
-        batches=batches,
-        threads=numbers,
-        seconds=seconds,
-    )
+        found = build_target(target, original)
+        models = {target: found.model}
+        if against is not None:
+            models = _other(against, original) | models
+            if len(models) == 1:
+                raise GhostifyError(f"{target} stands on both sides: there is nothing to compare")
+        timing = ghostify.benchmark(models, found.example, **settings)
     document = timing.document()
     print_document(document, format)
-    if against is None:
-        for (name, size, number), found in groupby(
-            timing.measurements, lambda m: (m.runtime, m.batch, m.threads)
-        ):
-            part = replace(timing, measurements=tuple(found))
-            remember(target, "timing", part.to_dict(), part=f"{name}-b{size}-t{number}")
     if out and write_form:
         write_text(out, write_form(document))
     if plot is not None:
         plot_timing(timing, plot)
 
 
-def _name(target: str) -> str:
-    return Path(target).name if Path(target).is_dir() else target
+def _other(against: str, original: OriginalOptions) -> dict[str, nn.Module]:
+    """Build the network to compare with, by its name."""
+    if Path(against).is_dir():
+        artifact, _ = open_artifact(Path(against), original)
+        return {artifact.name: artifact.model}
+    return {against: build(against, replace(original, model=None)).model}
 
 
 def _numbers(option: str, text: str) -> list[int]:

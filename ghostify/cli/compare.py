@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.options import Format
-from ghostify.cli.scoring import is_original_known
-from ghostify.cli.terminal import stage
-from ghostify.cli.workflow import original_of, prepare, print_document, read_calibration, remember
+from ghostify.cli.context import open_artifact, read_calibration
+from ghostify.cli.options import CalibrationOptions, Format
+from ghostify.cli.terminal import print_document, stage
 
 
 def compare(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
-    ],
-    model: options.Original = None,
+    folder: options.Folder,
+    original: options.OriginalOptions,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--data",
-            metavar="PATH",
-            help="Compare the outputs on these images: a folder, or a file with one tensor. The "
+            metavar="SOURCE",
+            help="Compare the outputs on these images, named as for convert --calibration. The "
             "original needs its weights: --weights or --pretrained.",
         ),
     ] = None,
     images: options.Images = 256,
-    weights: options.Weights = None,
-    pretrained: options.Pretrained = False,
-    input: options.Input = None,
-    normalize: options.Normalize = None,
-    model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Print the report of a saved conversion again, and how much it has kept.
 
     Example: ghostify compare resnet50-ghost --data photographs --pretrained
     """
-    if data is not None and not is_original_known(weights, pretrained, model):
+    if data is not None and not original.has_weights:
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
-    source = original_of(folder, model, input, model_arg, normalize)
-    subject = prepare(source, weights=weights, pretrained=pretrained)
-    with stage(f"loading {folder}"):
-        ghost = ghostify.load(folder, subject.network)
-    found = read_calibration(subject, data, images) if data else None
+    artifact, found = open_artifact(folder, original)
+    pictures = read_calibration(found, CalibrationOptions(data, images))
     with stage("comparing"):
-        report = ghostify.compare(
-            subject.network, ghost, subject.example, name=source.name, data=found
-        )
+        report = artifact.compare(data=pictures)
     print_document(report.document(), format)
-    remember(folder, "costs", report.costs())

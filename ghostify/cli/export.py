@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +9,15 @@ from typing import Annotated
 import typer
 
 import ghostify
+from ghostify import GhostifyError
 from ghostify.cli import options
+from ghostify.cli.context import build_target, open_artifact
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import network_or_artefact, remember
 from ghostify.io.atomic import check_new
 
 
 class To(StrEnum):
-    """The forms, as `exporters.EXPORTERS` has them, for torch is not loaded yet."""
+    """The formats, named here so that --help need not wait for torch."""
 
     onnx = "onnx"
     openvino = "openvino"
@@ -30,37 +30,36 @@ _ENDINGS = {To.onnx: ".onnx", To.openvino: ".xml", To.torch_export: ".pt2", To.e
 
 def export(
     target: options.ModelOrFolder,
+    original: options.OriginalOptions,
     to: Annotated[
-        To | None, typer.Option("--to", help="For which runtime. Default: by the file's ending.")
+        To | None, typer.Option("--to", help="Format. Default: by the file's ending.")
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="What to write. Default: the name and an ending."
+            "--out", "-o", metavar="FILE", help="File to write. Default: the name and an ending."
         ),
     ] = None,
-    model: options.Original = None,
-    weights: options.Weights = None,
-    pretrained: options.Pretrained = False,
-    input: options.Input = None,
-    model_arg: options.ModelArgs = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a network for a runtime, and verify what was written.
 
     Example: ghostify export resnet50-ghost --to onnx
     """
-    name = Path(target).name if Path(target).is_dir() else target.rpartition(":")[2]
+    folder = Path(target) if Path(target).is_dir() else None
+    name = folder.name if folder else target.rpartition(":")[2]
     file = out or Path(f"{name}{_ENDINGS[to or To.onnx]}")
     check_new(file, force=force)
-    subject = network_or_artefact(
-        target, model=model, weights=weights, pretrained=pretrained, input=input,
-        model_arg=model_arg,
-    )  # fmt: skip
-    with stage(f"exporting to {file}, and verifying"):
-        exported = ghostify.export(subject.network, subject.example, file, to=to, force=force)
+    if folder:
+        if original.weights or original.pretrained:
+            raise GhostifyError(f"{target} has its weights: drop --weights and --pretrained")
+        artifact, _ = open_artifact(folder, original)
+        with stage(f"exporting to {file}, and verifying"):
+            exported = artifact.export(file, to=to, force=force)
+    else:
+        found = build_target(target, original)
+        with stage(f"exporting to {file}, and verifying"):
+            exported = ghostify.export(found.model, found.example, file, to=to, force=force)
     if exported.note:
         note(exported.note)
     print(exported)
-    found = asdict(exported) | {"path": file.name}
-    remember(target, "export", found, part=exported.to)

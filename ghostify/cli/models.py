@@ -18,14 +18,9 @@ def models(
 ) -> None:
     """List the names of networks that MODEL can be."""
     with stage("loading torch"):
-        from ghostify import models
-    names = [name for name in models.names() if _matches(name, pattern)]
-    if not names:
+        from ghostify.models import names
+    glob = pattern if pattern and set(pattern) & set("*?") else f"*{pattern or ''}*"
+    found = [name for name in names() if fnmatchcase(name, glob)]
+    if not found:
         raise GhostifyError(f"no model matches {pattern!r}")
-    print("\n".join(names))
-
-
-def _matches(name: str, pattern: str | None) -> bool:
-    if pattern is None:
-        return True
-    return fnmatchcase(name, pattern) if "*" in pattern or "?" in pattern else pattern in name
+    print("\n".join(found))

@@ -1,94 +1,89 @@
-"""``ghostify plan``"""
+"""``ghostify plan`` and ``ghostify search``"""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ghostify import GhostifyError, GhostSpec
+import ghostify
+from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
-from ghostify.cli.options import check_budget
+from ghostify.cli.context import build_target, open_artifact, plan_arguments, read_calibration
+from ghostify.cli.options import is_given
 from ghostify.cli.terminal import note
-from ghostify.cli.workflow import (
-    make_plan,
-    original_or_named,
-    prepare,
-    read_calibration,
-    remember_measured,
-)
 from ghostify.io.atomic import check_parent, write_text
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Where to write. Default: stdout."),
+]
 
 
 def plan(
     context: typer.Context,
     target: options.ModelOrFolder,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Where to write. Default: stdout."),
-    ] = None,
-    ratio: options.Ratio = GhostSpec.ratio,
-    kernel: options.Kernel = GhostSpec.dw_size,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    stem: options.Stem = False,
-    all_eligible: options.AllEligible = False,
-    budget: options.Budget = None,
-    runtime: options.PlanRuntime = None,
-    threads: options.PlanThreads = 1,
-    sensitivity: options.SensitivityFile = None,
-    calibration: options.Calibration = None,
-    images: options.Images = 256,
-    try_out: Annotated[
-        bool,
-        typer.Option(
-            "--try",
-            help="With --budget and --calibration: convert by several plans, and take the one "
-            "that agrees most with the original on images held out.",
-        ),
-    ] = False,
-    model: options.Original = None,
-    weights: options.Weights = None,
-    pretrained: options.Pretrained = False,
-    input: options.Input = None,
-    normalize: options.Normalize = None,
-    model_arg: options.ModelArgs = None,
+    planning: options.PlanOptions,
+    calibration: options.CalibrationOptions,
+    original: options.OriginalOptions,
+    out: Out = None,
 ) -> None:
     """Write what convert would do as JSON, to be edited and given to convert --plan.
 
     Examples: ghostify plan resnet50 --ratio 2 -o plan.json;
     ghostify plan resnet50 --pretrained --calibration photographs --budget macs=0.5 -o plan.json
     """
-    spec = GhostSpec(ratio, kernel)
+    spec = GhostSpec(planning.ratio, planning.dw_size)
+    arguments = plan_arguments(planning)
+    if not planning.budget:
+        if calibration.calibration:
+            raise GhostifyError("--calibration is for a --budget: add one")
+        arguments |= {"ratio": spec.ratio, "dw_size": spec.dw_size}
+    elif is_given(context, "ratio", "dw_size"):
+        raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --dw-size")
     if out is not None:
         check_parent(out)
-    check_budget(context, budget)
-    if try_out and not (budget and calibration):
-        raise GhostifyError("--try needs --budget and --calibration")
-    if not budget and (calibration or sensitivity):
-        raise GhostifyError("--calibration and --sensitivity are for a --budget: add one")
-    source = original_or_named(
-        target, model=model, input=input, model_arg=model_arg, normalize=normalize
-    )
-    subject = prepare(source, weights=weights, pretrained=pretrained)
-    data = read_calibration(subject, calibration, images) if calibration else None
-    made = make_plan(
-        subject,
-        spec,
-        budget,
-        include=include,
-        exclude=exclude,
-        stem=stem,
-        all_eligible=all_eligible,
-        runtime=runtime,
-        threads=threads,
-        images=data,
-        sensitivity_file=sensitivity,
-        try_out=try_out,
-        remembered=partial(remember_measured, target),
-    )
+    if planning.budget and planning.sensitivity is None and Path(target).is_dir():
+        artifact, found = open_artifact(Path(target), original)
+        images = read_calibration(found, calibration)
+        arguments["sensitivity"] = artifact.sensitivity(calibration=images)
+    else:
+        found = build_target(target, original)
+        arguments["calibration"] = read_calibration(found, calibration)
+    _write(ghostify.plan(found.model, found.example, **arguments), out)
+
+
+def search(
+    target: options.ModelOrFolder,
+    planning: options.SiteOptions,
+    calibration: options.CalibrationOptions,
+    original: options.OriginalOptions,
+    out: Out = None,
+) -> None:
+    """Convert by several plans within a budget, and write the one that agrees most.
+
+    Example: ghostify search resnet50 --pretrained --calibration photographs --budget macs=0.5
+    -o plan.json
+    """
+    if not (planning.budget and calibration.calibration):
+        raise GhostifyError("search needs --budget and --calibration")
+    arguments: dict[str, Any] = plan_arguments(planning)
+    if out is not None:
+        check_parent(out)
+    if Path(target).is_dir():
+        artifact, found = open_artifact(Path(target), original)
+        images = read_calibration(found, calibration)
+        if arguments["sensitivity"] is None:
+            arguments["sensitivity"] = artifact.sensitivity(calibration=images)
+        _write(artifact.search(calibration=images, **arguments), out)
+    else:
+        found = build_target(target, original)
+        images = read_calibration(found, calibration)
+        _write(ghostify.search(found.model, found.example, calibration=images, **arguments), out)
+
+
+def _write(made: Plan, out: Path | None) -> None:
     if out is None:
         print(made.to_json(), end="")
         return

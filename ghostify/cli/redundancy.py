@@ -10,9 +10,9 @@ import typer
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.options import Format
-from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import prepare, print_document, read_calibration
+from ghostify.cli.context import build, read_calibration
+from ghostify.cli.options import CalibrationOptions, Format
+from ghostify.cli.terminal import note, print_document, stage
 from ghostify.io.atomic import check_parent
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def redundancy(
     model: options.ModelName,
+    building: options.ModelOptions,
     image: Annotated[
         Path | None,
         typer.Option(
@@ -45,34 +46,29 @@ def redundancy(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")
     ] = Path("redundancy.png"),
-    weights: options.Weights = None,
-    pretrained: options.Pretrained = False,
-    input: options.Input = None,
-    normalize: options.Normalize = None,
-    model_arg: options.ModelArgs = None,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Show how much the feature maps of a layer resemble each other, and draw them.
 
     Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
     """
-    import torch
-
     from ghostify.report.plots import check_plot
 
     check_parent(out)
     check_plot(out)
-    source = options.source_of(model, input, model_arg, normalize)
-    subject = prepare(source, weights=weights, pretrained=pretrained)
-    data = torch.cat(read_calibration(subject, image or _photograph(), images))
-    measured = ghostify.redundancy(subject.network, data, layers=layer and [layer])
+    found = build(model, building)
+    import torch
+
+    pictures = CalibrationOptions(str(image or _photograph()), images)
+    data = torch.cat(read_calibration(found, pictures) or [])
+    measured = ghostify.redundancy(found.model, data, layers=layer and [layer])
     shown = _most_ghostly(measured, data.shape[-1])
     with stage("drawing"):
         from ghostify.conversion.redundancy import feature_maps
         from ghostify.report.plots.redundancy import plot_redundancy
         from ghostify.report.tables.redundancy import list_redundancy
 
-        maps = feature_maps(subject.network, data[:1], shown.layer)[0]
+        maps = feature_maps(found.model, data[:1], shown.layer)[0]
         plot_redundancy(shown, data[0], maps, out, title=model.rpartition(":")[2])
     print_document(list_redundancy(measured, model=model), format)
     note(f"Drew {shown.layer} to {out}.")

@@ -9,20 +9,19 @@ import typer
 
 import ghostify
 from ghostify.cli import options
+from ghostify.cli.context import open_artifact, read_calibration
+from ghostify.cli.options import CalibrationOptions
 from ghostify.cli.terminal import note, stage
-from ghostify.cli.workflow import original_of, prepare, read_calibration
-from ghostify.io.measurements import record
 from ghostify.report.html import check_page
 
 
 def report(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
-    ],
+    folder: options.Folder,
+    original: options.OriginalOptions,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="What to write. Default: report.html in the folder."
+            "--out", "-o", metavar="FILE", help="File to write. Default: report.html in the folder."
         ),
     ] = None,
     image: Annotated[
@@ -30,37 +29,26 @@ def report(
         typer.Option(
             "--image",
             metavar="FILE",
-            help="Also show what some layers make of this image; beside the original's maps where "
-            "its weights are given.",
+            help="Also show the feature maps of some layers for this image, beside the original's "
+            "if its weights are given.",
         ),
     ] = None,
     plots: Annotated[
         Path | None,
         typer.Option("--plots", metavar="DIR", help="Also draw the charts there, PNG and SVG."),
     ] = None,
-    model: options.Original = None,
-    weights: options.Weights = None,
-    pretrained: options.Pretrained = False,
-    input: options.Input = None,
-    normalize: options.Normalize = None,
-    model_arg: options.ModelArgs = None,
 ) -> None:
-    """Write a page about a conversion: one HTML file with all that has been measured so far.
+    """Write a page about a conversion: one HTML file with everything measured so far.
 
     Example: ghostify report resnet50-ghost -o report.html
     """
     check_page(plots=plots is not None)
     if image is not None:
-        source = original_of(folder, model, input, model_arg, normalize)
-        subject = prepare(source, weights=weights, pretrained=pretrained)
-        with stage(f"loading {folder}"):
-            from ghostify.report.html.feature_maps import feature_map_images
-
-            ghost = ghostify.load(folder, subject.network)
-        (picture,) = read_calibration(subject, image, 1)
-        with stage("running the image"):
-            original = subject.network if weights is not None or pretrained else None
-            record(folder, "feature-maps", feature_map_images(ghost, picture, original))
+        artifact, found = open_artifact(folder, original)
+        pictures = read_calibration(found, CalibrationOptions(str(image), 1))
+        assert pictures is not None
+        with stage("computing feature maps"):
+            artifact.record_feature_maps(pictures[0])
     with stage("writing the page"):
         file = ghostify.write_report(folder, out, plots=plots)
     note(f"Written to {file}.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import Field, fields, is_dataclass
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, getdoc, signature
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
@@ -21,7 +21,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Replace each parameter that is a dataclass of settings by one option per field.
 
     The option has the field's name, default and help panel, and its documentation in the
-    ``Attributes`` section of the class. Errors name the options.
+    ``Attributes`` section of the class, unless the field's annotation declares an option.
     """
     plain = signature(command, eval_str=True)
     settings: dict[str, Any] = {
@@ -32,7 +32,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def expanded(**values: Any) -> None:
-        names = list(values)
+        names = set(values)
         try:
             for name, cls in settings.items():
                 values[name] = cls(**{f.name: _value(values.pop(f.name)) for f in fields(cls)})
@@ -52,8 +52,19 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options(cls: Any) -> list[Parameter]:
-    hints, documentation = get_type_hints(cls), _documentation(cls)
-    return [_option(f, hints[f.name], documentation[f.name]) for f in fields(cls)]
+    hints, documentation = get_type_hints(cls, include_extras=True), _documentation(cls)
+    return [
+        _declared(f, hints[f.name])
+        if get_origin(hints[f.name]) is Annotated
+        else _option(f, hints[f.name], documentation[f.name])
+        for f in fields(cls)
+    ]
+
+
+def _declared(entry: Field[Any], hint: Any) -> Parameter:
+    """Return the option that a field's annotation declares."""
+    default = Parameter.empty if entry.default is MISSING else entry.default
+    return Parameter(entry.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
 def _option(entry: Field[Any], hint: Any, text: str) -> Parameter:
@@ -73,11 +84,13 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _with_flags(message: str, names: Iterable[str]) -> str:
-    """Return an error of the library with the command's options in place of its arguments."""
-    for name in names:
-        message = message.replace(f"`{name}`", _flag(name))
-    return message
+def _with_flags(message: str, names: Collection[str]) -> str:
+    """Write the library's keyword arguments, `` `lr` `` or `` `lr=0.1` ``, as options."""
+
+    def flag(match: re.Match[str]) -> str:
+        return _flag(match[1]) if match[1] in names else match[0]
+
+    return re.sub(r"`(\w+)(?:=[^`]*)?`", flag, message)
 
 
 def _value(value: Any) -> Any:

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from ghostify.cli.options import Format
 from ghostify.io.progress import is_main_process
 from ghostify.report.document import WIDTH
+from ghostify.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from ghostify.report.document import Document, Table
@@ -58,6 +60,14 @@ def show(document: Document) -> None:
         console.print()
     for line in document.notes:
         console.print(f"[dim]{escape(line)}[/]")
+
+
+def print_document(document: Document, format: Format) -> None:
+    """Print a document on stdout: tables for a person, or one of the formats for a program."""
+    if format is Format.table:
+        show(document)
+    else:
+        print(FORMATS[format.value](document), end="")
 
 
 def _rich(table: Table) -> RichTable:

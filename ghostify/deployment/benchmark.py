@@ -38,9 +38,9 @@ def benchmark(
     models: Mapping[str, nn.Module],
     example: Example,
     *,
-    runtimes: Sequence[str] = ("eager",),
-    batches: Sequence[int] = (1,),
-    threads: Sequence[int] = (1,),
+    runtime: str | Sequence[str] = "eager",
+    batch: int | Sequence[int] = 1,
+    threads: int | Sequence[int] = 1,
     rounds: int | None = None,
     seconds: float = 10.0,
     progress: ShowProgress = True,
@@ -53,9 +53,10 @@ def benchmark(
     Args:
         models: networks by name; the others are compared with the first.
         example: an input as in `analyze`, repeated or cut to each batch size.
-        runtimes: ``eager``, ``compile``, ``onnxruntime``, ``openvino``, ``executorch``.
-        batches: batch sizes.
-        threads: numbers of threads of the runtime.
+        runtime: one or several of ``eager``, ``compile``, ``onnxruntime``, ``openvino`` and
+            ``executorch``.
+        batch: one or several batch sizes.
+        threads: one or several numbers of threads of the runtime.
         rounds: number of rounds. Default: as many as ``seconds`` allow, at least 5.
         seconds: time for the rounds of each setting.
         progress: whether to show a progress bar, or a function that is called with each `Progress`.
@@ -65,26 +66,29 @@ def benchmark(
             network does not run at one of the batch sizes; or if a number is below 1.
     """
     check_models(models)
-    _check(models, example, batches, threads, rounds)
-    chosen = {name: runtime_named(name) for name in runtimes}
-    for runtime in chosen.values():
-        runtime.check_installed()
-    for network, batch in product(models.values(), batches):
-        dry_run(network, resize_batch(example, batch))
+    names = [runtime] if isinstance(runtime, str) else runtime
+    sizes = [batch] if isinstance(batch, int) else batch
+    numbers = [threads] if isinstance(threads, int) else threads
+    _check(models, example, sizes, numbers, rounds)
+    chosen = {name: runtime_named(name) for name in names}
+    for found in chosen.values():
+        found.check_installed()
+    for network, size in product(models.values(), sizes):
+        dry_run(network, resize_batch(example, size))
     measurements: list[Measurement] = []
-    total = len(chosen) * len(batches) * len(threads)
+    total = len(chosen) * len(sizes) * len(numbers)
     with progress_bar("timing", progress) as report:
-        for (name, runtime), batch in product(chosen.items(), batches):
-            sized = resize_batch(example, batch)
-            device = torch.device("cpu") if runtime.on_cpu else _device(sized)
+        for (name, found), size in product(chosen.items(), sizes):
+            sized = resize_batch(example, size)
+            device = torch.device("cpu") if found.on_cpu else _device(sized)
             done = len(measurements) // len(models)
-            report(done, total, f"{name}, batch {batch}: preparing")
-            with _prepared(name, runtime, models, sized) as openers:
-                for number in threads:
-                    detail = f"{name}, batch {batch}, threads {number}"
+            report(done, total, f"{name}, batch {size}: preparing")
+            with _prepared(name, found, models, sized) as openers:
+                for number in numbers:
+                    detail = f"{name}, batch {size}, threads {number}"
                     report(len(measurements) // len(models), total, detail)
                     runs = _run_setting(openers, sized, number, device, name, rounds, seconds)
-                    measurements += summarize(name, batch, number, runs)
+                    measurements += summarize(name, size, number, runs)
     return Timing(
         input=describe_example(example),
         macs=_macs(models, example),
@@ -221,7 +225,7 @@ def _check(
 ) -> None:
     if not models:
         raise GhostifyError("`models` is empty: give at least one network")
-    for name, numbers in {"batches": batches, "threads": threads, "rounds": (rounds or 1,)}.items():
+    for name, numbers in {"batch": batches, "threads": threads, "rounds": (rounds or 1,)}.items():
         if not numbers or min(numbers) < 1:
             raise GhostifyError(f"`{name}` (={numbers!r}) must be numbers from 1")
     if batch_size(example) is None:

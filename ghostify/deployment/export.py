@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -82,7 +83,7 @@ def capture(network: nn.Module, example: Example, *, any_batch: bool) -> Exporte
 def export(
     model: nn.Module,
     example: Example,
-    path: str | Path,
+    path: str | PathLike[str],
     *,
     to: str | None = None,
     force: bool = False,

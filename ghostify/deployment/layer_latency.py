@@ -86,7 +86,7 @@ def layer_latency(
         whole = benchmark(
             {"network": model},
             example,
-            runtimes=[runtime],
+            runtime=[runtime],
             threads=[threads],
             seconds=1,
             progress=False,
@@ -124,8 +124,8 @@ def _time(
         found = benchmark(
             models,
             example,
-            runtimes=[runtime],
-            batches=[shape[0]],
+            runtime=[runtime],
+            batch=[shape[0]],
             threads=[threads],
             seconds=_SECONDS * len(models),
             progress=False,

@@ -58,7 +58,7 @@ def recalibrate(
     if not averages:
         raise GhostifyError(f"{type(model).__name__} has no BatchNorm with running statistics")
     images = 0
-    loader = data.train if isinstance(data, Data) else data
+    loader = data.calibration() if isinstance(data, Data) else data
     for batch in with_progress(loader, "recalibrating", progress, limit=batches):
         inputs, _ = split_labels(batch)
         images += images_in(inputs)

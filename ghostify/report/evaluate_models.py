@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -24,15 +26,17 @@ def evaluate_models(
     *,
     example: Example,
     teacher: nn.Module | None = None,
+    device: torch.device | str | None = None,
     progress: ShowProgress = True,
 ) -> Evaluation:
     """Score networks on the same images, and count their costs.
 
     Args:
-        models: networks by name, usually ``original`` and ``converted``, on one device.
+        models: networks by name, usually ``original`` and ``converted``.
         data: what `evaluate` takes; an iterable must be repeatable.
         example: an input to count MACs on.
         teacher: the network to compare the others with, usually the original.
+        device: where to compute; the networks are moved there and back. Default: a GPU if any.
         progress: show progress bars, or call this function with each `Progress`.
 
     Raises:
@@ -41,15 +45,37 @@ def evaluate_models(
     check_models(models)
     if not models:
         raise GhostifyError("`models` must hold at least one network")
-    rows = {
-        name: evaluation_row(
-            model, evaluate(model, data, teacher=teacher, progress=progress), example
-        )
-        for name, model in models.items()
-    }
+    with _moved([*models.values(), *([teacher] if teacher else [])], _device(device)):
+        rows = {
+            name: evaluation_row(
+                model, evaluate(model, data, teacher=teacher, progress=progress), example
+            )
+            for name, model in models.items()
+        }
     if isinstance(data, Data):
         return Evaluation(data.name, data.held_out, rows)
     return Evaluation("data", 0, rows)
+
+
+def _device(name: torch.device | str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise GhostifyError(f"`device` (={name!r}) is not available: try cpu") from error
+    return device
+
+
+@contextmanager
+def _moved(models: list[nn.Module], device: torch.device) -> Iterator[None]:
+    places = [(model, device_of(model)) for model in models]
+    try:
+        for model, _ in places:
+            model.to(device)
+        yield
+    finally:
+        for model, place in places:
+            model.to(place)
 
 
 def evaluation_row(model: nn.Module, score: Score, example: Example) -> EvaluationRow:

@@ -12,6 +12,10 @@ class GhostifyError(ValueError):
     """A user-correctable error. Its message is one line: what is wrong, and what to do."""
 
 
+class GhostifyWarning(UserWarning):
+    """Something that did not stop the work, but that the user should know."""
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean layer1.0.conv1?``, or an empty string."""
     matches = get_close_matches(name, list(known), n=3, cutoff=0.5)

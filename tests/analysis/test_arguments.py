@@ -119,7 +119,6 @@ CALLS = {
     "recover in stages": lambda: ghostify.recover(Net(), STATE, [IMAGE], stages=2),
     "redundancy": lambda: ghostify.redundancy(STATE, IMAGE),
     "reparameterize": lambda: ghostify.reparameterize(STATE),
-    "resave": lambda: ghostify.resave(STATE, "folder"),
     "save": lambda: ghostify.save(STATE, "folder"),
     "search": lambda: ghostify.search(STATE, IMAGE, budget="macs=0.5", calibration=IMAGE),
     "sensitivity": lambda: ghostify.sensitivity(STATE, IMAGE),

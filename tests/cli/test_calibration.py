@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import ghostify
-from ghostify.cli import workflow
 from ghostify.types import Fidelity
 
 
@@ -153,9 +152,9 @@ def test_images_too_small_for_the_network(fails, net, left):
         (["--init", "calibrated"], "--init calibrated needs --calibration with some images"),
         (["--finetune-steps", "40"], "--finetune-steps follow a fit to --calibration"),
         (["--init", "weights", "--finetune-steps", "40"], "--finetune-steps follow a fit"),
-        (["--sensitivity", "s.json"], "--sensitivity is for --budget"),
-        (["--budget", "macs=0.5", "--ratio", "3"], "drop --ratio and --kernel"),
-        (["--budget", "macs=0.5", "-d", "5"], "drop --ratio and --kernel"),
+        (["--sensitivity", "s.json"], "--sensitivity is for a --budget"),
+        (["--budget", "macs=0.5", "--ratio", "3"], "drop --ratio and --dw-size"),
+        (["--budget", "macs=0.5", "-d", "5"], "drop --ratio and --dw-size"),
         (["--budget", "macs=0.05"], "budget macs=0.05 cannot be met: the lowest possible is"),
         (["--budget", "macs=half"], "budget 'macs=half': 'half' must be a number such as 0.5"),
         (["--budget", "joules=0.5"], "budget 'joules=0.5'"),
@@ -184,12 +183,20 @@ def test_a_budget_is_kept(run, net, tensor, calibrated):
     assert after["params"] <= 1600 < before["params"]
 
 
-@pytest.mark.parametrize("place", ["sensitivity", "convert", "save"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("ghostify.conversion.convert.measure_sensitivity",),
+        (ghostify, "convert"),
+        (ghostify, "save"),
+    ],
+    ids=str,
+)
 def test_interrupted(run, net, tensor, left, monkeypatch, place):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workflow.ghostify, place, stop)
+    monkeypatch.setattr(*place, stop)
     result = run("convert", *net, "--calibration", tensor, "--budget", "macs=0.8", "--out", "out")
     assert result.code != 0
     assert (result.out, "Traceback" in result.err) == ("", False)

@@ -63,8 +63,8 @@ def test_choosing_layers(run, net):
     assert layers(run(*dry, "--stem"))["0"] == ""
     assert layers(run(*dry, "--exclude", "5"))["5"] == "excluded by 5"
     assert layers(run(*dry, "--include", "5"))["2"] == "not included"
-    assert "not cost less" in layers(run(*dry, "--kernel", "7"))["5"]
-    assert layers(run(*dry, "--kernel", "7", "--all-eligible"))["5"] == ""
+    assert "not cost less" in layers(run(*dry, "--dw-size", "7"))["5"]
+    assert layers(run(*dry, "--dw-size", "7", "--all-eligible"))["5"] == ""
 
 
 def test_model_arguments(run, net):
@@ -116,12 +116,12 @@ def test_interrupted_while_saving(net, tmp_path):
         "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))\n"
     )
     slow = (
-        "import sys, time, ghostify.artifact.artifact as artifact\n"
+        "import sys, time, ghostify.artifact.folder as folder\n"
         "def stuck(state, file):\n"
         "    file.write_bytes(b'half')\n"
         "    print('saving', flush=True)\n"
         "    time.sleep(60)\n"
-        "artifact.save_file = stuck\n"
+        "folder.save_file = stuck\n"
         "from ghostify.cli import main\n"
         "sys.argv = ['ghostify', 'convert', 'net.py:build', '--input', '3x9x9', '--out', 'out']\n"
         "main()\n"

@@ -26,9 +26,9 @@ DRY = ("--dry-run",)
             "input (='3x0x3') must be a shape such as",
         ),
         (["net.py:build", "--input", "rgb"], "must be a shape such as 3x224x224"),
-        (["resnet18", "--ratio", "1"], "`ratio` (=1.0) must be a finite number above 1"),
-        (["resnet18", "--ratio", "nan"], "`ratio` (=nan) must be a finite number above 1"),
-        (["resnet18", "--kernel", "4"], "`dw_size` (=4) must be odd and positive"),
+        (["resnet18", "--ratio", "1"], "--ratio (=1.0) must be a finite number above 1"),
+        (["resnet18", "--ratio", "nan"], "--ratio (=nan) must be a finite number above 1"),
+        (["resnet18", "--dw-size", "4"], "--dw-size (=4) must be odd and positive"),
         (["resnet18", "--include", "layer5.*"], "pattern 'layer5.*' matches no convolution; did"),
         (["resnet18", "--exclude", "BasicBlok"], "did you mean BasicBlock"),
         (["resnet18", "--model-arg", "classes"], "must be KEY=VALUE, such as num_classes=10"),
@@ -65,11 +65,11 @@ def test_a_broken_plan(fails, run, net, tmp_path):
     assert "plan.json: not JSON" in fails("convert", *net, "--plan", "plan.json", *DRY)
     (tmp_path / "plan.json").write_text(text.replace('"ratio": 2', '"ratio": 1'), "utf-8")
     said = fails("convert", *net, "--plan", "plan.json", *DRY)
-    assert "plan.json: invalid plan: layers['2'].ghost: `ratio` (=1.0) must be a finite" in said
+    assert "plan.json: invalid plan: layers['2'].ghost: 'ratio' (=1.0) must be a finite" in said
 
 
 @pytest.mark.parametrize(
-    "option", [("--ratio", "3"), ("-s", "3"), ("--kernel", "3"), ("--stem",), ("--include", "2")]
+    "option", [("--ratio", "3"), ("-s", "3"), ("--dw-size", "3"), ("--stem",), ("--include", "2")]
 )
 def test_a_plan_and_planning_options(fails, run, net, option):
     run("plan", *net, "-o", "plan.json")
@@ -78,7 +78,7 @@ def test_a_plan_and_planning_options(fails, run, net, option):
 
 def test_the_folder_exists(fails, run, net, tmp_path):
     run("convert", *net, "--out", "out")
-    assert "out exists: pass `force=True` to replace it" in fails("convert", *net, "--out", "out")
+    assert "out exists: pass --force to replace it" in fails("convert", *net, "--out", "out")
     assert run("convert", *net, "--out", "out", "--force").code == 0
     assert "not a ghostify artifact" in fails("convert", *net, "--out", tmp_path, "--force")
 
@@ -98,7 +98,7 @@ def test_the_reports_folder_is_missed_before_the_work(fails, net, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"ratio": 2', '"ratio": 1' + 400 * "0", "`ratio` (="),
+        ('"ratio": 2', '"ratio": 1' + 400 * "0", "'ratio' (="),
         ('"geometry": {', '"geometry": [], "x": {', "layers['0']: unknown key 'x'"),
         ('"functional": false', '"functional": true', "cannot be replaced"),
     ],
@@ -121,7 +121,7 @@ def test_a_file_named_as_a_module_in_use(run, net, tmp_path):
     (tmp_path / "sub").mkdir()
     text = (tmp_path / "net.py").read_text(encoding="utf-8")
     (tmp_path / "sub" / "inspect.py").write_text(text, encoding="utf-8")
-    assert run("inspect", "sub/inspect.py:build", *net[1:]).code == 0
+    assert run("analyze", "sub/inspect.py:build", *net[1:]).code == 0
 
 
 def test_a_file_without_a_factory(fails):

@@ -115,12 +115,12 @@ def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
 
 
 def test_an_original_without_weights_is_named(run, data, out, weights):
-    said = "classes.py:build looks untrained: --weights gives the original's"
+    said = "classes.py:build appears to be randomly initialised: add --weights or --pretrained"
     assert said in run("evaluate", out, *LABELLED, "--data", data).err
     trained = torch.load("classes.pt")
     trained["1.running_mean"] += 1
     torch.save(trained, "classes.pt")
-    assert "untrained" not in run("evaluate", out, *LABELLED, *weights, "--data", data).err
+    assert "randomly" not in run("evaluate", out, *LABELLED, *weights, "--data", data).err
 
 
 def test_without_labels(run, data, out, weights):
@@ -160,4 +160,4 @@ def test_what_cannot_be_evaluated(fails, data, out, weights):
     assert "did you mean digits" in fails(*own, "--data", "digit")
     assert "10 classes, but the network has 6" in fails(*own, "--data", "digits")
     assert "has no validation images" in fails(*own, "--data", data, "--held-out", "0")
-    assert "no device 'tpu9' here" in fails(*own, "--data", data, "--device", "tpu9")
+    assert "--device (='tpu9') is not available" in fails(*own, "--data", data, "--device", "tpu9")

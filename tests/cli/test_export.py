@@ -49,7 +49,7 @@ def test_an_input_of_another_size(run, out, tmp_path):
 
 def test_a_file_that_is_there(run, fails, out, tmp_path):
     (tmp_path / "out.onnx").write_text("old")
-    assert "out.onnx exists: pass `force=True` to replace it" in fails("export", *out)
+    assert "out.onnx exists: pass --force to replace it" in fails("export", *out)
     assert run("export", *out, "--force").code == 0
     assert (tmp_path / "out.onnx").read_bytes() != b"old"
 

@@ -31,7 +31,7 @@ def test_a_budget_of_time(run, net, fails):
 
 def test_what_cannot_be(fails, run, net):
     assert "unknown runtime 'tensorrt'" in fails("plan", *net, "--runtime", "tensorrt")
-    assert "a latency budget needs `runtime`" in fails("plan", *net, "--budget", "latency=0.5")
+    assert "a latency budget needs --runtime" in fails("plan", *net, "--budget", "latency=0.5")
     run("plan", *net, "-o", "plan.json")
     said = fails("convert", *net, "--plan", "plan.json", *RUNTIME, "--dry-run")
     assert "--plan already decides what --runtime would" in said

@@ -9,7 +9,7 @@ from ghostify import Plan
 
 
 def test_inspect(run, net):
-    result = run("inspect", *net)
+    result = run("analyze", *net)
     assert result.code == 0
     assert "Convolutions: 4, of which replaceable: 3" in result.out
     assert "3x3, 8→16" in result.out
@@ -19,7 +19,7 @@ def test_inspect(run, net):
 
 @pytest.mark.parametrize(("form", "start"), [("json", "{"), ("csv", "layer,"), ("markdown", "##")])
 def test_inspect_for_programs(run, net, form, start):
-    assert run("inspect", *net, "--format", form).out.startswith(start)
+    assert run("analyze", *net, "--format", form).out.startswith(start)
 
 
 def test_plan_on_stdout(run, net):
@@ -49,7 +49,7 @@ def test_version(run):
     assert run("--version").out.strip() == ghostify.__version__
 
 
-@pytest.mark.parametrize("command", [[], ["convert"], ["inspect"], ["plan"], ["models"]])
+@pytest.mark.parametrize("command", [[], ["convert"], ["analyze"], ["plan"], ["models"]])
 def test_help(run, command):
     result = run(*command, "--help")
     assert result.code == 0

@@ -1,9 +1,9 @@
-"""``ghostify calibrate``"""
+"""``ghostify recalibrate``"""
 
 import pytest
 import torch
 
-from ghostify import load
+from ghostify import Artifact, load
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import read_recipe
 
@@ -21,16 +21,15 @@ def spoilt(run, out, weights, tmp_path):  # noqa: F811
     """The artifact with statistics that are far off."""
     from classes import build
 
-    from ghostify import resave
-
-    ghost = load(out, build())
-    ghost[4].running_var *= 1e-4
-    return resave(ghost, tmp_path / out)
+    artifact = Artifact(tmp_path / out, build())
+    artifact.model[4].running_var *= 1e-4
+    artifact.update(artifact.model)
+    return artifact.path
 
 
 def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
     before, recipe = state(spoilt), read_recipe(spoilt)
-    result = run("calibrate", spoilt, *LABELLED, *weights, "--data", data, "--no-labels")
+    result = run("recalibrate", spoilt, *LABELLED, *weights, "--data", data, "--no-labels")
     assert result.code == 0, result.err
     assert "Saved to" in result.err
     after = state(spoilt)
@@ -45,10 +44,12 @@ def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
 def test_what_is_worse_is_not_saved(run, out, data, weights):  # noqa: F811
     """Statistics as they were when the network was made agree with the original's."""
     before = state(out)
-    arguments = ["calibrate", out, *LABELLED, *weights, "--data", data, "--no-labels"]
+    arguments = ["recalibrate", out, *LABELLED, *weights, "--data", data, "--no-labels"]
     result = run(*arguments)
     assert result.code == 0
-    assert "stays as it was, which scores better; --keep-worse" in " ".join(result.err.split())
+    assert "The score is worse; out is unchanged. --keep-worse saves it" in " ".join(
+        result.err.split()
+    )
     assert all(torch.equal(before[name], now) for name, now in state(out).items())
     assert run(*arguments, "--keep-worse").code == 0
     assert not torch.equal(before["1.running_mean"], state(out)["1.running_mean"])
@@ -56,6 +57,6 @@ def test_what_is_worse_is_not_saved(run, out, data, weights):  # noqa: F811
 
 def test_a_network_without_batch_norms(fails, run, net, tmp_path, data):  # noqa: F811
     run("convert", *net, "--out", "plain")
-    said = fails("calibrate", "plain", "--model", "net.py:build", "--input", "3x16x16",
+    said = fails("recalibrate", "plain", "--model", "net.py:build", "--input", "3x16x16",
                  "--data", data, "--no-labels")  # fmt: skip
     assert "has no BatchNorm with running statistics" in said

@@ -65,7 +65,7 @@ def interrupted_at(monkeypatch):
 
 def recover(run, *arguments):
     return run(
-        "recover", "out", "--data", "shades", "--teacher", "classes.py:build", *arguments,
+        "recover", "out", "--data", "shades", "--model", "classes.py:build", *arguments,
         "--input", "3x16x16", "--batch-size", "8",
     )  # fmt: skip
 
@@ -159,9 +159,9 @@ def test_interrupted_stages(run, out, interrupted_at, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "shades"], "add --weights, --pretrained or --teacher"),
-        (["--data", "none", "--teacher", "classes.py:build"], "none"),
-        (["--data", "shades", "--teacher", "classes.py:build", "--alpha", "2"], "--alpha (=2.0)"),
+        (["--data", "shades"], "add --weights, --pretrained or --model"),
+        (["--data", "none", "--model", "classes.py:build"], "none"),
+        (["--data", "shades", "--model", "classes.py:build", "--alpha", "2"], "--alpha (=2.0)"),
     ],
 )
 def test_errors_are_one_line(run, out, arguments, message):

@@ -51,7 +51,7 @@ def test_sensitivity_and_plans_of_the_original(run, out, tensor):
     assert result.code == 0, result.err
     assert result.out.startswith("net.py:build: sensitivity")
     assert len(recorded(out, "sensitivity")) == 1
-    result = run("plan", "out", *options, "--budget", "macs=0.7", "--try", "-o", "plan.json")
+    result = run("search", "out", *options, "--budget", "macs=0.7", "-o", "plan.json")
     assert result.code == 0, result.err
     found = [PlanCandidate.from_dict(data) for data in recorded(out, "plan-candidate")]
     assert {candidate.plan for candidate in found} >= {"macs=0.7", "macs=0.7, one s"}
@@ -62,10 +62,10 @@ def test_a_folder_that_cannot_be_written(run, out, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("ghostify.cli.workflow.record", refuse)
+    monkeypatch.setattr("ghostify.artifact.artifact.record", refuse)
     result = run("benchmark", "out", *OWN, "--seconds", "0")
     assert result.code == 0
-    assert result.err.strip() == "out does not remember it: no space left on device"
+    assert result.err.strip() == "warning: out does not remember it: no space left on device"
 
 
 def test_a_model_for_a_network_that_is_no_folder(fails, net):

@@ -44,7 +44,7 @@ def test_a_file_and_a_plot(run, net, tmp_path, ending, start):
     pytest.importorskip("matplotlib")
     result = run("sensitivity", *net, "-o", "s.json", "--plot", f"s.{ending}")
     assert result.code == 0, result.err
-    assert "Kept in s.json: ghostify plan net.py:build --budget" in result.err
+    assert "Saved to s.json: ghostify plan net.py:build --budget" in result.err
     assert (tmp_path / f"s.{ending}").read_bytes().startswith(start)
     kept = Sensitivity.from_json((tmp_path / "s.json").read_text(encoding="utf-8"))
     assert not kept.measured
@@ -100,7 +100,7 @@ def test_the_measurements_decide(run, net, tmp_path):
 
 def test_trying_plans(run, net, tensor):
     given = ["--budget", "macs=0.75", "--calibration", tensor]
-    result = run("plan", *net, *given, "--try")
+    result = run("search", *net, *given)
     assert result.code == 0, result.err
     assert "2" in planned(result)
 
@@ -108,21 +108,30 @@ def test_trying_plans(run, net, tensor):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--try"], "--try needs --budget and --calibration"),
-        (["--try", "--budget", "macs=0.8"], "--try needs --budget and --calibration"),
-        (["--calibration", "images.pt"], "are for a --budget"),
-        (["--sensitivity", "s.json"], "are for a --budget"),
-        (["--budget", "macs=0.8", "--ratio", "2"], "drop --ratio and --kernel"),
+        (["--calibration", "images.pt"], "--calibration is for a --budget"),
+        (["--sensitivity", "s.json"], "--sensitivity is for a --budget"),
+        (["--budget", "macs=0.8", "--ratio", "2"], "drop --ratio and --dw-size"),
         (["--budget", "macs=0.8", "--sensitivity", "s.json"], "No such file or directory"),
         (["--budget", "macs=0.01"], "budget macs=0.01 cannot be met"),
-        (
-            ["--budget", "macs=0.8", "--calibration", "images.pt", "--images", "9", "--try"],
-            "at least ten calibration images",
-        ),
     ],
 )
 def test_plans_that_cannot_be_made(fails, net, tensor, options, message):
     assert message in fails("plan", *net, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "search needs --budget and --calibration"),
+        (["--budget", "macs=0.8"], "search needs --budget and --calibration"),
+        (
+            ["--budget", "macs=0.8", "--calibration", "images.pt", "--images", "9"],
+            "at least ten calibration images",
+        ),
+    ],
+)
+def test_searches_that_cannot_be_made(fails, net, tensor, options, message):
+    assert message in fails("search", *net, *options)
 
 
 def test_measurements_of_another_model(fails, run, net, tmp_path):

@@ -97,7 +97,7 @@ def calls(monkeypatch):
 
 def test_sessions_of_all_networks_are_open_at_once(calls):
     models = {"a": torch.nn.Linear(3, 8), "b": torch.nn.Linear(3, 4)}
-    timing = ghostify.benchmark(models, torch.ones(1, 3), runtimes=["fake"], batches=[2],
+    timing = ghostify.benchmark(models, torch.ones(1, 3), runtime=["fake"], batch=[2],
                                 threads=[3], rounds=2)  # fmt: skip
     warm = 1 + WARM_UP
     assert calls == [
@@ -114,7 +114,7 @@ def test_sessions_of_all_networks_are_open_at_once(calls):
 def test_all_settings_are_measured_and_told_of(calls):
     said = []
     timing = ghostify.benchmark({"a": torch.nn.Linear(3, 8)}, torch.ones(1, 3),
-                                runtimes=["fake"], batches=[1, 4], threads=[1, 2], rounds=1,
+                                runtime=["fake"], batch=[1, 4], threads=[1, 2], rounds=1,
                                 progress=said.append)  # fmt: skip
     settings = [(m.batch, m.threads) for m in timing.measurements]
     assert settings == list(itertools.product([1, 4], [1, 2]))
@@ -142,7 +142,7 @@ def test_an_interruption_closes_everything(monkeypatch, small_net, image):
 
     monkeypatch.setitem(RUNTIMES, "fake", Runtime(prepare))
     with pytest.raises(KeyboardInterrupt):
-        ghostify.benchmark({"a": small_net}, image, runtimes=["fake"])
+        ghostify.benchmark({"a": small_net}, image, runtime=["fake"])
     assert opened == []
 
 
@@ -154,15 +154,15 @@ def test_a_network_that_a_runtime_cannot_take(monkeypatch, small_net, image):
 
     monkeypatch.setitem(RUNTIMES, "fake", Runtime(prepare))
     with pytest.raises(GhostifyError) as raised:
-        ghostify.benchmark({"mine": small_net}, image, runtimes=["fake"])
+        ghostify.benchmark({"mine": small_net}, image, runtime=["fake"])
     assert str(raised.value) == "mine does not run in fake: no such operator: mish"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"runtimes": ["tensorrt"]}, "unknown runtime 'tensorrt': known are eager, compile, onnx"),
-        ({"batches": [0]}, r"`batches` \(=\[0\]\) must be numbers from 1"),
+        ({"runtime": ["tensorrt"]}, "unknown runtime 'tensorrt': known are eager, compile, onnx"),
+        ({"batch": [0]}, r"`batch` \(=\[0\]\) must be numbers from 1"),
         ({"threads": []}, r"`threads` \(=\[\]\) must be numbers from 1"),
         ({"rounds": -1}, r"`rounds` \(=\(-1,\)\) must be"),
     ],
@@ -178,7 +178,7 @@ def test_examples_and_networks_that_do_not_fit(small_net, image):
     with pytest.raises(GhostifyError, match="`example` has no batch dimension"):
         ghostify.benchmark({"a": small_net}, torch.tensor(1.0))
     with pytest.raises(GhostifyError, match="does not run on an input of 3x4x16x16"):
-        ghostify.benchmark({"a": small_net}, torch.ones(1, 4, 16, 16), batches=[3])
+        ghostify.benchmark({"a": small_net}, torch.ones(1, 4, 16, 16), batch=[3])
 
 
 def test_a_conversion_beside_its_original(small_net, image):
@@ -186,7 +186,7 @@ def test_a_conversion_beside_its_original(small_net, image):
     threads = torch.get_num_threads()
     small_net.train()
     timing = ghostify.benchmark(
-        {"original": small_net, "ghost": ghost}, image, batches=[1, 3], threads=[2], rounds=2
+        {"original": small_net, "ghost": ghost}, image, batch=[1, 3], threads=[2], rounds=2
     )
     assert torch.get_num_threads() == threads
     assert small_net.training

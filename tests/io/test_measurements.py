@@ -13,7 +13,7 @@ from ghostify.io.measurements import FOLDER, KINDS, record, recorded
 
 @pytest.fixture
 def path(small_net, image, tmp_path):
-    return ghostify.save(ghostify.convert(small_net, image), tmp_path / "out")
+    return ghostify.save(ghostify.convert(small_net, image), tmp_path / "out").path
 
 
 def test_what_was_recorded(path):

@@ -36,7 +36,7 @@ def row(name: str, runtime: str, seconds: float) -> str:
         return f"| {name} | {runtime} | 0 of {possible} | 1 | nothing is faster: left as it is |"
     ghost = ghostify.convert(model, image, plan=plan, init="random")
     models = {"original": model, "ghost": ghost}
-    timing = ghostify.benchmark(models, image, runtimes=[runtime], seconds=seconds)
+    timing = ghostify.benchmark(models, image, runtime=[runtime], seconds=seconds)
     measured = timing.measurements[1]
     return (
         f"| {name} | {runtime} | {len(plan.replaced)} of {possible} | "

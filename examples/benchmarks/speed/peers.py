@@ -81,7 +81,7 @@ def measure(found: list[Peer], runtime: str, seconds: float) -> None:
         print(f"  {progress.detail}", flush=True)
 
     image = torch.randn(1, 3, 224, 224)
-    timing = ghostify.benchmark(models, image, runtimes=[runtime], seconds=seconds, progress=say)
+    timing = ghostify.benchmark(models, image, runtime=[runtime], seconds=seconds, progress=say)
     for peer, measured in zip(found, timing.measurements, strict=True):
         spread = measured.seconds
         peer.macs = timing.macs[peer.name]

@@ -56,7 +56,7 @@ def rows(name: str, runtimes: list[str], seconds: float) -> tuple[list[str], lis
     ratios, failures = {}, []
     for runtime in runtimes:
         try:
-            timing = ghostify.benchmark(models, image, runtimes=[runtime], seconds=seconds)
+            timing = ghostify.benchmark(models, image, runtime=[runtime], seconds=seconds)
         except ghostify.GhostifyError as error:
             failures.append(f"{name}: {error}")
             for row in cells.values():

@@ -1,0 +1,141 @@
+"""Write a converted network to a folder and read it back: a readable recipe and its weights."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ghostify.conversion.convert import convert
+from ghostify.io.atomic import check_target, new_folder
+from ghostify.io.recipe import file_digest, naming_recipe, read_recipe, write_recipe
+from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
+from ghostify.types.errors import first_line
+from ghostify.types.version import __version__
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_WEIGHTS = "model.safetensors"
+
+
+def write_folder(
+    model: nn.Module,
+    path: Path,
+    *,
+    source: ModelSource | None,
+    options: Mapping[str, Any] | None,
+    force: bool,
+) -> None:
+    """Write ``ghostify.json`` and ``model.safetensors`` atomically.
+
+    Raises:
+        GhostifyError: If the model was not converted, the folder exists, a state is no tensor, or
+            ``source`` or ``options`` are not JSON.
+        OSError: If it cannot be written.
+    """
+    plan = Plan.of(model)
+    if source is not None and not isinstance(source, ModelSource):
+        raise GhostifyError(f"`source` (={source!r}) must be a ModelSource")
+    provenance = None if source is None else source.to_dict()
+    _check_json(provenance, "source of the model")
+    _check_json(options, "options")
+    state = _separate_tensors(model)
+    check_target(path, force=force)
+    with new_folder(path) as folder:
+        try:
+            save_file(state, folder / _WEIGHTS)
+        except SafetensorError as error:
+            raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
+        recipe = {
+            "versions": {"ghostify": __version__, "torch": torch.__version__},
+            "model": type(model).__name__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "source": provenance,
+            "options": None if options is None else dict(options),
+            "plan": plan.to_dict(),
+            "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
+            "recovery": recovery.to_dict() if (recovery := Recovery.find(model)) else None,
+            "weights": {"file": _WEIGHTS, "sha256": file_digest(folder / _WEIGHTS)},
+        }
+        write_recipe(folder, recipe)
+
+
+def read_folder(path: Path, model: Model) -> Model:
+    """Convert ``model`` by the plan in a folder, and fill it with the saved weights.
+
+    Raises:
+        GhostifyError: If the artifact is damaged, or made from another network.
+        OSError: If it cannot be read.
+    """
+    recipe = read_recipe(path)
+    with naming_recipe(path):
+        plan = Plan.from_dict(recipe["plan"])
+        expected = recipe["weights"]["sha256"]
+        fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
+        recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
+    weights = path / _WEIGHTS
+    if file_digest(weights) != expected:
+        raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
+    converted = convert(model, plan=plan)
+    try:
+        _fill(converted, load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise GhostifyError(f"{path} was made from another network: {reason}") from error
+    for attachment in (fidelity, recovery):
+        if attachment:
+            attachment.attach(converted)
+    return converted
+
+
+def read_source(path: Path) -> ModelSource | None:
+    """Return where the unconverted model of an artifact comes from, if the recipe says.
+
+    Raises:
+        GhostifyError: If the artifact is damaged.
+        OSError: If it cannot be read.
+    """
+    recipe = read_recipe(path)
+    with naming_recipe(path):
+        return recipe["source"] and ModelSource.from_dict(recipe["source"])
+
+
+def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:
+    """Load a state dict; tensors of another type take the saved one's."""
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if tensor.is_meta:
+            raise GhostifyError(f"{name} is on the meta device: pass a model with memory")
+        if name in saved and tensor.dtype != saved[name].dtype:
+            tensor.data = tensor.data.to(saved[name].dtype)
+    filled = OrderedDict(saved)
+    filled._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]  # versions of layers
+    model.load_state_dict(filled)
+
+
+def _check_json(value: Any, what: str) -> None:
+    try:
+        json.dumps(value)
+    except TypeError as error:
+        raise GhostifyError(f"the {what} cannot be written: {error}") from error
+
+
+def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict with each tensor in memory of its own, as safetensors wants it."""
+    state, taken = {}, set()
+    for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, Tensor) or tensor.is_meta:
+            what = "on the meta device" if isinstance(tensor, Tensor) else "no tensor"
+            raise GhostifyError(f"{name} cannot be saved: it is {what}")
+        plain = tensor.contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        state[name] = plain.clone() if memory in taken else plain
+        taken.add(memory)
+    return state

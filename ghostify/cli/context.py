@@ -1,0 +1,216 @@
+"""From what the user names to networks, artifacts, images and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import ghostify
+from ghostify import Augmentation, GhostifyError, ModelSource, Plan, Sensitivity
+from ghostify.cli.options import (
+    CalibrationOptions,
+    DataOptions,
+    ModelOptions,
+    OriginalOptions,
+    SiteOptions,
+)
+from ghostify.cli.terminal import note, stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ghostify import Artifact
+    from ghostify.data import Data
+
+Readable = TypeVar("Readable", Plan, Sensitivity)
+
+
+@dataclass(frozen=True)
+class ModelContext:
+    """The network a command works on, one input of it, and where it comes from."""
+
+    model: nn.Module
+    example: Tensor
+    source: ModelSource
+
+
+def build(name: str, options: ModelOptions) -> ModelContext:
+    """Build the network that the user named, and load the weights that the user gave.
+
+    Raises:
+        GhostifyError: If that cannot be done; the message says what to do.
+        OSError: If a file cannot be read.
+    """
+    source = ModelSource.parse(name, options.input, options.model_arg or (), options.normalize)
+    return _build(source, options)
+
+
+def _build(source: ModelSource, options: ModelOptions) -> ModelContext:
+    if options.weights is not None and options.pretrained:
+        raise GhostifyError("--weights and --pretrained exclude each other")
+    with stage("loading torch"):
+        from ghostify import models  # here, so that --help need not wait for torch
+    with stage(f"building {source.name}"):
+        model, source = models.build(source, pretrained=options.pretrained)
+    if options.weights is not None:
+        with stage(f"loading {options.weights}"):
+            loaded = models.load_weights(model, options.weights)
+        note(f"{options.weights}: {loaded}")
+    return ModelContext(model, models.example(source), source)
+
+
+def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
+    """Build the original of an artifact: by what the user says, and else what the folder says.
+
+    Raises:
+        GhostifyError: If the artifact is damaged, or neither says it; and as `build` does.
+        OSError: If it cannot be read.
+    """
+    with stage("loading torch"):
+        from ghostify.artifact.folder import read_source
+        from ghostify.models.registry import is_named
+    known = read_source(folder)
+    if options.model is not None:
+        known = replace(known or ModelSource(""), name=options.model, arguments={})
+    elif known is None:
+        raise GhostifyError(f"{folder} does not say what it was made from: add --model")
+    elif not is_named(known):
+        raise GhostifyError(
+            f"{folder} was made from your own code ({known.name}). For safety, code named in a "
+            f"folder is not run: add --model {known.name}"
+        )
+    given = ModelSource.parse(known.name, options.input, options.model_arg or (), options.normalize)
+    source = ModelSource(
+        known.name,
+        {**known.arguments, **given.arguments},
+        given.input_size or known.input_size,
+        given.normalization or known.normalization,
+    )
+    return _build(source, options)
+
+
+def build_target(target: str, options: OriginalOptions) -> ModelContext:
+    """Build the network that the user named, or the original of an artifact.
+
+    Raises:
+        GhostifyError: As `build_original` does; or for a --model that would do nothing.
+    """
+    if Path(target).is_dir():
+        return build_original(Path(target), options)
+    if options.model is not None:
+        raise GhostifyError(f"--model is for a folder, and {target} is not one")
+    return build(target, options)
+
+
+def open_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, ModelContext]:
+    """Open an artifact and build its original.
+
+    Raises:
+        GhostifyError: As `build_original` and `load` do.
+    """
+    context = build_original(folder, options)
+    with stage(f"loading {folder}"):
+        artifact = ghostify.Artifact(
+            folder, context.model, example=context.example, original_trained=options.has_weights
+        )
+        _ = artifact.model
+    return artifact, context
+
+
+def read_calibration(context: ModelContext, options: CalibrationOptions) -> list[Tensor] | None:
+    """Read batches of the calibration images that the user named.
+
+    Raises:
+        GhostifyError: If none can be read.
+    """
+    if options.calibration is None:
+        return None
+    from ghostify.data import open_calibration
+
+    with stage(f"reading {options.calibration}"):
+        found = open_calibration(
+            options.calibration, context.model, context.source, images=options.images
+        )
+    note_skipped(found.skipped)
+    return found.batches
+
+
+def open_data(
+    context: ModelContext,
+    options: DataOptions,
+    *,
+    seed: int = 0,
+    augmentation: Augmentation | None = None,
+) -> Data:
+    """Open the images to train on and to evaluate on, as the network takes them.
+
+    Raises:
+        GhostifyError: As `ghostify.open_data` does.
+    """
+    with stage(f"opening {options.data}"):
+        return ghostify.open_data(
+            options.data,
+            context.model,
+            context.source,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            seed=seed,
+            data_root=options.data_root,
+            labels=not options.no_labels,
+            held_out=options.held_out,
+            augmentation=augmentation,
+        )
+
+
+def note_skipped(skipped: Mapping[str, str]) -> None:
+    """Count and name the images, files and folders that were skipped."""
+    from ghostify.data import summarize_skipped
+
+    if skipped:
+        note(summarize_skipped(skipped))
+
+
+def note_untrained(context: ModelContext) -> None:
+    """Say so if an original that others are compared with appears to be untrained."""
+    from ghostify.conversion.initialize import is_untrained
+
+    if is_untrained(context.model):
+        name = context.source.name
+        note(f"{name} appears to be randomly initialised: add --weights or --pretrained")
+
+
+def plan_arguments(options: SiteOptions) -> dict[str, Any]:
+    """The arguments of `ghostify.plan` that the user gave.
+
+    Raises:
+        GhostifyError: If the sensitivity is without a budget, or is none.
+        OSError: If it cannot be read.
+    """
+    if options.sensitivity is not None and not options.budget:
+        raise GhostifyError("--sensitivity is for a --budget: add one")
+    return {
+        "include": options.include or (),
+        "exclude": options.exclude or (),
+        "stem": options.stem,
+        "all_eligible": options.all_eligible,
+        "budget": options.budget or None,
+        "sensitivity": options.sensitivity and read(Sensitivity, options.sensitivity),
+        "runtime": options.runtime,
+        "threads": options.threads,
+    }
+
+
+def read(kind: type[Readable], path: Path) -> Readable:
+    """Read a plan or a sensitivity from a file.
+
+    Raises:
+        GhostifyError: Naming the file and what is wrong in it.
+        OSError: If it cannot be read.
+    """
+    try:
+        return kind.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = str(error).replace("`", "'")  # keys of the file, not options
+        raise GhostifyError(f"{path}: {message}") from error
