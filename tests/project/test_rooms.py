@@ -1,6 +1,7 @@
 """The floor plan: rooms import only the rooms below them, and nothing runs in a circle."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -12,6 +13,7 @@ import pytest
 import ghostify
 
 PACKAGE = Path(ghostify.__file__).parent
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 # From the ground up.
 ROOMS = [
@@ -115,3 +117,13 @@ def test_functions_load_no_command_line():
 
 def test_the_command_line_starts_without_torch():
     assert "torch" not in _loaded_by("import ghostify.cli")
+
+
+def test_the_architecture_page_names_every_room_and_only_files_that_exist():
+    page = ARCHITECTURE.read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE) == ROOMS[::-1]
+    for path in re.findall(r"`([a-z]+/[\w/]*(?:\.py)?)`", page):
+        if path.partition("/")[0] in ROOMS:
+            assert (PACKAGE / path).exists(), path
+        else:
+            assert (ARCHITECTURE.parents[1] / path).exists(), path
