@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
-from inspect import Parameter, getdoc, signature
-from typing import Annotated, Any, get_origin, get_type_hints
+from inspect import Parameter, cleandoc, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -21,7 +21,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Replace each parameter that is a dataclass of settings by one option per field.
 
     The option has the field's name, default and help panel, and its documentation in the
-    ``Attributes`` section of the class, unless the field's annotation declares an option.
+    ``Attributes`` section of the class. Errors of the library name the options.
     """
     plain = signature(command, eval_str=True)
     settings: dict[str, Any] = {
@@ -51,32 +51,37 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     return expanded
 
 
+def option(default: Any, panel: str, *short: str, **details: Any) -> Any:
+    """A field of a group of options: its default, help panel, short flag and typer's details."""
+    return field(
+        default=MISSING if default is ... else default,
+        metadata={"panel": panel, "short": short, "details": details},
+    )
+
+
 def _options(cls: Any) -> list[Parameter]:
-    hints, documentation = get_type_hints(cls, include_extras=True), _documentation(cls)
-    return [
-        _declared(f, hints[f.name])
-        if get_origin(hints[f.name]) is Annotated
-        else _option(f, hints[f.name], documentation[f.name])
-        for f in fields(cls)
-    ]
-
-
-def _declared(entry: Field[Any], hint: Any) -> Parameter:
-    """Return the option that a field's annotation declares."""
-    default = Parameter.empty if entry.default is MISSING else entry.default
-    return Parameter(entry.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+    hints, documentation = get_type_hints(cls), _documentation(cls)
+    return [_option(f, hints[f.name], documentation[f.name]) for f in fields(cls)]
 
 
 def _option(entry: Field[Any], hint: Any, text: str) -> Parameter:
-    default, flag = entry.default, _flag(entry.name)
-    if choices := entry.metadata["choices"]:
+    settings = {"choices": (), "opposite": "", "short": (), "details": {}, **entry.metadata}
+    default = Parameter.empty if entry.default is MISSING else entry.default
+    flag = _flag(entry.name)
+    if choices := settings["choices"]:
         hint = _Choice(entry.name, {choice: choice for choice in choices})
         default = hint(default)
     if default is True:
-        flag += f"/{_flag(entry.metadata['opposite'] or f'no_{entry.name}')}"
-    option = typer.Option(flag, help=text, rich_help_panel=entry.metadata["panel"])
+        flag += f"/{_flag(settings['opposite'] or f'no_{entry.name}')}"
+    declared = typer.Option(
+        flag,
+        *settings["short"],
+        help=text,
+        rich_help_panel=settings["panel"],
+        **settings["details"],
+    )
     return Parameter(
-        entry.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]
+        entry.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, declared]
     )
 
 
@@ -98,7 +103,10 @@ def _value(value: Any) -> Any:
 
 
 def _documentation(cls: type) -> dict[str, str]:
-    """Return the text of each entry of the ``Attributes`` section."""
-    section = (getdoc(cls) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.replace("``", "").split()) for name, text in entries}
+    """Return the text of each entry of the ``Attributes`` sections of the class and its bases."""
+    found = {}
+    for base in cls.__mro__[::-1]:
+        section = cleandoc(base.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
+            found[name] = " ".join(text.replace("``", "").split())
+    return found
