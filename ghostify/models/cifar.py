@@ -13,8 +13,6 @@ from ghostify.nn.layers import check_width
 from ghostify.types import GhostifyError
 
 _VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-_VGG16_HIDDEN = 512
-_RESNET = (16, 32, 64)
 
 
 class VGG(nn.Module):
@@ -33,6 +31,7 @@ class VGG(nn.Module):
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> None:
         super().__init__()
+        self.pretrained_cfg = {"input_size": (in_channels, 32, 32)}
         layers: list[nn.Module] = []
         inputs = in_channels
         for channels, depth in _VGG16:
@@ -41,7 +40,7 @@ class VGG(nn.Module):
                 layers += [_conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(True)]
                 inputs = outputs
             layers += [nn.MaxPool2d(2, ceil_mode=True)]
-        hidden = _scaled(_VGG16_HIDDEN, width)
+        hidden = _scaled(512, width)
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
@@ -100,7 +99,8 @@ class ResNet(nn.Module):
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise GhostifyError(f"depth (={depth}) must be 6n + 2, such as 20, 56 or 110")
-        first, second, third = (_scaled(channels, width) for channels in _RESNET)
+        self.pretrained_cfg = {"input_size": (in_channels, 32, 32)}
+        first, second, third = (_scaled(channels, width) for channels in (16, 32, 64))
         blocks = depth // 6
         self.conv1 = _conv3x3(in_channels, first)
         self.bn1 = nn.BatchNorm2d(first)
@@ -145,7 +145,7 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _initialize(network: nn.Module) -> None:
-    """Initialize convolutions as He et al., ICCV 2015."""
+    """He et al., ICCV 2015."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,11 +56,7 @@ class GhostPyramid(nn.Module):
 
 
 def retinanet_ghostnet(
-    width: float = 1.1,
-    *,
-    num_classes: int = COCO_CLASSES,
-    pyramid: int = 256,
-    **options: Any,
+    width: float = 1.1, *, num_classes: int = COCO_CLASSES, pyramid: int = 256, **options: Any
 ) -> RetinaNet:
     """RetinaNet (arXiv 1708.02002) on GhostNet (arXiv 1911.11907), with random weights.
 
@@ -74,37 +69,22 @@ def retinanet_ghostnet(
         pyramid: channels of each level.
         options: arguments of torchvision's detector, such as ``min_size`` and ``max_size``.
     """
-    extra = LastLevelP6P7(pyramid, pyramid)
-    backbone = _pyramid(width, TAPS[1:], pyramid, extra)
-    return _declared(RetinaNet(backbone, num_classes, **options))
+    features = GhostFeatures(ghostnet(width), TAPS[1:])
+    backbone = GhostPyramid(features, pyramid, LastLevelP6P7(pyramid, pyramid))
+    detector = RetinaNet(backbone, num_classes, **options)
+    detector.pretrained_cfg = _PRETRAINED_CFG
+    return detector
 
 
 def fasterrcnn_ghostnet(
-    width: float = 1.1,
-    *,
-    num_classes: int = COCO_CLASSES,
-    pyramid: int = 256,
-    **options: Any,
+    width: float = 1.1, *, num_classes: int = COCO_CLASSES, pyramid: int = 256, **options: Any
 ) -> FasterRCNN:
     """Faster R-CNN (arXiv 1506.01497) on GhostNet (arXiv 1911.11907), with random weights.
 
     The pyramid takes the outputs of blocks 3, 5, 11 and 16 (strides 4 to 32), and has one more
-    level.
-
-    Args:
-        width: width multiplier of the GhostNet.
-        num_classes: number of classes, with the background.
-        pyramid: channels of each level.
-        options: arguments of torchvision's detector, such as ``min_size`` and ``max_size``.
+    level. Arguments are those of `retinanet_ghostnet`.
     """
-    backbone = _pyramid(width, TAPS, pyramid, LastLevelMaxPool())
-    return _declared(FasterRCNN(backbone, num_classes, **options))
-
-
-def _pyramid(width: float, taps: Sequence[int], channels: int, extra: nn.Module) -> GhostPyramid:
-    return GhostPyramid(GhostFeatures(ghostnet(width), taps), channels, extra)
-
-
-def _declared(detector: Any) -> Any:
+    backbone = GhostPyramid(GhostFeatures(ghostnet(width)), pyramid, LastLevelMaxPool())
+    detector = FasterRCNN(backbone, num_classes, **options)
     detector.pretrained_cfg = _PRETRAINED_CFG
     return detector

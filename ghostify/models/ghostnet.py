@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,80 +12,56 @@ from ghostify.nn import GhostBottleneck, GhostBottleneckV3
 from ghostify.nn.layers import ConvBnAct, check_width, make_divisible
 from ghostify.types import GhostifyError
 
-
-class Block(NamedTuple):
-    """One bottleneck at width 1.
-
-    Attributes:
-        kernel_size: of the depthwise convolutions.
-        hidden: channels after the first Ghost module.
-        out: channels after the second Ghost module.
-        excite: whether it has squeeze-excite.
-        stride: 1 or 2.
-    """
-
-    kernel_size: int
-    hidden: int
-    out: int
-    excite: bool
-    stride: int
-
-    def scaled(self, width: float) -> Block:
-        hidden, out = make_divisible(self.hidden * width), make_divisible(self.out * width)
-        return self._replace(hidden=hidden, out=out)
-
-
-STEM = 16
-"""Channels of the first convolution."""
-
-STAGES: tuple[tuple[Block, ...], ...] = (
-    (Block(3, 16, 16, False, 1),),
-    (Block(3, 48, 24, False, 2),),
-    (Block(3, 72, 24, False, 1),),
-    (Block(5, 72, 40, True, 2),),
-    (Block(5, 120, 40, True, 1),),
-    (Block(3, 240, 80, False, 2),),
+_STAGES = (
+    ((3, 16, 16, False, 1),),
+    ((3, 48, 24, False, 2),),
+    ((3, 72, 24, False, 1),),
+    ((5, 72, 40, True, 2),),
+    ((5, 120, 40, True, 1),),
+    ((3, 240, 80, False, 2),),
     (
-        Block(3, 200, 80, False, 1),
-        Block(3, 184, 80, False, 1),
-        Block(3, 184, 80, False, 1),
-        Block(3, 480, 112, True, 1),
-        Block(3, 672, 112, True, 1),
+        (3, 200, 80, False, 1),
+        (3, 184, 80, False, 1),
+        (3, 184, 80, False, 1),
+        (3, 480, 112, True, 1),
+        (3, 672, 112, True, 1),
     ),
-    (Block(5, 672, 160, True, 2),),
+    ((5, 672, 160, True, 2),),
     (
-        Block(5, 960, 160, False, 1),
-        Block(5, 960, 160, True, 1),
-        Block(5, 960, 160, False, 1),
-        Block(5, 960, 160, True, 1),
+        (5, 960, 160, False, 1),
+        (5, 960, 160, True, 1),
+        (5, 960, 160, False, 1),
+        (5, 960, 160, True, 1),
     ),
 )
-"""Architecture of GhostNet (arXiv 1911.11907), in the stages of the authors' code."""
+"""Architecture of GhostNet (arXiv 1911.11907), in the stages of the authors' code.
 
-LAST = 960
-"""Channels of the convolution after the blocks."""
+Each bottleneck has a kernel size, channels after its first and its second Ghost module at width 1,
+squeeze-and-excitation or not, and a stride.
+"""
 
-HEAD = 1280
-"""Features after pooling, at every width."""
+_STEM, _LAST, _HEAD = 16, 960, 1280
+"""Channels of the first convolution and of that after the blocks, and features after pooling."""
 
-PREPROCESSING = {
+_PREPROCESSING = {
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
     "interpolation": "bicubic",
     "crop_pct": 0.875,
 }
-"""Preprocessing of the published networks, for images of 224 x 224."""
 
-WITHOUT_ATTENTION = 2
-"""The first bottlenecks of GhostNetV2 and V3 have no attention."""
+_WITHOUT_ATTENTION = 2
+"""The first stages of GhostNetV2 and V3 have no attention."""
+
+TAPS = (3, 5, 11, 16)
+"""Blocks, counted from 1: the last ones of strides 4, 8, 16 and 32."""
 
 
 class GhostNet(nn.Module):
     """GhostNet of version 1, 2 or 3, a classifier. State dicts have the names of timm.
 
     Args:
-        bottleneck: class of the bottlenecks, called as `GhostBottleneck` is.
-        attend: whether all bottlenecks but the first two have attention.
+        version: 2 and 3 have attention, 3 has parallel branches too.
         width: multiplier of all channels, which are made divisible by 4.
         num_classes: number of classes; 0 returns the features before the classifier.
         in_channels: channels of the images.
@@ -102,64 +78,44 @@ class GhostNet(nn.Module):
     """
 
     def __init__(
-        self,
-        bottleneck: Callable[..., nn.Module],
-        width: float,
-        *,
-        attend: bool,
-        num_classes: int,
-        in_channels: int,
-        dropout: float,
+        self, version: int, width: float, num_classes: int, in_channels: int, dropout: float
     ) -> None:
         super().__init__()
-        _check(width, num_classes, in_channels, dropout)
-        self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **PREPROCESSING}
-        channels = make_divisible(STEM * width)
+        check_width(width)
+        if num_classes < 0:
+            raise GhostifyError(f"num_classes (={num_classes}) must not be negative")
+        if in_channels < 1:
+            raise GhostifyError(f"in_channels (={in_channels}) must be at least 1")
+        if not 0 <= dropout <= 1:
+            raise GhostifyError(f"dropout (={dropout}) must be a probability")
+        self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **_PREPROCESSING}
+        channels = make_divisible(_STEM * width)
         self.conv_stem = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.act1 = nn.ReLU(inplace=True)
-        stages = []
-        index = 0
-        for settings in STAGES:
+        bottleneck = GhostBottleneckV3 if version == 3 else GhostBottleneck
+        self.blocks = nn.Sequential()
+        for number, blocks in enumerate(_STAGES):
+            attend = version > 1 and number >= _WITHOUT_ATTENTION
             stage = nn.Sequential()
-            for block in settings:
-                kernel_size, hidden, out, excite, stride = block.scaled(width)
-                attended = attend and index >= WITHOUT_ATTENTION
-                stage.append(
-                    bottleneck(
-                        channels, hidden, out, kernel_size, stride, excite=excite, attend=attended
-                    )
-                )
-                channels = out
-                index += 1
-            stages.append(stage)
-        last = make_divisible(LAST * width)
-        self.blocks = nn.Sequential(*stages, nn.Sequential(ConvBnAct(channels, last, relu=True)))
+            for kernel_size, hidden, out, excite, stride in blocks:
+                sizes = channels, make_divisible(hidden * width), make_divisible(out * width)
+                stage.append(bottleneck(*sizes, kernel_size, stride, excite=excite, attend=attend))
+                channels = sizes[-1]
+            self.blocks.append(stage)
+        last = make_divisible(_LAST * width)
+        self.blocks.append(nn.Sequential(ConvBnAct(channels, last, relu=True)))
         self.global_pool = nn.AdaptiveAvgPool2d(1)
-        self.conv_head = nn.Conv2d(last, HEAD, 1)
+        self.conv_head = nn.Conv2d(last, _HEAD, 1)
         self.act2 = nn.ReLU(inplace=True)
         self.drop = nn.Dropout(dropout)
-        self.classifier = nn.Linear(HEAD, num_classes) if num_classes else nn.Identity()
+        self.classifier = nn.Linear(_HEAD, num_classes) if num_classes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.blocks(self.act1(self.bn1(self.conv_stem(x))))
         features = self.act2(self.conv_head(self.global_pool(maps))).flatten(1)
         scores: Tensor = self.classifier(self.drop(features))
         return scores
-
-
-def _check(width: float, num_classes: int, in_channels: int, dropout: float) -> None:
-    check_width(width)
-    if num_classes < 0:
-        raise GhostifyError(f"num_classes (={num_classes}) must not be negative")
-    if in_channels < 1:
-        raise GhostifyError(f"in_channels (={in_channels}) must be at least 1")
-    if not 0 <= dropout <= 1:
-        raise GhostifyError(f"dropout (={dropout}) must be a probability")
-
-
-TAPS = (3, 5, 11, 16)
-"""Blocks, counted from 1: the last ones of strides 4, 8, 16 and 32."""
 
 
 class GhostFeatures(nn.Module):
@@ -193,8 +149,8 @@ class GhostFeatures(nn.Module):
         self.taps = tuple(taps)
         self.pretrained_cfg = network.pretrained_cfg
         self.conv_stem, self.bn1, self.act1 = network.conv_stem, network.bn1, network.act1
-        used = blocks[: taps[-1]]
-        kept = [nn.Sequential(*(block for block in stage if block in used)) for stage in stages]
+        used = {*blocks[: taps[-1]]}
+        kept = [nn.Sequential(*filter(used.__contains__, stage)) for stage in stages]
         self.blocks = nn.Sequential(*filter(len, kept))
         self.channels = tuple(blocks[tap - 1].out_channels for tap in taps)
         self.strides = tuple(
@@ -229,14 +185,7 @@ def ghostnet(
     Raises:
         GhostifyError: if a number is out of range.
     """
-    return GhostNet(
-        GhostBottleneck,
-        width,
-        attend=False,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        dropout=dropout,
-    )
+    return GhostNet(1, width, num_classes, in_channels, dropout)
 
 
 def ghostnetv2(
@@ -250,14 +199,7 @@ def ghostnetv2(
 
     Arguments are those of `ghostnet`. Images must be 33 x 33 or larger.
     """
-    return GhostNet(
-        GhostBottleneck,
-        width,
-        attend=True,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        dropout=dropout,
-    )
+    return GhostNet(2, width, num_classes, in_channels, dropout)
 
 
 def ghostnetv3(
@@ -271,11 +213,4 @@ def ghostnetv3(
 
     Arguments are those of `ghostnet`. Images must be 33 x 33 or larger.
     """
-    return GhostNet(
-        GhostBottleneckV3,
-        width,
-        attend=True,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        dropout=dropout,
-    )
+    return GhostNet(3, width, num_classes, in_channels, dropout)

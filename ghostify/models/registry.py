@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ghostify.models import from_ghostify, from_timm, from_torchvision
-from ghostify.models.user_code import build_from_code
+from ghostify.models.libraries import LIBRARIES, torchvision_input_size
+from ghostify.models.user_code import call_code
 from ghostify.types import GhostifyError, ModelSource
 from ghostify.types.errors import first_line, near
 
-
-class Library(Protocol):
-    """A module that builds the networks of one library."""
-
-    def names(self) -> list[str]:
-        """Return all names; none if the library is not installed."""
-
-    def build(self, name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
-        """Build a network, with random weights or with downloaded ones."""
-
-    def input_size(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of one input without the batch, if the library declares it."""
-
-
-LIBRARIES: dict[str, Library] = {
-    "torchvision": from_torchvision,
-    "ghostify": from_ghostify,
-    "timm": from_timm,
-}
 _DEFAULT = "torchvision"
 _LOAD_WEIGHTS = "load a file with load_weights"
 _RESERVED_ARGUMENTS = {
@@ -75,16 +55,19 @@ def build(source: ModelSource, *, pretrained: bool = False) -> tuple[nn.Module, 
             f"model argument {argument!r} is reserved: {_RESERVED_ARGUMENTS[argument]} instead"
         )
     prefix, _, name = source.name.rpartition(":")
+    size = source.input_size
     if is_named(source):
-        library = LIBRARIES[prefix or _DEFAULT]
-        model = _build_named(library, source, name, pretrained)
-        size = library.input_size(name) or declared_input_size(model)
+        model = _build_named(source, prefix or _DEFAULT, name, pretrained)
+        if size is None and prefix in ("", _DEFAULT):
+            size = torchvision_input_size(name)
     elif pretrained:
         raise GhostifyError(f"pretrained=True is for named networks: {_LOAD_WEIGHTS}")
     else:
-        model = build_from_code(prefix, name, source.arguments)
-        size = declared_input_size(model)
-    return model, replace(source, input_size=source.input_size or size)
+        model = call_code(prefix, name, source.arguments)
+        if not isinstance(model, nn.Module):
+            kind = type(model).__name__
+            raise GhostifyError(f"{source.name} returned a {kind}, not an nn.Module")
+    return model, replace(source, input_size=size or declared_input_size(model))
 
 
 def is_named(source: ModelSource) -> bool:
@@ -127,11 +110,11 @@ def example(source: ModelSource) -> Tensor:
         raise GhostifyError(f"input_size (={shape}) needs more memory than there is") from error
 
 
-def _build_named(library: Library, source: ModelSource, name: str, pretrained: bool) -> nn.Module:
+def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool) -> nn.Module:
+    library = LIBRARIES[prefix]
     known = library.names()
     if not known:
-        package = source.name.partition(":")[0]
-        raise GhostifyError(f"{package} is not installed: pip install {package}")
+        raise GhostifyError(f"{prefix} is not installed: pip install {prefix}")
     if name.endswith(".py"):
         raise GhostifyError(f"{name} names no factory: use {name}:FACTORY")
     if name not in known:

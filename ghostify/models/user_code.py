@@ -10,24 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
-
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line, near
-
-
-def build_from_code(place: str, factory: str, arguments: dict[str, Any]) -> nn.Module:
-    """Build a network with a factory of the user's.
-
-    Raises:
-        GhostifyError: as `call_code` does, or if the result is not an ``nn.Module``.
-    """
-    model = call_code(place, factory, arguments)
-    if not isinstance(model, nn.Module):
-        raise GhostifyError(
-            f"{place}:{factory} returned a {type(model).__name__}, not an nn.Module"
-        )
-    return model
 
 
 def call_code(place: str, name: str, arguments: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ import torch
 
 import ghostify
 from ghostify import ModelSource, models
-from ghostify.models.from_ghostify import NETWORKS
+from ghostify.models.libraries import NETWORKS
 
 pytest.importorskip("onnxruntime", reason="runtimes are an extra")
 pytest.importorskip("onnxscript", reason="runtimes are an extra")

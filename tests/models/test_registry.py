@@ -53,7 +53,7 @@ def test_ghostify():
 
 
 def test_timm_where_it_is_missing(monkeypatch):
-    monkeypatch.setattr("ghostify.models.from_timm.find_spec", lambda name: None)
+    monkeypatch.setattr("ghostify.models.libraries.find_spec", lambda name: None)
     with pytest.raises(GhostifyError, match="timm is not installed: pip install timm"):
         build("timm:resnet18")
     assert not any(name.startswith("timm:") for name in models.names())

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ghostify import GhostifyError, ModelSource, models
-from ghostify.models.from_ghostify import NETWORKS
+from ghostify.models.libraries import NETWORKS
 
 
 def test_names_have_the_prefix():
@@ -22,7 +22,7 @@ def test_a_width_as_argument():
 
 
 def test_a_number_out_of_range():
-    with pytest.raises(GhostifyError, match="ghostify:ghostnet cannot be built: width"):
+    with pytest.raises(GhostifyError, match="ghostify:ghostnet cannot be built: `width`"):
         models.build(ModelSource("ghostify:ghostnet", {"width": -1}))
 
 
@@ -55,6 +55,6 @@ def test_no_weights_are_published():
 
 
 def test_weights_without_timm(monkeypatch):
-    monkeypatch.setattr("ghostify.models.from_ghostify.find_spec", lambda name: None)
+    monkeypatch.setattr("ghostify.models.libraries.find_spec", lambda name: None)
     with pytest.raises(GhostifyError, match="pip install timm"):
         models.build(ModelSource("ghostify:ghostnet_100"), pretrained=True)
