@@ -66,7 +66,7 @@ def benchmark(
     ] = None,
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Time a network beside another one, in turns: by default a conversion beside its original.
+    """Time two networks, interleaved: by default a conversion and its original.
 
     Example: ghostify benchmark resnet50-ghost --runtime eager,onnxruntime --threads 1,2
     """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -13,13 +14,11 @@ from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
 from ghostify.cli.context import build, plan_arguments, read, read_calibration
 from ghostify.cli.options import Format, is_given
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document, stage
 from ghostify.io.atomic import check_parent, check_target, write_text
 from ghostify.report.formats import format_of
 from ghostify.report.html import check_page
-
-_PLANNING = ("ratio", "dw_size", "include", "exclude", "stem", "all_eligible", "budget",
-             "runtime", "threads")  # fmt: skip
 
 
 class Init(StrEnum):
@@ -30,49 +29,42 @@ class Init(StrEnum):
     calibrated = "calibrated"
 
 
+_PLANNING = ("ratio", "dw_size", "include", "exclude", "stem", "all_eligible", "budget",
+             "runtime", "threads")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What to convert by, and what to write.
+
+    Attributes:
+        out: Where to save. Default: MODEL-ghost.
+        force: Replace an artifact that is there already.
+        dry_run: Save nothing.
+        plan: Convert by this plan, from ghostify plan.
+        init: What Ghost modules start from. Default: calibrated with --calibration, weights for a
+            trained network without.
+        finetune_steps: With --calibration: gradient steps for each layer after its fit. 40 to 100
+            keep a little more.
+        report: Also write the report: .html (a page), .txt, .json, .csv or .md.
+    """
+
+    out: Path | None = option(None, "Options", "-o", metavar="DIR")
+    force: bool = option(False, "Options")
+    dry_run: bool = option(False, "Options")
+    plan: Path | None = option(None, "Options", metavar="FILE")
+    init: Init | None = option(None, "Options")
+    finetune_steps: int = option(0, "Options", min=0)
+    report: Path | None = option(None, "Options", metavar="FILE")
+
+
 def convert(
     context: typer.Context,
     model: options.ModelName,
     planning: options.PlanOptions,
     calibration: options.CalibrationOptions,
     building: options.ModelOptions,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Where to save. Default: MODEL-ghost."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an artifact that is there already.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
-    plan: Annotated[
-        Path | None,
-        typer.Option("--plan", metavar="FILE", help="Convert by this plan, from ghostify plan."),
-    ] = None,
-    init: Annotated[
-        Init | None,
-        typer.Option(
-            "--init",
-            help="What Ghost modules start from. Default: calibrated with --calibration, weights "
-            "for a trained network without.",
-        ),
-    ] = None,
-    finetune_steps: Annotated[
-        int,
-        typer.Option(
-            "--finetune-steps",
-            min=0,
-            help="With --calibration: gradient steps for each layer after its fit. 40 to 100 keep "
-            "a little more.",
-        ),
-    ] = 0,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Also write the report: .html (a page), .txt, .json, .csv or .md.",
-        ),
-    ] = None,
+    settings: ConvertOptions,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Replace a network's convolutions by Ghost modules and report what that saves.
@@ -80,38 +72,39 @@ def convert(
     Example: ghostify convert resnet50 --ratio 2 --dw-size 3 --out resnet50-ghost
     """
     GhostSpec(planning.ratio, planning.dw_size)
-    page = report is not None and report.suffix == ".html"
-    if page and dry_run:
+    page = settings.report is not None and settings.report.suffix == ".html"
+    if page and settings.dry_run:
         raise GhostifyError("a page is made from what was saved: drop --dry-run")
     if page:
         check_page()
-    write_form = format_of(report.suffix) if report and not page else None
-    arguments: dict[str, Any] = (
-        _plan_arguments(context, planning) if plan is None else {"plan": _given_plan(context, plan)}
-    )
-    if init is Init.calibrated and calibration.calibration is None:
+    write_form = format_of(settings.report.suffix) if settings.report and not page else None
+    if settings.plan is None:
+        arguments = _plan_arguments(context, planning)
+    else:
+        arguments = {"plan": _given_plan(context, settings.plan)}
+    if settings.init == Init.calibrated and calibration.calibration is None:
         raise GhostifyError("--init calibrated needs --calibration with some images")
-    calibrated = init is Init.calibrated or (init is None and calibration.calibration is not None)
-    if finetune_steps and not calibrated:
+    init = settings.init or (Init.calibrated if calibration.calibration else None)
+    if settings.finetune_steps and init != Init.calibrated:
         raise GhostifyError("--finetune-steps follow a fit to --calibration: add it")
-    target = out or Path(f"{_short_name(model)}-ghost")
-    if report:
-        check_parent(report)
-    if not dry_run:
-        check_target(target, force=force)
+    target = settings.out or Path(f"{_short_name(model)}-ghost")
+    if settings.report:
+        check_parent(settings.report)
+    if not settings.dry_run:
+        check_target(target, force=settings.force)
     found = build(model, building)
     ghost = ghostify.convert(
         found.model,
         found.example,
-        init=init and init.value,
+        init=settings.init,
         calibration=read_calibration(found, calibration),
-        finetune_steps=finetune_steps,
+        finetune_steps=settings.finetune_steps,
         **arguments,
     )
     with stage("counting"):
         compared = ghostify.compare(found.model, ghost, found.example, name=model)
         document = compared.document()
-    if not dry_run:
+    if not settings.dry_run:
         with stage(f"saving {target}"):
             artifact = ghostify.save(
                 ghost,
@@ -120,15 +113,15 @@ def convert(
                 example=found.example,
                 source=found.source,
                 options=_chosen(context),
-                force=force,
+                force=settings.force,
             )
             artifact.remember("costs", compared.costs())
     print_document(document, format)
-    if report and write_form:
-        write_text(report, write_form(document))
-    elif report:
-        artifact.write_report(report)
-    if not dry_run:
+    if settings.report and write_form:
+        write_text(settings.report, write_form(document))
+    elif settings.report:
+        artifact.write_report(settings.report)
+    if not settings.dry_run:
         note(f"Saved to {target}.")
 
 

@@ -62,7 +62,7 @@ def redundancy(
     pictures = CalibrationOptions(str(image or _photograph()), images)
     data = torch.cat(read_calibration(found, pictures) or [])
     measured = ghostify.redundancy(found.model, data, layers=layer and [layer])
-    shown = _most_ghostly(measured, data.shape[-1])
+    shown = _most_redundant(measured, data.shape[-1])
     with stage("drawing"):
         from ghostify.conversion.redundancy import feature_maps
         from ghostify.report.plots.redundancy import plot_redundancy
@@ -80,12 +80,12 @@ def _photograph() -> Path:
     return Path(get_data_path(), "sample_data", "grace_hopper.jpg")
 
 
-def _most_ghostly(layers: tuple[LayerRedundancy, ...], side: int) -> LayerRedundancy:
-    """That of which most is explained, among those whose maps are large enough to be looked at."""
-    told = [layer for layer in layers if layer.pairs]
-    if not told:
+def _most_redundant(layers: tuple[LayerRedundancy, ...], side: int) -> LayerRedundancy:
+    """Return the layer with the largest explained share, among those with large feature maps."""
+    measured = [layer for layer in layers if layer.pairs]
+    if not measured:
         raise GhostifyError(
-            "no layer makes maps that these images suffice to compare: give more, or a --layer"
+            "these images do not suffice to compare feature maps: give more, or a --layer"
         )
-    large = [layer for layer in told if 4 * layer.size[1] >= side]
-    return max(large or told, key=lambda layer: max(layer.explained.values()))
+    large = [layer for layer in measured if 4 * layer.size[1] >= side]
+    return max(large or measured, key=lambda layer: max(layer.explained.values()))

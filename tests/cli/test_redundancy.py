@@ -35,7 +35,7 @@ def test_the_photograph_that_is_there_anyway(run, net):
         (["--image", "missing.png"], "missing.png"),
         (["--out", "maps.xyz"], "the ending must be one such as .png or .svg"),
         (["--out", "nowhere/maps.png"], "no folder nowhere"),
-        (["--layer", "4", "--input", "3x8x8"], "these images suffice to compare"),
+        (["--layer", "4", "--input", "3x8x8"], "these images do not suffice to compare"),
     ],
 )
 def test_what_cannot_be_done(fails, net, tmp_path, options, message):
