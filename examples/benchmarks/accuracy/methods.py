@@ -13,11 +13,11 @@ from ghostify.conversion.search import uniform_within
 from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 
-from .pruning import pruned, torch_pruning_as_it_comes
+from .pruning import pruned, torch_pruning_default
 from .refitting import refitted
 
 CALIBRATION_IMAGES = 640
-LOCAL_STEPS = 60
+FINETUNE_STEPS = 60
 
 
 @dataclass
@@ -99,20 +99,20 @@ def pruning_alone(importance: str) -> Callable[[Bed, float], nn.Module]:
 
 
 def torch_pruning(bed: Bed, share: float) -> nn.Module:
-    return torch_pruning_as_it_comes(bed.model, bed.example, share)
+    return torch_pruning_default(bed.model, bed.example, share)
 
 
 METHODS: dict[str, Callable[[Bed, float], nn.Module]] = {
     "random": lambda bed, share: uniform(bed, share, init="random"),
     "weights": lambda bed, share: uniform(bed, share, init="weights"),
     "calibrated, uniform": uniform,
-    "calibrated, uniform, local steps": lambda b, share: uniform(b, share, steps=LOCAL_STEPS),
+    "calibrated, uniform, finetune steps": lambda b, share: uniform(b, share, steps=FINETUNE_STEPS),
     "calibrated, planned": planned,
-    "calibrated, planned, local steps": lambda b, share: planned(b, share, steps=LOCAL_STEPS),
+    "calibrated, planned, finetune steps": lambda b, share: planned(b, share, steps=FINETUNE_STEPS),
     "calibrated, searched": searched,
     "L1 pruning, refitted": pruning("L1"),
     "FPGM pruning, refitted": pruning("FPGM"),
     "L1 pruning": pruning_alone("L1"),
     "FPGM pruning": pruning_alone("FPGM"),
-    "Torch-Pruning as it comes": torch_pruning,
+    "Torch-Pruning, default": torch_pruning,
 }

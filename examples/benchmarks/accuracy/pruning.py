@@ -59,7 +59,7 @@ def pruned(
     return pruner.model, kept
 
 
-def torch_pruning_as_it_comes(model: nn.Module, example: Tensor, macs_share: float) -> nn.Module:
+def torch_pruning_default(model: nn.Module, example: Tensor, macs_share: float) -> nn.Module:
     """Prune as Torch-Pruning's README does: ``BasePruner`` with the L2 norm of grouped weights.
 
     Residual sums lose channels too, but only those they have had since the stem: Torch-Pruning

@@ -24,11 +24,11 @@ STEPS = 75
 CROPS = 48
 FEATURE_WEIGHT = 2.0
 FROM_SCRATCH = "random, from scratch"
-PARTS = 4
-BY_PARTS = f"calibrated, planned, in {PARTS} parts"
+STAGES = 4
+IN_STAGES = f"calibrated, planned, in {STAGES} stages"
 DIGIT_METHODS = (
-    "calibrated, uniform, local steps",
-    "calibrated, planned, local steps",
+    "calibrated, uniform, finetune steps",
+    "calibrated, planned, finetune steps",
     "random",
     "L1 pruning, refitted",
     "FPGM pruning, refitted",
@@ -74,8 +74,8 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     if method == FROM_SCRATCH:
         smaller = METHODS["random"](bed, share)
         return smaller, networks.fit(smaller, seed)
-    if method == BY_PARTS:
-        return _by_parts(bed, share, seed)
+    if method == IN_STAGES:
+        return _in_stages(bed, share, seed)
     smaller = METHODS[method](bed, share)
     images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
     loader = DataLoader(TensorDataset(images, classes), BATCH)
@@ -86,16 +86,16 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     return smaller, recovered
 
 
-def _by_parts(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
-    """Converted and trained a quarter of the layers at a time, with as many steps in all."""
+def _in_stages(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
+    """Convert and train in stages, with the same number of steps in total."""
     smaller = METHODS["calibrated, planned"](bed, share)
     recovered, _ = ghostify.recover(
         bed.model,
         smaller,
-        DataLoader(Fresh(math.ceil(STEPS / PARTS), 5000 + seed), batch_size=None),
+        DataLoader(Fresh(math.ceil(STEPS / STAGES), 5000 + seed), batch_size=None),
         _settings(seed, FEATURE_WEIGHT),
         example=bed.example,
-        stages=PARTS,
+        stages=STAGES,
         sensitivity=bed.sensitivity,
         calibration=bed.images,
     )

@@ -1,8 +1,8 @@
-"""Convert every network of a zoo, and check what is handed over.
+"""Convert every network of several model libraries, and check the results.
 
     python examples/benchmarks/coverage [--match resnet] [--markdown FILE] [--json FILE]
 
-Each network has a process of its own and a minute of processor time.
+Each network runs in its own process, with a minute of processor time.
 """
 
 import argparse
@@ -15,19 +15,19 @@ from sweep import sweep
 
 
 def to_markdown(findings: list[Finding]) -> str:
-    """The table of ``docs/coverage.md``."""
+    """Return the page ``docs/coverage.md``."""
     candidates = sum(f.candidates for f in findings)
     kept = sum(len(f.kept_candidates) for f in findings)
     share = (candidates - kept) / max(candidates, 1)
     introduction = f"""# Coverage
 
-{len(findings)} networks and {sum(f.sites for f in findings)} convolutions, each replaced or kept with a
-reason. Every network is converted at s = 2 and at s = 4, gives outputs of the original's structure
-and shapes, takes a training step, and is saved and loaded with equal outputs. Of the convolutions
-that have one group, are not the first, make maps larger than 1x1, would be cheaper as Ghost modules
-and are in none, {candidates - kept} of {candidates} ({share:.2%}) are replaced. MACs are those of all
-convolutions at s = 2, in G. Written by
-`python examples/benchmarks/coverage --markdown docs/coverage.md`.
+{len(findings)} networks with {sum(f.sites for f in findings)} convolutions. Every network is converted at s = 2 and at s = 4. The
+converted network gives outputs with the structure and shapes of the original's, takes a training step, and is
+saved and loaded with equal outputs. Of the convolutions that a Ghost module would make cheaper (one group, not
+the first, feature maps larger than 1x1, not inside a Ghost module), {candidates - kept} of {candidates} ({share:.2%}) are replaced.
+The table lists the kept ones by reason. MACs are those of all convolutions at s = 2, in G.
+
+This page is written by `python examples/benchmarks/coverage --markdown docs/coverage.md`.
 """  # noqa: E501
     lines = [
         introduction,
@@ -48,7 +48,7 @@ convolutions at s = 2, in G. Written by
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--match", default="", help="only names that contain this")
-    parser.add_argument("--seconds", type=int, default=60, help="processor time for each")
+    parser.add_argument("--seconds", type=int, default=60, help="processor time for each network")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--markdown", type=Path, help="write the table here")
     parser.add_argument("--json", type=Path, help="write the findings here")
