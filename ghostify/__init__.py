@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ghostify.report.evaluation import Evaluation, EvaluationRow
     from ghostify.report.html import write_report
     from ghostify.report.report import Report
-    from ghostify.report.tables.sites import list_sites
+    from ghostify.report.tables import list_sites
     from ghostify.report.timing import Timing
     from ghostify.training.recover import recover
 
@@ -119,7 +119,7 @@ _HOMES = {
     "evaluate_models": "report.evaluate_models",
     "export": "deployment.export",
     "reparameterize": "deployment.reparameterize",
-    "list_sites": "report.tables.sites",
+    "list_sites": "report.tables",
     "Artifact": "artifact.artifact",
     "load": "artifact.artifact",
     "layer_latency": "deployment.layer_latency",

@@ -16,8 +16,7 @@ from ghostify.cli.options import Format, OriginalOptions
 from ghostify.cli.terminal import print_document
 from ghostify.io.atomic import check_parent, write_text
 from ghostify.report.formats import format_of
-from ghostify.report.plots import check_plot
-from ghostify.report.plots.timing import plot_timing
+from ghostify.report.plots import check_plot, plot_timing
 
 if TYPE_CHECKING:
     from torch import nn

@@ -65,8 +65,8 @@ def redundancy(
     shown = _most_redundant(measured, data.shape[-1])
     with stage("drawing"):
         from ghostify.conversion.redundancy import feature_maps
-        from ghostify.report.plots.redundancy import plot_redundancy
-        from ghostify.report.tables.redundancy import list_redundancy
+        from ghostify.report.redundancy_plot import plot_redundancy
+        from ghostify.report.tables import list_redundancy
 
         maps = feature_maps(found.model, data[:1], shown.layer)[0]
         plot_redundancy(shown, data[0], maps, out, title=model.rpartition(":")[2])

@@ -48,8 +48,8 @@ def sensitivity(
         images = read_calibration(found, calibration)
         measured = ghostify.sensitivity(found.model, found.example, calibration=images)
     with stage("counting"):
-        from ghostify.report.plots.sensitivity import plot_sensitivity
-        from ghostify.report.tables.sensitivity import list_sensitivity
+        from ghostify.report.plots import plot_sensitivity
+        from ghostify.report.tables import list_sensitivity
 
         sites = ghostify.analyze(found.model, found.example)
     if out is not None:

@@ -13,7 +13,7 @@ from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init import Task, find_initializer
 from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.data import hold_out_batches, images_in
-from ghostify.evaluation.agreement import agreement
+from ghostify.evaluation.evaluate import agreement
 from ghostify.io.progress import progress_bar
 from ghostify.types import Example, Fidelity, GhostifyError, Plan
 from ghostify.types.progress import ShowProgress
@@ -75,7 +75,7 @@ def initialize(
         init=init,
         residuals=residuals,
         images=sum(map(images_in, fitted)),
-        agreement=agreement(model, converted, aside) if aside else None,
+        score=agreement(model, converted, aside) if aside else None,
         notes=tuple(notes),
     ).attach(converted)
 

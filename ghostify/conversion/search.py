@@ -22,7 +22,6 @@ from ghostify.planning.cost import macs
 from ghostify.planning.plan import plan_sites
 from ghostify.planning.rules import Patterns
 from ghostify.types import (
-    Agreement,
     ConvSite,
     Example,
     Fidelity,
@@ -30,6 +29,7 @@ from ghostify.types import (
     GhostSpec,
     Plan,
     PlanCandidate,
+    Score,
     Sensitivity,
 )
 from ghostify.types.progress import ShowProgress
@@ -98,10 +98,10 @@ def search(
         for number, (name, plan) in enumerate(candidates, 1):
             if not plan.replaced:
                 return plan
-            agreement = _agreement(model, example, plan, calibration, progress)
+            score = _score(model, example, plan, calibration, progress)
             if on_candidate is not None:
-                on_candidate(_candidate(name, plan, agreement))
-            loss = agreement.relative_error if agreement.kl is None else agreement.kl
+                on_candidate(_candidate(name, plan, score))
+            loss = -score.selection_score
             if best is None or loss < least:  # NaN is never less
                 best, least = plan, loss if loss == loss else inf
             report(number, len(candidates), name)
@@ -109,16 +109,16 @@ def search(
     return best
 
 
-def _agreement(
+def _score(
     model: nn.Module, example: Example, plan: Plan, calibration: Any, progress: ShowProgress
-) -> Agreement:
+) -> Score:
     converted = convert(
         model, example, plan=plan, calibration=calibration, verify=False, progress=progress
     )
     fidelity = Fidelity.find(converted)
-    if fidelity is None or fidelity.agreement is None:
+    if fidelity is None or fidelity.score is None:
         raise GhostifyError("comparing plans takes at least ten calibration images")
-    return fidelity.agreement
+    return fidelity.score
 
 
 def _plans(
@@ -137,12 +137,12 @@ def _plans(
         yield f"{said}, one s", uniform_within(sites, budget, measured, **rules)
 
 
-def _candidate(name: str, plan: Plan, agreement: Agreement) -> PlanCandidate:
+def _candidate(name: str, plan: Plan, score: Score) -> PlanCandidate:
     return PlanCandidate(
         plan=name,
         uniform=len(set(plan.replaced.values())) == 1,
         macs=int(sum(macs(d.site, d.ghost) for d in plan.decisions)),
-        agreement=agreement,
+        score=score,
     )
 
 

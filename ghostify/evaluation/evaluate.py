@@ -1,15 +1,15 @@
-"""Score a network on images."""
+"""Scores of a network on images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.arguments import check_model
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
@@ -43,21 +43,32 @@ def evaluate(
     check_model(model, wrapped=True)
     if teacher is not None:
         check_model(teacher, "teacher", wrapped=True)
-    with ExitStack() as modes:
-        for network in filter(None, (model, teacher)):
-            modes.enter_context(eval_mode(network))
+    with eval_mode(model), eval_mode(model if teacher is None else teacher):
         batches = with_progress(_validation_batches(data), "evaluating", progress)
         score = compute_score(model, map(split_labels, batches), teacher=teacher)
     if not score.images:
         raise GhostifyError("`data` must hold at least one image to evaluate on")
-    if score.top1 is None and score.relative_error is None:
+    if score.top1 is not None or score.relative_error is not None:
+        return score
+    if teacher is None:
         raise GhostifyError(
-            "neither the labels nor the teacher's outputs match the shape of the model's outputs"
-            if teacher is not None
-            else "`data` has no labels that match the outputs: pass the original, with its "
-            "weights, as `teacher`"
+            "`data` has no labels that match the outputs: pass the original, with its weights, "
+            "as `teacher`"
         )
-    return score
+    raise GhostifyError(
+        "neither the labels nor the teacher's outputs match the shape of the model's outputs"
+    )
+
+
+def agreement(model: nn.Module, converted: nn.Module, batches: Sequence[Example]) -> Score | None:
+    """Compare the outputs of frozen copies of two networks on the same inputs.
+
+    Returns:
+        The score of ``converted`` with ``model`` as teacher; None if no outputs have equal shapes.
+    """
+    pairs = ((batch, None) for batch in batches)
+    score = compute_score(frozen_copy(converted), pairs, teacher=frozen_copy(model))
+    return None if score.relative_error is None else score
 
 
 @torch.no_grad()
@@ -68,13 +79,9 @@ def compute_score(
     teacher: nn.Module | None = None,
     reduce: Reduce | None = None,
 ) -> Score:
-    """Score a network, in the mode that it is in, on pairs of inputs and labels.
+    """Score a network, in the mode that it is in, on pairs of inputs and labels or None.
 
-    Args:
-        model: the network.
-        batches: inputs, and labels or None.
-        teacher: the network to compare with, on the same device.
-        reduce: sums a tensor over processes. Default: a single process.
+    ``reduce`` sums a tensor over processes. Default: a single process.
     """
     metrics = Metrics()
     for inputs, labels in batches:

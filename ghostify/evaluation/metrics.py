@@ -39,17 +39,9 @@ class Metrics:
         self.classes = 0
 
     def update(self, output: Any, labels: Tensor | None, expected: Any, images: int) -> None:
-        """Add a batch.
+        """Add the outputs of the network and of the teacher, or None, for a batch.
 
-        Args:
-            output: the network's output, of any structure.
-            labels: class indices ``(B)`` or class probabilities ``(B, classes)``. Labels of other
-                shapes are ignored.
-            expected: the teacher's output, or None.
-            images: number of images in the batch.
-
-        Raises:
-            GhostifyError: if a label is not the index of a class.
+        Labels are class indices ``(B)`` or probabilities ``(B, classes)``; others are ignored.
         """
         sums = dict.fromkeys(_SUMS, 0.0) | {"images": float(images)}
         outputs = numbers(output)

@@ -50,13 +50,17 @@ def recalibrate(
         raise GhostifyError(f"`batches` (={batches}) must be at least 1")
     copied = copy_model(model)
     copied.eval()
-    averages = [
-        _CumulativeAverage(name, norm)
+    norms: dict[str, Any] = {
+        name: norm
         for name, norm in copied.named_modules()
         if isinstance(norm, _BatchNorm) and norm.running_mean is not None
-    ]
-    if not averages:
+    }
+    if not norms:
         raise GhostifyError(f"{type(model).__name__} has no BatchNorm with running statistics")
+    for norm in norms.values():
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's switch for a cumulative average
+        norm.train()
     images = 0
     loader = data.calibration() if isinstance(data, Data) else data
     for batch in with_progress(loader, "recalibrating", progress, limit=batches):
@@ -68,31 +72,12 @@ def recalibrate(
             raise GhostifyError(f"a BatchNorm failed on a batch: {first_line(error)}") from error
     if not images:
         raise GhostifyError("`data` must hold at least one image to recalibrate with")
-    for average in averages:
-        average.finish()
-    return copied
-
-
-class _CumulativeAverage:
-    """Makes a BatchNorm average its statistics over all batches until `finish`."""
-
-    def __init__(self, name: str, norm: Any) -> None:
-        self.name = name
-        self.norm = norm
-        self.momentum = norm.momentum
-        self.buffers = {key: buffer.clone() for key, buffer in norm.named_buffers()}
-        norm.reset_running_stats()
-        norm.momentum = None  # torch's switch for a cumulative average
-        norm.train()
-
-    def finish(self) -> None:
-        """Restore mode and momentum, and the statistics of a BatchNorm that has not run."""
-        norm = self.norm
-        norm.momentum = self.momentum
+    for name, norm in norms.items():
+        before: Any = model.get_submodule(name)
+        norm.momentum = before.momentum
         norm.eval()
-        if not norm.num_batches_tracked:
-            norm.load_state_dict(self.buffers, strict=False)
+        if not norm.num_batches_tracked:  # it has not run
+            norm.load_state_dict(before.state_dict())
         elif not (norm.running_mean.isfinite().all() and norm.running_var.isfinite().all()):
-            raise GhostifyError(
-                f"the statistics of {self.name} are not finite: recalibrate in float32"
-            )
+            raise GhostifyError(f"the statistics of {name} are not finite: recalibrate in float32")
+    return copied

@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ghostify.report.document import si
-from ghostify.report.site_row import SiteRow
-
 
 @dataclass(frozen=True, slots=True)
 class LayerBar:
@@ -46,19 +43,6 @@ class Plot:
     y: str
     curves: tuple[Curve, ...]
     percent: bool = False
-
-
-def layer_bars(rows: Iterable[SiteRow], cost: str) -> tuple[LayerBar, ...]:
-    """Return a bar for each row of a report; ``cost`` is ``macs`` or ``params``."""
-    unit = "MACs" if cost == "macs" else "parameters"
-    bars = []
-    for row in rows:
-        before, after = getattr(row, f"{cost}_before"), getattr(row, f"{cost}_after")
-        numbers = f"{si(before)} → {si(after)}" if row.ghost else si(before)
-        what = str(row.ghost) if row.ghost else f"kept: {row.reason}"
-        tooltip = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{what}"
-        bars.append(LayerBar(row.site.name, before, after, row.ghost is not None, tooltip))
-    return tuple(bars)
 
 
 def stages(names: Iterable[str]) -> list[tuple[str, int]]:

@@ -11,10 +11,9 @@ from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data import as_batches
-from ghostify.evaluation.agreement import agreement
+from ghostify.evaluation.evaluate import agreement
 from ghostify.planning.flops import count
-from ghostify.report.report import HELD_OUT, Report
-from ghostify.report.site_row import SiteRow
+from ghostify.report.report import HELD_OUT, Report, SiteRow
 from ghostify.types import ConvSite, Example, Fidelity, GhostifyError, Plan, describe_example
 
 
@@ -45,13 +44,8 @@ def compare(
     plan = Plan.of(converted)
     sites = {site.name: site for site in analyze(model, example)}
     _check_original(model, plan, sites)
-    decisions = {decision.site.name: decision for decision in plan.decisions}
-    rows = []
-    for site in sites.values():
-        ghost, reason = None, "not in the plan"
-        if decision := decisions.get(site.name):
-            ghost, reason = decision.ghost, decision.keep or ""
-        rows.append(SiteRow(site, ghost, reason))
+    chosen = {d.site.name: (d.ghost, d.keep or "") for d in plan.decisions}
+    rows = (SiteRow(s, *chosen.get(s.name, (None, "not in the plan"))) for s in sites.values())
     before, after = count(model, example), count(converted, example)
     if before.counter != after.counter:
         before, after = (count(m, example, counter="torch") for m in (model, converted))
@@ -60,7 +54,7 @@ def compare(
         batches = as_batches(data, example)
         dry_run(model, batches[0])  # the images may have another size than the example
         measured = agreement(model, converted, batches)
-        fidelity = replace(fidelity or Fidelity("unknown"), agreement=measured)
+        fidelity = replace(fidelity or Fidelity("unknown"), score=measured)
     return Report(
         model=name or type(model).__name__,
         input=describe_example(example),

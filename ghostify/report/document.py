@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,11 @@ class Column:
     heading: str
     numeric: bool = False
     wrap: bool = False
+
+
+def numeric(*headings: str) -> tuple[Column, ...]:
+    """Return numeric columns."""
+    return tuple(Column(heading, numeric=True) for heading in headings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +104,12 @@ def summarize_names(names: Iterable[str]) -> str:
         steps = name.split(".")
         shape = tuple("#" if step.isdigit() else step for step in steps)
         groups.setdefault(shape, []).append(steps)
-    return ", ".join(_glob(group) for group in groups.values())
-
-
-def _glob(group: Sequence[list[str]]) -> str:
-    steps = (same[0] if len(set(same)) == 1 else "*" for same in zip(*group, strict=True))
-    name = ".".join(steps)
-    return f"{name} ({len(group)})" if len(group) > 1 else name
+    globs = []
+    for group in groups.values():
+        places = zip(*group, strict=True)
+        glob = ".".join(steps[0] if len(set(steps)) == 1 else "*" for steps in places)
+        globs.append(f"{glob} ({len(group)})" if len(group) > 1 else glob)
+    return ", ".join(globs)
 
 
 def _cut(name: str, width: int) -> str:

@@ -45,13 +45,11 @@ def evaluate_models(
     check_models(models)
     if not models:
         raise GhostifyError("`models` must hold at least one network")
-    with _moved([*models.values(), *([teacher] if teacher else [])], _device(device)):
-        rows = {
-            name: evaluation_row(
-                model, evaluate(model, data, teacher=teacher, progress=progress), example
-            )
-            for name, model in models.items()
-        }
+    rows = {}
+    with _moved([*models.values(), *([] if teacher is None else [teacher])], _device(device)):
+        for name, model in models.items():
+            score = evaluate(model, data, teacher=teacher, progress=progress)
+            rows[name] = evaluation_row(model, score, example)
     if isinstance(data, Data):
         return Evaluation(data.name, data.held_out, rows)
     return Evaluation("data", 0, rows)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from typing import ClassVar
 
-from ghostify.report.document import Column, Document, Table, si
-from ghostify.report.printable import Printable
+from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.report.formats import Printable
 from ghostify.types import Score
 from ghostify.types.serialization import Serializable
 
@@ -63,31 +63,22 @@ class Evaluation(Serializable, Printable):
 
     def document(self, model: str = "") -> Document:
         """Return a table with a row for each network and a column for each known metric."""
-        known = [
-            metric
-            for metric in _METRICS
-            if any(getattr(row.score, metric) is not None for row in self.rows.values())
-        ]
-        headings = ["MACs", "params", *(_METRICS[metric][0] for metric in known)]
-        images = max((row.score.images for row in self.rows.values()), default=0)
+        scores = [row.score for row in self.rows.values()]
+        known = [m for m in _METRICS if any(getattr(score, m) is not None for score in scores)]
+        headings = ("MACs", "params", *(_METRICS[metric][0] for metric in known))
+        rows, records = [], []
+        for name, row in self.rows.items():
+            cells = (_cell(row.score, metric) for metric in known)
+            rows.append((name, si(row.macs), si(row.params), *cells))
+            costs = {"network": name, "macs": row.macs, "params": row.params}
+            records.append({**costs, **asdict(row.score)})
+        images = max((score.images for score in scores), default=0)
         held_out = " held out from the training set" if self.held_out else ""
         return Document(
             title=f"{model} on {self.data}: {images} images{held_out}".removeprefix(" on "),
-            tables=(
-                Table(
-                    "Scores",
-                    (Column("network"), *(Column(heading, numeric=True) for heading in headings)),
-                    tuple(
-                        (name, si(row.macs), si(row.params), *_cells(row.score, known))
-                        for name, row in self.rows.items()
-                    ),
-                ),
-            ),
+            tables=(Table("Scores", (Column("network"), *numeric(*headings)), tuple(rows)),),
             notes=tuple(filter(None, (_METRICS[metric][2] for metric in known))),
-            records=tuple(
-                {"network": name, "macs": row.macs, "params": row.params, **asdict(row.score)}
-                for name, row in self.rows.items()
-            ),
+            records=tuple(records),
             data={"model": model, **self.to_dict()},
         )
 
@@ -107,6 +98,6 @@ _METRICS = {
 """Heading, format and note of each metric of a `Score`."""
 
 
-def _cells(score: Score, metrics: list[str]) -> list[str]:
-    values = [(getattr(score, metric), _METRICS[metric][1]) for metric in metrics]
-    return ["-" if value is None else format(value, form) for value, form in values]
+def _cell(score: Score, metric: str) -> str:
+    value = getattr(score, metric)
+    return "-" if value is None else format(value, _METRICS[metric][1])

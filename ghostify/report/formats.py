@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from html import escape
 
 from tabulate import MIN_PADDING, tabulate
 
@@ -15,17 +16,19 @@ from ghostify.types import GhostifyError
 
 def to_text(document: Document) -> str:
     """Format as plain text of at most 80 columns."""
-    parts = [document.title, *map(_text_table, document.tables)]
-    if document.notes:
-        parts.append("\n".join(document.notes))
-    return "\n\n".join(parts)
+    parts = [document.title]
+    for table in document.tables:
+        fitted = table.fitted(WIDTH, heading_pad=MIN_PADDING)
+        widths = fitted.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
+        parts.append(f"{table.title}\n{_tabulate(fitted, 'simple', widths)}")
+    return "\n\n".join([*parts, *filter(None, ["\n".join(document.notes)])])
 
 
 def to_markdown(document: Document) -> str:
     """Format as GitHub Markdown."""
     parts = [f"## {document.title}"]
     for table in document.tables:
-        parts += [f"### {table.title}", to_table(table, "pipe")]
+        parts += [f"### {table.title}", _tabulate(table, "pipe")]
     return "\n\n".join([*parts, *document.notes]) + "\n"
 
 
@@ -44,6 +47,36 @@ def to_json(document: Document) -> str:
     return json.dumps(document.data, indent=2, ensure_ascii=False) + "\n"
 
 
+_STYLE = """<style>
+.ghostify table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.ghostify th, .ghostify td { padding: 0.15em 1em 0.15em 0; text-align: left; }
+.ghostify summary { cursor: pointer; }
+.ghostify svg.bars { display: block; width: 100%; max-width: 60em; height: 7em; }
+.ghostify svg.meter { width: 12em; height: 0.8em; }
+.ghostify .hit { fill: transparent; } .ghostify .original, .ghostify .track { fill: #b9bdc3; }
+.ghostify .kept { fill: #80868e; } .ghostify .ghost { fill: #6f5fd8; }
+.ghostify .mark { stroke: currentColor; vector-effect: non-scaling-stroke; }
+.ghostify .aside { opacity: 0.75; font-size: 0.875em; }
+</style>"""
+
+_MAX_ROWS = 12
+
+
+def to_notebook(document: Document, charts: Sequence[tuple[str, str]] = ()) -> str:
+    """Format as HTML with ``charts``: captions and SVGs. Tables of more than 12 rows collapse."""
+    short, long = [], []
+    for table in document.tables:
+        html = _tabulate(table, "html")
+        if len(table.rows) <= _MAX_ROWS:
+            short.append(html)
+        else:
+            long.append(f"<details><summary>{escape(table.title)}</summary>{html}</details>")
+    drawn = [f'<p class="aside">{escape(caption)}</p>{svg}' for caption, svg in charts]
+    notes = f'<p class="aside">{"<br>".join(map(escape, document.notes))}</p>'
+    parts = [f"<p><b>{escape(document.title)}</b></p>", *short, *drawn, *long, notes]
+    return f'<div class="ghostify">{_STYLE}{"".join(parts)}</div>'
+
+
 FORMATS: dict[str, Callable[[Document], str]] = {
     "table": to_text,
     "json": to_json,
@@ -55,18 +88,47 @@ _ENDINGS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
 
 
 def format_of(ending: str) -> Callable[[Document], str]:
-    """Return the format of a file name's ending.
-
-    Raises:
-        GhostifyError: if no format has this ending.
-    """
+    """Return the format of a file name's ending."""
     if ending not in _ENDINGS:
         raise GhostifyError(f"the ending (={ending!r}) must be one of {', '.join(_ENDINGS)}")
     return FORMATS[_ENDINGS[ending]]
 
 
-def to_table(table: Table, style: str, widths: list[int | None] | None = None) -> str:
-    """Format the cells of a table in a style of tabulate."""
+class Printable:
+    """Base of results that print as tables of 80 columns and show as tables in notebooks."""
+
+    __slots__ = ()
+
+    def document(self) -> Document:
+        """Return title, tables and notes, and the raw numbers."""
+        raise NotImplementedError
+
+    def charts(self) -> Sequence[tuple[str, str]]:
+        """Return the charts for notebooks: captions and SVGs."""
+        return ()
+
+    def to_json(self) -> str:
+        """Return all raw numbers as JSON."""
+        return to_json(self.document())
+
+    def to_csv(self) -> str:
+        """Return the raw numbers as CSV, one line per record."""
+        return to_csv(self.document())
+
+    def to_markdown(self) -> str:
+        """Return the tables as GitHub Markdown."""
+        return to_markdown(self.document())
+
+    _repr_markdown_ = to_markdown
+
+    def _repr_html_(self) -> str:
+        return to_notebook(self.document(), self.charts())
+
+    def __str__(self) -> str:
+        return to_text(self.document())
+
+
+def _tabulate(table: Table, style: str, widths: list[int | None] | None = None) -> str:
     return tabulate(
         table.rows,
         headers=[column.heading for column in table.columns],
@@ -75,9 +137,3 @@ def to_table(table: Table, style: str, widths: list[int | None] | None = None) -
         maxcolwidths=widths,
         disable_numparse=True,
     )
-
-
-def _text_table(table: Table) -> str:
-    fitted = table.fitted(WIDTH, heading_pad=MIN_PADDING)
-    widths = fitted.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
-    return f"{table.title}\n{to_table(fitted, 'simple', widths)}"

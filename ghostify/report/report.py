@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
 
-from ghostify.planning.cost import eq4_speedup
-from ghostify.report.charts import layer_bars
-from ghostify.report.document import Column, Document, Table, si, summarize_names
-from ghostify.report.printable import Printable
-from ghostify.report.site_row import SiteRow
+from ghostify.planning import cost
+from ghostify.report.charts import LayerBar
+from ghostify.report.document import Column, Document, Table, numeric, si, summarize_names
+from ghostify.report.formats import Printable
 from ghostify.report.svg import bars_svg
-from ghostify.types import Count, Fidelity, GhostSpec
+from ghostify.types import ConvSite, Count, Fidelity, GhostSpec
 
 HELD_OUT = "images held out, before training"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow:
+    """A convolution, the Ghost module that replaced it, or the reason why it was kept."""
+
+    site: ConvSite
+    ghost: GhostSpec | None = None
+    reason: str = ""
+
+    @property
+    def params(self) -> tuple[int, int]:
+        """Parameters before and after conversion."""
+        return cost.params(self.site), cost.params(self.site, self.ghost)
+
+    @property
+    def macs(self) -> tuple[int, int]:
+        """MACs before and after conversion."""
+        return cost.macs(self.site), cost.macs(self.site, self.ghost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +80,7 @@ class Report(Printable):
     @property
     def replaced_macs(self) -> tuple[int, int]:
         """MACs of the replaced convolutions before and after."""
-        before = sum(row.macs_before for row in self.replaced)
-        return before, sum(row.macs_after for row in self.replaced)
+        return sum(row.macs[0] for row in self.replaced), sum(row.macs[1] for row in self.replaced)
 
     @property
     def eq4_speedup(self) -> float:
@@ -71,21 +88,14 @@ class Report(Printable):
 
         Their MACs over the sum of their MACs / r_s, with r_s of arXiv 1911.11907, Eq. 4.
         """
-        ideal = sum(
-            row.macs_before / eq4_speedup(row.site.geometry, row.ghost)
-            for row in self.sites
-            if row.ghost
-        )
-        return _ratio(self.replaced_macs[0], ideal)
+        rows = [(row, row.ghost) for row in self.sites if row.ghost]
+        ideal = (row.macs[0] / cost.eq4_speedup(row.site.geometry, ghost) for row, ghost in rows)
+        return _ratio(self.replaced_macs[0], sum(ideal))
 
     def costs(self) -> dict[str, Any]:
         """Return the costs of the whole network in JSON types."""
-        return {
-            "model": self.model,
-            "input": self.input,
-            "before": asdict(self.before),
-            "after": asdict(self.after),
-        }
+        before, after = asdict(self.before), asdict(self.after)
+        return {"model": self.model, "input": self.input, "before": before, "after": after}
 
     def document(self) -> Document:
         """Return the tables of replaced and kept convolutions, of totals and of agreement."""
@@ -111,39 +121,46 @@ class Report(Printable):
             },
         )
 
+    def bars(self, unit: str) -> list[LayerBar]:
+        """Return a bar for each convolution, in ``MACs`` or ``parameters``."""
+        bars = []
+        for row in self.sites:
+            before, after = row.macs if unit == "MACs" else row.params
+            numbers = f"{si(before)} → {si(after)}" if row.ghost else si(before)
+            what = str(row.ghost) if row.ghost else f"kept: {row.reason}"
+            tooltip = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{what}"
+            bars.append(LayerBar(row.site.name, before, after, row.ghost is not None, tooltip))
+        return bars
+
     def charts(self) -> Sequence[tuple[str, str]]:
         """Return a bar chart of MACs and one of parameters."""
         captions = {
-            "macs": "MACs of each layer: original grey, Ghost modules coloured",
-            "params": "Parameters of each layer: original grey, Ghost modules coloured",
+            "MACs": "MACs of each layer: original grey, Ghost modules coloured",
+            "parameters": "Parameters of each layer: original grey, Ghost modules coloured",
         }
-        return [
-            (caption, bars_svg(layer_bars(self.sites, cost), caption))
-            for cost, caption in captions.items()
-        ]
+        return [(caption, bars_svg(self.bars(unit), caption)) for unit, caption in captions.items()]
 
     @property
     def _residuals(self) -> Mapping[str, float]:
         return self.fidelity.residuals if self.fidelity else {}
 
     def _replaced(self) -> Table:
-        columns: list[tuple[Column, Callable[[SiteRow], str]]] = [
-            (Column("layer"), lambda row: row.site.name),
-            (Column("geometry"), lambda row: str(row.site.geometry)),
-            (Column("map"), lambda row: row.site.output_map),
-        ]
-        if len({row.ghost for row in self.replaced}) > 1:
-            columns.append((Column("s, d"), lambda row: _settings(row.ghost)))
-        columns += [
-            (_number("parameters"), lambda row: f"{si(row.params_before)}→{si(row.params_after)}"),
-            (_number("MACs"), lambda row: f"{si(row.macs_before)}→{si(row.macs_after)}"),
-            (_number("factor"), lambda row: f"{row.macs_ratio:.2f}"),
-        ]
-        if residuals := self._residuals:
-            columns.append((_number("error"), lambda row: _percent(residuals.get(row.site.name))))
-        headings, cells = zip(*columns, strict=True)
-        rows = tuple(tuple(cell(row) for cell in cells) for row in self.replaced)
-        return Table(f"Replaced: {len(rows)}", headings, rows)
+        mixed = len({row.ghost for row in self.replaced}) > 1
+        residuals = self._residuals
+        headings = ["parameters", "MACs", "factor", *(["error"] if residuals else [])]
+        rows = []
+        for row in self.replaced:
+            cells = [row.site.name, str(row.site.geometry), row.site.output_map]
+            if mixed and row.ghost:
+                cells.append(f"{row.ghost.ratio:g}, {row.ghost.dw_size}")
+            cells += [f"{si(before)}→{si(after)}" for before, after in (row.params, row.macs)]
+            cells.append(f"{_ratio(*row.macs):.2f}")
+            if residuals:
+                cells.append(_percent(residuals.get(row.site.name)))
+            rows.append(tuple(cells))
+        texts = ("layer", "geometry", "map", *(["s, d"] if mixed else []))
+        columns = (*map(Column, texts), *numeric(*headings))
+        return Table(f"Replaced: {len(rows)}", columns, tuple(rows))
 
     def _kept(self) -> Table | None:
         by_reason: dict[str, list[SiteRow]] = {}
@@ -153,46 +170,40 @@ class Report(Printable):
             return None
         rows = []
         for reason, group in by_reason.items():
-            share = _ratio(sum(row.macs_before for row in group), self.before.total_macs)
+            share = _ratio(sum(row.macs[0] for row in group), self.before.total_macs)
             names = summarize_names(row.site.name for row in group)
             rows.append((reason, names, str(len(group)), f"{share:.1%}"))
         wrapped = (Column("reason", wrap=True), Column("layers", wrap=True))
-        columns = (*wrapped, _number("count"), _number("of all MACs"))
+        columns = (*wrapped, *numeric("count", "of all MACs"))
         return Table(f"Kept: {len(self.kept)}", columns, tuple(rows))
 
     def _totals(self) -> Table:
         before, after = self.before, self.after
+        counted = f"MACs, all that {before.counter} counts"
         linear = (before.conv_and_linear_macs, after.conv_and_linear_macs)
         quantities: list[tuple[str, float, float, str, str]] = [
             ("parameters", before.params, after.params, "", ""),
             ("weights", before.weight_bytes, after.weight_bytes, "B", ""),
             ("MACs, replaced layers", *self.replaced_macs, "", f"{self.eq4_speedup:.2f}x"),
             ("MACs, convolutions + linear", *linear, "", ""),
-            (
-                f"MACs, all that {before.counter} counts",
-                before.total_macs,
-                after.total_macs,
-                "",
-                "",
-            ),
+            (counted, before.total_macs, after.total_macs, "", ""),
         ]
         rows = tuple(
             (name, si(old, 4) + unit, si(new, 4) + unit, f"{_ratio(old, new):.2f}x", theory)
             for name, old, new, unit, theory in quantities
         )
-        headings = ("before", "after", "ratio", "Eq. 4")
-        return Table("Totals", (Column(""), *map(_number, headings)), rows)
+        return Table("Totals", (Column(""), *numeric("before", "after", "ratio", "Eq. 4")), rows)
 
     def _agreement(self) -> Table | None:
-        if self.fidelity is None or self.fidelity.agreement is None:
+        if self.fidelity is None or self.fidelity.score is None:
             return None
-        found = self.fidelity.agreement
-        rows = [(self.agreement_on, str(found.images))]
-        if found.top1 is not None and found.kl is not None:
-            rows.append(("same top-1 class", f"{found.top1:.1%}"))
-            rows.append(("KL divergence", f"{found.kl:.3g} nats"))
-        rows.append(("relative error of the outputs", _percent(found.relative_error)))
-        return Table("Agreement with the original", (Column(""), _number("")), tuple(rows))
+        score = self.fidelity.score
+        rows = [(self.agreement_on, str(score.images))]
+        if score.agreement is not None and score.kl is not None:
+            rows.append(("same top-1 class", f"{score.agreement:.1%}"))
+            rows.append(("KL divergence", f"{score.kl:.3g} nats"))
+        rows.append(("relative error of the outputs", _percent(score.relative_error)))
+        return Table("Agreement with the original", (Column(""), *numeric("")), tuple(rows))
 
     def _notes(self) -> Iterator[str]:
         counter = self.before.counter
@@ -225,20 +236,12 @@ class Report(Printable):
             "ratio": row.ghost and row.ghost.ratio,
             "dw_size": row.ghost and row.ghost.dw_size,
             "keep": row.reason,
-            "params_before": row.params_before,
-            "params_after": row.params_after,
-            "macs_before": row.macs_before,
-            "macs_after": row.macs_after,
+            "params_before": row.params[0],
+            "params_after": row.params[1],
+            "macs_before": row.macs[0],
+            "macs_after": row.macs[1],
             "error": self._residuals.get(row.site.name) if row.ghost else None,
         }
-
-
-def _number(heading: str) -> Column:
-    return Column(heading, numeric=True)
-
-
-def _settings(ghost: GhostSpec | None) -> str:
-    return f"{ghost.ratio:g}, {ghost.dw_size}" if ghost else ""
 
 
 def _percent(value: float | None) -> str:

@@ -9,8 +9,8 @@ from math import isfinite, nan
 from statistics import median, quantiles
 from typing import Any, ClassVar
 
-from ghostify.report.document import Column, Document, Table, si
-from ghostify.report.printable import Printable
+from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.report.formats import Printable
 from ghostify.report.svg import meter_svg
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
@@ -151,21 +151,18 @@ class Timing(Serializable, Printable):
     def charts(self) -> Sequence[tuple[str, str]]:
         """Return a bar for each speed-up, with a mark at the MACs ratio."""
         others = [m for m in self.measurements if m.model != self.first]
-        ratios = [self.macs_ratio(m.model) for m in others]
-        most = max([1.0, *ratios, *(m.speedup.median for m in others)])
+        most = max([1.0, *(max(m.speedup.median, self.macs_ratio(m.model)) for m in others)])
         charts = []
-        for m, ratio in zip(others, ratios, strict=True):
-            speedup = m.speedup.median
+        for m in others:
+            speedup, ratio = m.speedup.median, self.macs_ratio(m.model)
             caption = f"{m.model} in {', '.join(m.setting)}: {speedup:.2f}x as fast as {self.first}"
             charts.append((caption, meter_svg(speedup, ratio, most, caption)))
         return charts
 
     def _macs_table(self) -> Table:
-        columns = (Column("network"), Column("MACs", numeric=True), Column("ratio", numeric=True))
-        rows = tuple(
-            (model, si(macs, 4), f"{self.macs_ratio(model):.2f}x")
-            for model, macs in self.macs.items()
-        )
+        macs = self.macs.items()
+        rows = tuple((model, si(n, 4), f"{self.macs_ratio(model):.2f}x") for model, n in macs)
+        columns = (Column("network"), *numeric("MACs", "ratio"))
         return Table("MACs, convolutions + linear", columns, rows)
 
     def _latency_table(self, runtime: str, batch: int) -> Table:
@@ -174,16 +171,14 @@ class Timing(Serializable, Printable):
         headings = ["threads", "ms", *(["speed-up", "realised"] if compared else []), "memory"]
         rows = []
         for m in measured:
-            lower, middle, upper = (
-                f"{1000 * s:.3g}" for s in (m.seconds.lower, m.seconds.median, m.seconds.upper)
-            )
-            cells = [str(m.threads), f"{middle} ({lower}–{upper})"]
+            ms = [f"{1000 * s:.3g}" for s in (m.seconds.median, m.seconds.lower, m.seconds.upper)]
+            cells = [str(m.threads), "{} ({}–{})".format(*ms)]
             if compared:
                 cells += [f"{m.speedup.median:.2f}x", f"{self.realised(m):.0%}"]
             rows.append((m.model, *cells, "-" if m.memory is None else f"{si(m.memory)}B"))
-        columns = (Column("network"), *(Column(heading, numeric=True) for heading in headings))
         numbers = sorted({m.rounds for m in measured})
         rounds = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+        columns = (Column("network"), *numeric(*headings))
         return Table(f"{runtime}, batch {batch}: {rounds} rounds", columns, tuple(rows))
 
     def _record(self, measurement: Measurement) -> dict[str, Any]:
@@ -191,7 +186,5 @@ class Timing(Serializable, Printable):
         for key, value in asdict(measurement).items():
             entries = value.items() if isinstance(value, dict) else ()
             record |= {f"{key}_{name}": entry for name, entry in entries} or {key: value}
-        return record | {
-            "macs_ratio": self.macs_ratio(measurement.model),
-            "realised": self.realised(measurement),
-        }
+        ratio, realised = self.macs_ratio(measurement.model), self.realised(measurement)
+        return record | {"macs_ratio": ratio, "realised": realised}

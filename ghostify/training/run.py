@@ -42,6 +42,6 @@ def run(
     recovered.eval()
     fidelity = Fidelity.find(recovered)
     if fidelity and recovery.best_epoch:  # agreement was measured on other weights
-        replace(fidelity, agreement=None).attach(recovered)
+        replace(fidelity, score=None).attach(recovered)
     recovery.attach(recovered)
     return recovered, recovery

@@ -4,7 +4,7 @@ from ghostify.types.augmentation import Augmentation
 from ghostify.types.conv_site import ConvSite, Geometry
 from ghostify.types.deployment_report import DeploymentReport
 from ghostify.types.errors import GhostifyError
-from ghostify.types.fidelity import Agreement, Fidelity
+from ghostify.types.fidelity import Fidelity
 from ghostify.types.ghost_spec import GhostSpec
 from ghostify.types.inputs import Example, describe_example, split_example
 from ghostify.types.layer_latency import LayerLatencies
@@ -17,7 +17,6 @@ from ghostify.types.score import Score
 from ghostify.types.sensitivity import Sensitivity
 
 __all__ = [
-    "Agreement",
     "Augmentation",
     "ConvSite",
     "Count",

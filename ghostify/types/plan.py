@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 from ghostify.types.attachment import Attachment
 from ghostify.types.conv_site import ConvSite
 from ghostify.types.errors import GhostifyError
-from ghostify.types.fidelity import Agreement
 from ghostify.types.ghost_spec import GhostSpec
+from ghostify.types.score import Score
 from ghostify.types.serialization import Serializable, decode, encode
 
 
@@ -114,7 +114,7 @@ class PlanCandidate(Serializable):
         plan: its description, such as ``macs=0.5, s up to 4``.
         uniform: whether all sites have the same ratio and kernel size.
         macs: MACs of all convolutions in one forward pass, replaced or not.
-        agreement: agreement with the original on held-out images.
+        score: score on held-out images, with the original as teacher.
     """
 
     _noun: ClassVar[str] = "plan candidate"
@@ -122,4 +122,4 @@ class PlanCandidate(Serializable):
     plan: str
     uniform: bool
     macs: int
-    agreement: Agreement
+    score: Score

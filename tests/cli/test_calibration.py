@@ -41,7 +41,7 @@ def test_the_report_says_what_was_kept(run, net, request, given, tmp_path):
     from net import build
 
     kept = Fidelity.find(ghostify.load("out", build()))
-    assert (kept.init, kept.images, kept.agreement.images) == ("calibrated", 4 * number, number)
+    assert (kept.init, kept.images, kept.score.images) == ("calibrated", 4 * number, number)
 
 
 def test_calibrated_keeps_more_than_random(run, net, tensor, tmp_path):
@@ -54,7 +54,7 @@ def test_calibrated_keeps_more_than_random(run, net, tensor, tmp_path):
         more = ["--init", init, "--calibration", tensor, "--weights", "weights.pt"]
         data = json.loads(run("convert", *net, *more, "--dry-run", "--format", "json").out)
         assert data["fidelity"]["init"] == init
-        error[init] = data["fidelity"]["agreement"]["relative_error"]
+        error[init] = data["fidelity"]["score"]["relative_error"]
     assert error["calibrated"] < error["weights"] < error["random"]
 
 

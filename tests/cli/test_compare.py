@@ -50,7 +50,7 @@ def test_on_the_same_images_it_has_kept_the_same(run, out, weights, tensor):
         json.loads(run("compare", "out", *OWN, *more, "--format", "json").out)
         for more in ([], [*weights, "--data", "held.pt"])
     ]
-    first, second = (data["fidelity"]["agreement"] for data in found)
+    first, second = (data["fidelity"]["score"] for data in found)
     assert first["relative_error"] == pytest.approx(second["relative_error"], rel=1e-4)
     assert first["images"] == second["images"] == 4
 

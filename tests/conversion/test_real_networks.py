@@ -36,12 +36,10 @@ def test_predicted_costs_are_what_fvcore_counts(conversion):
     assert report.replaced
     for row in report.replaced:
         name = row.site.name
-        assert row.macs_before == before[name]
-        assert row.macs_after == after[name]
-        assert row.params_before == _params(model.get_submodule(name))
-        assert row.params_after == _params(ghost.get_submodule(name))
+        assert row.macs == (before[name], after[name])
+        assert row.params == tuple(_params(m.get_submodule(name)) for m in (model, ghost))
     for kept in report.kept:
-        assert kept.macs_before == before[kept.site.name] == after[kept.site.name]
+        assert kept.macs[0] == before[kept.site.name] == after[kept.site.name]
 
 
 def _params(module):

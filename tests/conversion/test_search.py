@@ -35,7 +35,7 @@ def macs(net, plan, image):
 
 def kl(net, plan, images):
     converted = ghostify.convert(net, images[:1], plan=plan, calibration=images)
-    return Fidelity.find(converted).agreement.kl
+    return Fidelity.find(converted).score.kl
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8])

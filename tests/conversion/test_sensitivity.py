@@ -8,7 +8,7 @@ from torch import nn
 
 import ghostify
 from ghostify import Decision, GhostifyError, GhostSpec, Plan
-from ghostify.evaluation.agreement import agreement
+from ghostify.evaluation.evaluate import agreement
 from ghostify.planning.flops import count
 
 RATIOS = [GhostSpec(ratio, 3) for ratio in (1.25, 2, 4)]

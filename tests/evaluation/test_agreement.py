@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.evaluation.agreement import agreement
+from ghostify.evaluation.evaluate import agreement
 
 
 class Given(nn.Module):
@@ -30,13 +30,13 @@ def test_by_hand():
     assert found.relative_error == pytest.approx(1 / 4)  # (log 4 - log 2)^2 over (log 4)^2
     divergence = 1 / 5 * math.log(3 / 5) + 4 / 5 * math.log(6 / 5)
     assert found.kl == pytest.approx(divergence / 2)  # none in the first image
-    assert (found.images, found.top1) == (2, 1)
+    assert (found.images, found.agreement) == (2, 1)
 
 
 def test_the_same_network_agrees_with_itself():
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 5), nn.Dropout())
     found = agreement(model, model, [torch.randn(3, 3, 4, 4), torch.randn(1, 3, 4, 4)])
-    assert (found.images, found.relative_error, found.top1) == (4, 0, 1)
+    assert (found.images, found.relative_error, found.agreement) == (4, 0, 1)
     assert found.kl == pytest.approx(0, abs=1e-12)
     assert model.training
 
@@ -44,14 +44,14 @@ def test_the_same_network_agrees_with_itself():
 def test_batches_count_by_their_images():
     first, second = torch.eye(4), torch.eye(4)[[0, 1, 2, 0]]
     found = agreement(Given(first), Given(second), [X, torch.zeros(4, 3, 4, 4)])
-    assert (found.images, found.top1) == (6, 5 / 6)
+    assert (found.images, found.agreement) == (6, 5 / 6)
 
 
 def test_feature_maps_are_no_logits():
     maps = torch.randn(2, 4, 3, 3)
     found = agreement(Given(maps), Given(maps / 2), [X])
     assert found.relative_error == pytest.approx(1 / 4)
-    assert (found.top1, found.kl) == (None, None)
+    assert (found.agreement, found.kl) == (None, None)
 
 
 def test_outputs_of_another_shape_are_ignored():
@@ -76,7 +76,7 @@ def test_masked_classes_are_ignored():
 
 def test_a_single_output_is_no_class():
     numbers = torch.ones(2, 1)
-    assert agreement(Given(numbers), Given(numbers), [X]).top1 is None
+    assert agreement(Given(numbers), Given(numbers), [X]).agreement is None
 
 
 def test_both_networks_are_unchanged():

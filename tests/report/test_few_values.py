@@ -8,11 +8,8 @@ import torch
 
 from ghostify import GhostSpec, Sensitivity
 from ghostify.report.charts import Curve, LayerBar, Plot
-from ghostify.report.plots.curves import plot_curves
-from ghostify.report.plots.layers import plot_layers
-from ghostify.report.plots.redundancy import plot_redundancy
-from ghostify.report.plots.sensitivity import plot_sensitivity
-from ghostify.report.plots.timing import plot_timing
+from ghostify.report.plots import plot_curves, plot_layers, plot_sensitivity, plot_timing
+from ghostify.report.redundancy_plot import plot_redundancy
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import ConvSite, FeatureMapPair, Geometry, LayerRedundancy

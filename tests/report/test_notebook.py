@@ -7,7 +7,7 @@ from torch import nn
 
 import ghostify
 from ghostify.report.document import Column, Document, Table
-from ghostify.report.notebook import to_notebook
+from ghostify.report.formats import to_notebook
 from ghostify.report.timing import Measurement, Spread, Timing
 
 EVIL = "<script>alert('x')</script>&"

@@ -10,13 +10,13 @@ from torch import nn
 import ghostify
 from ghostify import GhostifyError
 from ghostify.planning import plan_sites
-from ghostify.types import Agreement, Fidelity
+from ghostify.types import Fidelity, Score
 
 FIDELITY = Fidelity(
     init="calibrated",
     residuals={"wide": 0.125, "project": 0.0},
     images=52,
-    agreement=Agreement(12, 0.25, top1=0.75, kl=0.5),
+    score=Score(12, agreement=0.75, kl=0.5, relative_error=0.25),
     notes=("few images",),
 )
 
@@ -32,9 +32,9 @@ def test_json_round_trip(fidelity):
         ({"residuals": [0.5]}, "`residuals` (=[0.5]) must be an object"),
         ({"residuals": {"wide": "much"}}, "`residuals['wide']` (='much') must be a number"),
         ({"residuals": {"wide": None}}, "`residuals['wide']` (=None) must be a number"),
-        ({"agreement": [1, 2]}, "`agreement` (=[1, 2]) must be an object"),
-        ({"agreement": {"pictures": 3}}, "agreement: unknown key 'pictures'"),
-        ({"agreement": {"images": 3}}, "agreement: 'relative_error' is missing"),
+        ({"score": [1, 2]}, "`score` (=[1, 2]) must be an object"),
+        ({"score": {"pictures": 3}}, "score: unknown key 'pictures'"),
+        ({"score": {"kl": 3}}, "score: 'images' is missing"),
         ({"notes": None}, "`notes` (=None) must be a list"),
         ({"loss": 0.5}, "unknown key 'loss'"),
     ],

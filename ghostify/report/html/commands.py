@@ -7,8 +7,7 @@ import shlex
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.types import ModelSource
 
-LIBRARIES = ("torchvision", "timm", "ghostify")
-"""Prefixes of named networks; other names are the user's own code."""
+_LIBRARIES = ("torchvision", "timm", "ghostify")
 
 _COMMANDS = {
     "Compare the outputs with the original's on your images":
@@ -28,13 +27,12 @@ _COMMANDS = {
 
 
 def commands(summary: ArtifactSummary) -> list[tuple[str, str]]:
-    """Return what can be done next with the artifact, and the command for it."""
-    folder = shlex.quote(summary.folder.name or str(summary.folder))
-    own = _own_code(summary.source)
-    return [
-        (purpose, f"ghostify {command.format(folder=folder, own=own)}")
-        for purpose, command in _COMMANDS.items()
-    ]
+    """Return next steps, and the command for each."""
+    fields = {
+        "folder": shlex.quote(summary.folder.name or str(summary.folder)),
+        "own": _own_code(summary.source),
+    }
+    return [(use, f"ghostify {command.format(**fields)}") for use, command in _COMMANDS.items()]
 
 
 def plan_options(summary: ArtifactSummary) -> str:
@@ -57,4 +55,4 @@ def _own_code(source: ModelSource | None) -> str:
     if source is None:
         return " --model FILE.py:FACTORY --input CxHxW"
     prefix, colon, _ = source.name.rpartition(":")
-    return f" --model {shlex.quote(source.name)}" if colon and prefix not in LIBRARIES else ""
+    return f" --model {shlex.quote(source.name)}" if colon and prefix not in _LIBRARIES else ""

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ghostify.io.atomic import check_parent, write_text
-from ghostify.report.charts import heaviest_half, layer_bars, stages
+from ghostify.report.charts import heaviest_half, stages
 from ghostify.report.document import si
+from ghostify.report.html.charts import page_plots, write_plots
 from ghostify.report.html.commands import commands, plan_options
-from ghostify.report.html.curves import page_plots
-from ghostify.report.html.layers import layer_columns
-from ghostify.report.html.plot_files import write_plots
 from ghostify.report.html.summary import ArtifactSummary
-from ghostify.report.html.totals import milliseconds, percent, totals
+from ghostify.report.html.tables import layer_columns, milliseconds, percent, totals
 from ghostify.report.plots import check_plot
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.types import GhostifyError
@@ -52,40 +50,34 @@ def write_report(
     summary = ArtifactSummary.read(artifact)
     out = summary.folder / "report.html" if out is None else Path(out)
     check_parent(out)
-    write_text(out, rendered(summary))
+    write_text(out, _rendered(summary))
     if plots is not None:
         write_plots(summary, Path(plots))
     return out
 
 
 def check_page(*, plots: bool = False) -> None:
-    """Check that a page can be written.
-
-    Raises:
-        GhostifyError: if Jinja2 is missing, or Matplotlib for ``plots``.
-    """
+    """Raise an error if Jinja2 is missing, or Matplotlib for ``plots``."""
     _environment()
     if plots:
         check_plot(Path("plot.svg"))
 
 
-def rendered(summary: ArtifactSummary) -> str:
-    """Return the HTML of the page."""
+def _rendered(summary: ArtifactSummary) -> str:
     from markupsafe import Markup
 
-    bars = {cost: layer_bars(summary.report.sites, cost) for cost in ("macs", "params")}
-    names = {"macs": "MACs", "params": "Parameters"}
+    bars = {unit: summary.report.bars(unit) for unit in ("MACs", "parameters")}
     return _environment().get_template("page.html").render(
         summary=summary,
         report=summary.report,
         plan_options=plan_options(summary),
         totals=totals(summary),
         charts=[
-            (names[cost], max((bar.before for bar in found), default=0),
-             heaviest_half(found), Markup(bars_svg(found, f"{names[cost]} of each layer")))
-            for cost, found in bars.items()
+            (name, max((bar.before for bar in found), default=0),
+             heaviest_half(found), Markup(bars_svg(found, f"{name} of each layer")))
+            for name, found in zip(("MACs", "Parameters"), bars.values(), strict=True)
         ],
-        stages=stages(bar.name for bar in bars["macs"]),
+        stages=stages(row.site.name for row in summary.report.sites),
         columns=layer_columns(summary),
         plots=page_plots(summary),
         commands=commands(summary),

@@ -10,10 +10,8 @@ from typing import Any, TypeVar
 
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import naming_recipe, read_recipe
-from ghostify.planning.cost import macs, params
 from ghostify.report.evaluation import Evaluation
-from ghostify.report.report import Report
-from ghostify.report.site_row import SiteRow
+from ghostify.report.report import Report, SiteRow
 from ghostify.report.timing import Timing
 from ghostify.types import (
     Count,
@@ -59,12 +57,7 @@ class ArtifactSummary:
 
     @classmethod
     def read(cls, artifact: str | PathLike[str]) -> ArtifactSummary:
-        """Read an artifact's recipe, and the measurements that hold for it.
-
-        Raises:
-            GhostifyError: if the artifact or a measurement is damaged.
-            OSError: if a file cannot be read.
-        """
+        """Read an artifact's recipe, and the measurements that hold for it."""
         folder = Path(artifact)
         recipe = read_recipe(folder)
 
@@ -111,18 +104,17 @@ def _report(
 ) -> Report:
     """Return what `compare` returned; without the counts, those of the convolutions."""
     rows = tuple(SiteRow(d.site, d.ghost, d.keep or "") for d in plan.decisions)
-    counts = (
-        Count.from_dict(before) if before else _convolutions(plan, converted=False),
-        Count.from_dict(after) if after else _convolutions(plan, converted=True),
+    old, new = (
+        Count.from_dict(count) if count else _convolutions(rows, side)
+        for side, count in enumerate((before, after))
     )
-    return Report(model, input, rows, *counts, fidelity)
+    return Report(model, input, rows, old, new, fidelity)
 
 
-def _convolutions(plan: Plan, *, converted: bool) -> Count:
-    chosen = [(d.site, d.ghost if converted else None) for d in plan.decisions]
-    weights = sum(params(*pair) for pair in chosen)
-    conv_macs = {"conv": sum(macs(*pair) for pair in chosen)}
-    return Count(weights, 4 * weights, conv_macs, {}, counter="the plan")
+def _convolutions(rows: tuple[SiteRow, ...], side: int) -> Count:
+    params = sum(row.params[side] for row in rows)
+    macs = {"conv": sum(row.macs[side] for row in rows)}
+    return Count(params, 4 * params, macs, {}, counter="the plan")
 
 
 def _merged(timings: tuple[Timing, ...]) -> tuple[Timing, ...]:

@@ -202,8 +202,8 @@ def test_a_deep_copy_trains(net, images):
 
 def test_a_fifth_is_held_out_and_measured(net, images):
     fidelity = Fidelity.find(ghostify.convert(net, images[:1], calibration=images))
-    assert (fidelity.init, fidelity.images, fidelity.agreement.images) == ("calibrated", 16, 4)
-    assert 0 <= fidelity.agreement.top1 <= 1
+    assert (fidelity.init, fidelity.images, fidelity.score.images) == ("calibrated", 16, 4)
+    assert 0 <= fidelity.score.agreement <= 1
     assert list(fidelity.residuals) == ["wide", "project"]
     assert all(0 <= residual <= 1 for residual in fidelity.residuals.values())
 
@@ -260,7 +260,7 @@ def test_several_inputs(kind, images):
     ]
     fidelity = Fidelity.find(ghostify.convert(model, some[0], ratio=2, calibration=some))
     assert fidelity.images == 16
-    assert fidelity.agreement.relative_error < 1
+    assert fidelity.score.relative_error < 1
 
 
 class Pyramid(nn.Module):
@@ -283,7 +283,7 @@ def test_a_head_that_is_called_on_several_scales(images):
     model = Pyramid()
     plain = ghostify.convert(model, images[:1], init="weights", calibration=images)
     fitted = ghostify.convert(model, images[:1], calibration=images)
-    errors = [Fidelity.find(m).agreement.relative_error for m in (plain, fitted)]
+    errors = [Fidelity.find(m).score.relative_error for m in (plain, fitted)]
     assert errors[1] < errors[0] < 1
     assert set(Fidelity.find(fitted).residuals) == {
         "scale.0", "scale.1", "head.0", "head.2",
@@ -344,7 +344,7 @@ def test_dead_filters_and_constant_feature_maps(net, images, init, dw_size):
     converted = ghostify.convert(net, images[:1], **kept)
     assert finite(converted, images)
     assert max(p.abs().max() for p in converted.parameters()) < 100
-    assert Fidelity.find(converted).agreement.relative_error < 1
+    assert Fidelity.find(converted).score.relative_error < 1
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
@@ -356,7 +356,7 @@ def test_images_of_one_colour(net, images, value):
 
 def test_one_image(net, images):
     fidelity = Fidelity.find(ghostify.convert(net, images[:1], calibration=images[:1]))
-    assert (fidelity.images, fidelity.agreement) == (1, None)
+    assert (fidelity.images, fidelity.score) == (1, None)
 
 
 def test_few_positions_are_noted(net, images):
@@ -403,7 +403,7 @@ def test_other_dtypes(net, images, dtype, init):
     net, images = net.to(dtype), images.to(dtype)
     converted = ghostify.convert(net, images[:1], init=init, calibration=images, finetune_steps=2)
     assert {p.dtype for p in converted.parameters()} == {dtype}
-    assert Fidelity.find(converted).agreement.relative_error < 0.5
+    assert Fidelity.find(converted).score.relative_error < 0.5
 
 
 def test_finetune_steps_help_or_change_nothing(net, images):

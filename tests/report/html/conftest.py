@@ -12,7 +12,6 @@ from ghostify.io.recipe import write_recipe
 from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import (
-    Agreement,
     ConvSite,
     Fidelity,
     Geometry,
@@ -44,7 +43,7 @@ def write_artifact(folder, sites, *, model="net", kept=()):
         )
     )
     residuals = {name: 0.01 * place for place, name in enumerate(plan.replaced)}
-    agreement = Agreement(images=20, relative_error=0.02, top1=0.95, kl=0.01)
+    score = Score(20, agreement=0.95, kl=0.01, relative_error=0.02)
     write_recipe(
         folder,
         {
@@ -54,7 +53,7 @@ def write_artifact(folder, sites, *, model="net", kept=()):
             "source": {"name": model, "arguments": {}, "input_size": [3, 8, 8]},
             "options": {"budget": ["macs=0.5"]},
             "plan": plan.to_dict(),
-            "fidelity": Fidelity("calibrated", residuals, 80, agreement).to_dict(),
+            "fidelity": Fidelity("calibrated", residuals, 80, score).to_dict(),
             "weights": {"file": "model.safetensors", "sha256": "0" * 64},
         },
     )
@@ -81,8 +80,9 @@ def measure_everything(folder, sites, model="net", agreement=None):
         ]
         timing = Timing("1x3x8x8", {model: 64_000, "out": 32_000}, "bytes", tuple(pair))
         record(folder, "timing", timing.to_dict(), part=runtime)
-    for plan, uniform, top1 in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
-        candidate = PlanCandidate(plan, uniform, 30_000, Agreement(20, 0.1, agreement or top1, 0.3))
+    for plan, uniform, share in (("macs=0.5", False, 0.94), ("macs=0.5, one s", True, 0.875)):
+        score = Score(20, agreement=agreement or share, kl=0.3, relative_error=0.1)
+        candidate = PlanCandidate(plan, uniform, 30_000, score)
         record(folder, "plan-candidate", candidate.to_dict(), part=plan)
     rows = {
         name: EvaluationRow(Score(50, top1=top1), 64_000, 1000)

@@ -102,7 +102,7 @@ def test_any_path_like_is_an_artifact(measured):
 
 def test_a_chart_of_equal_candidates(artifact, sites, make, read):
     """All candidates agree with the original on every image."""
-    make.change(artifact, lambda recipe: recipe["fidelity"]["agreement"].update(top1=1.0))
+    make.change(artifact, lambda recipe: recipe["fidelity"]["score"].update(agreement=1.0))
     make.measure(artifact, sites, agreement=1.0)
     page = read(ghostify.write_report(artifact))
     assert "100%" in page.words

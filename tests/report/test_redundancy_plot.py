@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ghostify.report.plots.redundancy import plot_redundancy
+from ghostify.report.redundancy_plot import plot_redundancy
 from ghostify.types import FeatureMapPair, LayerRedundancy
 
 PAIR = FeatureMapPair(4, 1, {1: 0.25, 3: 0.0123})

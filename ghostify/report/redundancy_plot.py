@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ghostify.report.plots.figure import check_plot, write_plot
+from ghostify.report.plots import check_plot, write_plot
 from ghostify.types import GhostSpec, LayerRedundancy
 
 if TYPE_CHECKING:

@@ -1,0 +1,145 @@
+"""Charts drawn by Matplotlib.
+
+Every plot function writes a file, and raises what `check_plot` and `write_plot` raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghostify.io.atomic import new_files
+from ghostify.report.charts import LayerBar, Plot
+from ghostify.report.timing import Timing
+from ghostify.types import ConvSite, GhostifyError, Sensitivity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = {"original": "#7d838a", "ghost": "#5b4bc4", "current": "#5b4bc4"}
+_BARS = ((True, "#5b4bc4", "Ghost module"), (False, "#7d838a", "kept"))
+
+
+def check_plot(file: Path) -> None:
+    """Check that a chart can be written to ``file``.
+
+    Raises:
+        GhostifyError: if Matplotlib is missing, or does not write this format.
+    """
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as error:
+        raise GhostifyError("a plot needs Matplotlib: pip install 'ghostify[plot]'") from error
+    ending = file.suffix.lower().removeprefix(".")
+    if ending not in FigureCanvasBase.get_supported_filetypes():
+        raise GhostifyError(f"cannot plot to {file}: the ending must be one such as .png or .svg")
+
+
+def write_plot(figure: Figure, file: Path) -> None:
+    """Write the figure atomically.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    with new_files(file) as new:
+        figure.savefig(new)
+
+
+def plot_layers(bars: Sequence[LayerBar], file: Path, *, unit: str) -> None:
+    """Draw the cost of each layer before and after."""
+    figure, axes = _new_chart(file, max(6.0, 0.16 * len(bars)), 4)
+    places = range(len(bars))
+    axes.bar(places, [bar.before for bar in bars], color="#c3c6ca", label="original")
+    for replaced, colour, label in _BARS:
+        heights = [bar.after if bar.replaced == replaced else 0 for bar in bars]
+        axes.bar(places, heights, color=colour, label=label)
+    _label_layers(axes, [bar.name for bar in bars])
+    axes.set_ylabel(unit)
+    axes.margins(x=0.01)
+    axes.legend(frameon=False)
+    write_plot(figure, file)
+
+
+def plot_curves(plot: Plot, file: Path) -> None:
+    """Draw the curves of a plot."""
+    figure, axes = _new_chart(file, 6, 4)
+    for curve in plot.curves:
+        hollow = "none" if curve.role == "current" else None
+        axes.plot(
+            [x for x, _ in curve.points], [y for _, y in curve.points],
+            marker="o", markersize=9 if hollow else 5, markerfacecolor=hollow,
+            linestyle="-" if curve.line else "", color=_COLOURS[curve.role], label=curve.name,
+        )  # fmt: skip
+    axes.set(xlabel=plot.x, ylabel=plot.y)
+    if plot.percent:
+        axes.yaxis.set_major_formatter("{x:.1%}")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    write_plot(figure, file)
+
+
+def plot_sensitivity(
+    sensitivity: Sensitivity, sites: Sequence[ConvSite], file: Path, *, title: str
+) -> None:
+    """Draw a curve for each Ghost module over the layers in execution order."""
+    names = [site.name for site in sites if site.name in sensitivity.layers]
+    figure, axes = _new_chart(file, max(6.0, 0.22 * len(names)), 5)
+    for ghost in sensitivity.candidates:
+        values = [sensitivity.layers[name].get(ghost, nan) for name in names]
+        axes.plot(range(len(names)), values, marker=".", label=str(ghost))
+    _label_layers(axes, names)
+    if any(value > 0 for name in names for value in sensitivity.layers[name].values()):
+        axes.set_yscale("log")
+    axes.set(ylabel=f"sensitivity, {sensitivity.unit}", title=title)
+    axes.grid(alpha=0.3)
+    if sensitivity.candidates:
+        axes.legend(frameon=False)
+    write_plot(figure, file)
+
+
+def plot_timing(timing: Timing, file: Path) -> None:
+    """Draw speed-ups as bars and MACs ratios as lines; of a single network, its time."""
+    others = [model for model in timing.macs if model != timing.first]
+    shown = others or [timing.first]
+    settings = list(dict.fromkeys("\n".join(m.setting) for m in timing.measurements))
+    figure, axes = _new_chart(file, 2 + max(len(settings), 1) * max(1.1, 0.6 * len(shown)), 5)
+    width = 0.8 / len(shown)
+    for place, model in enumerate(shown):
+        own = [m for m in timing.measurements if m.model == model]
+        shift = (place - (len(shown) - 1) / 2) * width
+        places = [settings.index("\n".join(m.setting)) + shift for m in own]
+        spreads = [m.speedup if others else m.seconds for m in own]
+        medians = [s.median for s in spreads]
+        errors = [[s.median - s.lower for s in spreads], [s.upper - s.median for s in spreads]]
+        axes.bar(places, medians, width, yerr=errors, capsize=3, color=f"C{place}", label=model)
+        for x, number in zip(places, medians, strict=True):
+            axes.annotate(f"{number:.3g}", (x, 0), xytext=(0, 4), textcoords="offset points",
+                          ha="center", color="white")  # fmt: skip
+        if others:
+            axes.axhline(timing.macs_ratio(model), color=f"C{place}", linestyle="--",
+                         label=f"{model}: MACs ratio")  # fmt: skip
+    if others:
+        axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(settings)), settings)
+    axes.set_ylabel(f"speed-up over {timing.first}" if others else "seconds per run")
+    axes.set_title(timing.title)
+    figure.legend(loc="outside lower center", ncols=2)
+    write_plot(figure, file)
+
+
+def _new_chart(file: Path, width: float, height: float) -> tuple[Figure, Axes]:
+    """Return an empty chart for ``file``, of a size in inches."""
+    check_plot(file)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _label_layers(axes: Axes, names: list[str]) -> None:
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)

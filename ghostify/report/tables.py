@@ -1,0 +1,144 @@
+"""Tables of the results of analyses: convolutions, sensitivity and redundancy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from ghostify.planning import cost
+from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.types import ConvSite, GhostSpec, LayerRedundancy, Sensitivity
+from ghostify.types.redundancy import GHOST_SHARE
+from ghostify.types.serialization import encode
+
+_MAX_CANDIDATES = 5
+_DW_SIZE = GhostSpec().dw_size
+
+
+def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document:
+    """Return a row for each convolution: geometry, output size, costs, and if it is replaceable.
+
+    Args:
+        sites: what `analyze` returned.
+        model: name of the model.
+        input: shape of the input, such as ``1x3x224x224``.
+    """
+    rows, records = [], []
+    for site in sites:
+        params, macs = cost.params(site), cost.macs(site)
+        geometry, size = str(site.geometry), site.output_map
+        rows.append((site.name, geometry, size, si(params), si(macs), site.ineligible or "yes"))
+        records.append(
+            {
+                "layer": site.name,
+                "type": site.type,
+                "geometry": geometry,
+                "output": size,
+                "calls": site.calls,
+                "seen": site.seen or "",
+                "params": params,
+                "macs": macs,
+                "replaceable": site.ineligible is None,
+                "ineligible": site.ineligible or "",
+            }
+        )
+    replaceable = sum(site.ineligible is None for site in sites)
+    title = f"Convolutions: {len(sites)}, of which replaceable: {replaceable}"
+    texts = map(Column, ("layer", "geometry", "map"))
+    columns = (*texts, *numeric("params", "MACs"), Column("replaceable"))
+    return Document(
+        title=f"{model}, input {input}",
+        tables=(Table(title, columns, tuple(rows)),),
+        notes=("MACs: multiply-accumulates; papers call them FLOPs.",),
+        records=tuple(records),
+        data={"model": model, "input": input, "convolutions": [asdict(site) for site in sites]},
+    )
+
+
+def list_sensitivity(
+    sensitivity: Sensitivity, sites: Sequence[ConvSite], *, model: str
+) -> Document:
+    """Return a row for each layer: its MACs, and its sensitivity to each Ghost module.
+
+    The table shows the first five Ghost modules, the records show all.
+    """
+    measured = [site for site in sites if site.name in sensitivity.layers]
+    shown = sensitivity.candidates[:_MAX_CANDIDATES]
+    rows, records = [], []
+    for site in measured:
+        by_ghost, macs = sensitivity.layers[site.name], cost.macs(site)
+        cells = (f"{by_ghost[ghost]:.2g}" if ghost in by_ghost else "-" for ghost in shown)
+        rows.append((site.name, si(macs), *cells))
+        records += [
+            {
+                "layer": site.name,
+                "ratio": ghost.ratio,
+                "dw_size": ghost.dw_size,
+                "sensitivity": value,
+                "macs_before": macs,
+                "macs_after": cost.macs(site, ghost),
+            }
+            for ghost, value in by_ghost.items()
+        ]
+    headings = numeric("MACs", *(f"{ghost.ratio:.3g}, {ghost.dw_size}" for ghost in shown))
+    title = f"Layers: {len(rows)}; sensitivity by s, d"
+    how = "Measured on data" if sensitivity.measured else "Estimated from the weights, without data"
+    return Document(
+        title=f"{model}: sensitivity of each layer, {sensitivity.unit}",
+        tables=(Table(title, (Column("layer"), *headings), tuple(rows)),),
+        notes=(f"{how}, with only that layer replaced. 0: no change of the output.",),
+        records=tuple(records),
+        data=sensitivity.to_dict(),
+    )
+
+
+def list_redundancy(layers: Sequence[LayerRedundancy], *, model: str) -> Document:
+    """Return a row for each layer; of a single layer also its pairs, as in the paper's Table 2."""
+    sizes = list(dict.fromkeys(size for layer in layers for size in layer.explained))
+    notes = [
+        "d: mean share of a map's variance predicted from one other by a d x d kernel.",
+        f"ghosts: maps with a share above {GHOST_SHARE:.0%} at d = {_DW_SIZE}.",
+    ]
+    if any(layer.constant for layer in layers):
+        notes.append("Maps that are constant on the images are left out.")
+    if any(len(layer.explained) < len(sizes) for layer in layers) or not sizes:
+        notes.append("-: too few positions to estimate; use more images.")
+    rows, records = [], []
+    for layer in layers:
+        shares = (f"{layer.explained[s]:.0%}" if s in layer.explained else "-" for s in sizes)
+        size, maps = "x".join(map(str, layer.size)), str(layer.maps - layer.constant)
+        rows.append((layer.layer, maps, size, *shares, str(layer.ghosts.get(_DW_SIZE, "-"))))
+        records.append(
+            {
+                "layer": layer.layer,
+                "maps": layer.maps,
+                "constant": layer.constant,
+                "height": layer.size[0],
+                "width": layer.size[1],
+                "positions": layer.positions,
+                **{f"explained_d{size}": layer.explained.get(size) for size in sizes},
+                **{f"ghosts_d{size}": layer.ghosts.get(size) for size in sizes},
+            }
+        )
+    headings = numeric("maps", "size", *(f"d={size}" for size in sizes), "ghosts")
+    title = f"Layers: {len(layers)}; explained by d"
+    tables = [Table(title, (Column("layer"), *headings), tuple(rows))]
+    if len(layers) == 1:
+        tables.append(_pairs(layers[0], sizes))
+        notes.append("error: unexplained share of the target's variance.")
+    return Document(
+        title=f"{model}: redundancy of its feature maps",
+        tables=tuple(tables),
+        notes=tuple(notes),
+        records=tuple(records),
+        data={"layers": [encode(layer) for layer in layers]},
+    )
+
+
+def _pairs(layer: LayerRedundancy, sizes: Sequence[int]) -> Table:
+    errors = numeric(*(f"error, d={size}" for size in sizes))
+    rows = (
+        (f"{pair.source} → {pair.target}", *(f"{pair.errors[size]:.4f}" for size in sizes))
+        for pair in layer.pairs
+    )
+    return Table("Most similar pairs", (Column("pair: source → target"), *errors), tuple(rows))

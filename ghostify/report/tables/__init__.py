@@ -1,1 +1,0 @@
-"""Documents of results that are defined in `ghostify.types`."""
