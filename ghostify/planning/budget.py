@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from ghostify.planning.cost import cost_named
+from ghostify.planning.cost import COSTS
 from ghostify.types import GhostifyError
 
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -24,9 +24,6 @@ class Budget:
         cost: name of the cost, a key of `ghostify.planning.cost.COSTS`.
         limit: limit in the unit of the cost, or as a share of the original's cost.
         share: whether ``limit`` is a share.
-
-    Raises:
-        GhostifyError: if the cost is unknown or the limit is out of its range.
     """
 
     cost: str
@@ -34,7 +31,8 @@ class Budget:
     share: bool = False
 
     def __post_init__(self) -> None:
-        cost_named(self.cost)
+        if self.cost not in COSTS:
+            raise GhostifyError(f"unknown cost {self.cost!r}: known are {', '.join(COSTS)}")
         if not isfinite(self.limit) or self.limit <= 0:
             raise GhostifyError(f"`limit` (={self.limit:g}) must be a finite number above 0")
         if self.share and self.limit > 1:
@@ -45,9 +43,6 @@ class Budget:
         """Parse a budget such as ``macs=0.5``, ``params<=4M`` or ``macs=1.2e9``.
 
         A number up to 1 without an SI prefix (K, M, G, T) is a share of the original's cost.
-
-        Raises:
-            GhostifyError: if the text is not of this form.
         """
         try:
             if not (parts := _BUDGET.fullmatch(text)):
@@ -82,11 +77,7 @@ Budgets = str | Budget | Mapping[str, float | str] | Iterable[str | Budget]
 
 
 def parse_budgets(given: Budgets) -> tuple[Budget, ...]:
-    """Parse one or several budgets.
-
-    Raises:
-        GhostifyError: if a budget cannot be parsed, or there is none, or two for one cost.
-    """
+    """Parse one or several budgets for different costs."""
     if isinstance(given, (str, Budget)):
         given = (given,)
     elif isinstance(given, Mapping):

@@ -22,10 +22,9 @@ def weights(geometry: Geometry, ghost: GhostSpec | None = None) -> int:
     """
     if ghost is None:
         return geometry.weights
-    outputs = geometry.out_channels
-    intrinsic = ghost.intrinsic(outputs)
+    intrinsic = ghost.intrinsic(geometry.out_channels)
     primary = intrinsic * geometry.in_channels * geometry.taps
-    return primary + (outputs - intrinsic) * ghost.dw_size**2
+    return primary + (geometry.out_channels - intrinsic) * ghost.dw_size**2
 
 
 def params(site: ConvSite, ghost: GhostSpec | None = None) -> int:
@@ -69,14 +68,3 @@ COSTS: dict[str, Cost] = {
     "latency": _latency,  # in ms; known only with measured latencies
 }
 """The costs that a budget can limit, by name."""
-
-
-def cost_named(name: str) -> Cost:
-    """Return the cost with this name.
-
-    Raises:
-        GhostifyError: naming the known costs.
-    """
-    if name not in COSTS:
-        raise GhostifyError(f"unknown cost {name!r}: known are {', '.join(COSTS)}")
-    return COSTS[name]

@@ -60,10 +60,11 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
 def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
     twin = copy_model(model)
     twin.eval()
-    positional, entry = _positional(twin, clone_tensors(example))
+    args, kwargs = split_example(clone_tensors(example))
+    entry = _Keywords(twin, tuple(kwargs)) if kwargs else twin
     scalings = _Scalings(twin)
     analysis = (
-        FlopCountAnalysis(entry, positional)
+        FlopCountAnalysis(entry, tuple(kwargs.values()) or args)
         .set_op_handle("aten::_convolution_mode", _count_padding_mode)
         .unsupported_ops_warnings(False)
         .uncalled_modules_warnings(False)
@@ -129,10 +130,3 @@ class _Keywords(nn.Module):
 
     def forward(self, *values: Any) -> Any:
         return self.model(**dict(zip(self.names, values, strict=True)))
-
-
-def _positional(model: nn.Module, example: Example) -> tuple[tuple[Any, ...], nn.Module]:
-    args, kwargs = split_example(example)
-    if not kwargs:
-        return args, model
-    return tuple(kwargs.values()), _Keywords(model, tuple(kwargs))

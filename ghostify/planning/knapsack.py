@@ -43,46 +43,20 @@ def choose(sites: Sequence[Sequence[Option]], limits: Sequence[float]) -> list[O
     """
     if not sites:
         return []
-    useful = [_undominated(options) for options in sites]
-    items = [option for options in useful for option in options]
-    chosen = _solve(
-        groups=[place for place, options in enumerate(useful) for _ in options],
-        objective=[option.loss_increase for option in items],
-        rows=list(zip(*(option.costs for option in items), strict=True)),
-        limits=limits,
-    )
-    return None if chosen is None else [items[index] for index in chosen]
-
-
-def _undominated(options: Sequence[Option]) -> list[Option]:
-    kept: list[Option] = []
-    for option in options:
-        if not any(other.dominates(option) for other in kept):
-            kept = [other for other in kept if not option.dominates(other)] + [option]
-    return kept
-
-
-def _solve(
-    groups: Sequence[int],
-    objective: Sequence[float],
-    rows: Sequence[Sequence[float]],
-    limits: Sequence[float],
-) -> list[int] | None:
-    """Return the indices of one item per group, or None if the limits cannot be met."""
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
 
-    items = len(groups)
-    one_each = csr_array((np.ones(items), (groups, np.arange(items))))
-    costs = np.array(rows, float)
+    items = [(place, option) for place, site in enumerate(sites) for option in _undominated(site)]
+    ones = np.ones(len(items))
+    one_each = csr_array((ones, ([place for place, _ in items], np.arange(len(items)))))
+    costs = np.array([option.costs for _, option in items], float).T
     scales = _SCALE / np.maximum(np.abs(costs).max(axis=1), 1)
-    values = np.array(objective, float)
-    greatest = np.abs(values).max()
+    values = np.array([option.loss_increase for _, option in items], float)
     with _stdout_closed():
         result = milp(
-            values / greatest * _SCALE if greatest else values,
-            integrality=np.ones(items),
+            values / (np.abs(values).max() or 1) * _SCALE,
+            integrality=ones,
             bounds=Bounds(0, 1),
             constraints=[
                 LinearConstraint(one_each, 1, 1),
@@ -94,7 +68,15 @@ def _solve(
         return None
     if result.status != 0:
         raise RuntimeError(f"no optimum found: {result.message}")
-    return [int(index) for index in np.flatnonzero(result.x > 0.5)]
+    return [items[index][1] for index in np.flatnonzero(result.x > 0.5)]
+
+
+def _undominated(options: Sequence[Option]) -> list[Option]:
+    kept: list[Option] = []
+    for option in options:
+        if not any(other.dominates(option) for other in kept):
+            kept = [other for other in kept if not option.dominates(other)] + [option]
+    return kept
 
 
 @contextmanager

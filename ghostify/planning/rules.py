@@ -55,11 +55,7 @@ class Rules:
 
 
 def patterns_for(sites: Sequence[ConvSite], given: Patterns) -> tuple[str, ...]:
-    """Return the patterns as a tuple.
-
-    Raises:
-        GhostifyError: if a pattern matches none of ``sites``, with near matches.
-    """
+    """Return the patterns as a tuple; each must match one of ``sites``."""
     patterns = (given,) if isinstance(given, str) else tuple(given)
     for pattern in patterns:
         if not any(_matches(pattern, site) for site in sites):

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify.conversion.convert import convert
 from ghostify.data import images_in, set_epoch, split_labels
-from ghostify.planning.budgeted import loss_increase_from
+from ghostify.planning.plan import loss_increase_from
 from ghostify.training.checkpoint import has_checkpoint, stage_folder
 from ghostify.training.run import run
 from ghostify.training.trainer import Job

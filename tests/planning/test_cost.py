@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostify import ConvSite, Geometry, GhostifyError, GhostModule, GhostSpec
-from ghostify.planning import cost
+from ghostify.planning import cost, plan_sites
+from ghostify.planning.budget import Budget
 
 
 def geometry(inputs, outputs, kernel, *, bias=False):
@@ -73,15 +74,17 @@ def test_equation_4():
     ],
 )
 def test_costs_by_name(name, dense, ghost):
-    assert cost.cost_named(name)(SITE, None) == dense
-    assert cost.cost_named(name)(SITE, GhostSpec(2, 3)) == ghost
+    assert cost.COSTS[name](SITE, None) == dense
+    assert cost.COSTS[name](SITE, GhostSpec(2, 3)) == ghost
 
 
 def test_a_new_cost_is_one_entry(monkeypatch):
     monkeypatch.setitem(cost.COSTS, "layers", lambda site, ghost: 1 if ghost is None else 2)
-    assert cost.cost_named("layers")(SITE, GhostSpec()) == 2
+    assert plan_sites([SITE], budget=["layers=2K", "macs=0.9"]).replaced
+    with pytest.raises(GhostifyError, match="layers=1, macs=0.9 cannot be met together"):
+        plan_sites([SITE], budget=["layers=1", "macs=0.9"])
 
 
 def test_the_error_names_the_known_costs():
     with pytest.raises(GhostifyError, match="unknown cost 'param': known are macs, params, act"):
-        cost.cost_named("param")
+        Budget("param", 1)
