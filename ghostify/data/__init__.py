@@ -1,13 +1,12 @@
 """Training, evaluation and calibration images."""
 
 from ghostify.data.as_batches import as_batches
-from ghostify.data.batches import split_labels
+from ghostify.data.batches import hold_out_batches, images_in, split_labels
 from ghostify.data.calibration import Calibration, open_calibration
-from ghostify.data.image_files import summarize_skipped
+from ghostify.data.images import summarize_skipped
 from ghostify.data.loaders import Data, set_epoch
 from ghostify.data.open_data import open_data
 from ghostify.data.preprocessing import Preprocessing, preprocessing_of
-from ghostify.data.splits import hold_out_batches, images_in
 
 __all__ = [
     "Calibration",

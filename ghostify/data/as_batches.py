@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
-from ghostify.data.batches import split_labels
-from ghostify.data.input_matching import Inputs, inputs_of, is_image_list, read_inputs
+from ghostify.data.batches import (
+    first_images,
+    images_in,
+    inputs_of,
+    is_image_list,
+    split_labels,
+    with_inputs,
+)
 from ghostify.data.loaders import Data
-from ghostify.data.splits import first_images, images_in
 from ghostify.types import Example, GhostifyError
+
+
+class Inputs(NamedTuple):
+    """Values for the inputs of a model; not ``batched`` if they are those of a single image."""
+
+    values: tuple[Any, ...]
+    batched: bool
 
 
 def as_batches(
@@ -35,7 +49,7 @@ def as_batches(
             model takes floating point, or values are not finite.
     """
     if batch_size < 1:
-        raise GhostifyError(f"batch_size (={batch_size}) must be at least 1")
+        raise GhostifyError(f"`batch_size` (={batch_size}) must be at least 1")
     likes = inputs_of(example)
     if not likes:
         raise GhostifyError("the example has no inputs")
@@ -45,14 +59,11 @@ def as_batches(
         for inputs in read_inputs(item, example, f"calibration item {number}")
     )
     batches: list[Example] = []
-    count = 0
+    left = inf if images is None else images
     for values in _stack(found, likes, batch_size):
-        batch = _like(example, values)
-        if images is not None:
-            batch = first_images(batch, images - count)
-        batches.append(batch)
-        count += images_in(batch)
-        if images is not None and count >= images:
+        batches.append(first_images(with_inputs(example, values), left))
+        left -= images_in(batches[-1])
+        if left <= 0:
             break
     if not batches:
         raise GhostifyError("the calibration data is empty")
@@ -68,11 +79,12 @@ def _items(data: Any, likes: tuple[Any, ...], batch_size: int) -> Iterable[Any]:
         return torch.split(data, batch_size) if is_batch else [data]
     if isinstance(data, Mapping):
         return [data]
-    if isinstance(data, Iterable) and not isinstance(data, str | bytes):
-        return data
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str):
-        # Most datasets never raise IndexError, which would end iter().
-        return (data[index] for index in range(len(data)))
+    if not isinstance(data, str | bytes):
+        if isinstance(data, Iterable):
+            return data
+        if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+            # Most datasets never raise IndexError, which would end iter().
+            return (data[index] for index in range(len(data)))
     raise GhostifyError(
         f"calibration is a {type(data).__name__}: pass a tensor, a DataLoader or a list"
     )
@@ -83,11 +95,10 @@ def _stack(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield batches as they are, and stack single images of one shape."""
 
-    def shapes(inputs: Inputs) -> tuple[Any, ...] | None:
-        if inputs.batched:
-            return None
+    def shapes(inputs: Inputs) -> list[torch.Size] | None:
         pairs = zip(inputs.values, likes, strict=True)
-        return tuple(value.shape if isinstance(like, Tensor) else None for value, like in pairs)
+        sizes = [value.shape for value, like in pairs if isinstance(like, Tensor)]
+        return None if inputs.batched else sizes
 
     for shape, group in groupby(found, key=shapes):
         if shape is None:
@@ -100,7 +111,119 @@ def _stack(
             )
 
 
-def _like(example: Example, values: tuple[Any, ...]) -> Example:
-    if isinstance(example, dict):
-        return dict(zip(example, values, strict=True))
-    return values if isinstance(example, tuple) else values[0]
+def read_inputs(item: Any, example: Example, name: str) -> list[Inputs]:
+    """Return the inputs in ``item``: itself, its first entry, or the only entry that fits.
+
+    A list of single images, or of pairs of an image and its label, holds one each; everything else
+    holds one. Errors say that the item is ``name``.
+    """
+    likes = inputs_of(example)
+    found = _find(item, example)
+    if not found:
+        kinds = f"{name} is {describe(item)}, but the model takes {describe(example)}"
+        raise GhostifyError(f"{kinds}{_reason(item, likes[0])}")
+    for place, (values, batched) in enumerate(found):
+        pairs = zip(values, likes, strict=True)
+        found[place] = Inputs(tuple(_convert(v, like, name) for v, like in pairs), batched)
+    return found
+
+
+def _find(item: Any, example: Example) -> list[Inputs]:
+    whole = _match(item, example)
+    if whole is not None or not isinstance(item, Mapping | list | tuple):
+        return [whole] if whole else []
+    entries = [_find(e, example) for e in (item.values() if isinstance(item, Mapping) else item)]
+    found = [inputs for inputs in entries if inputs]
+    flat = [inputs for entry in found for inputs in entry]
+    if isinstance(item, list) and len(found) == len(item) and not any(i.batched for i in flat):
+        return flat
+    return found[0] if len(found) == 1 or (found and entries[0]) else []
+
+
+def _match(item: Any, example: Example) -> Inputs | None:
+    """Return ``item`` itself as inputs, if it fits."""
+    likes = inputs_of(example)
+    if isinstance(example, dict) and isinstance(item, Mapping):
+        values = tuple(item[name] for name in example if name in item)
+    elif isinstance(example, tuple) and len(likes) > 1 and isinstance(item, list | tuple):
+        values = tuple(item[: len(likes)])
+    else:
+        values = (item,)
+    if len(values) != len(likes):
+        return None
+    for batched in (True, False):
+        if all(_fits(v, like, batched) for v, like in zip(values, likes, strict=True)):
+            return Inputs(values, batched)
+    return None
+
+
+def _fits(value: Any, like: Any, batched: bool) -> bool:
+    if isinstance(like, Tensor):
+        return isinstance(value, Tensor) and _mismatch(value, like, batched) is None
+    if is_image_list(like):
+        images = _to_list(value) if batched else [value]
+        return is_image_list(images) and all(
+            _mismatch(image, like[0][None], batched=False) is None for image in images
+        )
+    return batched and isinstance(value, type(like))
+
+
+def _to_list(value: Any) -> Any:
+    """Split a batch in one tensor into a list of images."""
+    return list(value) if isinstance(value, Tensor) and value.dim() > 0 else value
+
+
+def _mismatch(value: Tensor, like: Tensor, batched: bool) -> str | None:
+    """Compare shapes; length, height and width are free."""
+    expected = like.shape if batched else like.shape[1:]
+    if value.dim() != len(expected):
+        return f"{value.dim()} dimensions instead of {len(expected)}"
+    channels = value.shape[int(batched)] if like.dim() > 2 else None
+    if channels is not None and channels != like.shape[1]:
+        return f"a channel count of {channels} instead of {like.shape[1]}"
+    return None if value.numel() else "no values"
+
+
+def _reason(item: Any, like: Any) -> str:
+    """Return what is wrong with the first tensor of ``item``."""
+    value = next((leaf for leaf in tree_leaves(item) if isinstance(leaf, Tensor)), None)
+    is_list = is_image_list(like)
+    like = like[0][None] if is_list else like
+    if value is None or not isinstance(like, Tensor):
+        return ""
+    reason = _mismatch(value, like, batched=not is_list)
+    return f": {reason}" if reason else ""
+
+
+def _convert(value: Any, like: Any, name: str) -> Any:
+    """Convert floating-point values to the dtype of the example, and lists of images to lists."""
+    if is_image_list(like):
+        like = like[0]
+        if not isinstance(value, Tensor) or value.dim() > like.dim():
+            return [_convert(image, like, name) for image in value]
+    if not isinstance(like, Tensor):
+        return value
+    if value.is_floating_point() != like.is_floating_point():
+        given, expected = (str(t.dtype).removeprefix("torch.") for t in (value, like))
+        scale = ": scale images with x.float() / 255 and normalize them as in training"
+        raise GhostifyError(
+            f"{name} holds {given}, but the model takes {expected}"
+            f"{scale if like.is_floating_point() else ''}"
+        )
+    if not value.isfinite().all():
+        raise GhostifyError(f"{name} holds NaN or infinite values")
+    return value.to(like.dtype) if value.is_floating_point() else value
+
+
+def describe(value: Any) -> str:
+    """Return the shapes of the tensors in ``value``, such as ``[16x3x224x224, 16]``."""
+    if isinstance(value, Tensor):
+        return "x".join(map(str, value.shape)) or "a number"
+    if not isinstance(value, Mapping | list | tuple):
+        return type(value).__name__
+    if isinstance(value, Mapping):
+        entries = [f"{key}: {describe(entry)}" for key, entry in value.items()]
+    else:
+        entries = [describe(entry) for entry in value]
+    shown = ", ".join([*entries[:4], "..."] if len(entries) > 4 else entries)
+    return f"{{{shown}}}" if isinstance(value, Mapping) else f"[{shown}]"

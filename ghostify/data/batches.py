@@ -1,10 +1,10 @@
-"""Run a network over batches of data."""
+"""Batches: their inputs and labels, how many images they hold, and a network called with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from ghostify.types import Example, split_example
 from ghostify.types.progress import ShowProgress
 
 _LABEL_NAMES = ("labels", "label", "targets", "target")
+_FEWEST = 10
+_EVERY = 5
 
 
 def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
@@ -28,20 +30,95 @@ def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
         name = next((name for name in _LABEL_NAMES if name in batch), None)
         inputs = {key: value for key, value in batch.items() if key != name}
         labels = batch[name] if name else None
-        return inputs, labels if isinstance(labels, Tensor) else None
-    if not isinstance(batch, list | tuple):
+    elif not isinstance(batch, list | tuple):
         return batch, None
-    if len(batch) == 1 and isinstance(batch[0], Tensor) and batch[0].dim() != 3:
+    elif len(batch) == 1 and isinstance(batch[0], Tensor) and batch[0].dim() != 3:
         return batch[0], None
-    if len(batch) != 2 or _is_image(batch[1]):
+    elif len(batch) != 2 or _is_image(batch[1]):
         return batch, None
-    inputs, labels = batch
+    else:
+        inputs, labels = batch
     return inputs, labels if isinstance(labels, Tensor) else None
 
 
 def _is_image(value: Any) -> bool:
     """Whether it is an input; label maps of segmentation hold integers."""
     return isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 2
+
+
+def inputs_of(example: Example) -> tuple[Any, ...]:
+    """Return the value of each input."""
+    args, kwargs = split_example(example)
+    return (*args, *kwargs.values())
+
+
+def is_image_list(value: Any) -> TypeGuard[list[Tensor]]:
+    """Whether ``value`` is a list of images, which torchvision's detectors take."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) > 0
+        and all(isinstance(image, Tensor) for image in value)
+    )
+
+
+def with_inputs(example: Example, values: tuple[Any, ...]) -> Example:
+    """Return ``values`` in the structure of ``example``."""
+    if isinstance(example, dict):
+        return dict(zip(example, values, strict=True))
+    return values if isinstance(example, tuple) else values[0]
+
+
+def images_in(batch: Example) -> int:
+    """Return the length of the first input that has one, or 1."""
+    return next((len(v) for v in inputs_of(batch) if _has_length(v)), 1)
+
+
+def first_images(batch: Example, count: float) -> Example:
+    """Return a batch of the first ``count`` images, or ``batch`` if it cannot be divided."""
+    if images_in(batch) <= count or not _is_divisible(batch):
+        return batch
+    return _select(batch, torch.arange(images_in(batch)) < count)[0]
+
+
+def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Example]]:
+    """Split off every fifth image; return batches of the other images, and of those held out.
+
+    Batches are held out whole if their inputs are not all tensors of one length or lists of
+    images. Of fewer than 10 images, none is held out.
+    """
+    if sum(map(images_in, batches)) < _FEWEST:
+        return list(batches), []
+    if not all(map(_is_divisible, batches)):
+        held = batches[_EVERY - 1 :: _EVERY]
+        return [b for i, b in enumerate(batches) if i % _EVERY != _EVERY - 1], held
+    kept, held, start = [], [], 0
+    for batch in batches:
+        indices = torch.arange(start, start + images_in(batch))
+        start += len(indices)
+        is_held = indices % _EVERY == _EVERY - 1
+        kept += _select(batch, ~is_held)
+        held += _select(batch, is_held)
+    return kept, held
+
+
+def _has_length(value: Any) -> bool:
+    return value.dim() > 0 if isinstance(value, Tensor) else is_image_list(value)
+
+
+def _is_divisible(batch: Example) -> bool:
+    values = inputs_of(batch)
+    return all(map(_has_length, values)) and len({len(value) for value in values}) == 1
+
+
+def _select(batch: Example, mask: Tensor) -> list[Example]:
+    """Return one batch of the images where ``mask`` is true, or no batch."""
+
+    def select(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value[mask.to(value.device)]
+        return [image for image, chosen in zip(value, mask.tolist(), strict=True) if chosen]
+
+    return [with_inputs(batch, tuple(map(select, inputs_of(batch))))] if mask.any() else []
 
 
 def with_progress(

@@ -6,22 +6,26 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ghostify.data.as_batches import as_batches
+from ghostify.data.as_batches import as_batches, describe, read_inputs
 from ghostify.data.datasets import EvaluationDataset
-from ghostify.data.image_files import find_images, image_suffixes
-from ghostify.data.images import Images, images_of_files
+from ghostify.data.images import Images, find_images, image_suffixes, images_of_files
 from ghostify.data.open_data import data_from_code, evaluation_transform, input_size_of, is_code
 from ghostify.data.preprocessing import Preprocessing
 from ghostify.data.sources import SOURCES, open_source
-from ghostify.data.tensor_file import TENSOR_SUFFIXES, read_tensor
 from ghostify.io.progress import progress_bar
+from ghostify.models.checkpoint import read_tensors
 from ghostify.types import Example, GhostifyError, ModelSource
+from ghostify.types.errors import first_line
 from ghostify.types.progress import ShowProgress
+
+_TENSOR_SUFFIXES = (".pt", ".pth", ".safetensors", ".npy")
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Calibration:
 
 
 def open_calibration(
-    data: str | Path,
+    calibration: str | Path,
     model: nn.Module,
     source: ModelSource | None = None,
     *,
@@ -52,9 +56,9 @@ def open_calibration(
     """Open calibration images with the preprocessing of `open_data`, without augmentation.
 
     Args:
-        data: a folder, all subfolders of which are read; an image; a file (.pt, .pth, .safetensors
-            or .npy) with one preprocessed tensor ``(N, C, H, W)``; or a dataset or a function as in
-            `open_data`, of which training images are taken.
+        calibration: a folder, all subfolders of which are read; an image; a file (.pt, .pth,
+            .safetensors or .npy) with one preprocessed tensor ``(N, C, H, W)``; or a dataset or a
+            function as in `open_data`, of which training images are taken.
         model: the network that the images are for.
         source: as in `open_data`.
         images: how many to use at most. A folder gives the same number from each subfolder.
@@ -67,36 +71,50 @@ def open_calibration(
     Raises:
         GhostifyError: if there are no images, none can be read, or an argument is out of range.
     """
-    for name, value in (("images", images), ("batch_size", batch_size)):
+    for name, value in {"images": images, "batch_size": batch_size}.items():
         if value < 1:
-            raise GhostifyError(f"{name} (={value}) must be at least 1")
-    path = Path(data)
+            raise GhostifyError(f"`{name}` (={value}) must be at least 1")
+    path = Path(calibration)
     example = torch.empty(1, *input_size_of(model, source))
-    if is_code(data):
-        opened = data_from_code(str(data))
+    if is_code(calibration):
+        opened = data_from_code(str(calibration))
         batches = as_batches(opened, example, batch_size=batch_size, images=images)
         return Calibration(batches, opened.skipped())
-    if path.is_file() and path.suffix.lower() in TENSOR_SUFFIXES:
+    if path.is_file() and path.suffix.lower() in _TENSOR_SUFFIXES:
         tensor = read_tensor(path, example)
         if len(tensor) > images:
             order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
             tensor = tensor[order[:images].sort().values]
         return Calibration(list(torch.split(tensor, batch_size)))
-    transform = evaluation_transform(data, model, source, preprocessing)
-    found, skipped = _open_images(data, data_root)
+    transform = evaluation_transform(calibration, model, source, preprocessing)
+    found, skipped = _open_images(calibration, data_root)
     dataset = EvaluationDataset(found.select(choose(found.names, images, seed)), transform)
     inputs: list[Tensor] = []
-    with progress_bar(f"reading {data}", progress) as report:
+    with progress_bar(f"reading {calibration}", progress) as report:
         for index in range(len(dataset)):
             sample = dataset[index]
-            if sample is not None:
-                inputs.append(sample)
+            inputs += [] if sample is None else [sample]
             report(index + 1, len(dataset))
     if not inputs:
         dataset.check()
-    starts = range(0, len(inputs), batch_size)
-    batches = [torch.stack(inputs[start : start + batch_size]) for start in starts]
+    batches = list(torch.split(torch.stack(inputs), batch_size))
     return Calibration(batches, skipped | dataset.skipped())
+
+
+def read_tensor(path: Path, example: Tensor) -> Tensor:
+    """Read a tensor ``(N, C, H, W)`` that fits ``example``. No pickled code is run."""
+    if path.suffix.lower() == ".npy":
+        try:
+            content = torch.from_numpy(np.load(path, allow_pickle=False))
+        except (OSError, ValueError, EOFError, TypeError) as error:
+            raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error
+    else:
+        content = read_tensors(path)
+    tensors = list(content.values()) if isinstance(content, Mapping) else [content]
+    if len(tensors) != 1 or not isinstance(tensors[0], Tensor) or tensors[0].dim() != 4:
+        raise GhostifyError(f"{path} holds {describe(content)}: one tensor (N, C, H, W) is needed")
+    (inputs,) = read_inputs(tensors[0], example, str(path))
+    return inputs.values[0]  # type: ignore[no-any-return]
 
 
 def _open_images(data: str | Path, data_root: Path | None) -> tuple[Images, dict[str, str]]:
@@ -108,8 +126,8 @@ def _open_images(data: str | Path, data_root: Path | None) -> tuple[Images, dict
         return images_of_files([path], path.parent), {}
     if not path.is_dir():
         raise GhostifyError(
-            f"calibration (={str(data)!r}) must be a folder of images, a file with a tensor "
-            f"({', '.join(TENSOR_SUFFIXES)}), {', '.join(SOURCES)} or file.py:function"
+            f"`calibration` (={str(data)!r}) must be a folder of images, a file with a tensor "
+            f"({', '.join(_TENSOR_SUFFIXES)}), {', '.join(SOURCES)} or file.py:function"
         )
     files, skipped = find_images(path)
     return images_of_files(files, path), skipped
@@ -125,8 +143,7 @@ def choose(names: Sequence[str], count: int, seed: int) -> list[int]:
     draw = random.Random(seed)
     groups = list(folders.values())
     draw.shuffle(groups)
-    rounds = []
-    for place, group in enumerate(groups):
+    for group in groups:
         draw.shuffle(group)
-        rounds += [(number, place, index) for number, index in enumerate(group)]
-    return sorted(index for _, _, index in sorted(rounds)[:count])
+    in_turn = chain.from_iterable(zip_longest(*groups))
+    return sorted(islice((index for index in in_turn if index is not None), count))

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
-from ghostify.data.image_files import summarize_skipped
-from ghostify.data.images import Images
+from ghostify.data.images import Images, summarize_skipped
 from ghostify.data.rng import seed_of
 from ghostify.data.transforms import Transform
 from ghostify.types import Augmentation, GhostifyError
@@ -48,8 +47,7 @@ class ImageDataset(Dataset[Sample]):
         return {self.images.names[index]: self._reason(index) for index in indices}
 
     def _reason(self, index: int) -> str:
-        """Decode again, since the worker process kept the exception."""
-        try:
+        try:  # again, since the worker process kept the exception
             self.images.decode(index, self.transform.mode)
         except UnidentifiedImageError:
             return "not an image"
@@ -89,26 +87,19 @@ class TrainingDataset(ImageDataset):
 
     A sample is a function of the seed, the epoch and the index. It does not depend on the worker
     process or on earlier samples, so training resumes mid-epoch. The next readable image replaces
-    an unreadable one.
-
-    Args:
-        classes: number of classes, for labels of mixed images; None without labels.
+    an unreadable one. Mixed images have labels if the number of ``classes`` is known.
     """
 
     def __init__(
-        self,
-        images: Images,
-        transform: Transform,
-        *,
-        seed: int,
-        augmentation: Augmentation,
-        classes: int | None,
+        self, images: Images, transform: Transform, seed: int, classes: int | None
     ) -> None:
         super().__init__(images, transform)
         self._seed = seed
-        mixings = ((v2.MixUp, augmentation.mixup), (v2.CutMix, augmentation.cutmix))
+        alphas = {v2.MixUp: transform.augmentation.mixup, v2.CutMix: transform.augmentation.cutmix}
         self._mixings: list[Any] = [
-            mixing(alpha=alpha, num_classes=classes or 1) for mixing, alpha in mixings if alpha
+            mixing(alpha=alpha, num_classes=classes or 1)
+            for mixing, alpha in alphas.items()
+            if alpha
         ]
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:

@@ -1,20 +1,31 @@
-"""Images by index, decoded on access."""
+"""Find image files, and decode images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import stat
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+import torch
+from PIL import Image, ImageOps
 
-from ghostify.data.image_files import decode_file
+from ghostify.types import GhostifyError
+
+_NO_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+"""Formats that PIL opens but hands to another program, such as Ghostscript, to decode."""
+
+_SYSTEM_FOLDERS = {"__MACOSX"}
+_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images of one split.
+    """The images of one split, decoded on access.
 
     Attributes:
         names: of each image, for reports.
@@ -47,6 +58,27 @@ class Images:
     def without_labels(self) -> Images:
         return replace(self, labels=None)
 
+    def hold_out(self, share: float) -> tuple[Images, Images]:
+        """Split off the same ``share`` of each class; return the other images, and those held out.
+
+        The choice is always the same. Of a class of two or more images, at least one is held out
+        and, unless ``share`` is 1, at least one stays.
+        """
+        classes: dict[int, list[int]] = {}
+        for index, label in enumerate(self.labels or [0] * len(self)):
+            classes.setdefault(label, []).append(index)
+        generator = torch.Generator().manual_seed(0)
+        held: set[int] = set()
+        for _, indices in sorted(classes.items()):
+            most = len(indices) - 1
+            count = max(min(round(len(indices) * share), most), min(most, 1))
+            if share in (0, 1):
+                count = len(indices) * int(share)
+            order = torch.randperm(len(indices), generator=generator).tolist()
+            held |= {indices[place] for place in order[:count]}
+        kept = [index for index in range(len(self)) if index not in held]
+        return self.select(kept), self.select(sorted(held))
+
 
 def images_of_files(
     files: Sequence[Path], root: Path, labels: Sequence[int] | None = None
@@ -57,3 +89,101 @@ def images_of_files(
 def images_of_array(pixels: Any, labels: Sequence[int], name: str) -> Images:
     names = [f"{name}[{index}]" for index in range(len(pixels))]
     return Images(names, pixels, [int(label) for label in labels])
+
+
+def find_images(folder: Path, root: Path | None = None) -> tuple[list[Path], dict[str, str]]:
+    """Find the images in ``folder`` and its subfolders, and follow links.
+
+    Returns:
+        The images in alphabetical order, and the reason for each file and folder that was skipped,
+        by its path relative to ``root`` (default: ``folder``).
+
+    Raises:
+        GhostifyError: if there are no images.
+    """
+    files: list[Path] = []
+    skipped: dict[str, str] = {}
+    for path, reason in _walk(folder, {*folder.resolve().parents}):
+        if reason is None:
+            files.append(path)
+        else:
+            skipped[str(path.relative_to(root or folder))] = reason
+    if not files:
+        reasons = f": {summarize_skipped(skipped)}" if skipped else ""
+        raise GhostifyError(f"{folder} holds no images{reasons}")
+    return files, skipped
+
+
+def _walk(folder: Path, above: set[Path]) -> Iterator[tuple[Path, str | None]]:
+    """Yield each file and skipped folder, with the reason for skipping it."""
+    place = folder.resolve()
+    if place in above:
+        yield folder, "link to a folder around it"
+        return
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        yield folder, error.strerror or "unreadable"
+        return
+    for path in paths:
+        if is_hidden(path.name):
+            yield path, "hidden"
+        elif (kind := _kind(path)) == stat.S_IFDIR:
+            yield from _walk(path, above | {place})
+        elif kind != stat.S_IFREG:
+            yield path, "not a file"
+        else:
+            yield path, None if path.suffix.lower() in image_suffixes() else "not an image"
+
+
+def _kind(path: Path) -> int:
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError:  # a link to nothing or to itself
+        return 0
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or made by the system."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats that PIL decodes itself."""
+    Image.init()
+    return tuple(name for name in Image.ID if name in Image.OPEN and name not in _NO_DECODER)
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """The file suffixes of images that PIL decodes itself, in lower case."""
+    formats = _formats()
+    return frozenset(s for s, name in Image.registered_extensions().items() if name in formats)
+
+
+def decode_file(path: Path, mode: str) -> Image.Image:
+    """Decode an image, turned upright as its EXIF data says, in PIL's ``mode``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=_formats()) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode == "F":
+                raise ValueError("floating-point pixels of unknown range")
+            if image.mode.startswith("I"):  # PIL would clip 16 bits
+                pixels = (np.asarray(image) / 257).clip(0, 255)
+                image = Image.fromarray(pixels.astype(np.uint8))
+            return image.convert(mode)
+
+
+def summarize_skipped(skipped: Mapping[str, str]) -> str:
+    """Return one line such as ``3 skipped: hidden (.DS_Store, .cache), not an image (a.csv)``."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    parts = []
+    for reason, names in reasons.items():
+        more = len(names) - _NAMES_SHOWN
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        parts.append(f"{reason} ({shown})")
+    return f"{len(skipped)} skipped: {', '.join(parts)}"

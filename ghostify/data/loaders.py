@@ -69,8 +69,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         order = torch.randperm(self._length, generator=_generator(self._seed, self.epoch))
         return ((self.epoch, index) for index in order.tolist())
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch. `set_epoch` and Accelerate call it."""
+    def set_epoch(self, epoch: int) -> None:  # Accelerate calls it too
         self.epoch = epoch
 
 
@@ -81,8 +80,7 @@ def set_epoch(loader: Any, epoch: int) -> None:
     of the epoch, and augmentation in worker processes a function of the epoch and their number.
     """
     for part in (loader, getattr(loader, "sampler", None)):
-        setter = getattr(part, "set_epoch", None)
-        if setter is not None:
+        if setter := getattr(part, "set_epoch", None):
             setter(epoch)
             return
     if isinstance(loader, DataLoader):
@@ -98,28 +96,22 @@ def training_loader(
 
     There is never a batch of one image, on which BatchNorm fails in training.
     """
-    return DataLoader(
-        dataset,
-        batch_size=batch_size if len(dataset) >= batch_size else max(len(dataset), 2),
-        sampler=EpochSampler(len(dataset), seed),
-        drop_last=True,
-        **_options(workers),
-    )
+    if len(dataset) < batch_size:
+        batch_size = max(len(dataset), 2)
+    options = {"sampler": EpochSampler(len(dataset), seed), "drop_last": True}
+    return _loader(dataset, batch_size, workers, options)
 
 
 def evaluation_loader(dataset: EvaluationDataset, batch_size: int, workers: int) -> DataLoader[Any]:
     """Return every image in order."""
-    return DataLoader(
-        dataset, batch_size=batch_size, collate_fn=dataset.collate, **_options(workers)
-    )
+    return _loader(dataset, batch_size, workers, {"collate_fn": dataset.collate})
 
 
-def _options(workers: int) -> dict[str, Any]:
-    return {
-        "num_workers": workers,
-        "persistent_workers": workers > 0,
-        "pin_memory": torch.cuda.is_available(),
-    }
+def _loader(
+    dataset: ImageDataset, batch_size: int, workers: int, options: dict[str, Any]
+) -> DataLoader[Any]:
+    options |= {"persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
+    return DataLoader(dataset, batch_size, num_workers=workers, **options)
 
 
 def _generator(seed: int, epoch: int) -> torch.Generator:

@@ -16,7 +16,6 @@ from ghostify.data.datasets import EvaluationDataset, TrainingDataset
 from ghostify.data.loaders import Data, evaluation_loader, training_loader
 from ghostify.data.preprocessing import Preprocessing, preprocessing_of
 from ghostify.data.sources import SOURCES, open_source
-from ghostify.data.splits import hold_out_images
 from ghostify.data.transforms import Transform
 from ghostify.models.registry import declared_input_size
 from ghostify.models.user_code import call_code
@@ -70,15 +69,12 @@ def open_data(
         GhostifyError: if there is no such dataset, no image can be read, the number of classes is
             not that of the model, or an argument is out of range.
     """
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("workers", workers, 0),
-        ("seed", seed, 0),
-    ):
+    counts = {"batch_size": (batch_size, 1), "workers": (workers, 0), "seed": (seed, 0)}
+    for name, (value, least) in counts.items():
         if value < least:
-            raise GhostifyError(f"{name} (={value}) must be at least {least}")
+            raise GhostifyError(f"`{name}` (={value}) must be at least {least}")
     if not 0 <= held_out <= 1:
-        raise GhostifyError(f"held_out (={held_out}) must be a share between 0 and 1")
+        raise GhostifyError(f"`held_out` (={held_out}) must be a share between 0 and 1")
     if is_code(data):
         if not labels:
             raise GhostifyError(f"{data} returns labels or not: leave them out there")
@@ -92,18 +88,12 @@ def open_data(
         augmentation = Augmentation(crop_scale=scale, flip=images.flip)
     train, validation, held = images.train, images.validation, 0
     if not len(validation):
-        train, validation = hold_out_images(train, held_out)
+        train, validation = train.hold_out(held_out)
         held = len(validation)
     if not labels:
         train, validation = train.without_labels(), validation.without_labels()
     classes = images.classes if labels else None
-    training = TrainingDataset(
-        train,
-        plain.with_augmentation(augmentation),
-        seed=seed,
-        augmentation=augmentation,
-        classes=classes,
-    )
+    training = TrainingDataset(train, plain.with_augmentation(augmentation), seed, classes)
     evaluation = EvaluationDataset(validation, plain)
     training.check()
     evaluation.check()
@@ -135,11 +125,7 @@ def evaluation_transform(
 
 
 def input_size_of(model: nn.Module, source: ModelSource | None) -> tuple[int, ...]:
-    """Return the shape of one input without the batch.
-
-    Raises:
-        GhostifyError: if neither ``source`` nor the model declares it.
-    """
+    """Return the shape of one input without the batch, which ``source`` or the model declares."""
     input_size = _input_size(model, source)
     if input_size is None:
         raise GhostifyError(
@@ -159,11 +145,7 @@ def is_code(data: str | Path) -> bool:
 
 
 def data_from_code(name: str) -> Data:
-    """Call a function of the user's, and return its loaders.
-
-    Raises:
-        GhostifyError: if it fails, or returns anything but loaders.
-    """
+    """Call a function of the user's, and return its loaders."""
     place, _, function = name.rpartition(":")
     found = call_code(place, function, {})
     if isinstance(found, Data):
@@ -183,8 +165,7 @@ def _check_classes(data: Data, model: nn.Module, source: ModelSource | None) -> 
     input_size = _input_size(model, source)
     if data.classes is None or input_size is None:
         return
-    example = torch.zeros(1, *input_size, device=device_of(model))
-    output = dry_run(model, example).output
+    output = dry_run(model, torch.zeros(1, *input_size, device=device_of(model))).output
     logits = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), None)
     if logits is not None and logits.dim() == 2 and logits.shape[1] != data.classes:
         raise GhostifyError(

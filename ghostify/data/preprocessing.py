@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from statistics import fmean
 
 from torch import nn
 from torchvision import models
@@ -33,15 +33,15 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
-            raise GhostifyError(f"std (={self.std}) must have as many values as mean")
+            raise GhostifyError(f"`std` (={self.std}) must have as many values as mean")
         if not all(value > 0 for value in self.std):
-            raise GhostifyError(f"std (={self.std}) must be above 0")
+            raise GhostifyError(f"`std` (={self.std}) must be above 0")
         if self.interpolation not in ("bicubic", "bilinear"):
             raise GhostifyError(
-                f"interpolation (={self.interpolation!r}) must be bicubic or bilinear"
+                f"`interpolation` (={self.interpolation!r}) must be bicubic or bilinear"
             )
         if not 0 < self.crop <= 1:
-            raise GhostifyError(f"crop (={self.crop}) must be above 0, at most 1")
+            raise GhostifyError(f"`crop` (={self.crop}) must be above 0, at most 1")
 
 
 _IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -62,25 +62,23 @@ def preprocessing_of(
     Raises:
         GhostifyError: if the normalization does not fit the number of channels.
     """
-    declared = _from_timm(model) or _from_torchvision(source.name if source else "")
-    if declared is None:
+    found = _from_timm(model) or _from_torchvision(source.name if source else "")
+    if found is None:
         default = Preprocessing((0.5,) * channels, (0.5,) * channels)
         found = _IMAGENET if channels == 3 else default
-    else:
-        found = _for_channels(declared, channels)
+    elif len(found.mean) != channels:  # the network was built for others
+        mean, std = ((fmean(values),) * channels for values in (found.mean, found.std))
+        found = replace(found, mean=mean, std=std)
     if source is None or source.normalization is None:
         return found
-    mean, std = (_for_each(values, channels) for values in source.normalization)
+    for values in source.normalization:
+        if len(values) not in (1, channels):
+            raise GhostifyError(
+                f"`normalization` (={tuple(values)}) must have 1 or {channels} values, one for "
+                "each channel of the input"
+            )
+    mean, std = (tuple(values) * (channels // len(values)) for values in source.normalization)
     return replace(found, mean=mean, std=std)
-
-
-def _for_each(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    if len(values) not in (1, channels):
-        raise GhostifyError(
-            f"normalization (={tuple(values)}) must have 1 or {channels} values, one for each "
-            "channel of the input"
-        )
-    return tuple(values) * (channels // len(values))
 
 
 def _from_timm(model: nn.Module) -> Preprocessing | None:
@@ -100,10 +98,9 @@ def _from_torchvision(name: str) -> Preprocessing | None:
     if library not in ("", "torchvision") or name not in models.list_models():
         return None
     weights = getattr(models.get_model_weights(name), "DEFAULT", None)
-    return None if weights is None else _from_transforms(weights.transforms())
-
-
-def _from_transforms(transforms: Any) -> Preprocessing:
+    if weights is None:
+        return None
+    transforms = weights.transforms()
     if not hasattr(transforms, "mean"):  # detectors normalize inside
         return Preprocessing((0.0,) * 3, (1.0,) * 3, "bilinear", 1.0)
     crop: Sequence[int] | None = getattr(transforms, "crop_size", None)
@@ -117,11 +114,3 @@ def _from_transforms(transforms: Any) -> Preprocessing:
 
 def _supported(interpolation: str | None) -> str:
     return "bilinear" if interpolation == "bilinear" else "bicubic"
-
-
-def _for_channels(declared: Preprocessing, channels: int) -> Preprocessing:
-    """Average mean and std if the network was built for another number of channels."""
-    if len(declared.mean) == channels:
-        return declared
-    mean, std = (sum(values) / len(values) for values in (declared.mean, declared.std))
-    return replace(declared, mean=(mean,) * channels, std=(std,) * channels)

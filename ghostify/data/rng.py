@@ -10,7 +10,7 @@ import torch
 
 
 def seed_of(*numbers: int) -> int:
-    """A seed of 32 bits, which is all that torch's generators take on the CPU."""
+    """Return a seed of 32 bits, all that torch's generators take on the CPU."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 

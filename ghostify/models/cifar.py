@@ -98,7 +98,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
-            raise GhostifyError(f"depth (={depth}) must be 6n + 2, such as 20, 56 or 110")
+            raise GhostifyError(f"`depth` (={depth}) must be 6n + 2, such as 20, 56 or 110")
         self.pretrained_cfg = {"input_size": (in_channels, 32, 32)}
         first, second, third = (_scaled(channels, width) for channels in (16, 32, 64))
         blocks = depth // 6
@@ -140,7 +140,7 @@ def _scaled(channels: int, width: float) -> int:
     check_width(width)
     scaled = round(channels * width)
     if scaled < 1:
-        raise GhostifyError(f"width (={width}) leaves none of {channels} channels")
+        raise GhostifyError(f"`width` (={width}) leaves none of {channels} channels")
     return scaled
 
 

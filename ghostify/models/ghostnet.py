@@ -83,11 +83,11 @@ class GhostNet(nn.Module):
         super().__init__()
         check_width(width)
         if num_classes < 0:
-            raise GhostifyError(f"num_classes (={num_classes}) must not be negative")
+            raise GhostifyError(f"`num_classes` (={num_classes}) must not be negative")
         if in_channels < 1:
-            raise GhostifyError(f"in_channels (={in_channels}) must be at least 1")
+            raise GhostifyError(f"`in_channels` (={in_channels}) must be at least 1")
         if not 0 <= dropout <= 1:
-            raise GhostifyError(f"dropout (={dropout}) must be a probability")
+            raise GhostifyError(f"`dropout` (={dropout}) must be a probability")
         self.pretrained_cfg = {"input_size": (in_channels, 224, 224), **_PREPROCESSING}
         channels = make_divisible(_STEM * width)
         self.conv_stem = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
@@ -144,8 +144,9 @@ class GhostFeatures(nn.Module):
         super().__init__()
         stages: list[Any] = list(network.blocks)[:-1]
         blocks = list(chain.from_iterable(stages))
-        if not taps or list(taps) != sorted({*taps} & {*range(1, len(blocks) + 1)}):
-            raise GhostifyError(f"taps (={taps}) must be ascending numbers from 1 to {len(blocks)}")
+        last = len(blocks)
+        if not taps or list(taps) != sorted({*taps} & {*range(1, last + 1)}):
+            raise GhostifyError(f"`taps` (={taps}) must be ascending numbers from 1 to {last}")
         self.taps = tuple(taps)
         self.pretrained_cfg = network.pretrained_cfg
         self.conv_stem, self.bn1, self.act1 = network.conv_stem, network.bn1, network.act1

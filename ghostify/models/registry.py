@@ -107,7 +107,7 @@ def example(source: ModelSource) -> Tensor:
         return torch.zeros(1, *source.input_size)
     except RuntimeError as error:
         shape = "x".join(map(str, source.input_size))
-        raise GhostifyError(f"input_size (={shape}) needs more memory than there is") from error
+        raise GhostifyError(f"`input_size` (={shape}) needs more memory than there is") from error
 
 
 def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool) -> nn.Module:

@@ -184,7 +184,7 @@ def test_numbers_for_a_model_that_takes_integers():
 
 
 def test_a_batch_of_none():
-    with pytest.raises(GhostifyError, match=r"batch_size \(=0\)"):
+    with pytest.raises(GhostifyError, match=r"`batch_size` \(=0\)"):
         as_batches(IMAGES, EXAMPLE, batch_size=0)
 
 

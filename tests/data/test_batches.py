@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ghostify.data import split_labels
+from ghostify.data import hold_out_batches, images_in, split_labels
 
 IMAGES = torch.zeros(2, 3, 4, 4)
 LABELS = torch.tensor([0, 1])
@@ -38,3 +38,57 @@ def test_mappings():
     assert list(inputs) == ["pixel_values"]
     assert labels is LABELS
     assert split_labels({"pixel_values": IMAGES})[1] is None
+
+
+def numbered(start, stop):
+    return torch.arange(start, stop).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+
+
+NUMBERED = [numbered(0, 7), numbered(7, 8), numbered(8, 20)]
+
+
+def numbers(batches):
+    return [int(image.flatten()[0]) for batch in batches for image in batch]
+
+
+def test_every_fifth_image_across_batches():
+    fit, held = hold_out_batches(NUMBERED)
+    assert numbers(held) == [4, 9, 14, 19]
+    assert sorted(numbers(fit) + numbers(held)) == list(range(20))
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_few_images_all_go_to_the_fit(count):
+    batches = [numbered(0, count)] if count else []
+    assert hold_out_batches(batches) == (batches, [])
+
+
+def test_tuples_and_dicts_and_lists_are_divided_alike():
+    x = numbered(0, 10)
+    _, ((left, right),) = hold_out_batches([(x, x + 1)])
+    assert torch.equal(left + 1, right)
+    _, (named,) = hold_out_batches([{"a": x, "b": x + 1}])
+    assert torch.equal(named["a"] + 1, named["b"])
+    _, (images,) = hold_out_batches([list(x)])
+    assert isinstance(images, list)
+    assert numbers([images]) == [4, 9]
+
+
+def test_batches_with_other_inputs_stay_whole():
+    batches = [(numbered(i, i + 2), i) for i in range(11)]
+    fit, held = hold_out_batches(batches)
+    assert [number for _, number in held] == [4, 9]
+    assert len(fit) == 9
+
+
+def test_images_in():
+    x = numbered(0, 4)
+    assert [images_in(b) for b in (x, (x, 1), (None, x), {"x": x}, list(x), 3)] == [
+        4,
+        4,
+        4,
+        4,
+        4,
+        1,
+    ]
+    assert images_in(torch.tensor(1.0)) == 1

@@ -3,14 +3,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from ghostify import GhostifyError, ModelSource, open_data
 from ghostify.data import Preprocessing, as_batches, open_calibration
-from ghostify.data.calibration import choose
+from ghostify.data.calibration import choose, read_tensor
 from ghostify.types import Augmentation
 
 SOURCE = ModelSource("net.py:build", {}, (3, 8, 8), ((0.0,), (1.0,)))
@@ -188,22 +190,83 @@ def test_a_function_that_returns_loaders_as_for_evaluation(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"source": ModelSource("x", {}, (8,))}, r"input_size \(=8\) must be channels x height"),
+        ({"source": ModelSource("x", {}, (8,))}, r"`input_size` \(=8\) must be channels x height"),
         ({"source": ModelSource("x", {}, (4, 8, 8))}, "1 or 3 channels, .* 4"),
         ({"source": None}, "does not declare its input size"),
-        ({"images": 0}, r"images \(=0\) must be at least 1"),
-        ({"batch_size": 0}, r"batch_size \(=0\) must be at least 1"),
-        ({"data": "nowhere"}, r"calibration \(='nowhere'\) must be a folder of images, a file"),
-        ({"data": __file__}, r"calibration \(=.* must be a folder"),
+        ({"images": 0}, r"`images` \(=0\) must be at least 1"),
+        ({"batch_size": 0}, r"`batch_size` \(=0\) must be at least 1"),
+        (
+            {"calibration": "nowhere"},
+            r"`calibration` \(='nowhere'\) must be a folder of images, a file",
+        ),
+        ({"calibration": __file__}, r"`calibration` \(=.* must be a folder"),
     ],
 )
 def test_arguments_out_of_range(tmp_path, changes, message):
     save(tmp_path / "a.png")
     with pytest.raises(GhostifyError, match=message):
-        read(**{"data": tmp_path} | changes)
+        read(**{"calibration": tmp_path} | changes)
 
 
 def test_nothing_there(tmp_path):
     (tmp_path / ".hidden.png").touch()
     with pytest.raises(GhostifyError, match=r"holds no images: 1 skipped: hidden \(.hidden.png"):
         read(tmp_path)
+
+
+EXAMPLE = torch.zeros(1, 3, 8, 8)
+
+
+@pytest.fixture
+def tensor():
+    return torch.rand(5, 3, 6, 7)
+
+
+def test_each_kind_of_tensor_file(tmp_path, tensor):
+    torch.save(tensor, tmp_path / "x.pt")
+    torch.save({"images": tensor}, tmp_path / "x.pth")
+    save_file({"x": tensor}, tmp_path / "x.safetensors")
+    np.save(tmp_path / "x.npy", tensor.double().numpy())
+    for file in tmp_path.iterdir():
+        assert torch.equal(read_tensor(file, EXAMPLE), tensor)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "holds uint8, .* x.float"),
+        (torch.zeros(2, 1, 8, 8), "is 2x1x8x8, .* a channel count of 1 instead of 3"),
+        (torch.zeros(3, 8, 8), r"holds 3x8x8: one tensor \(N, C, H, W\) is needed"),
+        (torch.full((2, 3, 8, 8), torch.nan), "holds NaN"),
+        ({"x": torch.zeros(1), "y": torch.zeros(2)}, r"holds \{x: 1, y: 2\}: one tensor"),
+        (["text"], r"holds \[str\]"),
+    ],
+)
+def test_tensor_files_that_hold_no_inputs(tmp_path, content, message):
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(GhostifyError, match=message):
+        read_tensor(tmp_path / "x.pt", EXAMPLE)
+
+
+def test_two_tensors_in_safetensors(tmp_path):
+    save_file({"x": torch.zeros(1), "y": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(GhostifyError, match="one tensor"):
+        read_tensor(tmp_path / "x.safetensors", EXAMPLE)
+
+
+def test_code_is_not_run(tmp_path):
+    torch.save(pytest.fail, tmp_path / "x.pt")
+    with pytest.raises(GhostifyError, match="could run code"):
+        read_tensor(tmp_path / "x.pt", EXAMPLE)
+    np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(GhostifyError, match="cannot be read: Object arrays"):
+        read_tensor(tmp_path / "x.npy", EXAMPLE)
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.npy", "x.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"no tensor at all"])
+def test_damaged_tensor_files(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GhostifyError, match=f"{name} (cannot be read|is damaged)") as caught:
+        read_tensor(tmp_path / name, EXAMPLE)
+    assert "\n" not in str(caught.value)

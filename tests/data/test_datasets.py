@@ -15,7 +15,7 @@ WAYS = Preprocessing((0.0,), (1.0,), "bilinear", 1.0)
 def make(augmentation, pixels, labels, classes=None):
     pictures = images_of_array(pixels, labels, "x")
     view = Transform(SIZE, WAYS, augmentation)
-    return TrainingDataset(pictures, view, seed=0, augmentation=augmentation, classes=classes)
+    return TrainingDataset(pictures, view, seed=0, classes=classes)
 
 
 BLACK_AND_WHITE = np.stack([np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)])
@@ -38,9 +38,7 @@ def test_labels_are_mixed_as_the_images_are(kind):
 def test_mixing_without_labels():
     pictures = images_of_array(BLACK_AND_WHITE, [0, 1], "x").without_labels()
     vary = Augmentation(mixup=1.0)
-    images = TrainingDataset(
-        pictures, Transform(SIZE, WAYS, vary), seed=0, augmentation=vary, classes=None
-    )
+    images = TrainingDataset(pictures, Transform(SIZE, WAYS, vary), seed=0, classes=None)
     means = {float(images[epoch, 0].mean()) for epoch in range(20)}
     assert any(0.01 < mean < 0.99 for mean in means)
 

@@ -226,10 +226,10 @@ def test_cifar_where_it_cannot_be_had(open_it, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, r"batch_size \(=0\)"),
-        ({"workers": -1}, r"workers \(=-1\)"),
-        ({"seed": -1}, r"seed \(=-1\)"),
-        ({"held_out": 1.5}, r"held_out \(=1.5\)"),
+        ({"batch_size": 0}, r"`batch_size` \(=0\)"),
+        ({"workers": -1}, r"`workers` \(=-1\)"),
+        ({"seed": -1}, r"`seed` \(=-1\)"),
+        ({"held_out": 1.5}, r"`held_out` \(=1.5\)"),
         ({"source": replace(SOURCE, input_size=(12, 16, 16))}, "the model takes 12"),
         ({"source": None}, "Scores does not declare its input size: pass source="),
     ],
@@ -282,5 +282,5 @@ def test_labels_that_loaders_of_ones_own_give(open_it, tmp_path):
 
 
 def test_inputs_that_are_no_images(open_it, folder):
-    with pytest.raises(GhostifyError, match=r"input_size \(=16\) must be channels"):
+    with pytest.raises(GhostifyError, match=r"`input_size` \(=16\) must be channels"):
         open_it(folder, source=replace(SOURCE, input_size=(16,)))

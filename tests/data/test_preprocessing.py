@@ -67,7 +67,7 @@ def test_what_the_user_says_goes_first():
 
 def test_numbers_for_other_channels():
     with pytest.raises(
-        GhostifyError, match=r"normalization \(=\(0.1, 0.2\)\) must have 1 or 3 values"
+        GhostifyError, match=r"`normalization` \(=\(0.1, 0.2\)\) must have 1 or 3 values"
     ):
         preprocessing_of(nn.Identity(), normalized((0.5,), (0.1, 0.2)))
 
@@ -76,10 +76,13 @@ def test_numbers_for_other_channels():
     ("changes", "message"),
     [
         ({"mean": (0.0,)}, "must have as many values as mean"),
-        ({"std": (1.0, 1.0, 0.0)}, "std .* must be above 0"),
-        ({"interpolation": "nearest"}, r"interpolation \(='nearest'\) must be bicubic or bilinear"),
-        ({"crop": 0.0}, r"crop \(=0.0\) must be above 0"),
-        ({"crop": float("nan")}, r"crop \(=nan\)"),
+        ({"std": (1.0, 1.0, 0.0)}, "`std` .* must be above 0"),
+        (
+            {"interpolation": "nearest"},
+            r"`interpolation` \(='nearest'\) must be bicubic or bilinear",
+        ),
+        ({"crop": 0.0}, r"`crop` \(=0.0\) must be above 0"),
+        ({"crop": float("nan")}, r"`crop` \(=nan\)"),
     ],
 )
 def test_values_out_of_range(changes, message):

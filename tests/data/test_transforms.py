@@ -7,7 +7,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from ghostify import GhostifyError
 from ghostify.data import Preprocessing
-from ghostify.data.image_files import decode_file
+from ghostify.data.images import decode_file
 from ghostify.data.transforms import Transform
 
 
@@ -91,5 +91,5 @@ def test_channels_that_no_image_has():
 
 
 def test_preprocessing_for_other_channels():
-    with pytest.raises(GhostifyError, match=r"mean .* must have 3 values"):
+    with pytest.raises(GhostifyError, match=r"`mean` .* must have 3 values"):
         Transform((3, 8, 8), Preprocessing((0.0,), (1.0,)))

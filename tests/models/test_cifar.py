@@ -124,7 +124,7 @@ def test_width_multiplies_every_layer():
 
 @pytest.mark.parametrize("depth", [2, 18, 49])
 def test_depths_that_do_not_exist(depth):
-    with pytest.raises(GhostifyError, match=rf"depth \(={depth}\) must be 6n \+ 2"):
+    with pytest.raises(GhostifyError, match=rf"`depth` \(={depth}\) must be 6n \+ 2"):
         ResNet(depth)
 
 

@@ -45,5 +45,5 @@ def test_within_a_stage_and_no_further():
 
 @pytest.mark.parametrize("taps", [[], [0], [17], [5, 3], [3, 3], [2.5]])
 def test_taps_that_are_none(taps):
-    with pytest.raises(GhostifyError, match="taps .* must be ascending numbers from 1 to 16"):
+    with pytest.raises(GhostifyError, match="`taps` .* must be ascending numbers from 1 to 16"):
         models.GhostFeatures(models.ghostnet(0.5), taps=taps)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ghostify.data.image_files import decode_file, find_images, image_suffixes, summarize_skipped
+from ghostify.data.images import decode_file, find_images, image_suffixes, summarize_skipped
 
 
 def touch(path):
