@@ -16,7 +16,7 @@ from pathlib import Path
 import ghostify
 from ghostify import ConvSite, Decision, Geometry, GhostSpec, Plan, Sensitivity
 from ghostify.io.measurements import record
-from ghostify.io.recipe import write_recipe
+from ghostify.io.recipe import Recipe, Weights, write_recipe
 from ghostify.types import Fidelity
 
 SIZES = (50, 200, 1000)
@@ -37,14 +37,13 @@ def make(folder: Path, size: int) -> Path:
     folder.mkdir()
     plan = Plan(tuple(Decision(site(place), ghost=GhostSpec()) for place in range(size)))
     numbers = {name: 0.01 + place / 1e4 for place, name in enumerate(plan.replaced)}
-    recipe = {
-        "versions": {"ghostify": ghostify.__version__},
-        "model": "net",
-        "source": None,
-        "plan": plan.to_dict(),
-        "fidelity": Fidelity("calibrated", numbers, images=256).to_dict(),
-        "weights": {"file": "model.safetensors", "sha256": "0" * 64},
-    }
+    recipe = Recipe(
+        versions={"ghostify": ghostify.__version__},
+        model="net",
+        plan=plan,
+        fidelity=Fidelity("calibrated", numbers, images=256),
+        weights=Weights("model.safetensors", "0" * 64),
+    )
     write_recipe(folder, recipe)
     layers = {name: {GhostSpec(): number} for name, number in numbers.items()}
     record(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ghostify import models
 from ghostify.analysis.arguments import check_model
-from ghostify.artifact.folder import read_folder, read_source, write_folder
+from ghostify.artifact.folder import read_folder, write_folder
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.data import Data
@@ -83,7 +83,7 @@ class Artifact(os.PathLike[str]):
         original_trained: bool | None = None,
     ) -> None:
         self.path = Path(path)
-        self.source = read_source(self.path)
+        self.source = read_recipe(self.path).source
         self.original_trained = (
             original is not None if original_trained is None else original_trained
         )
@@ -142,7 +142,7 @@ class Artifact(os.PathLike[str]):
     @property
     def stage(self) -> str:
         """What the weights are: ``converted``, or ``recovered`` after training."""
-        return "recovered" if read_recipe(self.path).get("recovery") else "converted"
+        return "recovered" if read_recipe(self.path).recovery else "converted"
 
     def remember(self, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
         """Remember a measurement, in place of an earlier one of this kind and part.
@@ -167,10 +167,9 @@ class Artifact(os.PathLike[str]):
             OSError: If it cannot be written.
         """
         recipe = read_recipe(self.path)
-        if Plan.of(model).to_dict() != recipe["plan"]:
+        if Plan.of(model) != recipe.plan:
             raise GhostifyError(f"{self.path} is another conversion: save to another folder")
-        options = recipe.get("options")
-        write_folder(model, self.path, source=self.source, options=options, force=True)
+        write_folder(model, self.path, source=self.source, options=recipe.options, force=True)
         self.model = model
 
     def compare(self, *, data: Any = None) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from ghostify.conversion.convert import convert
 from ghostify.io.atomic import check_target, new_folder
-from ghostify.io.recipe import file_digest, naming_recipe, read_recipe, write_recipe
+from ghostify.io.recipe import Recipe, Weights, read_recipe, write_recipe
 from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
 from ghostify.types.errors import first_line
 from ghostify.types.version import __version__
@@ -44,8 +45,7 @@ def write_folder(
     plan = Plan.of(model)
     if source is not None and not isinstance(source, ModelSource):
         raise GhostifyError(f"`source` (={source!r}) must be a ModelSource")
-    provenance = None if source is None else source.to_dict()
-    _check_json(provenance, "source of the model")
+    _check_json(source and source.to_dict(), "source of the model")
     _check_json(options, "options")
     state = _separate_tensors(model)
     check_target(path, force=force)
@@ -54,17 +54,17 @@ def write_folder(
             save_file(state, folder / _WEIGHTS)
         except SafetensorError as error:
             raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
-        recipe = {
-            "versions": {"ghostify": __version__, "torch": torch.__version__},
-            "model": type(model).__name__,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "source": provenance,
-            "options": None if options is None else dict(options),
-            "plan": plan.to_dict(),
-            "fidelity": fidelity.to_dict() if (fidelity := Fidelity.find(model)) else None,
-            "recovery": recovery.to_dict() if (recovery := Recovery.find(model)) else None,
-            "weights": {"file": _WEIGHTS, "sha256": file_digest(folder / _WEIGHTS)},
-        }
+        recipe = Recipe(
+            versions={"ghostify": __version__, "torch": torch.__version__},
+            model=type(model).__name__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=source,
+            options=options,
+            plan=plan,
+            fidelity=Fidelity.find(model),
+            recovery=Recovery.find(model),
+            weights=Weights(_WEIGHTS, _file_digest(folder / _WEIGHTS)),
+        )
         write_recipe(folder, recipe)
 
 
@@ -76,36 +76,19 @@ def read_folder(path: Path, model: Model) -> Model:
         OSError: If it cannot be read.
     """
     recipe = read_recipe(path)
-    with naming_recipe(path):
-        plan = Plan.from_dict(recipe["plan"])
-        expected = recipe["weights"]["sha256"]
-        fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
-        recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
     weights = path / _WEIGHTS
-    if file_digest(weights) != expected:
+    if _file_digest(weights) != recipe.weights.sha256:
         raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
-    converted = convert(model, plan=plan)
+    converted = convert(model, plan=recipe.plan)
     try:
         _fill(converted, load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
-    for attachment in (fidelity, recovery):
+    for attachment in (recipe.fidelity, recipe.recovery):
         if attachment:
             attachment.attach(converted)
     return converted
-
-
-def read_source(path: Path) -> ModelSource | None:
-    """Return where the unconverted model of an artifact comes from, if the recipe says.
-
-    Raises:
-        GhostifyError: If the artifact is damaged.
-        OSError: If it cannot be read.
-    """
-    recipe = read_recipe(path)
-    with naming_recipe(path):
-        return recipe["source"] and ModelSource.from_dict(recipe["source"])
 
 
 def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:
@@ -139,3 +122,8 @@ def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
         state[name] = plain.clone() if memory in taken else plain
         taken.add(memory)
     return state
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -69,9 +69,9 @@ def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
         OSError: If it cannot be read.
     """
     with stage("loading torch"):
-        from ghostify.artifact.folder import read_source
+        from ghostify.io.recipe import read_recipe
         from ghostify.models.registry import is_named
-    known = read_source(folder)
+    known = read_recipe(folder).source
     if options.model is not None:
         known = replace(known or ModelSource(""), name=options.model, arguments={})
     elif known is None:

@@ -26,8 +26,8 @@ from ghostify.types import (
     LayerRedundancy,
     split_example,
 )
+from ghostify.types.model_measurements import GHOST_SHARE
 from ghostify.types.progress import ShowProgress
-from ghostify.types.redundancy import GHOST_SHARE
 
 _MAX_POSITIONS = 112 * 112
 _CHUNK = 2048

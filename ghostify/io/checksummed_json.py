@@ -1,4 +1,4 @@
-"""JSON files with a format and a checksum."""
+"""JSON files with a checksum."""
 
 from __future__ import annotations
 
@@ -6,40 +6,35 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ghostify.types import GhostifyError
-from ghostify.types.serialization import parse_json, readable_json
+from ghostify.types.serialization import Serializable, parse_json, readable_json
+
+T = TypeVar("T", bound=Serializable)
 
 
-def checksummed(form: str, entries: Mapping[str, Any]) -> str:
-    """Return JSON text with ``format`` first and the checksum ``digest`` last.
-
-    Args:
-        form: the format, such as ``ghostify/1``.
-        entries: JSON types.
-    """
-    content = {"format": form, **entries}
-    content["digest"] = json_digest(content)
-    return readable_json(content, depth=3) + "\n"
+def checksummed(content: Mapping[str, Any]) -> str:
+    """Return JSON text whose last entry, ``digest``, is the checksum of the others."""
+    return readable_json({**content, "digest": json_digest(content)}, depth=3) + "\n"
 
 
-def read_checksummed(file: Path, form: str) -> dict[str, Any]:
-    """Read a file that `checksummed` wrote, without its ``digest``.
+def read_checksummed(file: Path, cls: type[T]) -> T:
+    """Read a file that holds what `checksummed` returned for an instance of ``cls``.
 
     Raises:
-        GhostifyError: if the file has another format, or is damaged.
+        GhostifyError: if the file is damaged.
         OSError: if it cannot be read.
     """
     try:
         content = parse_json(file.read_bytes())
-        if not isinstance(content, dict) or content.get("format") != form:
-            raise GhostifyError(f"`format` must be {form!r}")
-        if content.pop("digest", None) != json_digest(content):
+        digest = content.pop("digest", None) if isinstance(content, dict) else None
+        found = cls.from_dict(content)
+        if digest != json_digest(content):
             raise GhostifyError("its checksum does not match; restore or remove the file")
     except GhostifyError as error:
         raise GhostifyError(f"{file} is damaged: {error}") from error
-    return content
+    return found
 
 
 def json_digest(data: Any) -> str:

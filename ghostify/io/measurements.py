@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ghostify.io.atomic import write_text
 from ghostify.io.checksummed_json import checksummed, json_digest, read_checksummed
-from ghostify.io.recipe import naming_recipe, read_recipe
-from ghostify.types.serialization import decode
+from ghostify.io.recipe import Recipe, read_recipe
+from ghostify.types.serialization import Serializable
 from ghostify.types.version import __version__
 
 FOLDER = "measurements"
@@ -27,12 +27,12 @@ KINDS = {
 }
 """Kinds of measurements, and the part of the artifact whose change makes them invalid."""
 
-_FORMAT = "ghostify-measurement/1"
-
 
 @dataclass(frozen=True, slots=True)
-class _Measurement:
+class _Measurement(Serializable):
     """A measurement of the artifact whose part has the checksum ``of``."""
+
+    _format: ClassVar[str] = "ghostify-measurement/1"
 
     of: str
     when: str
@@ -55,14 +55,14 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
     """
     folder = Path(folder)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    measurement = _Measurement(_identity(folder, read_recipe(folder), kind), now, __version__, data)
+    measurement = _Measurement(_identity(read_recipe(folder), kind), now, __version__, data)
     (folder / FOLDER).mkdir(exist_ok=True)
     file = folder / FOLDER / f"{_file_name(kind, part)}.json"
-    write_text(file, checksummed(_FORMAT, asdict(measurement)))
+    write_text(file, checksummed(measurement.to_dict()))
 
 
 def recorded(
-    folder: str | Path, kind: str, *, recipe: dict[str, Any] | None = None
+    folder: str | Path, kind: str, *, recipe: Recipe | None = None
 ) -> list[dict[str, Any]]:
     """Return the ``data`` of all measurements of a kind that are valid for the artifact.
 
@@ -76,26 +76,19 @@ def recorded(
         OSError: if it cannot be read.
     """
     folder = Path(folder)
-    identity = _identity(folder, read_recipe(folder) if recipe is None else recipe, kind)
+    identity = _identity(recipe or read_recipe(folder), kind)
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
-    found = [_read(file) for file in files if file.is_file()]
+    found = [read_checksummed(file, _Measurement) for file in files if file.is_file()]
     return [dict(measurement.data) for measurement in found if measurement.of == identity]
 
 
-def _read(file: Path) -> _Measurement:
-    entries = read_checksummed(file, _FORMAT)
-    del entries["format"]
-    return decode(_Measurement, entries, noun=f"measurement {file}")
-
-
-def _identity(folder: Path, recipe: dict[str, Any], kind: str) -> str:
+def _identity(recipe: Recipe, kind: str) -> str:
     """Return a checksum of the part of the artifact that the measurement is of."""
-    with naming_recipe(folder):
-        if KINDS[kind] == "weights":
-            return str(recipe["weights"]["sha256"])
-        key = "ghost" if KINDS[kind] == "plan" else "geometry"
-        layers = recipe["plan"]["layers"].items()
-        return json_digest({name: entry.get(key) for name, entry in layers})
+    if KINDS[kind] == "weights":
+        return recipe.weights.sha256
+    key = "ghost" if KINDS[kind] == "plan" else "geometry"
+    layers = recipe.plan.to_dict()["layers"].items()
+    return json_digest({name: entry.get(key) for name, entry in layers})
 
 
 def _file_name(kind: str, part: str) -> str:

@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ghostify.io.atomic import RECIPE
 from ghostify.io.checksummed_json import checksummed, read_checksummed
-from ghostify.types import GhostifyError
+from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
+from ghostify.types.serialization import Serializable
 
-_FORMAT = "ghostify/1"
+
+@dataclass(frozen=True)
+class Weights:
+    """A file with weights, and its SHA-256."""
+
+    file: str
+    sha256: str
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Serializable):
+    """What an artifact holds, and how it was made.
+
+    Attributes:
+        versions: versions of packages by name.
+        model: class name of the model.
+        created: time of the conversion in ISO format.
+        source: how to build the original.
+        options: options of the plan, in JSON types.
+    """
+
+    _format: ClassVar[str] = "ghostify/1"
+
+    versions: Mapping[str, str]
+    model: str
+    created: str | None = None
+    source: ModelSource | None = None
+    options: Mapping[str, Any] | None = None
+    plan: Plan
+    fidelity: Fidelity | None = None
+    recovery: Recovery | None = None
+    weights: Weights
+
+
+def read_recipe(path: Path) -> Recipe:
     """Read the recipe of the artifact at ``path``.
 
     Raises:
@@ -25,32 +56,13 @@ def read_recipe(path: Path) -> dict[str, Any]:
     file = path / RECIPE
     if not file.is_file():
         raise GhostifyError(f"{path} is not a ghostify artifact: it has no {RECIPE}")
-    return read_checksummed(file, _FORMAT)
+    return read_checksummed(file, Recipe)
 
 
-@contextmanager
-def naming_recipe(path: Path) -> Iterator[None]:
-    """Make errors of the recipe's fields name the recipe of the artifact at ``path``.
-
-    Raises:
-        GhostifyError: for a field that is missing or invalid.
-    """
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise GhostifyError(f"{path / RECIPE} has a missing or invalid field: {error}") from error
-
-
-def write_recipe(path: Path, entries: dict[str, Any]) -> None:
+def write_recipe(path: Path, recipe: Recipe) -> None:
     """Write the recipe of the artifact at ``path``.
 
     Raises:
         OSError: if it cannot be written.
     """
-    (path / RECIPE).write_text(checksummed(_FORMAT, entries), encoding="utf-8")
-
-
-def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    (path / RECIPE).write_text(checksummed(recipe.to_dict()), encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
-from typing import ClassVar
 
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
@@ -39,8 +38,6 @@ class Evaluation(Serializable, Printable):
         rows: by name, in order of their making: ``original``, ``converted``, ``recovered``. The
             last row is that of the current weights.
     """
-
-    _noun: ClassVar[str] = "evaluation"
 
     data: str
     held_out: int

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ghostify.planning import cost
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.types import ConvSite, GhostSpec, LayerRedundancy, Sensitivity
-from ghostify.types.redundancy import GHOST_SHARE
+from ghostify.types.model_measurements import GHOST_SHARE
 from ghostify.types.serialization import encode
 
 _MAX_CANDIDATES = 5

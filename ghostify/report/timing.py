@@ -87,7 +87,6 @@ class Timing(Serializable, Printable):
         GhostifyError: if ``macs`` is empty or lacks a measured network.
     """
 
-    _noun: ClassVar[str] = "timing"
     _format: ClassVar[str] = "ghostify-timing/1"
 
     input: str

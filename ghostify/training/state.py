@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +38,6 @@ class Position(Serializable):
         best_epoch: epoch of the best weights; 0 is the student as given.
         history: records of the epochs.
     """
-
-    _noun: ClassVar[str] = "checkpoint"
 
     step: int = 0
     epoch: int = 0

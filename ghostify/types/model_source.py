@@ -1,4 +1,4 @@
-"""How to build a model."""
+"""How to build a model, and how to call it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
+
+Example: TypeAlias = Any
+"""A single input such as a tensor, a tuple of positional inputs, or a dict of keyword inputs."""
 
 Normalization: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of pixels in [0, 1], one for each channel or one for all."""
@@ -25,8 +28,6 @@ class ModelSource(Serializable):
         input_size: shape of one input without the batch, such as ``(3, 224, 224)``.
         normalization: overrides the normalization that the model or its library declares.
     """
-
-    _noun: ClassVar[str] = "model source"
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -93,3 +94,21 @@ def _parse_argument(text: str) -> tuple[str, Any]:
         return key, json.loads(value)
     except json.JSONDecodeError:
         return key, {"True": True, "False": False, "None": None}.get(value, value)
+
+
+def split_example(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and keyword arguments of an example."""
+    if isinstance(example, dict):
+        return (), example
+    return (example if isinstance(example, tuple) else (example,)), {}
+
+
+def describe_example(example: Example) -> str:
+    """Return the shapes of an example, such as ``1x3x224x224`` or ``ids=1x77, mask=1x77``."""
+    args, kwargs = split_example(example)
+    return ", ".join([*map(_shape, args), *(f"{k}={_shape(v)}" for k, v in kwargs.items())])
+
+
+def _shape(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else "x".join(map(str, shape)) or "scalar"

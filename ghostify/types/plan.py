@@ -11,7 +11,7 @@ from ghostify.types.conv_site import ConvSite
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
 from ghostify.types.score import Score
-from ghostify.types.serialization import Serializable, decode, encode
+from ghostify.types.serialization import Serializable, decode, encode, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,6 @@ class Plan(Attachment, Serializable):
     Its JSON has one entry per layer, by qualified name, which begins with the decision.
     """
 
-    _attribute: ClassVar[str] = "_ghostify_plan"
-    _noun: ClassVar[str] = "plan"
     _format: ClassVar[str] = "ghostify-plan/1"
 
     decisions: tuple[Decision, ...]
@@ -75,35 +73,31 @@ class Plan(Attachment, Serializable):
         return {"format": self._format, "layers": layers}
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Build a plan from what `to_dict` returned, perhaps edited.
-
-        Raises:
-            GhostifyError: naming the path of the first wrong entry.
-        """
-        layers = decode(_Layers, cls._without_format(data), noun=cls._noun).layers
-        return cls(tuple(_decode_decision(name, entry) for name, entry in layers.items()))
+    def _decode(cls, data: Any, path: str) -> Self:
+        layers = _Layers._decode(data, path).layers
+        where = joined(path, "layers")
+        return cls(tuple(_decode_decision(n, layers[n], f"{where}[{n!r}]") for n in layers))
 
 
 @dataclass(frozen=True, slots=True)
-class _Layers:
+class _Layers(Serializable):
+    _format: ClassVar[str] = Plan._format
+
     layers: Mapping[str, Mapping[str, Any]]
 
 
 def _encode_decision(decision: Decision) -> dict[str, Any]:
-    site: dict[str, Any] = encode(decision.site)
+    site = encode(decision.site)
     del site["name"]
-    if decision.ghost is None:
-        return {"keep": decision.keep, **site}
-    return {"ghost": encode(decision.ghost), **site}
+    verdict = {"keep": decision.keep} if decision.ghost is None else {"ghost": decision.ghost}
+    return {**encode(verdict), **site}
 
 
-def _decode_decision(name: str, entry: Mapping[str, Any]) -> Decision:
-    where: Any = {"noun": "plan", "path": f"layers[{name!r}]"}
+def _decode_decision(name: str, entry: Mapping[str, Any], path: str) -> Decision:
     verdict = {key: entry[key] for key in ("ghost", "keep") if key in entry}
     rest = {key: value for key, value in entry.items() if key not in verdict}
-    site = decode(ConvSite, {**rest, "name": name}, **where)
-    return decode(Decision, {**verdict, "site": site}, **where)
+    site = decode(ConvSite, {**rest, "name": name}, path)
+    return decode(Decision, {**verdict, "site": site}, path)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +110,6 @@ class PlanCandidate(Serializable):
         macs: MACs of all convolutions in one forward pass, replaced or not.
         score: score on held-out images, with the original as teacher.
     """
-
-    _noun: ClassVar[str] = "plan candidate"
 
     plan: str
     uniform: bool

@@ -1,10 +1,13 @@
-"""Metrics of one network on images."""
+"""Metrics of networks on images, and how closely a converted model follows its original."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyError
+from ghostify.types.serialization import Serializable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,23 @@ class Score:
             if error is not None:
                 return -error
         raise GhostifyError("a score needs labels or a teacher to compare networks by")
+
+
+@dataclass(frozen=True)
+class Fidelity(Attachment, Serializable):
+    """Result of an initializer.
+
+    Attributes:
+        init: name of the initializer.
+        residuals: weighted feature-map error divided by variance, by site. Without calibration
+            data: error of the filters.
+        images: number of calibration images.
+        score: score on held-out images, with the original as teacher.
+        notes: warnings for the user.
+    """
+
+    init: str
+    residuals: Mapping[str, float] = field(default_factory=dict)
+    images: int = 0
+    score: Score | None = None
+    notes: tuple[str, ...] = ()

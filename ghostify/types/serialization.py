@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
+from pathlib import Path
 from reprlib import Repr
 from types import NoneType, UnionType
-from typing import (
-    Any,
-    ClassVar,
-    Literal,
-    Self,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from ghostify.types.errors import GhostifyError, first_line, near
-
-T = TypeVar("T")
 
 _REPR = Repr()
 _REPR.maxstring = 100  # as long as the names of layers
@@ -31,22 +23,36 @@ _REPR.maxstring = 100  # as long as the names of layers
 class Serializable:
     """Mixin for dataclasses that are written to files.
 
-    ``_noun`` names the class in error messages. ``_format`` is the first entry of its documents,
-    if it is set.
+    ``_format`` is the first entry of a document, if it is set.
     """
 
     __slots__ = ()
-    _noun: ClassVar[str]
     _format: ClassVar[str] = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        data: dict[str, Any] = encode(self)
+        data = _encode_fields(self)
         return {"format": self._format, **data} if self._format else data
 
     def to_json(self) -> str:
         """Return JSON text with one line per entry, to be read and edited."""
         return readable_json(self.to_dict(), depth=2) + "\n"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json` to a file, atomically.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        target = Path(path).resolve()
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+            temporary.replace(target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
@@ -55,10 +61,14 @@ class Serializable:
         Raises:
             GhostifyError: naming the path of the first wrong entry.
         """
-        return decode(cls, cls._without_format(data), noun=cls._noun)
+        try:
+            return cls._decode(data, "")
+        except GhostifyError as error:
+            noun = re.sub("(?<=[a-z])(?=[A-Z])", " ", cls.__name__.strip("_")).lower()
+            raise GhostifyError(f"invalid {noun}: {error}") from error
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str | bytes) -> Self:
         """Build an instance from what `to_json` returned.
 
         Raises:
@@ -67,12 +77,26 @@ class Serializable:
         return cls.from_dict(parse_json(text))
 
     @classmethod
-    def _without_format(cls, data: Any) -> Any:
-        if not cls._format:
-            return data
-        if not isinstance(data, Mapping) or data.get("format") != cls._format:
-            raise GhostifyError(f"invalid {cls._noun}: `format` must be {cls._format!r}")
-        return {key: value for key, value in data.items() if key != "format"}
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file that `save` wrote, perhaps edited.
+
+        Raises:
+            GhostifyError: naming the file, and what is wrong in it.
+            OSError: if it cannot be read.
+        """
+        try:
+            return cls.from_json(Path(path).read_bytes())
+        except GhostifyError as error:
+            raise GhostifyError(f"{os.fspath(path)}: {error}") from error
+
+    @classmethod
+    def _decode(cls, data: Any, path: str) -> Self:
+        if cls._format:
+            found = data.get("format") if isinstance(data, Mapping) else None
+            if found != cls._format:
+                raise GhostifyError(f"`{joined(path, 'format')}` must be {cls._format!r}")
+            data = {key: value for key, value in data.items() if key != "format"}
+        return _decode_fields(cls, data, path)  # type: ignore[no-any-return]
 
 
 def encode(value: Any) -> Any:
@@ -81,8 +105,10 @@ def encode(value: Any) -> Any:
     A mapping with dataclasses as keys becomes a list of records: the fields of the key, and
     ``value``.
     """
+    if isinstance(value, Serializable):
+        return value.to_dict()
     if is_dataclass(value):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        return _encode_fields(value)
     if isinstance(value, Mapping):
         if any(map(is_dataclass, value)):
             return [{**encode(key), "value": encode(entry)} for key, entry in value.items()]
@@ -90,53 +116,43 @@ def encode(value: Any) -> Any:
     return [encode(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-def decode(cls: type[T], data: Any, *, noun: str, path: str = "") -> T:
-    """Build a dataclass from JSON types, the inverse of `encode`.
+def decode(kind: Any, data: Any, path: str = "") -> Any:
+    """Convert JSON types to a type, the inverse of `encode`.
 
     Args:
-        cls: a dataclass. Its annotations may be dataclasses, tuples, mappings, unions, literals,
-            ``str``, ``bool``, ``int``, ``float`` and ``Any``. Integers have 64 bits; a ``float``
-            may be an integer, or not finite.
-        data: its fields by name.
-        noun: what it is, for the error message.
+        kind: a dataclass, tuple, mapping, union, literal, ``str``, ``bool``, ``int``, ``float`` or
+            ``Any``. Integers have 64 bits; a ``float`` may be an integer, or not finite.
         path: where ``data`` is in its document.
 
     Raises:
         GhostifyError: naming the path and value of the first wrong entry and the rule. Unknown
             keys come with near matches.
     """
-    try:
-        instance: T = _decode(cls, data, path)
-        return instance
-    except GhostifyError as error:
-        raise GhostifyError(f"invalid {noun}: {error}") from error
-
-
-def _decode(kind: Any, data: Any, path: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is Any:
+    if kind is Any or (is_dataclass(kind) and type(data) is kind):
         return data
     if is_dataclass(kind):
-        return data if type(data) is kind else _decode_dataclass(kind, data, path)
+        own = getattr(kind, "_decode", None)
+        return own(data, path) if own else _decode_fields(kind, data, path)
+    origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _decode_union(arguments, data, path)
-    if origin is Literal:
-        if not isinstance(data, str) or data not in arguments:
-            raise _wrong(path, data, f"one of {', '.join(map(repr, arguments))}")
-        return data
     if origin is tuple:
         return _decode_tuple(arguments, data, path)
-    if origin is not None and issubclass(origin, Mapping):
+    if origin is Literal:
+        fits = isinstance(data, str) and data in arguments
+        return _checked(fits, path, data, f"one of {', '.join(map(repr, arguments))}")
+    if origin is not None:
         return _decode_mapping(arguments[0], arguments[1], data, path)
     matches, rule = _PLAIN[kind]
-    if not matches(data):
-        raise _wrong(path, data, rule)
-    return data
+    return _checked(matches(data), path, data, rule)
 
 
-def _decode_dataclass(kind: Any, data: Any, path: str) -> Any:
-    if not isinstance(data, Mapping):
-        raise _wrong(path, data, "an object")
+def _encode_fields(value: Any) -> dict[str, Any]:
+    return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+
+
+def _decode_fields(kind: Any, data: Any, path: str) -> Any:
+    _checked(isinstance(data, Mapping), path, data, "an object")
     known, hints = {field.name: field for field in fields(kind)}, _hints(kind)
     prefix = f"{path}: " if path else ""
     for key in data:
@@ -145,65 +161,53 @@ def _decode_dataclass(kind: Any, data: Any, path: str) -> Any:
     for name, field in known.items():
         if name not in data and field.default is field.default_factory is MISSING:
             raise GhostifyError(f"{prefix}{name!r} is missing")
-    values = {
-        key: _decode(hints[key], value, f"{path}.{key}" if path else key)
-        for key, value in data.items()
-    }
+    values = {key: decode(hints[key], value, joined(path, key)) for key, value in data.items()}
     try:
         return kind(**values)
     except GhostifyError as error:
         raise GhostifyError(f"{prefix}{error}") from error
 
 
-def _decode_union(options: tuple[Any, ...], data: Any, path: str) -> Any:
-    if data is None and NoneType in options:
+def _decode_union(arguments: tuple[Any, ...], data: Any, path: str) -> Any:
+    if data is None and NoneType in arguments:
         return None
-    *others, last = (option for option in options if option is not NoneType)
-    for option in others:
-        try:
-            return _decode(option, data, path)
-        except GhostifyError:
-            pass
-    return _decode(last, data, path)
+    *others, last = (kind for kind in arguments if kind is not NoneType)
+    for kind in others:
+        with suppress(GhostifyError):
+            return decode(kind, data, path)
+    return decode(last, data, path)
 
 
 def _decode_tuple(kinds: tuple[Any, ...], data: Any, path: str) -> tuple[Any, ...]:
-    if not isinstance(data, (list, tuple)):
-        raise _wrong(path, data, "a list")
+    _checked(isinstance(data, (list, tuple)), path, data, "a list")
     if kinds[-1] is ...:
         kinds = kinds[:1] * len(data)
-    if len(data) != len(kinds):
-        raise _wrong(path, data, f"a list of {len(kinds)} entries")
-    pairs = enumerate(zip(kinds, data, strict=True))
-    return tuple(_decode(kind, entry, f"{path}[{place}]") for place, (kind, entry) in pairs)
+    _checked(len(data) == len(kinds), path, data, f"a list of {len(kinds)} entries")
+    return tuple(decode(kind, data[n], f"{path}[{n}]") for n, kind in enumerate(kinds))
 
 
 def _decode_mapping(key_kind: Any, kind: Any, data: Any, path: str) -> dict[Any, Any]:
-    if is_dataclass(key_kind):
+    if is_dataclass(key_kind) and data != {}:  # `encode` cannot know the keys of an empty mapping
         return _decode_records(key_kind, kind, data, path)
-    if not isinstance(data, Mapping):
-        raise _wrong(path, data, "an object")
+    _checked(isinstance(data, Mapping), path, data, "an object")
     return {
-        _decode(key_kind, key, path): _decode(kind, entry, f"{path}[{_REPR.repr(key)}]")
+        decode(key_kind, key, path): decode(kind, entry, f"{path}[{_REPR.repr(key)}]")
         for key, entry in data.items()
     }
 
 
 def _decode_records(key_kind: Any, kind: Any, data: Any, path: str) -> dict[Any, Any]:
-    if data == {}:  # `encode` cannot know the keys of an empty mapping
-        return {}
-    if not isinstance(data, list):
-        raise _wrong(path, data, "a list of records")
+    _checked(isinstance(data, list), path, data, "a list of records")
     found: dict[Any, Any] = {}
     for place, record in enumerate(data):
         here = f"{path}[{place}]"
-        if not isinstance(record, Mapping) or "value" not in record:
-            raise _wrong(here, record, "an object with 'value'")
+        fits = isinstance(record, Mapping) and "value" in record
+        _checked(fits, here, record, "an object with 'value'")
         names = {name: entry for name, entry in record.items() if name != "value"}
-        key = _decode(key_kind, names, here)
+        key = decode(key_kind, names, here)
         if key in found:
             raise GhostifyError(f"{here}: {key} appears twice")
-        found[key] = _decode(kind, record["value"], f"{here}.value")
+        found[key] = decode(kind, record["value"], f"{here}.value")
     return found
 
 
@@ -218,15 +222,19 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     float: (lambda data: isinstance(data, float) or _is_integer(data), "a number"),
 }
 
-
-@lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+_hints = lru_cache(get_type_hints)
 
 
-def _wrong(path: str, data: Any, rule: str) -> GhostifyError:
+def _checked(fits: bool, path: str, data: Any, rule: str) -> Any:
+    if fits:
+        return data
     where = f"`{path}` (={_REPR.repr(data)})" if path else _REPR.repr(data)
-    return GhostifyError(f"{where} must be {rule}")
+    raise GhostifyError(f"{where} must be {rule}")
+
+
+def joined(path: str, name: str) -> str:
+    """Return the path of an entry of the object at ``path``."""
+    return f"{path}.{name}" if path else name
 
 
 def readable_json(data: Any, depth: int, indent: str = "") -> str:

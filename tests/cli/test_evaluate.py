@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_a_network_that_is_no_folder(run, data, weights):
 def test_what_is_recovered_stands_beside_what_it_was(run, data, out, tmp_path):
     evaluate(run, out, *LABELLED, "--data", data)
     recipe = read_recipe(tmp_path / out)
-    write_recipe(tmp_path / out, recipe | {"recovery": RECOVERY.to_dict()})
+    write_recipe(tmp_path / out, replace(recipe, recovery=RECOVERY))
     found = evaluate(run, out, *LABELLED, "--data", data)
     assert list(found) == ["original", "converted", "recovered"]
     other = evaluate(run, out, *LABELLED, "--data", f"./{data}")

@@ -36,7 +36,7 @@ def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
     assert after["4.running_var"].min() > 1e-3
     assert torch.equal(before["0.weight"], after["0.weight"])
     kept = ("source", "options", "plan", "fidelity")
-    assert {key: recipe[key] for key in kept} == {key: read_recipe(spoilt)[key] for key in kept}
+    assert all(getattr(recipe, key) == getattr(read_recipe(spoilt), key) for key in kept)
     (stored,) = recorded(spoilt, "evaluation")
     assert list(stored["rows"]) == ["converted"]
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import asdict
 import os
 import signal
 
@@ -84,7 +85,7 @@ def test_table_and_artifact(run, out):
     assert rows["recovered"]["macs"] < rows["original"]["macs"]
     assert "epoch 5, 0:0" in result.err
     assert "Saved to out" in result.err
-    assert read_recipe(out)["recovery"]["steps"] == 30
+    assert read_recipe(out).recovery.steps == 30
     assert len((out / "recovery" / "history.jsonl").read_text().splitlines()) == 5
     again = run(
         "evaluate", "out", "--data", "shades", "--model", "classes.py:build",
@@ -99,7 +100,7 @@ def test_table_and_artifact(run, out):
 def test_without_labels_and_held_out_images(run, out):
     result = recover(run, "--epochs", "1", "--no-labels", "--held-out", "0")
     assert (result.code, result.out) == (0, ""), result.err
-    assert read_recipe(out)["recovery"]["recovered"] is None
+    assert read_recipe(out).recovery.recovered is None
 
 
 def test_the_folder_is_unchanged_if_no_epoch_is_better(run, out):
@@ -135,10 +136,10 @@ def test_stages(run, out):
     rows = json.loads(result.out)["rows"]
     assert list(rows) == ["original", "converted", "recovered"]
     assert rows["recovered"]["macs"] == rows["converted"]["macs"]
-    recovery = read_recipe(out)["recovery"]
-    assert recovery["steps"] == 2 * 2 * 6
-    assert recovery["converted"] == rows["converted"]["score"]
-    assert [record["stage"] for record in recovery["history"]] == [1, 1, 2, 2]
+    recovery = read_recipe(out).recovery
+    assert recovery.steps == 2 * 2 * 6
+    assert asdict(recovery.converted) == rows["converted"]["score"]
+    assert [record["stage"] for record in recovery.history] == [1, 1, 2, 2]
     left = {str(path.relative_to(out / "recovery")) for path in (out / "recovery").rglob("*")}
     assert left == {f"stage-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
 

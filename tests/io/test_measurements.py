@@ -9,6 +9,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.io.checksummed_json import checksummed
 from ghostify.io.measurements import FOLDER, KINDS, record, recorded
+from ghostify.io.recipe import read_recipe
 
 
 @pytest.fixture
@@ -68,8 +69,8 @@ def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
     ("text", "message"),
     [
         ("{", "is damaged"),
-        ("[]", "is damaged: `format` must be"),
-        ('{"format": "other"}', "is damaged: `format` must be"),
+        ("[]", "is damaged: invalid measurement: `format` must be"),
+        ('{"format": "other"}', "is damaged: invalid measurement: `format` must be"),
     ],
 )
 def test_damage(path, text, message):
@@ -98,12 +99,15 @@ def test_a_folder_that_is_no_artefact(tmp_path):
 )
 def test_entries_are_checked_in_a_file_with_a_right_checksum(path, entries):
     record(path, "costs", {"params": 1})
-    (path / FOLDER / "costs.json").write_text(checksummed("ghostify-measurement/1", entries))
-    with pytest.raises(GhostifyError, match="invalid measurement .*costs.json: "):
+    text = checksummed({"format": "ghostify-measurement/1", **entries})
+    (path / FOLDER / "costs.json").write_text(text)
+    with pytest.raises(GhostifyError, match="costs.json is damaged: invalid measurement: "):
         recorded(path, "costs")
 
 
-@pytest.mark.parametrize("recipe", [{}, {"plan": []}, {"plan": {"layers": {"wide": 3}}}])
-def test_a_recipe_without_layers(path, recipe):
-    with pytest.raises(GhostifyError, match="missing or invalid field"):
-        recorded(path, "costs", recipe=recipe)
+@pytest.mark.parametrize("plan", [{}, [], {"format": "ghostify-plan/1", "layers": {"wide": 3}}])
+def test_a_recipe_without_layers(path, plan):
+    recipe = read_recipe(path).to_dict() | {"plan": plan}
+    (path / "ghostify.json").write_text(checksummed(recipe))
+    with pytest.raises(GhostifyError, match="ghostify.json is damaged: invalid recipe: .*plan"):
+        recorded(path, "costs")

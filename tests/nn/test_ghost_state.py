@@ -85,7 +85,7 @@ def test_a_calibrated_network_is_saved_and_loaded(tmp_path, normed):
 
 def test_a_record_that_is_none_is_refused():
     for data in (None, [], {"agreement": None, "notes": [], "other": 1}):
-        with pytest.raises(GhostifyError, match="invalid fidelity record"):
+        with pytest.raises(GhostifyError, match="invalid fidelity"):
             Fidelity.from_dict(data)
 
 

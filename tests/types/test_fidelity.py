@@ -40,13 +40,13 @@ def test_json_round_trip(fidelity):
     ],
 )
 def test_broken_data(change, message):
-    with pytest.raises(GhostifyError, match=re.escape(f"invalid fidelity record: {message}")):
+    with pytest.raises(GhostifyError, match=re.escape(f"invalid fidelity: {message}")):
         Fidelity.from_dict(FIDELITY.to_dict() | change)
 
 
 @pytest.mark.parametrize("data", ["calibrated", 3, ["init"], {}])
 def test_other_data(data):
-    with pytest.raises(GhostifyError, match="invalid fidelity record"):
+    with pytest.raises(GhostifyError, match="invalid fidelity"):
         Fidelity.from_dict(data)
 
 

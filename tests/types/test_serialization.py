@@ -22,7 +22,6 @@ class Inner:
 
 @dataclass(frozen=True)
 class Outer(Serializable):
-    _noun: ClassVar[str] = "outer record"
     _format: ClassVar[str] = "outer/1"
 
     inner: Inner
@@ -94,21 +93,21 @@ def test_mappings_by_dataclass_are_lists_of_records():
 def test_wrong_entries_are_named(change, message):
     with pytest.raises(GhostifyError, match=re.escape(message)) as caught:
         Outer.from_dict(FULL.to_dict() | change)
-    assert str(caught.value).startswith("invalid outer record: ")
+    assert str(caught.value).startswith("invalid outer: ")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [None, 3, "text", [], {}, [{}]])
 def test_other_data(data):
-    with pytest.raises(GhostifyError, match="invalid outer record: `format` must be"):
+    with pytest.raises(GhostifyError, match="invalid outer: `format` must be"):
         Outer.from_dict(data)
-    with pytest.raises(GhostifyError, match="invalid pair"):
-        decode(Inner, data, noun="pair")
+    with pytest.raises(GhostifyError):
+        decode(Inner, data)
 
 
 def test_long_values_are_abridged():
     with pytest.raises(GhostifyError) as caught:
-        decode(Inner, {"number": "x" * 10_000}, noun="pair")
+        decode(Inner, {"number": "x" * 10_000})
     assert len(str(caught.value)) < 200
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ghostify.io.measurements import recorded
-from ghostify.io.recipe import naming_recipe, read_recipe
+from ghostify.io.recipe import read_recipe
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.report import Report, SiteRow
 from ghostify.report.timing import Timing
@@ -67,21 +67,15 @@ class ArtifactSummary:
             except (GhostifyError, TypeError, ValueError) as error:
                 raise GhostifyError(f"{kind} of {folder}: {error}") from error
 
-        with naming_recipe(folder):
-            plan = Plan.from_dict(recipe["plan"])
-            fidelity = recipe.get("fidelity") and Fidelity.from_dict(recipe["fidelity"])
-            recovery = recipe.get("recovery") and Recovery.from_dict(recipe["recovery"])
-            source = recipe["source"] and ModelSource.from_dict(recipe["source"])
-            name = source.name if source else recipe["model"]
-            versions = dict(recipe["versions"])
-            options = dict(recipe.get("options") or {})
+        plan, fidelity, source = recipe.plan, recipe.fidelity, recipe.source
+        name = source.name if source else recipe.model
         reports = measured("costs", lambda costs: _report(plan, fidelity, **costs))
         return cls(
             folder=folder,
-            created=recipe.get("created"),
-            versions=versions,
+            created=recipe.created,
+            versions=dict(recipe.versions),
             source=source,
-            options=options,
+            options=dict(recipe.options or {}),
             report=reports[-1] if reports else _report(plan, fidelity, name),
             whole_network=bool(reports),
             timings=_merged(measured("timing", Timing.from_dict)),
@@ -90,7 +84,7 @@ class ArtifactSummary:
             candidates=measured("plan-candidate", PlanCandidate.from_dict),
             feature_maps=next(iter(measured("feature-maps", dict)), None),
             evaluations=measured("evaluation", Evaluation.from_dict),
-            recovery=recovery,
+            recovery=recipe.recovery,
         )
 
 

@@ -7,14 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from ghostify import Decision, GhostSpec, Plan, Sensitivity
+from ghostify.io.checksummed_json import checksummed
 from ghostify.io.measurements import record
-from ghostify.io.recipe import write_recipe
+from ghostify.io.recipe import Recipe, Weights, write_recipe
 from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import (
     ConvSite,
     Fidelity,
     Geometry,
+    ModelSource,
     PlanCandidate,
     Recovery,
     RecoverySettings,
@@ -44,19 +46,17 @@ def write_artifact(folder, sites, *, model="net", kept=()):
     )
     residuals = {name: 0.01 * place for place, name in enumerate(plan.replaced)}
     score = Score(20, agreement=0.95, kl=0.01, relative_error=0.02)
-    write_recipe(
-        folder,
-        {
-            "versions": {"ghostify": "0.1.0", "torch": "2.9.0"},
-            "model": model,
-            "created": "2026-11-25T18:00:00+00:00",
-            "source": {"name": model, "arguments": {}, "input_size": [3, 8, 8]},
-            "options": {"budget": ["macs=0.5"]},
-            "plan": plan.to_dict(),
-            "fidelity": Fidelity("calibrated", residuals, 80, score).to_dict(),
-            "weights": {"file": "model.safetensors", "sha256": "0" * 64},
-        },
+    recipe = Recipe(
+        versions={"ghostify": "0.1.0", "torch": "2.9.0"},
+        model=model,
+        created="2026-11-25T18:00:00+00:00",
+        source=ModelSource(model, input_size=(3, 8, 8)),
+        options={"budget": ["macs=0.5"]},
+        plan=plan,
+        fidelity=Fidelity("calibrated", residuals, 80, score),
+        weights=Weights("model.safetensors", "0" * 64),
     )
+    write_recipe(folder, recipe)
     return folder
 
 
@@ -173,6 +173,5 @@ def read():
 def changed_recipe(folder, change):
     recipe = json.loads((folder / "ghostify.json").read_text())
     recipe.pop("digest")
-    recipe.pop("format")
     change(recipe)
-    write_recipe(folder, recipe)
+    (folder / "ghostify.json").write_text(checksummed(recipe))

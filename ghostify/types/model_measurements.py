@@ -1,0 +1,183 @@
+"""Measurements of a model and of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ghostify.types.attachment import Attachment
+from ghostify.types.conv_site import ConvSite
+from ghostify.types.errors import GhostifyError
+from ghostify.types.ghost_spec import GhostSpec, is_finite
+from ghostify.types.serialization import Serializable
+
+GHOST_SHARE = 0.9
+"""The explained share of variance above which a feature map is a ghost of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Serializable):
+    """Parameters and MACs of a model on one example.
+
+    Attributes:
+        params: number of parameters; shared ones count once.
+        weight_bytes: bytes of the parameters.
+        macs: MACs of one forward pass by operator, as fvcore names them.
+        uncounted: number of calls of each operator that fvcore has no rule for.
+        counter: what counted: ``fvcore`` or ``torch``.
+    """
+
+    params: int
+    weight_bytes: int
+    macs: dict[str, int]
+    uncounted: dict[str, int]
+    counter: str = "fvcore"
+
+    @property
+    def total_macs(self) -> int:
+        """MACs of all counted operators."""
+        return sum(self.macs.values())
+
+    @property
+    def conv_and_linear_macs(self) -> int:
+        """MACs of convolutions and linear layers, which papers report."""
+        return self.macs.get("conv", 0) + self.macs.get("linear", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLatencies:
+    """Latency of each layer in one forward pass, in ms, in one runtime on one machine.
+
+    Attributes:
+        runtime: name of the runtime.
+        threads: threads of the runtime.
+        total: latency of the whole original network.
+        milliseconds: latency by Ghost module, None for the convolution, by qualified name.
+    """
+
+    runtime: str
+    threads: int
+    total: float
+    milliseconds: Mapping[str, Mapping[GhostSpec | None, float]]
+
+    def of(self, site: ConvSite, ghost: GhostSpec | None) -> float:
+        """Return the latency of a convolution or of a Ghost module in its place.
+
+        It is 0 for a convolution that was not timed, since none can replace it.
+
+        Raises:
+            GhostifyError: if the Ghost module was not timed.
+        """
+        if site.name not in self.milliseconds:
+            if ghost is None:
+                return 0.0
+            raise GhostifyError(f"{site.name} is not in the latencies: measure them again")
+        if ghost not in self.milliseconds[site.name]:
+            raise GhostifyError(f"{site.name}: no latency of {ghost}: measure it again")
+        return self.milliseconds[site.name][ghost]
+
+    def reason_to_keep(self, site: ConvSite, ghost: GhostSpec) -> str | None:
+        """Return why ``ghost`` does not replace the convolution, or None if it is faster."""
+        before, after = self.of(site, None), self.of(site, ghost)
+        if after < before:
+            return None
+        return f"not faster in {self.runtime}: {before:.3g} ms, as a Ghost module {after:.3g} ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity(Attachment, Serializable):
+    """Estimated loss increase when one layer alone is replaced, for each layer and Ghost module.
+
+    A kept layer has a loss increase of 0. A plan's loss increase is estimated as the sum over its
+    layers.
+
+    Attributes:
+        unit: unit of the loss increase, such as ``KL (nats)``.
+        measured: whether it was measured on data, or estimated from the weights.
+        totals: costs of the whole original network by name, such as ``macs`` and ``params``.
+        layers: loss increase by Ghost module, by qualified name of the layer.
+
+    Raises:
+        GhostifyError: if a number is not finite.
+    """
+
+    _format: ClassVar[str] = "ghostify-sensitivity/1"
+
+    unit: str
+    measured: bool
+    totals: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[GhostSpec, float]]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.unit, str) or not self.unit.strip():
+            raise GhostifyError(f"`unit` (={self.unit!r}) must name a unit")
+        for cost, total in self.totals.items():
+            if not is_finite(total):
+                raise GhostifyError(f"`totals[{cost!r}]` (={total!r}) must be a finite number")
+        for name, by_ghost in self.layers.items():
+            for ghost, increase in by_ghost.items():
+                if not is_finite(increase):
+                    raise GhostifyError(
+                        f"{name}: sensitivity to {ghost} (={increase!r}) must be a finite number"
+                    )
+
+    @property
+    def candidates(self) -> tuple[GhostSpec, ...]:
+        """The Ghost modules that were tried at any layer, in the order of appearance."""
+        return tuple(dict.fromkeys(ghost for layer in self.layers.values() for ghost in layer))
+
+    def of(self, name: str, ghost: GhostSpec) -> float:
+        """Return the loss increase when ``ghost`` replaces the layer ``name``.
+
+        Raises:
+            GhostifyError: if it was not measured.
+        """
+        if name not in self.layers:
+            raise GhostifyError(f"{name} is not in the sensitivity: measure it again")
+        if ghost not in self.layers[name]:
+            raise GhostifyError(
+                f"{name}: no sensitivity to {ghost}: measure it again with this candidate"
+            )
+        return self.layers[name][ghost]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMapPair:
+    """Two similar feature maps of a layer.
+
+    Attributes:
+        source: channel that predicts the other.
+        target: channel that is predicted.
+        errors: error of the best d x d filter with bias, divided by the target's variance, by d.
+    """
+
+    source: int
+    target: int
+    errors: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRedundancy:
+    """How well the feature maps of a layer predict each other.
+
+    Attributes:
+        layer: qualified name.
+        maps: number of feature maps.
+        constant: number of constant feature maps, which are ignored otherwise.
+        size: height and width.
+        positions: number of positions that the errors are means of.
+        explained: share of variance that the best d x d filter of one other feature map explains,
+            by d: the mean over feature maps. A d is missing if there are too few positions.
+        ghosts: number of feature maps with a share above `GHOST_SHARE`, by d.
+        pairs: the most similar pairs, the best first; each feature map is in one at most.
+    """
+
+    layer: str
+    maps: int
+    constant: int
+    size: tuple[int, int]
+    positions: int
+    explained: Mapping[int, float]
+    ghosts: Mapping[int, int]
+    pairs: tuple[FeatureMapPair, ...]
