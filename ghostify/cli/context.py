@@ -210,7 +210,6 @@ def read(kind: type[Readable], path: Path) -> Readable:
         OSError: If it cannot be read.
     """
     try:
-        return kind.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        message = str(error).replace("`", "'")  # keys of the file, not options
-        raise GhostifyError(f"{path}: {message}") from error
+        return kind.load(path)
+    except GhostifyError as error:  # names keys of the file, not options
+        raise GhostifyError(str(error).replace("`", "'")) from error

@@ -13,7 +13,7 @@ from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact, plan_arguments, read_calibration
 from ghostify.cli.options import is_given
 from ghostify.cli.terminal import note
-from ghostify.io.atomic import check_parent, write_text
+from ghostify.io.atomic import check_parent
 
 Out = Annotated[
     Path | None,
@@ -87,6 +87,6 @@ def _write(made: Plan, out: Path | None) -> None:
     if out is None:
         print(made.to_json(), end="")
         return
-    write_text(out, made.to_json())
+    made.save(out)
     replaced, total = len(made.replaced), len(made.decisions)
     note(f"{out}: {replaced} of {total} convolutions to be replaced.")

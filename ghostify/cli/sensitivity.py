@@ -12,7 +12,7 @@ from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact, read_calibration
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import note, print_document, stage
-from ghostify.io.atomic import check_parent, write_text
+from ghostify.io.atomic import check_parent
 
 
 def sensitivity(
@@ -53,7 +53,7 @@ def sensitivity(
 
         sites = ghostify.analyze(found.model, found.example)
     if out is not None:
-        write_text(out, measured.to_json())
+        measured.save(out)
         note(f"Saved to {out}: ghostify plan {target} --budget macs=0.5 --sensitivity {out}")
     if plot is not None:
         plot_sensitivity(measured, sites, plot, title=found.source.name)

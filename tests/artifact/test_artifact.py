@@ -175,7 +175,7 @@ def test_an_invalid_recipe_with_a_right_checksum(ghost, small_net, tmp_path, fie
     path = ghostify.save(ghost, tmp_path / "out").path
     recipe = read_recipe(path).to_dict() | {field: junk}
     (path / "ghostify.json").write_text(checksummed(recipe))
-    with pytest.raises(GhostifyError, match=rf"ghostify.json is damaged: invalid recipe: .*{field}"):
+    with pytest.raises(GhostifyError, match=rf"json is damaged: invalid recipe: .*{field}"):
         ghostify.load(path, small_net)
 
 

@@ -2,9 +2,9 @@
 
 import importlib
 import json
-from dataclasses import asdict
 import os
 import signal
+from dataclasses import asdict
 
 import numpy as np
 import pytest

@@ -1,6 +1,8 @@
+import errno
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,43 @@ def edited(plan, change):
 
 def test_json_round_trip(plan):
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_saved_plan_is_loaded(plan, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+    plan.save(path)
+    assert Plan.load(str(path)) == plan
+    assert path.read_text(encoding="utf-8") == plan.to_json()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_plan_that_cannot_be_written_leaves_the_old_one(plan, tmp_path, monkeypatch):
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+
+    def fill_the_disk(file, text, **options):
+        file.touch()
+        raise OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    with pytest.raises(OSError, match="No space left.*plan.json'$"):
+        plan.save(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_plan_that_cannot_be_loaded_is_named(tmp_path):
+    path = tmp_path / "plan.json"
+    with pytest.raises(OSError, match="plan.json"):
+        Plan.load(path)
+    for content in (b"{", b"\xff"):
+        path.write_bytes(content)
+        with pytest.raises(GhostifyError, match="plan.json: not JSON"):
+            Plan.load(path)
+    path.write_text("[]")
+    with pytest.raises(GhostifyError, match="plan.json: invalid plan: `format` must be"):
+        Plan.load(path)
 
 
 def test_json_has_one_line_a_layer_and_the_decision_first(plan):

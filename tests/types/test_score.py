@@ -1,6 +1,81 @@
-import pytest
+import json
+import re
 
-from ghostify.types import GhostifyError, Score
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.planning import plan_sites
+from ghostify.types import Fidelity, Score
+
+FIDELITY = Fidelity(
+    init="calibrated",
+    residuals={"wide": 0.125, "project": 0.0},
+    images=52,
+    score=Score(12, agreement=0.75, kl=0.5, relative_error=0.25),
+    notes=("few images",),
+)
+
+
+@pytest.mark.parametrize("fidelity", [FIDELITY, Fidelity("random")])
+def test_json_round_trip(fidelity):
+    assert Fidelity.from_dict(json.loads(json.dumps(fidelity.to_dict()))) == fidelity
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"residuals": [0.5]}, "`residuals` (=[0.5]) must be an object"),
+        ({"residuals": {"wide": "much"}}, "`residuals['wide']` (='much') must be a number"),
+        ({"residuals": {"wide": None}}, "`residuals['wide']` (=None) must be a number"),
+        ({"score": [1, 2]}, "`score` (=[1, 2]) must be an object"),
+        ({"score": {"pictures": 3}}, "score: unknown key 'pictures'"),
+        ({"score": {"kl": 3}}, "score: 'images' is missing"),
+        ({"notes": None}, "`notes` (=None) must be a list"),
+        ({"loss": 0.5}, "unknown key 'loss'"),
+    ],
+)
+def test_broken_data(change, message):
+    with pytest.raises(GhostifyError, match=re.escape(f"invalid fidelity: {message}")):
+        Fidelity.from_dict(FIDELITY.to_dict() | change)
+
+
+@pytest.mark.parametrize("data", ["calibrated", 3, ["init"], {}])
+def test_other_data(data):
+    with pytest.raises(GhostifyError, match="invalid fidelity"):
+        Fidelity.from_dict(data)
+
+
+def test_attached_to_a_model():
+    model = nn.Identity()
+    assert Fidelity.find(model) is None
+    FIDELITY.attach(model)
+    assert Fidelity.find(model) is FIDELITY
+
+
+def test_saved_in_an_artifact(small_net, image, tmp_path):
+    converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+    loaded = ghostify.load(ghostify.save(converted, tmp_path / "out"), small_net)
+    assert Fidelity.find(loaded) == Fidelity.find(converted)
+    assert set(Fidelity.find(loaded).residuals) == {"wide", "project"}
+    texts = [str(ghostify.compare(small_net, model, image)) for model in (converted, loaded)]
+    assert texts[0] == texts[1]
+    assert "KL divergence" in texts[0]
+
+
+def test_a_second_conversion_removes_the_record_of_the_first(small_net, image):
+    sites = ghostify.analyze(small_net, image)
+    data = torch.randn(20, 3, 16, 16)
+    first = ghostify.convert(
+        small_net, image, plan=plan_sites(sites, include="wide"), calibration=data
+    )
+    rest = plan_sites(ghostify.analyze(first, image), include="project")
+    assert Fidelity.find(ghostify.convert(first, image, plan=rest, init="weights")).images == 0
+    first.norm.running_mean.zero_()  # as before any training
+    assert Fidelity.find(ghostify.convert(first, image, plan=rest)) is None
+    assert Fidelity.find(first).images == 16
 
 
 def test_the_better_of_two():

@@ -126,7 +126,7 @@ def test_damaged_files(measured, file):
 
 def test_a_recipe_without_a_plan(artifact, make):
     make.change(artifact, lambda recipe: recipe.pop("plan"))
-    with pytest.raises(GhostifyError, match="ghostify.json is damaged: invalid recipe: 'plan' is missing"):
+    with pytest.raises(GhostifyError, match="json is damaged: invalid recipe: 'plan' is missing"):
         ghostify.write_report(artifact)
 
 
