@@ -1,14 +1,20 @@
-"""Training time and its budget."""
+"""Training time: its budget, the schedule that follows it, and signals that end it."""
 
 from __future__ import annotations
 
+import math
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ghostify.training.accelerator import reduce_sum
+from ghostify.training.objectives import EndToEnd, Layerwise
 from ghostify.types import GhostifyError, RecoverySettings
 
 if TYPE_CHECKING:
@@ -56,27 +62,70 @@ class Clock:
 
     Attributes:
         seconds: training time so far.
+        interrupted: whether this process has received SIGINT or SIGTERM.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.seconds = 0.0
+        self.interrupted = False
         self._accelerator = accelerator
         self._last = time.perf_counter()
+
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Set ``interrupted`` at a signal; a second one raises at once.
+
+        Python delivers signals to the main thread only; in other threads nothing changes.
+        """
+
+        def handle(*_: Any) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        caught = (signal.SIGINT, signal.SIGTERM)
+        is_main = threading.current_thread() is threading.main_thread()
+        before = {number: signal.signal(number, handle) for number in caught if is_main}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def restart(self) -> None:
         """Exclude the time since the last tick."""
         self._last = time.perf_counter()
 
-    def tick(self, interrupted: bool) -> bool:
+    def tick(self) -> bool:
         """Add the time since the last tick; return whether any process was interrupted.
 
         All processes must call it at the same step. They take the main process's time.
         """
         now = time.perf_counter()
-        passed, self._last = now - self._last, now
+        passed, self._last, interrupted = now - self._last, now, self.interrupted
         if self._accelerator.num_processes > 1:
             own = [passed * self._accelerator.is_main_process, float(interrupted)]
             totals = reduce_sum(self._accelerator, torch.tensor(own, dtype=torch.float64))
             passed, interrupted = float(totals[0]), bool(totals[1])
         self.seconds += passed
         return interrupted
+
+
+def phase_at(spent: float, settings: RecoverySettings) -> tuple[str, float]:
+    """Return the name of the current phase and the share of it that is spent.
+
+    Args:
+        spent: share of the whole training that is spent, 0 to 1.
+    """
+    if spent < settings.layerwise_fraction:
+        return Layerwise.name, spent / settings.layerwise_fraction
+    rest = 1 - settings.layerwise_fraction
+    return EndToEnd.name, (spent - settings.layerwise_fraction) / rest if rest else 1.0
+
+
+def lr_at(share: float, settings: RecoverySettings) -> float:
+    """Return the learning rate after a share of a phase: linear warm-up, then cosine decay."""
+    if share < settings.warmup:
+        return settings.peak_lr * share / settings.warmup
+    after = (share - settings.warmup) / max(1 - settings.warmup, 1e-12)
+    return settings.peak_lr * (1 + math.cos(math.pi * min(after, 1.0))) / 2

@@ -1,4 +1,4 @@
-"""Losses of the student: each replaced layer on its own, or end to end."""
+"""Losses of the student: each replaced layer on its own, or end to end; why one is not finite."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from ghostify.analysis.output_hooks import Calls, record_calls
 from ghostify.evaluation.metrics import numbers
@@ -152,3 +153,18 @@ def _top1(logits: Tensor, target: Tensor) -> Tensor:
 
 
 OBJECTIVES: dict[str, type[Objective]] = {each.name: each for each in (Layerwise, EndToEnd)}
+
+
+@torch.no_grad()
+def likely_cause(teacher: nn.Module, inputs: Example, settings: RecoverySettings) -> str:
+    """Return why the loss of a batch is not finite, and what to do."""
+    tensors = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        return "the images of this batch are not finite: check the data"
+    args, kwargs = split_example(inputs)
+    if not all(bool(output.isfinite().all()) for output in numbers(teacher(*args, **kwargs))):
+        return "the teacher's outputs on this batch are not finite: check the normalization"
+    if settings.precision == "fp16":
+        return "fp16 overflows above 65,504: try `precision` bf16 or fp32"
+    lr = settings.peak_lr
+    return f"`lr` (={lr:g}) is probably too high: try {lr / 4:g}"

@@ -1,24 +1,24 @@
-"""Progressive conversion: convert in stages, and train after each."""
+"""One training, or one after each stage of a progressive conversion."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.convert import convert
 from ghostify.data import images_in, set_epoch, split_labels
 from ghostify.planning.plan import loss_increase_from
-from ghostify.training.checkpoint import has_checkpoint, stage_folder
-from ghostify.training.run import run
-from ghostify.training.trainer import Job
-from ghostify.types import Example, GhostifyError, Plan, Recovery, Sensitivity
-from ghostify.types.progress import ShowProgress, TrainingProgress
+from ghostify.training.accelerator import accelerated
+from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
+from ghostify.training.trainer import Job, Trainer
+from ghostify.types import Example, Fidelity, GhostifyError, Plan, Recovery, Sensitivity
+from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -26,11 +26,37 @@ _IMAGES = 256
 """Calibration images of each stage."""
 
 
-def run_stages(
+def train(job: Job, student: Model, given: Model | None = None) -> tuple[Model, Recovery]:
+    """Train a copy of a student; return it with the best weights, and the record.
+
+    Args:
+        given: the network that the epochs have to beat. Default: ``student``.
+    """
+    given = student if given is None else given
+    checkpoint = read_checkpoint(job.folder) if job.folder and job.resume else None
+    with accelerated(job.settings) as accelerator:
+        trainer = Trainer(accelerator, job, student)
+        trainer.prepare()
+        if checkpoint is not None:
+            trainer.resume(checkpoint)
+        elif given is student:
+            trainer.score_given(trainer.student)
+        else:
+            trainer.score_given(trainer.place(copy_model(given)))
+        recovery = trainer.run()
+    recovered = copy_model(student if recovery.best_epoch else given)
+    recovered.load_state_dict(trainer.state.best or trainer.state.evaluated.state_dict())
+    recovered.eval()
+    fidelity = Fidelity.find(recovered)
+    if fidelity and recovery.best_epoch:  # agreement was measured on other weights
+        replace(fidelity, score=None).attach(recovered)
+    recovery.attach(recovered)
+    return recovered, recovery
+
+
+def train_in_stages(
     job: Job,
     student: Model,
-    folder: Path | None,
-    *,
     stages: int,
     sensitivity: Sensitivity | None,
     calibration: Any,
@@ -39,27 +65,27 @@ def run_stages(
     """Convert the teacher to the student's plan in stages, the least sensitive layers first."""
     plan = Plan.of(student)
     groups = _groups(plan, stages, sensitivity)
-    example = job.example
-    if example is None:
+    if job.example is None:
         first = next(_first_images(job.data))
-        example = tree_map_only(Tensor, lambda tensor: tensor[:1], first)
+        job = replace(job, example=tree_map_only(Tensor, lambda tensor: tensor[:1], first))
     model: Any = job.teacher
     recoveries = []
     for stage, group in enumerate(groups, 1):
-        place = None if folder is None else stage_folder(folder, stage)
-        resumed = job.resume and place is not None and has_checkpoint(place)  # holds the weights
+        folder = job.folder and stage_folder(job.folder, stage)
+        resumed = job.resume and folder is not None and has_checkpoint(folder)  # holds the weights
         if not resumed and calibration is None:
             calibration = list(_first_images(job.data))
         model = convert(
             model,
-            example,
+            job.example,
             plan=_part(plan, group),
             init="random" if resumed else None,
             calibration=None if resumed else calibration,
             progress=progress,
         )
         given = student if stage == stages else None
-        model, recovery = run(_staged(job, stage, stages), model, place, given=given)
+        part = replace(job, stage=stage, stages=stages, folder=folder)
+        model, recovery = train(part, model, given)
         recoveries.append(recovery)
     joined = Recovery.joined(recoveries)
     joined.attach(model)
@@ -75,20 +101,6 @@ def _first_images(data: Iterable[Any]) -> Iterator[Example]:
         images += images_in(inputs)
         if images >= _IMAGES:
             return
-
-
-def _staged(job: Job, stage: int, stages: int) -> Job:
-    """Return the job with the stage in its reports."""
-
-    def report(moment: TrainingProgress) -> None:
-        done = (100 * (stage - 1) + moment.done) / stages
-        job.report(replace(moment, stage=stage, stages=stages, done=done))
-
-    return replace(
-        job,
-        report=report,
-        on_epoch=lambda record: job.on_epoch({"stage": stage, **record}),
-    )
 
 
 def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[set[str]]:

@@ -13,8 +13,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.data import Data
 from ghostify.io.progress import progress_bar
 from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
-from ghostify.training.progressive import run_stages
-from ghostify.training.run import run
+from ghostify.training.progressive import train, train_in_stages
 from ghostify.training.trainer import Job, OnEpoch
 from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Sensitivity
 from ghostify.types.errors import near
@@ -111,22 +110,15 @@ def recover(
             validation=validation,
             settings=settings,
             example=example,
+            folder=folder,
             resume=resume,
             tensorboard=tensorboard,
             report=report,
             on_epoch=on_epoch or (lambda record: None),
         )
         if stages is None:
-            return run(job, student, folder)
-        return run_stages(
-            job,
-            student,
-            folder,
-            stages=stages,
-            sensitivity=sensitivity,
-            calibration=calibration,
-            progress=progress,
-        )
+            return train(job, student)
+        return train_in_stages(job, student, stages, sensitivity, calibration, progress)
 
 
 def _merged(settings: RecoverySettings, options: dict[str, Any]) -> RecoverySettings:

@@ -19,16 +19,17 @@ from ghostify.data import images_in
 from ghostify.data.rng import generator_states, set_generator_states
 from ghostify.evaluation.evaluate import compute_score
 from ghostify.training.accelerator import configure_ddp, reduce_sum
-from ghostify.training.checkpoint import Checkpoint, write_checkpoint
-from ghostify.training.clock import Budget, Clock
-from ghostify.training.diagnosis import likely_cause
+from ghostify.training.checkpoint import (
+    Checkpoint,
+    tensorboard_writer,
+    write_checkpoint,
+    write_history,
+)
+from ghostify.training.clock import Budget, Clock, lr_at, phase_at
 from ghostify.training.features import match_layers, measure_scales
-from ghostify.training.history import tensorboard_writer, write_history
-from ghostify.training.interruption import interruptions
-from ghostify.training.loader import Batch, ShardedLoader
-from ghostify.training.objectives import OBJECTIVES, EndToEnd
+from ghostify.training.loader import ShardedLoader
+from ghostify.training.objectives import OBJECTIVES, EndToEnd, likely_cause
 from ghostify.training.optim import make_optimizers
-from ghostify.training.schedule import lr_at, phase_at
 from ghostify.training.state import Position, TrainingState
 from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Score
 from ghostify.types.progress import TrainingProgress
@@ -45,32 +46,28 @@ _SHOW_EVERY = 0.2
 OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """What the stages of a training have in common; see `recover`."""
+    """A training, or one stage of it; see `recover`. ``folder`` is that of the stage."""
 
     teacher: nn.Module
     data: Iterable[Any]
     validation: Iterable[Any] | None
     settings: RecoverySettings
     example: Example | None
+    folder: Path | None
     resume: bool
     tensorboard: bool
     report: Callable[[TrainingProgress], None]
     on_epoch: OnEpoch
+    stage: int = 1
+    stages: int | None = None
 
 
 class Trainer:
-    """Trains a copy of a student.
+    """Trains a copy of a student. The main process writes checkpoints and history."""
 
-    Args:
-        accelerator: devices and processes.
-        folder: where the main process writes checkpoints and history; None writes nothing.
-    """
-
-    def __init__(
-        self, accelerator: Accelerator, job: Job, student: nn.Module, folder: Path | None
-    ) -> None:
+    def __init__(self, accelerator: Accelerator, job: Job, student: nn.Module) -> None:
         self.accelerator, self.job, self.settings = accelerator, job, job.settings
         self.teacher = self.place(frozen_copy(job.teacher))
         self.student = self.place(copy_model(student))
@@ -79,7 +76,7 @@ class Trainer:
         if job.validation is not None:
             self.validation = ShardedLoader(job.validation, accelerator, self.settings, even=False)
         self.budget = Budget.of(self.settings, self.loader)
-        self.folder = folder if accelerator.is_main_process else None
+        self.folder = job.folder if accelerator.is_main_process else None
         self.state = TrainingState(self.student, self.settings, accelerator)
         self.clock = Clock(accelerator)
         self._layers: dict[str, str] = {}
@@ -143,15 +140,16 @@ class Trainer:
         state, position = self.state, self.state.position
         events = tensorboard_writer(self.folder, position.step) if self.job.tensorboard else None
         position.ended = self._ended()
-        with interruptions() as interrupted:
+        with self.clock.catching_signals():
             while not position.ended:
-                self._train_epoch(interrupted)
+                self._train_epoch()
                 state.end_epoch(state.mean_losses(self._summed), self._score(state.evaluated))
                 write_history(self.folder, position.history, events)
-                self.job.on_epoch(position.history[-1])
+                stage = {"stage": self.job.stage} if self.job.stages else {}
+                self.job.on_epoch({**stage, **position.history[-1]})
                 position.ended = self._ended()
                 self._write()
-                if self._tick(interrupted()) and not position.ended:
+                if self._tick() and not position.ended:
                     raise KeyboardInterrupt
         return state.outcome(self.settings)
 
@@ -167,7 +165,7 @@ class Trainer:
         position = self.state.position
         return self.budget.spent(position.step + steps, position.seconds)
 
-    def _train_epoch(self, interrupted: Callable[[], bool]) -> None:
+    def _train_epoch(self) -> None:
         state, position = self.state, self.state.position
         generators, state.generators = state.generators, None
         images, begin, shown = position.images, position.seconds, position.seconds
@@ -181,7 +179,7 @@ class Trainer:
             self._step(inputs, labels)
             # Processes have to agree, which costs a synchronization.
             shared = self.accelerator.num_processes > 1
-            stop = not (shared and self._is_async()) and self._tick(interrupted())
+            stop = not (shared and self._is_async()) and self._tick()
             if position.seconds - shown >= _SHOW_EVERY:
                 shown = position.seconds
                 self.job.report(self._progress(position.images - images, position.seconds - begin))
@@ -190,7 +188,7 @@ class Trainer:
                 self._write()
             if stop:
                 raise KeyboardInterrupt
-        self._tick(interrupted())
+        self._tick()
         if not position.batch:
             raise GhostifyError("`data` is empty, or can be iterated only once")
 
@@ -202,7 +200,8 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = lr_at(share, self.settings)
         losses = self._objective(inputs, labels)
-        self._check_loss(losses["loss"], (inputs, labels))
+        if not self._is_async() and not bool(losses["loss"].isfinite()):
+            self._raise_not_finite(inputs)
         self.accelerator.backward(losses["loss"])
         if self.settings.max_grad_norm:
             self.accelerator.clip_grad_norm_(self._trainable, self.settings.max_grad_norm)
@@ -235,15 +234,12 @@ class Trainer:
                 network.compile()
         self.state.position.phase = phase
 
-    def _check_loss(self, loss: Tensor, batch: Batch) -> None:
-        if self._is_async() or bool(loss.isfinite()):
-            return
-        cause = likely_cause(self.teacher, batch, self.settings)
-        kept = f"; {self.folder} holds a checkpoint of step {self._written_step}"
-        raise GhostifyError(
-            f"the loss is not finite at step {self.state.position.step + 1}: {cause}"
-            + (kept if self._written_step else "")
-        )
+    def _raise_not_finite(self, inputs: Any) -> None:
+        message = f"the loss is not finite at step {self.state.position.step + 1}: "
+        message += likely_cause(self.teacher, inputs, self.settings)
+        if self._written_step:
+            message += f"; {self.folder} holds a checkpoint of step {self._written_step}"
+        raise GhostifyError(message)
 
     def _score(self, model: nn.Module) -> Score | None:
         """Score a network on the validation data; generator states stay as they are."""
@@ -264,18 +260,20 @@ class Trainer:
         """Whether reading a value of this step from the device would slow it down."""
         return self.accelerator.device.type != "cpu" and self.state.position.step % _SYNC_EVERY > 0
 
-    def _tick(self, interrupted: bool) -> bool:
-        interrupted = self.clock.tick(interrupted)
+    def _tick(self) -> bool:
+        interrupted = self.clock.tick()
         self.state.position.seconds = self.clock.seconds
         return interrupted
 
     def _progress(self, images: int, seconds: float) -> TrainingProgress:
         position, sums, spent = self.state.position, self.state.sums, self._spent()
-        steps = float(sums["steps"])
+        steps, stage, stages = float(sums["steps"]), self.job.stage, self.job.stages or 1
         return TrainingProgress(
             phase=position.phase,
+            stage=stage,
+            stages=stages,
             epoch=position.epoch + 1,
-            done=100 * spent,
+            done=100 * (stage - 1 + spent) / stages,
             loss=float(sums["loss"]) / steps,
             score=float(sums["top1"]) / steps if "top1" in sums else None,
             speed=images * self.accelerator.num_processes / seconds,

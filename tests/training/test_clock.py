@@ -1,10 +1,12 @@
+import signal
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ghostify.training import clock as module
-from ghostify.training.clock import Budget, Clock
+from ghostify.training.clock import Budget, Clock, lr_at, phase_at
+from ghostify.types import RecoverySettings
 
 
 def test_a_budget_is_spent_by_what_ends_first():
@@ -26,11 +28,12 @@ def now(monkeypatch):
 def test_time_between_a_tick_and_a_restart_does_not_count(now):
     clock = Clock(SimpleNamespace(num_processes=1))
     now[0] = 102.0
-    assert not clock.tick(False)
+    assert not clock.tick()
     now[0] = 109.0
     clock.restart()
     now[0] = 109.5
-    assert clock.tick(True)
+    clock.interrupted = True
+    assert clock.tick()
     assert clock.seconds == 2.5
 
 
@@ -44,5 +47,31 @@ def test_processes_share_the_time_of_the_main_one_and_an_interruption_of_any(now
     )
     clock = Clock(other)
     now[0] = 103.0
-    assert clock.tick(False)
+    assert clock.tick()
     assert clock.seconds == 7
+
+
+def test_the_layerwise_phase_is_first_and_each_phase_has_its_own_share():
+    settings = RecoverySettings(layerwise_fraction=0.4)
+    assert phase_at(0.1, settings) == ("layer-wise", 0.25)
+    assert phase_at(0.4, settings) == ("end-to-end", 0)
+    assert phase_at(0.7, settings) == ("end-to-end", pytest.approx(0.5))
+    assert phase_at(0.5, RecoverySettings(layerwise_fraction=1)) == ("layer-wise", 0.5)
+
+
+def test_linear_warmup_then_cosine_decay():
+    settings = RecoverySettings(lr=8.0, warmup=0.2)
+    shares = (0, 0.1, 0.2, 0.6, 1)
+    found = [lr_at(share, settings) for share in shares]
+    assert found == pytest.approx([0, 4, 8, 4, 0])
+    assert lr_at(0, RecoverySettings(lr=8.0, warmup=0)) == 8
+
+
+def test_a_signal_is_noticed_and_a_second_one_raises():
+    clock, before = Clock(SimpleNamespace(num_processes=1)), signal.getsignal(signal.SIGINT)
+    with clock.catching_signals():
+        signal.raise_signal(signal.SIGTERM)
+        assert clock.tick()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
