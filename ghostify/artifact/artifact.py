@@ -57,21 +57,21 @@ class Artifact(os.PathLike[str]):
     `write_report` shows all that was remembered, whether Python or the command line measured it.
 
     Args:
-        path: A folder that `save` or ``ghostify convert`` made.
-        original: The unconverted network. Default: built by its name, without trained weights, if
+        path: a folder that `save` or ``ghostify convert`` made.
+        original: the unconverted network. Default: built by its name, without trained weights, if
             it is a network of an installed library. No code of the artifact is run.
-        example: An input. Default: zeros of the input size in the recipe.
-        original_trained: Whether ``original`` holds its trained weights, so that the artifact can
+        example: an input. Default: zeros of the input size in the recipe.
+        original_trained: whether ``original`` holds its trained weights, so that the artifact can
             be compared with it. Default: whether ``original`` is given.
 
     Attributes:
-        path: The folder.
-        source: Where the unconverted network comes from, or None.
-        original_trained: As given.
+        path: the folder.
+        source: where the unconverted network comes from, or None.
+        original_trained: as given.
 
     Raises:
-        GhostifyError: If the folder is no artifact, or damaged.
-        OSError: If it cannot be read.
+        GhostifyError: if the folder is no artifact, or damaged.
+        OSError: if it cannot be read.
     """
 
     def __init__(
@@ -388,18 +388,18 @@ def save(
     The folder is written atomically.
 
     Args:
-        model: What `convert` returned, perhaps trained since.
-        path: The folder to make.
-        original: The unconverted network, for what the returned artifact measures.
-        example: An input, for the same.
-        source: Where the unconverted network comes from, so that `load` can build it.
-        options: What the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
-        force: Replace an artifact that is there already.
+        model: what `convert` returned, perhaps trained since.
+        path: the folder to make.
+        original: the unconverted network, for what the returned artifact measures.
+        example: an input, for the same.
+        source: where the unconverted network comes from, so that `load` can build it.
+        options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
+        force: replace an artifact that is there already.
 
     Raises:
-        GhostifyError: If the model was not converted, the folder exists, or there is something to
+        GhostifyError: if the model was not converted, the folder exists, or there is something to
             save that is no tensor or, in ``source`` and ``options``, no JSON.
-        OSError: If it cannot be written.
+        OSError: if it cannot be written.
     """
     check_model(model)
     path = Path(path)
@@ -419,8 +419,8 @@ def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Mod
     """Read a converted model back.
 
     Args:
-        path: A folder that `save` made.
-        model: The unconverted network, whose weights do not matter; it is not changed. Not needed
+        path: a folder that `save` made.
+        model: the unconverted network, whose weights do not matter; it is not changed. Not needed
             if the artifact was made from a named network of an installed library.
 
     Returns:
@@ -428,8 +428,8 @@ def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Mod
         ``model``. No code of the artifact is run.
 
     Raises:
-        GhostifyError: If the artifact is damaged, or made from another network.
-        OSError: If it cannot be read.
+        GhostifyError: if the artifact is damaged, or made from another network.
+        OSError: if it cannot be read.
     """
     if model is not None:
         check_model(model)

@@ -40,8 +40,8 @@ def build(name: str, options: ModelOptions) -> ModelContext:
     """Build the network that the user named, and load the weights that the user gave.
 
     Raises:
-        GhostifyError: If that cannot be done; the message says what to do.
-        OSError: If a file cannot be read.
+        GhostifyError: if that cannot be done; the message says what to do.
+        OSError: if a file cannot be read.
     """
     source = ModelSource.parse(name, options.input, options.model_arg or (), options.normalize)
     return _build(source, options)
@@ -65,8 +65,8 @@ def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
     """Build the original of an artifact: by what the user says, and else what the folder says.
 
     Raises:
-        GhostifyError: If the artifact is damaged, or neither says it; and as `build` does.
-        OSError: If it cannot be read.
+        GhostifyError: if the artifact is damaged, or neither says it; and as `build` does.
+        OSError: if it cannot be read.
     """
     with stage("loading torch"):
         from ghostify.io.recipe import read_recipe
@@ -95,7 +95,7 @@ def build_target(target: str, options: OriginalOptions) -> ModelContext:
     """Build the network that the user named, or the original of an artifact.
 
     Raises:
-        GhostifyError: As `build_original` does; or for a --model that would do nothing.
+        GhostifyError: as `build_original` does; or for a --model that would do nothing.
     """
     if Path(target).is_dir():
         return build_original(Path(target), options)
@@ -108,7 +108,7 @@ def open_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, Mod
     """Open an artifact and build its original.
 
     Raises:
-        GhostifyError: As `build_original` and `load` do.
+        GhostifyError: as `build_original` and `load` do.
     """
     context = build_original(folder, options)
     with stage(f"loading {folder}"):
@@ -123,7 +123,7 @@ def read_calibration(context: ModelContext, options: CalibrationOptions) -> list
     """Read batches of the calibration images that the user named.
 
     Raises:
-        GhostifyError: If none can be read.
+        GhostifyError: if none can be read.
     """
     if options.calibration is None:
         return None
@@ -147,7 +147,7 @@ def open_data(
     """Open the images to train on and to evaluate on, as the network takes them.
 
     Raises:
-        GhostifyError: As `ghostify.open_data` does.
+        GhostifyError: as `ghostify.open_data` does.
     """
     with stage(f"opening {options.data}"):
         return ghostify.open_data(
@@ -185,8 +185,8 @@ def plan_arguments(options: SiteOptions) -> dict[str, Any]:
     """The arguments of `ghostify.plan` that the user gave.
 
     Raises:
-        GhostifyError: If the sensitivity is without a budget, or is none.
-        OSError: If it cannot be read.
+        GhostifyError: if the sensitivity is without a budget, or is none.
+        OSError: if it cannot be read.
     """
     if options.sensitivity is not None and not options.budget:
         raise GhostifyError("--sensitivity is for a --budget: add one")
@@ -206,8 +206,8 @@ def read(kind: type[Readable], path: Path) -> Readable:
     """Read a plan or a sensitivity from a file.
 
     Raises:
-        GhostifyError: Naming the file and what is wrong in it.
-        OSError: If it cannot be read.
+        GhostifyError: naming the file and what is wrong in it.
+        OSError: if it cannot be read.
     """
     try:
         return kind.load(path)

@@ -38,11 +38,11 @@ class ConvertOptions:
     """What to convert by, and what to write.
 
     Attributes:
-        out: Where to save. Default: MODEL-ghost.
-        force: Replace an artifact that is there already.
+        out: where to save. Default: MODEL-ghost.
+        force: replace an artifact that is there already.
         dry_run: Save nothing.
         plan: Convert by this plan, from ghostify plan.
-        init: What Ghost modules start from. Default: calibrated with --calibration, weights for a
+        init: what Ghost modules start from. Default: calibrated with --calibration, weights for a
             trained network without.
         finetune_steps: With --calibration: gradient steps for each layer after its fit. 40 to 100
             keep a little more.
