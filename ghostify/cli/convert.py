@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from ghostify.io.atomic import check_parent, check_target, write_text
 from ghostify.report.formats import format_of
 from ghostify.report.html import check_page
 
-
-class Init(StrEnum):
-    """The initializers, named here so that --help need not wait for torch."""
-
-    random = "random"
-    weights = "weights"
-    calibrated = "calibrated"
-
-
 _PLANNING = ("ratio", "dw_size", "include", "exclude", "stem", "all_eligible", "budget",
              "runtime", "threads")  # fmt: skip
 
@@ -38,12 +28,12 @@ class ConvertOptions:
     """What to convert by, and what to write.
 
     Attributes:
-        out: where to save. Default: MODEL-ghost.
-        force: replace an artifact that is there already.
+        out: Where to save. Default: MODEL-ghost.
+        force: Replace an artifact that is there already.
         dry_run: Save nothing.
         plan: Convert by this plan, from ghostify plan.
-        init: what Ghost modules start from. Default: calibrated with --calibration, weights for a
-            trained network without.
+        init: What Ghost modules start from: calibrated, weights or random. Default: calibrated with
+            --calibration, weights for a trained network without.
         finetune_steps: With --calibration: gradient steps for each layer after its fit. 40 to 100
             keep a little more.
         report: Also write the report: .html (a page), .txt, .json, .csv or .md.
@@ -53,7 +43,7 @@ class ConvertOptions:
     force: bool = option(False, "Options")
     dry_run: bool = option(False, "Options")
     plan: Path | None = option(None, "Options", metavar="FILE")
-    init: Init | None = option(None, "Options")
+    init: str | None = option(None, "Options", metavar="NAME")
     finetune_steps: int = option(0, "Options", min=0)
     report: Path | None = option(None, "Options", metavar="FILE")
 
@@ -82,10 +72,10 @@ def convert(
         arguments = _plan_arguments(context, planning)
     else:
         arguments = {"plan": _given_plan(context, settings.plan)}
-    if settings.init == Init.calibrated and calibration.calibration is None:
+    if settings.init == "calibrated" and calibration.calibration is None:
         raise GhostifyError("--init calibrated needs --calibration with some images")
-    init = settings.init or (Init.calibrated if calibration.calibration else None)
-    if settings.finetune_steps and init != Init.calibrated:
+    init = settings.init or ("calibrated" if calibration.calibration else None)
+    if settings.finetune_steps and init != "calibrated":
         raise GhostifyError("--finetune-steps follow a fit to --calibration: add it")
     target = settings.out or Path(f"{_short_name(model)}-ghost")
     if settings.report:

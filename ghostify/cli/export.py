@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,23 +15,17 @@ from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import check_new
 
 
-class To(StrEnum):
-    """The formats, named here so that --help need not wait for torch."""
-
-    onnx = "onnx"
-    openvino = "openvino"
-    torch_export = "torch-export"
-    executorch = "executorch"
-
-
-_ENDINGS = {To.onnx: ".onnx", To.openvino: ".xml", To.torch_export: ".pt2", To.executorch: ".pte"}
-
-
 def export(
     target: options.ModelOrFolder,
     original: options.OriginalOptions,
     to: Annotated[
-        To | None, typer.Option("--to", help="Format. Default: by the file's ending.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="onnx, openvino, torch-export or executorch. Default: by the file's ending, or "
+            "onnx.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -48,7 +41,11 @@ def export(
     """
     folder = Path(target) if Path(target).is_dir() else None
     name = folder.name if folder else target.rpartition(":")[2]
-    file = out or Path(f"{name}{_ENDINGS[to or To.onnx]}")
+    with stage("loading torch"):
+        from ghostify.deployment import EXPORTERS, exporter_for
+    known = EXPORTERS.get(to or "onnx")
+    file = out or Path(f"{name}{known.ending if known else ''}")
+    exporter_for(file, to)
     check_new(file, force=force)
     if folder:
         if original.weights or original.pretrained:

@@ -8,9 +8,10 @@ from dataclasses import MISSING, Field, field, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, cleandoc, signature
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from ghostify import GhostifyError
 
@@ -32,19 +33,23 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def expanded(**values: Any) -> None:
-        names = set(values)
         try:
             for name, cls in settings.items():
                 values[name] = cls(**{f.name: _value(values.pop(f.name)) for f in fields(cls)})
             command(**values)
         except GhostifyError as error:
-            raise GhostifyError(_with_flags(str(error), names)) from error
+            raise GhostifyError(_with_flags(str(error), flags)) from error
 
     parameters = [
         option
         for name, parameter in plain.parameters.items()
         for option in (_options(settings[name]) if name in settings else [parameter])
     ]
+    flags = {
+        p.name
+        for p in parameters
+        if any(isinstance(part, OptionInfo) for part in get_args(p.annotation))
+    }
     parameters = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in parameters]
     expanded.__signature__ = plain.replace(parameters=parameters)  # type: ignore[attr-defined]
     expanded.__annotations__ = {option.name: option.annotation for option in parameters}
@@ -61,7 +66,7 @@ def option(default: Any, panel: str, *short: str, **details: Any) -> Any:
 
 def _options(cls: Any) -> list[Parameter]:
     hints, documentation = get_type_hints(cls), _documentation(cls)
-    return [_option(f, hints[f.name], documentation[f.name]) for f in fields(cls)]
+    return [_option(f, hints[f.name], documentation.get(f.name, "")) for f in fields(cls)]
 
 
 def _option(entry: Field[Any], hint: Any, text: str) -> Parameter:

@@ -137,3 +137,23 @@ def test_interrupted_while_saving(net, tmp_path):
     assert process.returncode != 0
     assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir() if path.name[0] != "_"] == ["net.py"]
+
+
+def test_an_unknown_initializer(fails, net):
+    said = fails("convert", *net, "--init", "magic")
+    assert "--init (='magic') must be one of random, weights, calibrated" in said
+
+
+def test_help_names_the_initializers(run):
+    from ghostify.conversion.init import INITIALIZERS
+
+    said = run("convert", "--help").out
+    assert all(name in said for name in INITIALIZERS)
+
+
+def test_a_wrong_model_is_not_called_an_option(fails, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.DataParallel(nn.Conv2d(3, 8, 3))\n"
+    )
+    said = fails("convert", "net.py:build", "--input", "3x16x16")
+    assert "`model` is a DataParallel: pass `model.module`" in said

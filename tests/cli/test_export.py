@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ghostify.cli.export import _ENDINGS
 from ghostify.deployment import EXPORTERS
 
 onnx = pytest.importorskip("onnx")
@@ -17,10 +16,15 @@ def out(run, net):
     return ["out", "--model", "net.py:build", "--input", "3x16x16"]
 
 
-def test_the_forms_are_those_of_the_registry():
-    assert {to.value: ending for to, ending in _ENDINGS.items()} == {
-        name: exporter.ending for name, exporter in EXPORTERS.items()
-    }
+def test_help_names_the_formats_of_the_registry(run):
+    said = run("export", "--help").out
+    assert all(name in said for name in EXPORTERS)
+
+
+def test_an_unknown_format(fails, out):
+    assert "unknown export format 'coreml': known are onnx" in fails(
+        "export", *out, "--to", "coreml"
+    )
 
 
 def test_an_artefact(run, out, tmp_path):

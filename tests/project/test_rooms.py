@@ -127,3 +127,14 @@ def test_the_architecture_page_names_every_room_and_only_files_that_exist():
             assert (PACKAGE / path).exists(), path
         else:
             assert (ARCHITECTURE.parents[1] / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    re.findall(
+        r"`([A-Za-z_.]+)` in\s+`(\w+/[\w/]+\.py)`", ARCHITECTURE.read_text(encoding="utf-8")
+    ),
+)
+def test_names_of_the_architecture_page_are_defined_where_it_says(name, path):
+    source = (PACKAGE / path).read_text(encoding="utf-8")
+    assert re.search(rf"\b{name.rpartition('.')[2]}\b", source)
