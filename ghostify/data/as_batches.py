@@ -56,7 +56,7 @@ def as_batches(
     found = (
         inputs
         for number, item in enumerate(_items(data, likes, batch_size))
-        for inputs in read_inputs(item, example, f"calibration item {number}")
+        for inputs in _read(item, example, f"calibration item {number}")
     )
     batches: list[Example] = []
     left = inf if images is None else images
@@ -103,7 +103,6 @@ def _stack(
     for shape, group in groupby(found, key=shapes):
         if shape is None:
             yield from (inputs.values for inputs in group)
-            continue
         while members := [inputs.values for inputs in islice(group, batch_size)]:
             yield tuple(
                 torch.stack(column) if isinstance(like, Tensor) else list(column)
@@ -111,8 +110,8 @@ def _stack(
             )
 
 
-def read_inputs(item: Any, example: Example, name: str) -> list[Inputs]:
-    """Return the inputs in ``item``: itself, its first entry, or the only entry that fits.
+def _read(item: Any, example: Example, name: str) -> Iterator[Inputs]:
+    """Yield the inputs in ``item``: itself, its first entry, or the only entry that fits.
 
     A list of single images, or of pairs of an image and its label, holds one each; everything else
     holds one. Errors say that the item is ``name``.
@@ -122,10 +121,9 @@ def read_inputs(item: Any, example: Example, name: str) -> list[Inputs]:
     if not found:
         kinds = f"{name} is {describe(item)}, but the model takes {describe(example)}"
         raise GhostifyError(f"{kinds}{_reason(item, likes[0])}")
-    for place, (values, batched) in enumerate(found):
+    for values, batched in found:
         pairs = zip(values, likes, strict=True)
-        found[place] = Inputs(tuple(_convert(v, like, name) for v, like in pairs), batched)
-    return found
+        yield Inputs(tuple(_convert(value, like, name) for value, like in pairs), batched)
 
 
 def _find(item: Any, example: Example) -> list[Inputs]:
@@ -175,12 +173,11 @@ def _to_list(value: Any) -> Any:
 
 def _mismatch(value: Tensor, like: Tensor, batched: bool) -> str | None:
     """Compare shapes; length, height and width are free."""
-    expected = like.shape if batched else like.shape[1:]
-    if value.dim() != len(expected):
-        return f"{value.dim()} dimensions instead of {len(expected)}"
-    channels = value.shape[int(batched)] if like.dim() > 2 else None
-    if channels is not None and channels != like.shape[1]:
-        return f"a channel count of {channels} instead of {like.shape[1]}"
+    dimensions = like.dim() if batched else like.dim() - 1
+    if value.dim() != dimensions:
+        return f"{value.dim()} dimensions instead of {dimensions}"
+    if like.dim() > 2 and value.shape[int(batched)] != like.shape[1]:
+        return f"a channel count of {value.shape[int(batched)]} instead of {like.shape[1]}"
     return None if value.numel() else "no values"
 
 

@@ -12,17 +12,17 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
 from ghostify.data.images import Images, summarize_skipped
+from ghostify.data.preprocessing import Transform
 from ghostify.data.rng import seed_of
-from ghostify.data.transforms import Transform
 from ghostify.types import Augmentation, GhostifyError
 from ghostify.types.errors import first_line
 
-Sample = Any
-"""An input ``(C, H, W)``, alone or with its label."""
 
+class ImageDataset(Dataset[Any]):
+    """Inputs ``(C, H, W)``, alone or with labels.
 
-class ImageDataset(Dataset[Sample]):
-    """Images and their transform. Counts unreadable images over all worker processes."""
+    Counts unreadable images over all worker processes.
+    """
 
     def __init__(self, images: Images, transform: Transform) -> None:
         self.images = images
@@ -66,14 +66,14 @@ class ImageDataset(Dataset[Sample]):
 class EvaluationDataset(ImageDataset):
     """Every image once, with the transform of evaluation; None for an unreadable one."""
 
-    def __getitem__(self, index: int) -> Sample | None:
+    def __getitem__(self, index: int) -> Any:
         image = self.decode(index)
         if image is None:
             return None
         inputs, labels = self.transform(image), self.images.labels
         return inputs if labels is None else (inputs, labels[index])
 
-    def collate(self, samples: Sequence[Sample | None]) -> Any:
+    def collate(self, samples: Sequence[Any]) -> Any:
         """Return a batch of the readable samples, perhaps an empty one."""
         readable = [sample for sample in samples if sample is not None]
         if readable:
@@ -102,7 +102,7 @@ class TrainingDataset(ImageDataset):
             if alpha
         ]
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
+    def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(self._seed, epoch, index))

@@ -14,9 +14,8 @@ from ghostify.analysis.dry_run import dry_run
 from ghostify.data.batches import device_of
 from ghostify.data.datasets import EvaluationDataset, TrainingDataset
 from ghostify.data.loaders import Data, evaluation_loader, training_loader
-from ghostify.data.preprocessing import Preprocessing, preprocessing_of
+from ghostify.data.preprocessing import Preprocessing, Transform, preprocessing_of
 from ghostify.data.sources import SOURCES, open_source
-from ghostify.data.transforms import Transform
 from ghostify.models.registry import declared_input_size
 from ghostify.models.user_code import call_code
 from ghostify.types import Augmentation, GhostifyError, ModelSource

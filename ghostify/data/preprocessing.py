@@ -1,15 +1,24 @@
-"""How a network expects images to be preprocessed."""
+"""From a decoded image to the input of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from statistics import fmean
+from typing import Any
 
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 from torchvision import models
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import functional as F
 
-from ghostify.types import GhostifyError, ModelSource
+from ghostify.types import Augmentation, GhostifyError, ModelSource
+
+_MODES = {1: "L", 3: "RGB"}
+_RANDAUGMENT_OPERATIONS = 2
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -114,3 +123,74 @@ def _from_torchvision(name: str) -> Preprocessing | None:
 
 def _supported(interpolation: str | None) -> str:
     return "bilinear" if interpolation == "bilinear" else "bicubic"
+
+
+class Transform:
+    """Resize, crop, augment and normalize an image of PIL to an input ``(C, H, W)``.
+
+    Augmentation draws from torch's default generator. `TrainingDataset` mixes images.
+
+    Args:
+        input_size: ``(C, H, W)``.
+        preprocessing: of the network.
+        augmentation: none by default.
+
+    Attributes:
+        mode: the mode of PIL that images are decoded in.
+
+    Raises:
+        GhostifyError: if inputs of this size are not images, or ``preprocessing`` is for another
+            number of channels.
+    """
+
+    def __init__(
+        self,
+        input_size: tuple[int, ...],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008  # frozen
+    ) -> None:
+        if len(input_size) != 3:
+            shape = "x".join(map(str, input_size))
+            raise GhostifyError(f"`input_size` (={shape}) must be channels x height x width")
+        channels, *size = input_size
+        if channels not in _MODES:
+            raise GhostifyError(
+                f"image files have 1 or 3 channels, the model takes {channels}: use a file with a "
+                "tensor (N, C, H, W), or a DataLoader"
+            )
+        if len(preprocessing.mean) != channels:
+            raise GhostifyError(
+                f"`mean` (={preprocessing.mean}) must have {channels} values, one for each channel"
+            )
+        self.input_size = input_size
+        self.mode = _MODES[channels]
+        self.augmentation = augmentation
+        self._preprocessing = preprocessing
+        self._interpolation = InterpolationMode(preprocessing.interpolation)
+        self._steps: list[Any] = [self._center_crop]
+        if augmentation.crop_scale < 1:
+            scale = (augmentation.crop_scale, 1.0)
+            self._steps = [v2.RandomResizedCrop(size, scale, interpolation=self._interpolation)]
+        if augmentation.flip:
+            self._steps.append(v2.RandomHorizontalFlip())
+        if augmentation.randaugment:
+            self._steps.append(v2.RandAugment(_RANDAUGMENT_OPERATIONS, augmentation.randaugment))
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        for step in self._steps:
+            image = step(image)
+        mean, std = self._preprocessing.mean, self._preprocessing.std
+        inputs: Tensor = F.normalize(F.to_tensor(image), mean, std, inplace=True)
+        return inputs
+
+    def with_augmentation(self, augmentation: Augmentation) -> Transform:
+        return Transform(self.input_size, self._preprocessing, augmentation)
+
+    def _center_crop(self, image: Image.Image) -> Image.Image:
+        """Crop the center, ``crop`` of the resized image along the tighter side."""
+        size = self.input_size[1:]
+        least = [int(side / self._preprocessing.crop + _ROUNDING) for side in size]
+        scale = max(least[0] / image.height, least[1] / image.width)
+        side = ceil(scale * min(image.size) - _ROUNDING)
+        resized = F.resize(image, side, self._interpolation)
+        return F.center_crop(resized, size)  # type: ignore[no-any-return]

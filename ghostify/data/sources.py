@@ -11,14 +11,9 @@ from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
+from torchvision import datasets
 
-from ghostify.data.images import (
-    Images,
-    find_images,
-    images_of_array,
-    images_of_files,
-    is_hidden,
-)
+from ghostify.data.images import Images, find_images, images_of_array, images_of_files, is_hidden
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line, near
 
@@ -102,9 +97,8 @@ def _labels(split: Path, files: list[Path], classes: dict[str, int]) -> list[int
     return [classes[name] for name in names]
 
 
-def _cifar(name: str, root: Path) -> ImageSource:
+def _cifar(make: Callable[..., Any], name: str, root: Path) -> ImageSource:
     """50,000 training and 10,000 test images of 32 pixels (Krizhevsky 2009)."""
-    make = getattr(import_module("torchvision.datasets"), name)
     try:
         splits = [make(root, train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError) as error:
@@ -112,7 +106,7 @@ def _cifar(name: str, root: Path) -> ImageSource:
             f"{name} is not in {root} and cannot be downloaded ({first_line(error)}): "
             "unpack its Python version there, or pass another folder as data_root"
         ) from error
-    train, test = (images_of_array(split.data, split.targets, name.lower()) for split in splits)
+    train, test = (images_of_array(split.data, split.targets, name) for split in splits)
     return ImageSource(train, test, len(splits[0].classes))
 
 
@@ -139,8 +133,8 @@ def _import(module: str, source: str) -> Any:
 
 
 SOURCES: dict[str, Callable[[Path], ImageSource]] = {
-    "cifar10": partial(_cifar, "CIFAR10"),
-    "cifar100": partial(_cifar, "CIFAR100"),
+    "cifar10": partial(_cifar, datasets.CIFAR10, "cifar10"),
+    "cifar100": partial(_cifar, datasets.CIFAR100, "cifar100"),
     "mnist5k": _mnist5k,
     "digits": _digits,
 }

@@ -40,11 +40,9 @@ class LoadedWeights:
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} tensors loaded"]
-        for names, reason in (
-            (self.missing, "missing"),
-            (self.unexpected, "unexpected"),
-            (self.mismatched, "skipped: wrong shape"),
-        ):
+        reasons = ("missing", "unexpected", "skipped: wrong shape")
+        lists = (self.missing, self.unexpected, self.mismatched)
+        for names, reason in zip(lists, reasons, strict=True):
             if names:
                 more = f" and {len(names) - 3} more" if len(names) > 3 else ""
                 parts.append(f"{len(names)} {reason} ({', '.join(names[:3])}{more})")
@@ -82,12 +80,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
 
 
 def read_tensors(path: Path) -> Any:
-    """Read a file of tensors, .safetensors or of ``torch.save``. No pickled code is run.
-
-    Raises:
-        GhostifyError: if the file is damaged, or holds pickled code.
-        OSError: if there is no such file.
-    """
+    """Read a file of tensors, .safetensors or of ``torch.save``. No pickled code is run."""
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
@@ -96,14 +89,12 @@ def read_tensors(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, KeyError) as error:  # KeyError for an unknown byte
         if "Weights only load failed" in str(error) and "Unsupported" in str(error):
             raise GhostifyError(
                 f"{path} is damaged, or holds pickled objects, and loading it could run code: "
                 "save the tensors alone, or as safetensors"
             ) from error
-        raise GhostifyError(f"{path} cannot be read: it is not a file of tensors") from error
-    except KeyError as error:  # torch's unpickler raises it for an unknown byte
         raise GhostifyError(f"{path} cannot be read: it is not a file of tensors") from error
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error

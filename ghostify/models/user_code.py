@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -15,26 +16,28 @@ from ghostify.types.errors import first_line, near
 
 
 def call_code(place: str, name: str, arguments: dict[str, Any]) -> Any:
-    """Call ``name`` of a module (``package.module``) or a file (``path/to/file.py``).
-
-    Raises:
-        GhostifyError: if the code cannot be imported, lacks the name, or fails.
-    """
-    try:
-        with redirect_stdout(sys.stderr):  # stdout is for results
-            module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
-    except GhostifyError:
-        raise
-    except Exception as error:
-        raise GhostifyError(f"cannot import {place}: {_describe(error)}") from error
+    """Call ``name`` of a module (``package.module``) or a file (``path/to/file.py``)."""
+    is_file = place.endswith(".py")
+    if is_file and not Path(place).is_file():
+        raise GhostifyError(f"no file {place}")
+    with _errors(f"cannot import {place}"):
+        module = _import_file(Path(place).resolve()) if is_file else _import_module(place)
     function = getattr(module, name, None)
     if not callable(function):
         raise GhostifyError(f"{place} has no function {name!r}{near(name, vars(module))}")
+    with _errors(f"{place}:{name} failed"):
+        return function(**arguments)
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Raise GhostifyError where the code fails, and keep stdout for results."""
     try:
         with redirect_stdout(sys.stderr):
-            return function(**arguments)
+            yield
     except Exception as error:
-        raise GhostifyError(f"{place}:{name} failed: {_describe(error)}") from error
+        kind = type(error).__name__
+        raise GhostifyError(f"{what}: {kind}: {first_line(error)}") from error
 
 
 def _import_module(name: str) -> ModuleType:
@@ -43,9 +46,6 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise GhostifyError(f"no file {path}")
-    path = path.resolve()
     name = path.stem
     while name in sys.modules:  # do not replace a module in use
         name += "_"
@@ -61,7 +61,3 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"

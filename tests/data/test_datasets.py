@@ -5,7 +5,7 @@ import torch
 from ghostify.data import Preprocessing
 from ghostify.data.datasets import TrainingDataset
 from ghostify.data.images import images_of_array
-from ghostify.data.transforms import Transform
+from ghostify.data.preprocessing import Transform
 from ghostify.types import Augmentation
 
 SIZE = (1, 8, 8)
