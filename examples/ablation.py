@@ -1,17 +1,17 @@
-"""The GhostNet paper's ablations, trained: what the ratio s and the kernel d do to the accuracy.
+"""Train the GhostNet paper's ablations: accuracy over the ratio s and the kernel size d.
 
     python examples/ablation.py --data cifar10 --model cifar_vgg16 --epochs 400 --out ablation
 
-After ``pip install -e '.[train,plot]'``.
+Requires ``pip install -e '.[train,plot]'``.
 
-A network is trained from scratch, and so are its conversions: every ratio with d = 3, and every
-kernel with s = 2, once for each seed. All convolutions are replaced, as in the paper. The recipe is
-the paper's for CIFAR-10, whatever the number of epochs: SGD, learning rate 0.1, a tenth of it after
-1/2, 3/4 and 15/16 of the epochs, weight decay 1e-4, images moved by up to an eighth of their size
-and mirrored (digits are not).
+A network and its conversions are trained from scratch: every ratio with d = 3, and every kernel
+size with s = 2, once for each seed. All convolutions are replaced, as in the paper. The recipe is
+the paper's for CIFAR-10, scaled to the number of epochs: SGD, learning rate 0.1, divided by 10
+after 1/2, 3/4 and 15/16 of the epochs, weight decay 1e-4, random shifts by up to an eighth of the
+image, and random flips except for digits.
 
 A folder of images has a subfolder for each class; all images are held in memory. Finished runs are
-kept in --out and not trained again. There are table.md, results.json and accuracy.png in the end.
+kept in --out and not trained again. The results are table.md, results.json and accuracy.png.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BLACK = -1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What runs must have in common to be compared."""
+    """Settings that comparable runs share."""
 
     data: str
     size: int
@@ -64,7 +64,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """A network that was trained; accuracy is top-1 of images that it was not trained on."""
+    """A trained network; accuracy is the top-1 accuracy on the test images."""
 
     settings: dict[str, Any]
     ratio: float | None
@@ -94,7 +94,7 @@ def main() -> None:
     )
     check_plot(options.out / "accuracy.png")
     images = read(settings)
-    print(f"{len(images.train)} images to train on, {len(images.test)} to test on", flush=True)
+    print(f"{len(images.train)} training images, {len(images.test)} test images", flush=True)
     specs = variants(options.ratios, options.kernels)
     found = []
     for seed in options.seeds:
@@ -113,37 +113,37 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """The command line, read and checked."""
+    """Parse the command line."""
     whole, form = __doc__, argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=whole, formatter_class=form)
     parser.add_argument("--data", required=True, help="cifar10, mnist5k, digits or a folder")
     parser.add_argument("--model", default="cifar_vgg16", choices=CIFAR_NETWORKS)
-    parser.add_argument("--width", type=float, default=1.0, help="of the model's layers")
-    parser.add_argument("--size", type=int, default=32, help="of the images, in pixels")
+    parser.add_argument("--width", type=float, default=1.0, help="width of the model's layers")
+    parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
     parser.add_argument("--ratios", type=numbers(float), default=[2, 3, 4, 5])
     parser.add_argument("--kernels", type=numbers(int), default=[1, 3, 5, 7])
     parser.add_argument("--epochs", type=int, default=400)
     parser.add_argument("--seeds", type=numbers(int), default=[0, 1])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
+    parser.add_argument("--out", type=Path, required=True, help="folder for runs and results")
     options = parser.parse_args()
     options.out.joinpath("runs").mkdir(parents=True, exist_ok=True)
     return options
 
 
 def numbers(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-    """Reads numbers with commas between."""
+    """Return a parser of comma-separated numbers."""
     return lambda text: [kind(part) for part in text.split(",")]
 
 
 def variants(ratios: list[float], kernels: list[int]) -> list[GhostSpec | None]:
-    """The dense network, then every ratio with d = 3, then every kernel with s = 2, each once."""
+    """Return dense (None), every ratio with d = 3, and every kernel size with s = 2, each once."""
     specs = [GhostSpec(ratio, 3) for ratio in ratios] + [GhostSpec(2, size) for size in kernels]
     return [None, *dict.fromkeys(specs)]
 
 
 def read(settings: Settings) -> Images:
-    """Every image at once; a fifth is held out where the data have no test part."""
+    """Load all images; a fifth is held out if the data has no test split."""
     shape = (settings.channels, settings.size, settings.size)
     folder = Path(settings.data)
     folder = folder / "train" if folder.joinpath("train").is_dir() else folder
@@ -158,12 +158,12 @@ def read(settings: Settings) -> Images:
         preprocessing=Preprocessing((0.5,) * shape[0], (0.5,) * shape[0], crop=1.0),
     )
     if data.validation is None or data.classes is None:
-        raise GhostifyError(f"{settings.data} has no classes, or nothing to test on")
+        raise GhostifyError(f"{settings.data} has no classes or no test images")
     return Images(*next(iter(data.train)), *next(iter(data.validation)))
 
 
 def build(settings: Settings, classes: int) -> nn.Module:
-    """The dense network with fresh weights."""
+    """Build the dense network with random weights."""
     arguments = {
         "num_classes": classes,
         "in_channels": settings.channels,
@@ -200,7 +200,7 @@ def train_one(settings: Settings, spec: GhostSpec | None, seed: int, images: Ima
 
 
 def train(network: nn.Module, images: Images, epochs: int, *, mirror: bool, name: str) -> None:
-    """The paper's recipe for CIFAR-10, with its steps at the same parts of the training."""
+    """Train by the paper's recipe for CIFAR-10, scaled to the number of epochs."""
     network.train().to(memory_format=torch.channels_last)  # cheap operations are faster on a CPU
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     batch_size = min(BATCH, len(images.train))
@@ -220,7 +220,7 @@ def train(network: nn.Module, images: Images, epochs: int, *, mirror: bool, name
 
 
 def varied(batch: Tensor, *, mirror: bool) -> Tensor:
-    """Each image moved by up to an eighth of its size on black, and perhaps mirrored."""
+    """Shift each image by up to an eighth of its size on black, and flip it at random."""
     number, channels, height, width = batch.shape
     most = height // 8
     padded = F.pad(batch, (most,) * 4, value=BLACK)
@@ -237,7 +237,7 @@ def varied(batch: Tensor, *, mirror: bool) -> Tensor:
 
 @torch.inference_mode()
 def accuracy(network: nn.Module, images: Tensor, classes: Tensor) -> float:
-    """The share of the images whose most likely class is theirs."""
+    """Return the top-1 accuracy, 0 to 1."""
     network.eval()
     right = [
         (network(batch).argmax(1) == labels).sum().item()
@@ -247,28 +247,28 @@ def accuracy(network: nn.Module, images: Tensor, classes: Tensor) -> float:
 
 
 def file_of(out: Path, spec: GhostSpec | None, seed: int) -> Path:
-    """Where a run is kept."""
+    """Return the file of a run."""
     name = "dense" if spec is None else f"s{spec.ratio:g}-d{spec.dw_size}"
     return out / "runs" / f"{name}-seed{seed}.json"
 
 
 def finished(out: Path, settings: Settings, spec: GhostSpec | None, seed: int) -> Run | None:
-    """A run that is kept already.
+    """Return a finished run, or None.
 
     Raises:
-        GhostifyError: if it was another experiment's.
+        GhostifyError: if it has other settings.
     """
     file = file_of(out, spec, seed)
     if not file.exists():
         return None
     run = Run(**json.loads(file.read_text(encoding="utf-8")))
     if run.settings != asdict(settings):
-        raise GhostifyError(f"{file} was trained with {run.settings}: give another --out")
+        raise GhostifyError(f"{file} was trained with {run.settings}: pass another --out")
     return run
 
 
 def grouped(found: list[Run]) -> dict[tuple[float | None, int | None], list[Run]]:
-    """The runs of each network, over the seeds."""
+    """Return the runs of each network, over the seeds."""
     groups: dict[tuple[float | None, int | None], list[Run]] = {}
     for run in found:
         groups.setdefault((run.ratio, run.dw_size), []).append(run)
@@ -276,7 +276,7 @@ def grouped(found: list[Run]) -> dict[tuple[float | None, int | None], list[Run]
 
 
 def table(found: list[Run]) -> str:
-    """Markdown: mean accuracy over the seeds, and the lowest and the highest."""
+    """Return a Markdown table of mean, lowest and highest accuracy over the seeds."""
     lines = ["| s | d | parameters | MACs | accuracy, % | lowest to highest |"]
     lines += ["|--:|--:|--:|--:|--:|--:|"]
     for (ratio, size), runs in grouped(found).items():
@@ -296,7 +296,7 @@ def table(found: list[Run]) -> str:
 def mark(
     axes: Any, key: tuple[float | None, int | None], point: tuple[float, float], *, below: bool
 ) -> None:
-    """A mean's s above it on the left, or its d below it on the right, clear of the lines."""
+    """Label a mean with its s (above left) or its d (below right), clear of the lines."""
     from matplotlib.patheffects import withStroke
 
     ratio, size = key
@@ -312,7 +312,7 @@ def mark(
 
 
 def plot(found: list[Run], settings: Settings, file: Path) -> None:
-    """Accuracy over MACs: a dot for each run, a line through the means."""
+    """Plot accuracy over MACs: a dot for each run, a line through the means."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")

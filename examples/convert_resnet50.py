@@ -1,4 +1,4 @@
-"""Convert torchvision's ResNet-50, report what it saves, save it and load it again."""
+"""Convert torchvision's ResNet-50, print the report, save the result and load it."""
 
 import tempfile
 
@@ -15,8 +15,8 @@ report = ghostify.compare(model, ghost, example)
 print(report)
 
 with tempfile.TemporaryDirectory() as folder:
-    path = ghostify.save(ghost, f"{folder}/resnet50-ghost")
-    again = ghostify.load(path, resnet50().eval())
+    artifact = ghostify.save(ghost, f"{folder}/resnet50-ghost")
+    loaded = ghostify.load(artifact, resnet50().eval())
 
 with torch.no_grad():
-    assert torch.equal(again(example), ghost(example))
+    assert torch.equal(loaded(example), ghost(example))

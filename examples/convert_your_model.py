@@ -1,4 +1,4 @@
-"""Convert a model of your own, stage by stage: look, decide, edit the decisions, act."""
+"""Convert your own model step by step: analyze, plan, edit the plan, convert."""
 
 from dataclasses import replace
 
@@ -24,22 +24,22 @@ class Detector(nn.Module):
         self.boxes = nn.Conv2d(128, 4, 3, padding=1)
 
     def forward(self, image: torch.Tensor, threshold: float = 0.0) -> dict[str, torch.Tensor]:
-        maps = self.backbone(image)
-        return {"scores": self.scores(maps).sigmoid() - threshold, "boxes": self.boxes(maps)}
+        x = self.backbone(image)
+        return {"scores": self.scores(x).sigmoid() - threshold, "boxes": self.boxes(x)}
 
 
 model = Detector()
 example = {"image": torch.zeros(1, 3, 128, 128)}  # or a tensor, or a tuple
 
-# Look: every convolution, and what stands in the way of a Ghost module.
+# Analyze: every convolution, and whether it can be replaced or why not.
 sites = ghostify.analyze(model, example)
 for site in sites:
     print(site.name, site.geometry, site.output_map, site.ineligible or "can be replaced")
 
-# Decide: the same s and d everywhere, but the boxes stay as they are ...
+# Plan: the same ratio and kernel size everywhere, except for the boxes.
 plan = ghostify.plan(sites, ratio=2, dw_size=3, exclude=["boxes"])
 
-# ... and the widest layer is cut deeper. A plan is data: it can be edited, here or as JSON.
+# Edit: a higher ratio for the widest layer. A plan is data, here or as JSON.
 plan = Plan(
     tuple(
         replace(decision, ghost=GhostSpec(ratio=4))
@@ -49,10 +49,10 @@ plan = Plan(
     )
 )
 
-# Act, and tell. The model itself is not changed.
+# Convert. The model itself is not changed.
 ghost = ghostify.convert(model, plan=plan)
 print(ghostify.compare(model, ghost, example))
 
-# The converted model is your class, and trains like it.
+# The converted model has your class and trains like it.
 outputs = ghost(torch.randn(2, 3, 128, 128))
 outputs["scores"].sum().backward()

@@ -6,8 +6,8 @@ r"""Train a detector with Ghost modules: on generated pictures in minutes, or on
     python examples/detection.py --data coco --model ghostify:retinanet_ghostnet_110 \
         --weights ghostnet_110.safetensors --batch 16 --device cuda    # the paper's recipe
 
-Needs ``pip install 'ghostify[detection]'``. COCO is a folder with ``train2017``, ``val2017`` and
-``annotations``. Printed is COCO's mAP (over IoU 0.5 to 0.95) before training and after each epoch.
+Requires ``pip install 'ghostify[detection]'``. COCO is a folder with ``train2017``, ``val2017`` and
+``annotations``. Prints COCO's mAP (over IoU 0.5 to 0.95) before training and after each epoch.
 """
 
 import argparse
@@ -31,14 +31,14 @@ SMALL = {
     "ghostify:retinanet_ghostnet": {"width": 0.5, "pyramid": 64},
     "ghostify:fasterrcnn_ghostnet": {"width": 0.5, "pyramid": 64, "box_batch_size_per_image": 64},
 }
-"""Enough for shapes, in minutes on a processor."""
+"""Small enough to learn the shapes on a CPU within minutes."""
 
 
 class Shapes(Dataset):
-    """Pictures of one to three shapes of any colour on a textured ground, the same every time.
+    """Pictures of one to three shapes of any color on a textured background.
 
     A picture is ``(3, 128, 128)`` in [0, 1]; its target has ``boxes`` (N, 4) and ``labels`` (N,),
-    which count from 1.
+    from 1. They depend only on the seed.
     """
 
     def __init__(self, number: int, seed: int) -> None:
@@ -66,7 +66,7 @@ class Shapes(Dataset):
 
 
 def texture(draw: torch.Generator) -> Tensor:
-    """Clouds of three sizes."""
+    """Return smooth noise of three scales."""
     layers = [
         nn.functional.interpolate(
             torch.rand(1, 3, side, side, generator=draw), (SIDE, SIDE), mode="bicubic"
@@ -77,7 +77,7 @@ def texture(draw: torch.Generator) -> Tensor:
 
 
 def place(draw: torch.Generator, taken: list[Tensor]) -> Tensor:
-    """A box ``(4,)`` of 28 to 64 pixels a side, apart from the others if there is room."""
+    """Return a box ``(4,)`` of 28 to 64 pixels a side, apart from the others if there is room."""
     box = torch.zeros(4)
     for _ in range(20):
         size = 28 + 36 * torch.rand(2, generator=draw)
@@ -90,7 +90,7 @@ def place(draw: torch.Generator, taken: list[Tensor]) -> Tensor:
 
 
 def inside(shape: str, box: Tensor) -> Tensor:
-    """The pixels of a shape that fills its box, ``(SIDE, SIDE)``."""
+    """Return the mask of a shape that fills its box, ``(SIDE, SIDE)``."""
     y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
     u, v = (x + 0.5 - box[0]) / (box[2] - box[0]), (y + 0.5 - box[1]) / (box[3] - box[1])
     within = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
@@ -104,7 +104,7 @@ def inside(shape: str, box: Tensor) -> Tensor:
 class Coco(Dataset):
     """A split of COCO: pictures in [0, 1], and boxes in pixels with COCO's labels.
 
-    In training half of the pictures are flipped, and those without a box left out.
+    In training, half of the pictures are flipped, and those without a box are left out.
     """
 
     def __init__(self, folder: Path, split: str, *, training: bool) -> None:
@@ -115,7 +115,7 @@ class Coco(Dataset):
             self.ids = [number for number in self.ids if self.boxes(number)]
 
     def boxes(self, number: int) -> list[dict]:
-        """What is marked in a picture; groups only where they are forgiven, in evaluation."""
+        """Return the annotations of a picture; crowds only for evaluation, which ignores them."""
         marked = self.coco.loadAnns(self.coco.getAnnIds(number))
         return [
             one
@@ -137,11 +137,11 @@ class Coco(Dataset):
             picture = picture.flip(-1)
             boxes[:, [0, 2]] = picture.shape[-1] - boxes[:, [2, 0]]
         numbers = {"labels": "category_id", "area": "area", "iscrowd": "iscrowd"}
-        told = {
+        fields = {
             key: torch.tensor([one[name] for one in found], dtype=torch.int64)
             for key, name in numbers.items()
         }
-        return picture, {"boxes": boxes, **told}
+        return picture, {"boxes": boxes, **fields}
 
 
 def batches(data: Dataset, size: int, *, training: bool) -> DataLoader:
@@ -163,9 +163,9 @@ def on(device: torch.device, images, targets) -> tuple[list[Tensor], list[dict[s
 
 @torch.no_grad()
 def evaluate(model: nn.Module, loader: DataLoader, device: torch.device) -> dict[str, float]:
-    """COCO's mAP, and that at IoU 0.5."""
+    """Return COCO's mAP, and the mAP at IoU 0.5."""
     metric = MeanAveragePrecision(backend="pycocotools")
-    metric.warn_on_many_detections = False  # the best hundred count
+    metric.warn_on_many_detections = False  # only the best hundred are counted
     model.eval()
     for items in loader:
         images, targets = on(device, *items)
@@ -175,7 +175,7 @@ def evaluate(model: nn.Module, loader: DataLoader, device: torch.device) -> dict
 
 
 def build(options: argparse.Namespace) -> nn.Module:
-    """The detector, with its backbone's weights, and converted if a ratio is given."""
+    """Build the detector, load its backbone's weights, and convert it if a ratio is given."""
     arguments = {"min_size": options.size, "max_size": options.size * 1333 // 800}
     if not options.data:
         arguments["num_classes"] = 1 + len(SHAPES)
@@ -195,10 +195,10 @@ def build(options: argparse.Namespace) -> nn.Module:
 
 
 def recipe(model: nn.Module, steps: int, lr: float, *, scratch: bool):
-    """The optimizer and its schedule over so many steps.
+    """Return the optimizer and its schedule.
 
-    From scratch AdamW in one cycle; else the papers' SGD with a warm-up, and a tenth of the rate
-    after two thirds and eleven twelfths.
+    From scratch, AdamW with a one-cycle schedule. Otherwise the papers' SGD with warm-up; the
+    learning rate is divided by 10 after 2/3 and 11/12 of the steps.
     """
     if scratch:
         optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=0.02)
@@ -212,7 +212,7 @@ def recipe(model: nn.Module, steps: int, lr: float, *, scratch: bool):
 
 
 def train(model: nn.Module, loaders: tuple[DataLoader, DataLoader], options) -> None:
-    """All epochs, with the mAP before them and after each."""
+    """Train, and print the mAP before training and after each epoch."""
     device = torch.device(options.device)
     model.to(device)
     training, validation = loaders
@@ -241,22 +241,22 @@ def train(model: nn.Module, loaders: tuple[DataLoader, DataLoader], options) -> 
 
 
 def report(when: str, loss: float | None, found: dict[str, float]) -> None:
-    said = "" if loss is None else f"loss {loss:.3f}, "
-    print(f"{when}: {said}mAP {found['map']:.3f}, at IoU 0.5 {found['map_50']:.3f}", flush=True)
+    prefix = "" if loss is None else f"loss {loss:.3f}, "
+    print(f"{when}: {prefix}mAP {found['map']:.3f}, at IoU 0.5 {found['map_50']:.3f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ghostify:retinanet_ghostnet")
-    parser.add_argument("--ratio", type=float, help="convert the model with this s")
-    parser.add_argument("--data", type=Path, help="a folder with COCO; else shapes are drawn")
-    parser.add_argument("--weights", type=Path, help="of the backbone")
+    parser.add_argument("--ratio", type=float, help="convert the model with this ratio s")
+    parser.add_argument("--data", type=Path, help="folder of COCO; default: generated shapes")
+    parser.add_argument("--weights", type=Path, help="weights of the backbone")
     parser.add_argument("--size", type=int, help="shorter side; default: 128, or 800 on COCO")
     parser.add_argument("--epochs", type=int, help="default: 8, or 12 on COCO")
-    parser.add_argument("--pictures", type=int, default=480, help="of shapes, in an epoch")
+    parser.add_argument("--pictures", type=int, default=480, help="generated pictures per epoch")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument(
-        "--lr", type=float, help="default: 0.002, or on COCO 0.02 for each 16 of a batch"
+        "--lr", type=float, help="default: 0.002, or on COCO 0.02 for a batch size of 16"
     )
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()

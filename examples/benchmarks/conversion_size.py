@@ -1,10 +1,10 @@
-"""How conversion grows: time with the number of convolutions, memory with their weights.
+"""Time of a conversion over the number of convolutions, and memory over the size of their weights.
 
     python examples/benchmarks/conversion_size.py [--rounds 3] [--parameters 1e9]
 
-Time is that of analyze + plan + convert with its final check. Memory is the peak of the process
-above what it held before, beside the bytes of the network that is returned: 1.0x is the returned
-copy and nothing else.
+Time includes analyze, plan and convert with its verification. Memory is the peak of the process
+above its level before, relative to the size of the returned network: 1.0x is the returned copy and
+nothing else.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""How long a conversion takes, beside Torch-Pruning's pruning of the same network.
+"""Time of a conversion, compared with pruning the same network by Torch-Pruning.
 
     python examples/benchmarks/conversion_speed.py [--rounds 7]
 
-Timed are analyze + plan + convert here (without its final check, which runs both networks and has
-no counterpart there), and there the pruner's construction (its dependency
-graph) and one step at a ratio that leaves about as many MACs. Torch-Pruning changes the model it
-is given, so it gets a copy, which is not timed; the copy that ghostify makes is. Garbage is
-collected before each measurement, so that nobody sweeps for the other.
+For ghostify, analyze, plan and convert are timed, without verification, which has no counterpart in
+Torch-Pruning. For Torch-Pruning, the construction of the pruner (its dependency graph) and one step
+at a ratio that leaves about as many MACs are timed. Torch-Pruning changes its model in place, so it
+gets a copy, which is not timed; the copy that ghostify makes is timed. Garbage is collected before
+each measurement.
 """
 
 import argparse

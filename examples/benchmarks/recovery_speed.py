@@ -1,8 +1,9 @@
-"""Images a second of `ghostify.recover` over those of a bare loop, same teacher and student.
+"""Throughput of `ghostify.recover` relative to a minimal training loop.
 
     python examples/benchmarks/recovery_speed.py [--model resnet18] [--size 64] [--rounds 5]
 
-In turns, a few seconds each; prints the median of the ratios.
+Both train the same student with the same teacher. Runs of a few seconds are interleaved; the median
+of their ratios is printed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ghostify.analysis.model_copy import copy_model, frozen_copy
 
 
 def bare(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float:
-    """Images a second of the shortest loop that distils."""
+    """Return the images per second of a minimal distillation loop."""
     teacher, student = frozen_copy(teacher), copy_model(student).eval()
     for network in (teacher, student):
         network.to(memory_format=torch.channels_last)
@@ -41,7 +42,7 @@ def bare(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float
 
 
 def ours(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float:
-    """Images a second, with all that the loop does besides."""
+    """Return the images per second of `ghostify.recover`."""
     settings = ghostify.RecoverySettings(epochs=1, lr=1e-3)
     _, recovery = ghostify.recover(teacher, student, batches, settings)
     return recovery.images / recovery.seconds

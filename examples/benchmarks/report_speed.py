@@ -1,10 +1,10 @@
-"""How long a page takes, and how large it is, by the number of convolutions.
+"""Time and size of a report page, by the number of convolutions.
 
     python examples/benchmarks/report_speed.py [--rounds 5]
 
-The artifacts are recipes without weights, in which every layer has an error and a sensitivity.
-Wanted: a page of 1,000 convolutions in less than 3 s and 2 MB. The processor's seconds are what it
-takes on a machine without other work.
+The artifacts are recipes without weights, in which every layer has an error and a sensitivity. The
+target is a page of 1,000 convolutions in less than 3 s and 2 MB. CPU seconds are the time on a
+machine without other work.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SIZES = (50, 200, 1000)
 
 
 def site(place: int) -> ConvSite:
-    """A convolution from 64 to 64 maps of 28x28."""
+    """Return a convolution with 64 input and output channels on 28x28 feature maps."""
     geometry = Geometry(
         in_channels=64, out_channels=64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1),
         dilation=(1, 1), groups=1, bias=False, padding_mode="zeros",
@@ -33,7 +33,7 @@ def site(place: int) -> ConvSite:
 
 
 def make(folder: Path, size: int) -> Path:
-    """An artifact of that many layers."""
+    """Write an artifact with this number of layers."""
     folder.mkdir()
     plan = Plan(tuple(Decision(site(place), ghost=GhostSpec()) for place in range(size)))
     numbers = {name: 0.01 + place / 1e4 for place, name in enumerate(plan.replaced)}

@@ -1,8 +1,8 @@
-"""How long the command line takes beside what cannot be had faster: the imports and the model.
+"""Time of the commands, compared with the time of the imports and of building the model.
 
     python examples/benchmarks/startup.py [--rounds 5]
 
-Each round starts every command once, in turns, each in a process of its own.
+Each round starts every command once, each in its own process.
 """
 
 import argparse

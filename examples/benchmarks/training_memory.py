@@ -1,12 +1,12 @@
-"""What training keeps for its backward pass: bytes of activations, and the time of a step.
+"""Activation memory of training, in bytes, and the time of a step.
 
     python examples/benchmarks/training_memory.py [--rounds 5] [--size 224] [--batch 4]
 
 Activations are the memory behind all tensors that autograd saves in one forward pass in training
-mode, each byte counted once, parameters and buffers left out. Controls are the same converted
-network with plain concatenation, and with Ghost modules as in the authors' code, whose halves have
-a norm and an activation of their own. On a GPU the peak of a whole step is printed beside it.
-Each round takes one step of every network, in turns; time is beside that of plain concatenation.
+mode. Each byte is counted once; parameters and buffers are excluded. The converted network is
+compared with one that uses plain concatenation, and with the Ghost modules of the authors' code,
+whose halves have their own norm and activation. On a GPU, the peak of a whole step is printed too.
+Each round takes one step of every network; times are relative to plain concatenation.
 """
 
 import argparse
@@ -30,7 +30,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def kept_bytes(model: nn.Module, images: Tensor) -> int:
-    """Bytes of activations that one forward pass keeps."""
+    """Return the bytes of activations that one forward pass keeps."""
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept = {}
 
@@ -57,7 +57,7 @@ def step_seconds(model: nn.Module, images: Tensor) -> float:
 
 
 def peak_bytes(model: nn.Module, images: Tensor) -> int:
-    """Of a step, beyond what was there before; on a GPU."""
+    """Return the peak GPU memory of a step above its level before."""
     model.zero_grad()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -72,7 +72,7 @@ def plain_concatenation() -> Iterator[None]:
 
 
 def as_in_the_authors_code(model: nn.Module) -> nn.Module:
-    """Each Ghost module of a converted network, with a norm and an activation in both halves."""
+    """Give both halves of each Ghost module a norm and an activation."""
     for module in model.modules():
         for name, child in module.named_children():
             if isinstance(child, GhostModule):

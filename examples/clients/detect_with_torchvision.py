@@ -1,4 +1,4 @@
-"""A training step of a converted Faster R-CNN."""
+"""Train a converted Faster R-CNN for one step."""
 
 import torch
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
@@ -12,7 +12,7 @@ model = fasterrcnn_mobilenet_v3_large_320_fpn(
 images = [torch.rand(3, 120, 160), torch.rand(3, 100, 140)]
 targets = [{"boxes": torch.tensor([[10.0, 20.0, 80.0, 90.0]]), "labels": torch.tensor([1])}] * 2
 
-# A list of images and their targets: what training mode is called with.
+# Images and targets, as in a call in training mode.
 ghost = ghostify.convert(model, (images, targets), ratio=2)
 print(ghostify.compare(model, ghost, (images, targets)))
 

@@ -1,8 +1,8 @@
-"""A converted YOLO in Ultralytics' own predict and train.
+"""Predict and train with a converted YOLO in Ultralytics.
 
-Ultralytics is licensed under AGPL-3.0. Two of its habits need an answer: its trainer builds a fresh
-network from the model's yaml file, and before inference it folds each batch norm into the weight of
-the convolution before it, which a Ghost module does not have.
+Ultralytics is licensed under AGPL-3.0. Two adaptations are needed: its trainer builds a new network
+from the model's yaml file, and before inference it folds each BatchNorm into the weight of the
+convolution before it, which a Ghost module does not have.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ SIDE = 64
 
 
 def write_dataset(folder: Path, count: int = 8) -> Path:
-    """Bright squares on noise, in the layout that Ultralytics reads."""
+    """Write bright squares on noise, in the layout that Ultralytics reads."""
     random = np.random.default_rng(0)
     for kind in ("images", "labels"):
         (folder / kind).mkdir()
@@ -44,14 +44,14 @@ print(ghostify.compare(yolo.model, ghost, example, name="yolov8n"))
 
 
 class GhostModel(DetectionModel):
-    """Keeps its batch norms."""
+    """A model that keeps its BatchNorms."""
 
     def reparameterize(self, verbose=True):
         return self
 
 
 class GhostTrainer(DetectionTrainer):
-    """Trains the converted network."""
+    """A trainer of the converted network."""
 
     def get_model(self, cfg=None, weights=None, verbose=True):
         return ghost

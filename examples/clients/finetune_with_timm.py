@@ -1,4 +1,4 @@
-"""Fine-tune a converted timm network with timm's own optimizer, schedule and meters: digits."""
+"""Fine-tune a converted timm network on digits, with timm's optimizer, schedule and meters."""
 
 import timm
 import torch

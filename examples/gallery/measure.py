@@ -1,9 +1,9 @@
-"""Measure the networks of the documentation's gallery, and keep what a page needs of each.
+"""Measure the networks of the documentation's gallery.
 
     python examples/gallery/measure.py [resnet50 vgg16_bn efficientnet-lite0]
 
-After ``pip install -e '.[bench,export,report]'``. Writes folders beside this file: the recipe and
-the measurements, without the weights. Takes some minutes a network.
+Requires ``pip install -e '.[bench,export,report]'``. Writes a folder for each network next to this
+file, with the recipe and the measurements, without the weights. Takes some minutes per network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LITE0 = ["--model", "lite0.py:build"]
 
 
 def ghostify(*arguments: str, cwd: Path) -> None:
-    """Run a command, and say which."""
+    """Print a command and run it."""
     print("ghostify", *arguments, flush=True)
     subprocess.run(
         [sys.executable, "-m", "ghostify", *arguments],
@@ -32,14 +32,14 @@ def ghostify(*arguments: str, cwd: Path) -> None:
 
 
 def uniform(name: str, folder: str, cwd: Path) -> None:
-    """A network of torchvision at s=2, without weights: what it saves, and how fast it is."""
+    """Measure a network of torchvision at s=2, with random weights."""
     ghostify("convert", name, "--ratio", "2", "--out", folder, cwd=cwd)
     ghostify("benchmark", folder, *RUNTIMES, cwd=cwd)
     ghostify("export", folder, "--to", "onnx", cwd=cwd)
 
 
 def calibrated(name: str, folder: str, cwd: Path) -> None:
-    """EfficientNet-Lite0 within a budget, calibrated on crops of photographs."""
+    """Measure EfficientNet-Lite0 within a budget, calibrated on crops of photographs."""
     sys.path.insert(0, str(ROOT / "examples" / "benchmarks"))
     from accuracy.photographs import _installed, crops
 
@@ -67,7 +67,7 @@ NETWORKS = {"resnet50": uniform, "vgg16_bn": uniform, "efficientnet-lite0": cali
 
 
 def main() -> None:
-    """Measure the networks that are named, or all of them."""
+    """Measure the named networks, or all of them."""
     for name in sys.argv[1:] or NETWORKS:
         with tempfile.TemporaryDirectory() as work:
             folder = f"{name}-ghost"

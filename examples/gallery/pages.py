@@ -1,4 +1,4 @@
-"""A hook of MkDocs: the pages of the gallery, made while the documentation is built."""
+"""MkDocs hook that writes the pages of the gallery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEASURED = Path(__file__).parent
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add ``gallery/NAME.html`` for each artifact beside this file."""
+    """Add ``gallery/NAME.html`` for each artifact in this folder."""
     with tempfile.TemporaryDirectory() as work:
         for recipe in sorted(MEASURED.glob("*/ghostify.json")):
             page = ghostify.write_report(recipe.parent, Path(work, "page.html"))

@@ -1,4 +1,4 @@
-"""Count the networks of the GhostNet papers again, beside what the papers print.
+"""Count the networks of the GhostNet papers and compare with the printed numbers.
 
     python examples/papers [vgg16-ratio] [--format markdown]
 

@@ -1,4 +1,4 @@
-"""Tables of papers with our numbers beside the printed ones."""
+"""Tables of the papers with counted and printed numbers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ghostify.report.document import Column, Document, Table, si
 def list_papers(
     tables: Sequence[PaperTable], recounts: Sequence[Sequence[Recount | None]]
 ) -> Document:
-    """A table for each of the papers'; one record a row, with raw numbers and what is printed.
+    """Return a table for each table of the papers, and a record for each row.
 
     Args:
-        recounts: for each table one for each row, None where there is nothing of ours.
+        recounts: for each row of each table; None if the network is not counted.
     """
     pairs = list(zip(tables, recounts, strict=True))
     footnotes: dict[str, int] = {}
@@ -31,10 +31,10 @@ def list_papers(
         title="Tables of the GhostNet papers, counted again",
         tables=shown,
         notes=(
-            "params and MACs are counted now, from the networks that ghostify builds; paper is "
-            "what is printed there. They agree if ours, rounded to as many digits, is the same.",
-            "MACs are multiply-accumulates; the papers call them FLOPs.",
-            "Accuracies are the published ones, none is ours: nothing is trained here.",
+            "params, MACs: counted on networks that ghostify builds. paper: the printed number. "
+            "agree: whether both are equal after rounding to the printed digits.",
+            "MACs: multiply-accumulates; the papers call them FLOPs.",
+            "Accuracies are published ones; nothing is trained here.",
             *(f"[{number}] {text}" for text, number in footnotes.items()),
         ),
         records=tuple(_flat(record) for record in records),
@@ -76,7 +76,7 @@ def _table(table: PaperTable, ours: Sequence[Recount | None], footnotes: dict[st
 
 
 def _marks(texts: Sequence[str], footnotes: dict[str, int]) -> list[str]:
-    """What points to the footnotes; a text that is new gets the next number."""
+    """Return the marks of footnotes; a new text gets the next number."""
     return [f"[{footnotes.setdefault(text, len(footnotes) + 1)}]" for text in texts if text]
 
 
@@ -84,7 +84,7 @@ def _missing(row: PaperRow, recount: Recount | None) -> str:
     if row.model is None or recount is not None:
         return ""
     library = row.model.partition(":")[0]
-    return f"Not counted, since {library} is not installed: pip install {library}."
+    return f"Not counted: {library} is not installed. Run pip install {library}."
 
 
 def _agreement(row: PaperRow, recount: Recount | None) -> str:
@@ -120,7 +120,7 @@ def _record(table: PaperTable, row: PaperRow, recount: Recount | None) -> dict[s
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Mappings as text, so that every table has the same columns."""
+    """Return mappings as text, so that every table has the same columns."""
     return {
         key: "; ".join(f"{name} {part}" for name, part in value.items())
         if isinstance(value, dict)

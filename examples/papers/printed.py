@@ -1,4 +1,4 @@
-"""The papers' tables as printed, from the data files beside this one."""
+"""The papers' tables as printed, from the data files in this folder."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _UNITS = {"K": 3, "M": 6, "G": 9}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperRow:
-    """A network in a paper's table, with its numbers as printed, and how to make it here.
+    """A network in a paper's table, with the printed numbers, and how to build it.
 
     Attributes:
-        network: the network's name.
-        params: such as ``7.7M``; None where the paper has none.
-        macs: such as ``158M``, which papers call FLOPs; None where the paper has none.
-        accuracy: published, in the order of the table's; empty text where the paper has none.
-        model: MODEL, as on the command line; None where only the paper's numbers are known.
-        arguments: for the model's factory.
-        ghost: what its convolutions become; None leaves them.
-        fused: parallel branches are made one convolution each, as for inference.
-        note: why the paper's numbers cannot be met, or what else a reader must know.
+        network: name of the network.
+        params: such as ``7.7M``; None if not printed.
+        macs: such as ``158M``; papers call them FLOPs. None if not printed.
+        accuracy: published values, in the order of the table's; empty if not printed.
+        model: MODEL, as on the command line; None if it cannot be built.
+        arguments: arguments of the model's factory.
+        ghost: what its convolutions are replaced with; None keeps them.
+        fused: whether parallel branches are fused, as for inference.
+        note: why the numbers differ, or another remark.
     """
 
     network: str
@@ -46,14 +46,14 @@ class PaperTable:
     """A table of a paper.
 
     Attributes:
-        name: on the command line.
-        title: what it shows.
+        name: name on the command line.
+        title: title of the table.
         source: paper and number of the table.
-        accuracy: what the published accuracies are, such as ``top-1``.
+        accuracy: kinds of the published accuracies, such as ``top-1``.
         counted: operators whose MACs the paper counts, as fvcore names them.
-        stem: the first convolution is replaced, too.
+        stem: whether the first convolution is replaced too.
         rows: in the paper's order.
-        note: on how it was counted.
+        note: how it was counted.
     """
 
     name: str
@@ -71,10 +71,10 @@ NAMES = ("vgg16-kernel", "vgg16-ratio", "cifar10", "resnet50", "imagenet", "coco
 
 
 def read_table(name: str) -> PaperTable:
-    """The table of this name.
+    """Return the table of this name.
 
     Raises:
-        GhostifyError: if there is none, with those that there are.
+        GhostifyError: if there is none.
     """
     if name not in NAMES:
         known = ", ".join(NAMES)
@@ -87,7 +87,7 @@ def read_table(name: str) -> PaperTable:
 
 
 def _row(content: dict[str, Any], notes: dict[str, str]) -> PaperRow:
-    """A row of a file, which names its note, as rows may share one."""
+    """Return a row of a file. It names its note, because rows may share one."""
     ghost, note = content.pop("ghost", None), content.pop("note", None)
     accuracy = tuple(content.pop("accuracy"))
     return PaperRow(
@@ -99,6 +99,6 @@ def _row(content: dict[str, Any], notes: dict[str, str]) -> PaperRow:
 
 
 def agrees(number: int, printed: str) -> bool:
-    """Whether ``number`` is what is ``printed``, such as ``7.7M``, rounded to as many digits."""
+    """Whether ``number`` equals ``printed``, such as ``7.7M``, after rounding to its digits."""
     mantissa = Decimal(printed[:-1])
     return Decimal(number).scaleb(-_UNITS[printed[-1]]).quantize(mantissa) == mantissa

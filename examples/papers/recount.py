@@ -1,4 +1,4 @@
-"""The networks of a table, built, converted and counted."""
+"""Build, convert and count the networks of a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int, None], None]
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """Parameters and MACs of a row's network, counted now."""
+    """Counted parameters and MACs of a network."""
 
     params: int
     macs: int
@@ -30,9 +30,9 @@ class Recount:
 def recount(
     tables: Sequence[PaperTable], progress: Progress | None = None
 ) -> tuple[tuple[Recount | None, ...], ...]:
-    """Parameters and MACs for every row of every table.
+    """Return parameters and MACs for every row of every table.
 
-    A row is None if it has no network to build here, or if the network's library is not installed.
+    A row is None if it has no network to build, or if the network's library is not installed.
     """
     known = set(models.names())
     total = sum(len(table.rows) for table in tables)

@@ -1,4 +1,4 @@
-"""A network of one's own."""
+"""A small network for digits."""
 
 from torch import Tensor, nn
 
@@ -10,9 +10,9 @@ class Digits(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs, stride in [(1, 1, 1), (1, 2, 2), (2, 4, 2), (4, 4, 1)]:
-            maps = inputs * width if layers else 1
+            channels = inputs * width if layers else 1
             layers += [
-                nn.Conv2d(maps, outputs * width, 3, stride, padding=1, bias=False),
+                nn.Conv2d(channels, outputs * width, 3, stride, padding=1, bias=False),
                 nn.BatchNorm2d(outputs * width),
                 nn.ReLU(),
             ]
@@ -24,5 +24,5 @@ class Digits(nn.Module):
 
 
 def build() -> nn.Module:
-    """The network without its weights."""
+    """Build the network with random weights."""
     return Digits()

@@ -1,4 +1,4 @@
-"""Train the network, and keep its weights and some images to calibrate with."""
+"""Train the network, and save its weights and some images for calibration."""
 
 import torch
 from net import build

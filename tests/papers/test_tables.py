@@ -63,12 +63,12 @@ def test_agreement_and_footnotes(document):
     assert document.notes[-3:] == (
         "[1] Counted so.",
         "[2] Odd.",
-        "[3] Not counted, since timm is not installed: pip install timm.",
+        "[3] Not counted: timm is not installed. Run pip install timm.",
     )
 
 
-def test_published_accuracies_are_said_to_be_no_one_elses(document):
-    assert any("Accuracies are the published ones, none is ours" in n for n in document.notes)
+def test_accuracies_are_marked_as_published(document):
+    assert any("Accuracies are published ones; nothing is trained" in n for n in document.notes)
 
 
 def test_a_program_gets_raw_numbers(document):
@@ -87,4 +87,4 @@ def test_csv_has_one_line_a_row(document):
 
 
 def test_it_fits_a_terminal(document):
-    assert max(map(len, to_text(document).split("params and MACs")[0].splitlines())) <= 80
+    assert max(map(len, to_text(document).split("params, MACs:")[0].splitlines())) <= 80

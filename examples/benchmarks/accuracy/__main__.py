@@ -1,13 +1,13 @@
-"""How much of a network is left, and how much comes back: ghostify beside pruning, at equal MACs.
+"""Accuracy after conversion and after recovery, compared with pruning at equal MACs.
 
-    python -m accuracy digits                   right after the conversion, without any training
+    python -m accuracy digits                   after the conversion, without training
     python -m accuracy photographs
     python -m accuracy digits-recovered         after a twentieth of the original's training steps
     python -m accuracy photographs-recovered    after --minutes of training without labels
 
 Run in examples/benchmarks, after ``pip install -e '.[bench,train]'``. Networks for the digits are
-trained first, some minutes each, and kept in --cache. Prints one line a result, and the table at
-the end.
+trained first, for some minutes each, and cached in --cache. Prints one line per result and a table
+at the end.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bed", choices=SHARES)
-    parser.add_argument("--networks", default="ResNet-20,VGG-16", help="of the digits")
-    parser.add_argument("--seeds", default="0,1,2", help="of the digits")
-    parser.add_argument("--shares", help="of the MACs")
-    parser.add_argument("--methods", help="names, between double commas")
+    parser.add_argument("--networks", default="ResNet-20,VGG-16", help="networks for the digits")
+    parser.add_argument("--seeds", default="0,1,2", help="seeds for the digits")
+    parser.add_argument("--shares", help="shares of the MACs")
+    parser.add_argument("--methods", help="names, separated by double commas")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ghostify-accuracy")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

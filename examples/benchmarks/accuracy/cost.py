@@ -1,10 +1,10 @@
-"""What it takes to carry the weights over: seconds and memory, network by network.
+"""Time and memory of the initialization of converted networks.
 
     python -m accuracy.cost [--images 128] [--networks resnet50,vgg16]    (in examples/benchmarks)
 
-Weights are random, which changes neither; batch norms have seen one batch. Memory is what the
-process holds of its own (RssAnon of Linux) at its peak, above what it held before; pages of the
-temporary files that samples lie in are the system's cache, and their size is printed beside it.
+Weights are random, which changes neither; BatchNorms have seen one batch. Memory is the peak of the
+process's own memory (RssAnon of Linux) above its level before. Samples are in temporary files,
+whose pages belong to the system's cache; their size is printed separately.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def resident_mb(kind: str) -> float:
 
 
 class Peak(threading.Thread):
-    """The most memory that was held while it ran."""
+    """Peak memory while it runs."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

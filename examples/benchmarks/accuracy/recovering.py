@@ -1,4 +1,4 @@
-"""How much comes back: networks made smaller in several ways, all trained back in the same way."""
+"""Accuracy after recovery, for networks made smaller by several methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .scores import accuracy, print_table, spread
 
 BATCH = 96
 STEPS = 75
-"""A twentieth of the originals' own, with batches of the same size."""
+"""A twentieth of the originals' steps, with the same batch size."""
 
 CROPS = 48
 FEATURE_WEIGHT = 2.0
@@ -46,7 +46,7 @@ def on_digits(
     methods: Sequence[str],
     trained: Trained,
 ) -> None:
-    """Points of accuracy below the original, before and after a twentieth of its training."""
+    """Print points of accuracy relative to the original, before and after recovery."""
     test = digits.dataset(3000, test=True, seed=1)
     found: dict[tuple[str, float, str], list[tuple[float, float]]] = defaultdict(list)
     for name in names:
@@ -69,7 +69,7 @@ def on_digits(
 
 
 def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
-    """A smaller network, and the same trained back, or from scratch."""
+    """Return a smaller network, and the same after recovery or training from scratch."""
     torch.manual_seed(seed)
     if method == FROM_SCRATCH:
         smaller = METHODS["random"](bed, share)
@@ -103,7 +103,7 @@ def _in_stages(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]
 
 
 class Fresh(IterableDataset[tuple[Tensor, Tensor]]):
-    """Batches of digits, others each time."""
+    """Batches of new digits in every epoch."""
 
     def __init__(self, batches: int, seed: int) -> None:
         self._batches = batches
@@ -124,7 +124,7 @@ def _settings(seed: int, feature_weight: float) -> ghostify.RecoverySettings:
 
 
 def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) -> None:
-    """Agreement of EfficientNet-Lite0 with itself on photographs that nobody has seen."""
+    """Print the agreement with EfficientNet-Lite0 on unseen photographs."""
     model = photographs.efficientnet_lite0()
     bed = Bed(model, photographs.crops(512, evaluation=False, size=128, seed=0))
     images = photographs.crops(240, evaluation=True, size=128, seed=1)

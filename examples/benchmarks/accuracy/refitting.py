@@ -1,4 +1,4 @@
-"""The refit that converted networks get, for pruned ones: ridge regression, layer after layer."""
+"""The refit of converted networks, for pruned ones: ridge regression, layer by layer."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ POSITIONS = 16384
 def refitted(
     original: nn.Module, pruned: nn.Module, kept: Mapping[str, Tensor], batches: Sequence[Tensor]
 ) -> nn.Module:
-    """Fit every layer of ``pruned`` to those of the original's maps that it has kept; in place.
+    """Fit every layer of ``pruned`` in place to the original's feature maps that it keeps.
 
     Args:
-        kept: by layer, the original indices of its outputs.
+        kept: original indices of the outputs of each layer.
         batches: calibration images.
     """
     flow = trace_dataflow(pruned, batches[0][:1])

@@ -1,4 +1,4 @@
-"""What a network is worth, and how that is printed."""
+"""Accuracy, and tables of it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Found = TypeVar("Found")
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Tensor, classes: Tensor) -> float:
-    """The share of images whose most likely class is the right one."""
+    """Return the top-1 accuracy, 0 to 1."""
     model.eval()
     found = torch.cat([model(batch).argmax(1) for batch in images.split(500)])
     return float((found == classes).float().mean())
 
 
 def spread(values: list[float], form: str = ".1%") -> str:
-    """Mean and standard deviation."""
+    """Format mean and standard deviation."""
     if len(values) < 2:
         return f"{values[0]:{form}}"
     return f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form.replace('+', '')}}"
@@ -34,7 +34,7 @@ def print_table(
     methods: Sequence[str],
     cell: Callable[[Found], str],
 ) -> None:
-    """A row for each method, and a column for each network and share of its MACs."""
+    """Print a row for each method and a column for each network and share of the MACs."""
     print(f"\n| method | {' | '.join(f'{n}, {s:g}' for n in names for s in shares)} |")
     print("|---|" + "---|" * (len(names) * len(shares)))
     for method in methods:

@@ -1,4 +1,4 @@
-"""What must hold for one network."""
+"""Checks of one network."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ RATIOS = (2, 4)
 
 @dataclass
 class Finding:
-    """What came of one network.
+    """Results of one network.
 
     Attributes:
         sites, replaced: numbers of convolutions, at s = 2.
-        kept: how many stay, by reason.
-        candidates: convolutions with one group, apart from the first one and from those in Ghost
-            modules, that run, have a map larger than 1x1, and for which a Ghost module of s = 2 is
-            cheaper.
-        kept_candidates: those of them that stay.
-        macs: of all convolutions, before and after.
-        seconds: for everything below.
-        faults: what went wrong; empty if all is well.
+        kept: number of kept convolutions by reason.
+        candidates: convolutions that a Ghost module of s = 2 would make cheaper: they have one
+            group and feature maps larger than 1x1, run, are not the first, and not in a Ghost
+            module.
+        kept_candidates: the candidates that were kept.
+        macs: MACs of all convolutions, before and after.
+        seconds: total time.
+        faults: failures.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Finding:
 
 
 def examine(network: Network) -> Finding:
-    """Convert, run in both modes, step, save, load and compare, at each ratio."""
+    """Convert, run in both modes, train a step, save, load and compare, at each ratio."""
     start = time.perf_counter()
     torch.manual_seed(0)
     finding = Finding(network.name)

@@ -1,4 +1,4 @@
-"""The networks of the sweep: how each is built, and an example of its input."""
+"""The networks of the sweep, with an example input for each."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ SEGMENTATION_MODELS = [
 
 @dataclass(frozen=True)
 class Network:
-    """One network: ``family:name``, how to build it, and what to call it with."""
+    """One network: ``family:name``, its builder and its example input."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -69,7 +69,7 @@ class Network:
 
 
 def networks() -> list[Network]:
-    """All networks whose library is installed."""
+    """Return all networks whose library is installed."""
     found = [*_torchvision(), *_torchvision_dense(), *_torchvision_quantizable()]
     for library, make in {
         "timm": _timm,

@@ -1,4 +1,4 @@
-"""Examine networks, each in a process of its own, so that a crash is one line."""
+"""Examine networks, each in its own process, so that a crash affects only one."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _work(index: int, connection: Connection, seconds: int) -> None:
 
 
 def sweep(pattern: str, workers: int, seconds: int) -> Iterator[Finding]:
-    """The findings in the order of the list, each as soon as it and those before it are there.
+    """Yield the findings in the order of the list.
 
     Args:
-        pattern: only networks whose names have this in them.
-        workers: networks at a time.
-        seconds: processor time for each.
+        pattern: only networks whose names contain this.
+        workers: number of parallel processes.
+        seconds: CPU time limit for each network.
     """
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

@@ -1,10 +1,10 @@
-"""No converted network is slower than its original in the runtime that it was planned for.
+"""Speed-up of networks that are planned by time for a runtime.
 
     python -m speed.never_slower [--networks resnet18,...] [--runtimes onnxruntime,openvino]
 
-Needs ``pip install -e '.[export]'``. Each network is planned with the latencies of its layers
-(timed first, some minutes for a new network, and then known), converted, and timed beside its
-original, in turns. One thread, batch 1, 224x224, random weights.
+Requires ``pip install -e '.[export]'``. Each network is planned with the latencies of its layers
+(timed first, some minutes for a new network, then cached), converted, and timed against its
+original with interleaved runs. One thread, batch 1, 224x224, random weights.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Accuracy against MACs and against latency, for GhostNet and its peers: the paper's two figures.
+"""Accuracy over MACs and over latency, for GhostNet and its peers: the paper's two figures.
 
     python -m speed.peers [--runtime onnxruntime] [--seconds 60] [--out .]
 
-Needs ``pip install -e '.[bench,export,timm]'``. Accuracies are the published ones, with the sources
-in ``peers.toml`` or from torchvision's weights; networks have random weights, which change no time.
-All networks are timed in turns: one thread, batch 1, 224x224. Prints a table, and draws
+Requires ``pip install -e '.[bench,export,timm]'``. Accuracies are published ones, with sources in
+``peers.toml`` or from torchvision's weights. Networks have random weights, which do not affect the
+times.
+Runs of all networks are interleaved: one thread, batch 1, 224x224. Prints a table, and draws
 ``peers-macs.png`` and ``peers-latency.png``.
 """
 
@@ -24,18 +25,18 @@ from ghostify.deployment.layer_latency import processor
 from ghostify.types.progress import Progress
 
 OWN = {"GhostNet": "#d62728", "GhostNetV2": "#ff7f0e"}
-LEFT, RIGHT = (-7, 6), (7, -13)  # in points beside the point
+LEFT, RIGHT = (-7, 6), (7, -13)  # offset of a label from its point, in points
 OTHERS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#17becf", "#7f7f7f", "#bcbd22", "#393b79")
 MARKERS = "sD^vPX<>"
 
 
 @dataclass
 class Peer:
-    """One network; MACs and seconds are filled in when it has been timed.
+    """One network; MACs and seconds are set when it is timed.
 
     Attributes:
         name: MODEL.
-        top1: as published, in percent.
+        top1: published accuracy in percent.
         seconds: lower quartile, median and upper quartile of a run.
     """
 
@@ -49,7 +50,7 @@ class Peer:
 
 
 def peers(names: list[str] | None) -> list[Peer]:
-    """All of ``peers.toml``, or those of these names."""
+    """Return all networks of ``peers.toml``, or those with these names."""
     listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     sources = listed.pop("sources")
     found = [
@@ -71,7 +72,7 @@ def published(name: str, entry: dict[str, Any], sources: dict[str, str]) -> tupl
 
 
 def measure(found: list[Peer], runtime: str, seconds: float) -> None:
-    """Fill in MACs and seconds."""
+    """Set MACs and seconds."""
     models = {}
     for peer in found:
         print(f"  {peer.name}", flush=True)
@@ -103,7 +104,7 @@ def table(found: list[Peer]) -> str:
 
 
 def draw(found: list[Peer], file: Path, *, latency: bool, title: str, axis: str) -> None:
-    """One line a family, those with Ghost modules in front."""
+    """Draw a line for each family, those with Ghost modules in front."""
     figure = Figure(figsize=(8.6, 5.4), dpi=130, layout="constrained")
     axes = figure.subplots()
     families = list(dict.fromkeys(peer.family for peer in found))
@@ -144,9 +145,9 @@ def draw(found: list[Peer], file: Path, *, latency: bool, title: str, axis: str)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", help="names of peers.toml, with commas; default: all")
+    parser.add_argument("--networks", help="comma-separated names in peers.toml; default: all")
     parser.add_argument("--runtime", default="onnxruntime")
-    parser.add_argument("--seconds", type=float, default=60, help="for all rounds together")
+    parser.add_argument("--seconds", type=float, default=60, help="time for all rounds")
     parser.add_argument("--out", type=Path, default=Path(), help="folder for the pictures")
     options = parser.parse_args()
     torch.manual_seed(0)

@@ -1,10 +1,10 @@
-"""How much of the saving in MACs becomes speed: converted networks beside their originals.
+"""Speed-up of converted networks, and its share of the MACs ratio.
 
     python -m speed.realised [--networks resnet50,vgg16_bn] [--runtimes onnxruntime,openvino,eager]
 
-Needs ``pip install -e '.[export,bench]'``. One thread, batch 1, 224x224; uniform plans at s = 2 and
-s = 4 with random weights, which change no time. In brackets behind a speed-up the realised part of
-the MACs ratio. What a runtime cannot take is said below the table.
+Requires ``pip install -e '.[export,bench]'``. One thread, batch 1, 224x224; uniform plans at s = 2
+and s = 4 with random weights, which do not affect time. The realised share of the MACs ratio is in
+parentheses. Failures are listed below the table.
 """
 
 import argparse
@@ -22,7 +22,7 @@ DETECTORS = "yolov8n,retinanet_resnet50_fpn"
 
 
 class FirstOutputs(nn.Module):
-    """A detector's own network on a batch of images, without what follows on boxes."""
+    """The network of a detector on a batch of images, without box postprocessing."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ def network(name: str) -> nn.Module:
 
 
 def rows(name: str, runtimes: list[str], seconds: float) -> tuple[list[str], list[str]]:
-    """Markdown lines of one network, and what went wrong."""
+    """Return the Markdown lines of one network, and the failures."""
     image = torch.randn(1, 3, 224, 224)
     models = {"original": network(name)}
     for ratio in RATIOS:
@@ -80,11 +80,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", default=f"{CLASSIFIERS},{DETECTORS}")
     parser.add_argument("--runtimes", default="onnxruntime,openvino,eager,compile")
-    parser.add_argument("--seconds", type=float, default=20, help="for each network and runtime")
+    parser.add_argument("--seconds", type=float, default=20, help="time per network and runtime")
     options = parser.parse_args()
     torch.manual_seed(0)
     runtimes = options.runtimes.split(",")
-    print(f"{processor()}; one thread; speed-up (realised part of the MACs ratio), quartiles\n")
+    print(f"{processor()}; one thread; speed-up (realised share of the MACs ratio), quartiles\n")
     print(f"| network | plan | MACs | {' | '.join(runtimes)} |")
     print("|---|---|---|" + "---|" * len(runtimes))
     failures = []
