@@ -18,7 +18,6 @@ _SUMS = (
 )  # fmt: skip
 _TOP_K = 5
 
-
 Reduce = Callable[[Tensor], Tensor]
 """Sums a tensor over processes."""
 
@@ -61,6 +60,7 @@ class Metrics:
         def mean(name: str, over: str) -> float | None:
             return sums[name] / images if 0 < images == sums[over] else None
 
+        norm = sums["squared_norm"]
         return Score(
             images=int(images),
             top1=mean("correct", "labelled"),
@@ -68,9 +68,7 @@ class Metrics:
             loss=mean("loss", "labelled"),
             agreement=mean("agreeing", "compared"),
             kl=mean("divergence", "compared"),
-            relative_error=(
-                sums["squared_error"] / sums["squared_norm"] if sums["squared_norm"] else None
-            ),
+            relative_error=sums["squared_error"] / norm if norm else None,
         )
 
 

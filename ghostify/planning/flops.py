@@ -101,13 +101,9 @@ _FVCORE_NAMES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear
 class _TorchCounter(_Scalings):
     """Counts with torch during the forward pass."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
-        self.mode = FlopCounterMode(display=False)
-
     def __enter__(self) -> _TorchCounter:
         super().__enter__()
-        self.contexts.enter_context(self.mode)
+        self.mode = self.contexts.enter_context(FlopCounterMode(display=False))
         return self
 
 

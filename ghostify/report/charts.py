@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,7 @@ def stages(names: Iterable[str]) -> list[tuple[str, int]]:
 def heaviest_half(bars: Iterable[LayerBar]) -> int:
     """Return the smallest number of layers that together had half of the cost before."""
     costs = sorted((bar.before for bar in bars), reverse=True)
-    half, total = sum(costs) / 2, 0.0
-    for number, cost in enumerate(costs, 1):
-        total += cost
-        if total >= half:
-            return number
-    return 0
+    return bisect_left([*accumulate(costs)], sum(costs) / 2) + bool(costs)
 
 
 def _stage(name: str) -> str:

@@ -52,8 +52,7 @@ def _draw_head(figure: Figure, found: LayerRedundancy, image: Tensor, title: str
     pixels = pixels.permute(1, 2, 0) if len(pixels) == 3 else pixels[0]
     axes.imshow(pixels.numpy(), cmap="gray")  # which applies to one channel only
     axes.set_axis_off()
-    height, width = found.size
-    caption = f"{found.maps} feature maps of {height}×{width}."
+    caption = f"{found.maps} feature maps of {found.size[0]}×{found.size[1]}."
     if found.explained:
         shares = ", ".join(f"{share:.0%} (d = {size})" for size, share in found.explained.items())
         caption += f" Variance that a d×d kernel predicts from one other map: {shares}"
@@ -75,20 +74,13 @@ def _draw_maps(axes: Axes, found: LayerRedundancy, maps: Tensor) -> None:
     for place, channel in enumerate(shown):
         row, column = divmod(place, columns)
         left, bottom = column + 0.04, row + 0.04
-        axes.imshow(
-            _stretched(maps[channel]).numpy(),
-            extent=(left, left + 0.92, bottom + 0.92, bottom),
-            cmap="viridis",
-            interpolation="nearest",
-        )
+        extent = (left, left + 0.92, bottom + 0.92, bottom)
+        axes.imshow(_stretched(maps[channel]).numpy(), extent=extent, interpolation="nearest")
         if colour := paired.get(channel):
-            axes.add_patch(
-                Rectangle((left, bottom), 0.92, 0.92, fill=False, edgecolor=colour, linewidth=3.5)
-            )
-    axes.set_xlim(0, columns)
-    axes.set_ylim(max(-(-len(shown) // columns), 1), 0)
-    axes.set_aspect("equal")
-    axes.set_anchor("NW")
+            style: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": 3.5}
+            axes.add_patch(Rectangle((left, bottom), 0.92, 0.92, **style))
+    rows = max(-(-len(shown) // columns), 1)
+    axes.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal", anchor="NW")
     axes.set_axis_off()
 
 
@@ -102,7 +94,7 @@ def _draw_pairs(figure: Figure, found: LayerRedundancy, maps: Tensor) -> None:
         ghost = _fitted_ghost(source, target)
         low, high = float(target.min()), float(target.max())
         half = (high - low) / 2 or 1.0
-        span: dict[str, Any] = {"vmin": low, "vmax": high}
+        span = {"vmin": low, "vmax": high}
         panels: tuple[tuple[str, Tensor, dict[str, Any]], ...] = (
             (f"map {pair.source}", source, {}),
             (f"map {pair.target}", target, span),
@@ -111,7 +103,7 @@ def _draw_pairs(figure: Figure, found: LayerRedundancy, maps: Tensor) -> None:
         )
         for column, (label, values, options) in enumerate(panels):
             axes = figure.add_subplot(rows[row, column])
-            axes.imshow(values.numpy(), **({"cmap": "viridis"} | options))
+            axes.imshow(values.numpy(), **options)
             axes.set(xticks=[], yticks=[])
             axes.set_title(label, fontsize=9.5, pad=3.5)
             for spine in axes.spines.values():

@@ -17,8 +17,8 @@ def page_plots(summary: ArtifactSummary) -> dict[str, Plot]:
     """Return the charts that there are values for, by file name."""
     plots = {
         "plans": _plan_plot(summary),
-        "recovery-loss": _loss_plot(summary.recovery),
-        "recovery-score": _score_plot(summary.recovery),
+        "recovery-loss": _loss_plot(summary.recipe.recovery),
+        "recovery-score": _score_plot(summary.recipe.recovery),
     }
     return {name: plot for name, plot in plots.items() if plot is not None}
 

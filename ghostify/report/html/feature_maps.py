@@ -54,35 +54,28 @@ def feature_map_images(
     steps = (round(i * (len(large) - 1) / (_MAX_LAYERS - 1)) for i in range(_MAX_LAYERS))
     chosen = [large[step] for step in dict.fromkeys(steps)]
     known, known_output = ({}, None) if original is None else _run(original, image, chosen)
+    sites = []
+    for name in chosen:
+        _, same = known.get(name, (None, None))
+        pairs = _pairs(converted.get_submodule(name), *maps[name], same)
+        sites.append({"name": name, "size": list(maps[name][1].shape[-2:]), "maps": pairs})
     return {
         "image": _png(image[0, :3] if image.shape[1] >= 3 else image[0, :1]),
-        "sites": [
-            {
-                "name": name,
-                "size": list(maps[name][1].shape[-2:]),
-                "maps": _pairs(
-                    converted.get_submodule(name), *maps[name], known.get(name, (None, None))[1]
-                ),
-            }
-            for name in chosen
-        ],
+        "sites": sites,
         "classes": _top_classes(output),
         "original_classes": _top_classes(known_output),
     }
 
 
-Maps = dict[str, tuple[Tensor, Tensor]]
-
-
-def _run(model: nn.Module, image: Tensor, names: Sequence[str]) -> tuple[Maps, Any]:
+def _run(
+    model: nn.Module, image: Tensor, names: Sequence[str]
+) -> tuple[dict[str, tuple[Tensor, Tensor]], Any]:
     """Return intrinsic maps and all maps of each layer's first call, and the output."""
     copied = frozen_copy(model)
-    intrinsic = {
-        name: f"{name}.primary_conv"
-        if isinstance(copied.get_submodule(name), GhostModule)
-        else name
-        for name in names
-    }
+    intrinsic = {}
+    for name in names:
+        is_ghost = isinstance(copied.get_submodule(name), GhostModule)
+        intrinsic[name] = f"{name}.primary_conv" if is_ghost else name
     found: dict[str, Tensor] = {}
 
     def keep_first(name: str, _: nn.Module, __: Any, output: Tensor) -> None:
@@ -91,9 +84,7 @@ def _run(model: nn.Module, image: Tensor, names: Sequence[str]) -> tuple[Maps, A
 
     with output_hooks(copied, [*intrinsic, *intrinsic.values()], keep_first):
         output = copied(image)
-    return {
-        name: (found[primary], found[name]) for name, primary in intrinsic.items() if name in found
-    }, output
+    return {n: (found[i], found[n]) for n, i in intrinsic.items() if n in found}, output
 
 
 def _pairs(
@@ -102,27 +93,25 @@ def _pairs(
     """Return the ghosts with the largest variance, one for each intrinsic map."""
     assert isinstance(module, GhostModule)
     number = intrinsic.shape[1]
-    order = range(maps.shape[1]) if module.order is None else module.order.tolist()
-    channels = {place: channel for channel, place in enumerate(order)}
-    sources = {channels[place]: (place - number) % number for place in channels if place >= number}
-    spread = maps[0].flatten(1).std(1)
-    by_spread = sorted(sources, key=lambda channel: -float(spread[channel]))
+    order = list(range(maps.shape[1])) if module.order is None else module.order.tolist()
+    spread = maps[0].flatten(1).std(1).tolist()
     distinct: dict[int, int] = {}
-    for channel in by_spread:
-        distinct.setdefault(sources[channel], channel)
+    for channel in sorted(range(len(order)), key=lambda channel: -spread[channel]):
+        if order[channel] >= number:
+            distinct.setdefault((order[channel] - number) % number, channel)
     pairs = []
     for source, channel in list(distinct.items())[:_MAX_MAPS]:
         ghost = maps[0, channel]
-        same = None if known is None else known[0, channel]
-        both = ghost if same is None else torch.stack([ghost, same])
+        same = ghost if known is None else known[0, channel]
+        both = torch.stack([ghost, same])
         span = float(both.min()), float(both.max())
         pairs.append(
             {
                 "channel": channel,
-                "source": channels[source],
+                "source": order.index(source),
                 "intrinsic": _png(intrinsic[0, source][None]),
                 "ghost": _png(ghost[None], span),
-                "original": None if same is None else _png(same[None], span),
+                "original": None if known is None else _png(same[None], span),
             }
         )
     return pairs

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ghostify.io.atomic import check_parent, write_text
 from ghostify.report.charts import heaviest_half, stages
 from ghostify.report.document import si
 from ghostify.report.html.charts import page_plots, write_plots
-from ghostify.report.html.commands import commands, plan_options
 from ghostify.report.html.summary import ArtifactSummary
-from ghostify.report.html.tables import layer_columns, milliseconds, percent, totals
+from ghostify.report.html.totals import class_rows, milliseconds, totals
 from ghostify.report.plots import check_plot
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.types import GhostifyError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "template"
-_MAX_CLASSES = 6
 
 
 def write_report(
@@ -47,7 +45,7 @@ def write_report(
         OSError: if a file cannot be read or written.
     """
     check_page(plots=plots is not None)
-    summary = ArtifactSummary.read(artifact)
+    summary = ArtifactSummary(artifact)
     out = summary.folder / "report.html" if out is None else Path(out)
     check_parent(out)
     write_text(out, _rendered(summary))
@@ -66,35 +64,22 @@ def check_page(*, plots: bool = False) -> None:
 def _rendered(summary: ArtifactSummary) -> str:
     from markupsafe import Markup
 
-    bars = {unit: summary.report.bars(unit) for unit in ("MACs", "parameters")}
+    report = summary.report
     return _environment().get_template("page.html").render(
         summary=summary,
-        report=summary.report,
-        plan_options=plan_options(summary),
+        report=report,
         totals=totals(summary),
-        charts=[
-            (name, max((bar.before for bar in found), default=0),
-             heaviest_half(found), Markup(bars_svg(found, f"{name} of each layer")))
-            for name, found in zip(("MACs", "Parameters"), bars.values(), strict=True)
-        ],
-        stages=stages(row.site.name for row in summary.report.sites),
-        columns=layer_columns(summary),
+        charts={"MACs": report.bars("MACs"), "Parameters": report.bars("parameters")},
+        heaviest_half=heaviest_half,
+        stages=stages(row.site.name for row in report.sites),
         plots=page_plots(summary),
-        commands=commands(summary),
-        class_rows=_class_rows,
+        class_rows=class_rows,
         milliseconds=milliseconds,
         si=si,
+        bars_svg=lambda *chart: Markup(bars_svg(*chart)),
         plot_svg=lambda plot: Markup(plot_svg(plot)),
         meter_svg=lambda *numbers: Markup(meter_svg(*numbers)),
     )  # fmt: skip
-
-
-def _class_rows(images: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the most likely classes of an image, with both networks' probabilities."""
-    converted = dict(map(tuple, images["classes"]))
-    original = dict(map(tuple, images["original_classes"] or ()))
-    shown = list(dict.fromkeys([*original, *converted]))[:_MAX_CLASSES]
-    return [(str(c), percent(original.get(c)), percent(converted.get(c))) for c in shown]
 
 
 def _environment() -> Environment:

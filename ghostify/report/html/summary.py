@@ -2,107 +2,100 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ghostify.io.measurements import recorded
-from ghostify.io.recipe import read_recipe
+from ghostify.io.recipe import Recipe, read_recipe
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.report import Report, SiteRow
 from ghostify.report.timing import Timing
-from ghostify.types import (
-    Count,
-    Fidelity,
-    GhostifyError,
-    ModelSource,
-    Plan,
-    PlanCandidate,
-    Recovery,
-    Sensitivity,
-)
+from ghostify.types import Count, GhostifyError, PlanCandidate, Sensitivity
 
 T = TypeVar("T")
 
+_LIBRARIES = ("torchvision", "timm", "ghostify")
 
-@dataclass(frozen=True)
+
 class ArtifactSummary:
-    """All that is known of an artifact.
+    """All that is known of an artifact: its recipe, and the measurements that hold for it.
 
     Attributes:
-        created: time of the conversion in ISO format.
-        source: where the original comes from.
-        options: options of the plan.
         whole_network: whether the totals of ``report`` cover the network or its convolutions only.
         candidates: plans that `search` compared.
         feature_maps: what `feature_map_images` returned.
     """
 
-    folder: Path
-    created: str | None
-    versions: dict[str, str]
-    source: ModelSource | None
-    options: dict[str, Any]
-    report: Report
-    whole_network: bool
-    timings: tuple[Timing, ...]
-    exports: tuple[dict[str, Any], ...]
-    sensitivity: Sensitivity | None
-    candidates: tuple[PlanCandidate, ...]
-    feature_maps: dict[str, Any] | None
-    evaluations: tuple[Evaluation, ...]
-    recovery: Recovery | None
+    def __init__(self, artifact: str | PathLike[str]) -> None:
+        self.folder = Path(artifact)
+        self.recipe = read_recipe(self.folder)
+        reports = self._recorded("costs", lambda costs: _report(self.recipe, **costs))
+        self.report = reports[-1] if reports else _report(self.recipe)
+        self.whole_network = bool(reports)
+        self.timings = _merged(self._recorded("timing", Timing.from_dict))
+        self.exports = self._recorded("export", dict)
+        self.sensitivity = next(iter(self._recorded("sensitivity", Sensitivity.from_dict)), None)
+        self.candidates = self._recorded("plan-candidate", PlanCandidate.from_dict)
+        self.feature_maps = next(iter(self._recorded("feature-maps", dict)), None)
+        self.evaluations = self._recorded("evaluation", Evaluation.from_dict)
 
-    @classmethod
-    def read(cls, artifact: str | PathLike[str]) -> ArtifactSummary:
-        """Read an artifact's recipe, and the measurements that hold for it."""
-        folder = Path(artifact)
-        recipe = read_recipe(folder)
+    @property
+    def plan_options(self) -> str:
+        """The plan in words: budget, runtime, and the ranges of s and d."""
+        parts = []
+        options = self.recipe.options or {}
+        if isinstance(budgets := options.get("budget"), list):
+            parts.append(f"budget {' and '.join(map(str, budgets))}")
+        if runtime := options.get("runtime"):
+            parts.append(f"for {runtime}")
+        ghosts = [row.ghost for row in self.report.sites if row.ghost]
+        for name, values in (("s", [g.ratio for g in ghosts]), ("d", [g.dw_size for g in ghosts])):
+            if values:
+                bounds = dict.fromkeys(f"{value:.4g}" for value in (min(values), max(values)))
+                parts.append(f"{name} = {' to '.join(bounds)}")
+        return ", ".join(parts)
 
-        def measured(kind: str, read: Callable[[Any], T]) -> tuple[T, ...]:
-            try:
-                return tuple(read(data) for data in recorded(folder, kind, recipe=recipe))
-            except (GhostifyError, TypeError, ValueError) as error:
-                raise GhostifyError(f"{kind} of {folder}: {error}") from error
+    @property
+    def command_folder(self) -> str:
+        """The folder as a shell word."""
+        return shlex.quote(self.folder.name or str(self.folder))
 
-        plan, fidelity, source = recipe.plan, recipe.fidelity, recipe.source
-        name = source.name if source else recipe.model
-        reports = measured("costs", lambda costs: _report(plan, fidelity, **costs))
-        return cls(
-            folder=folder,
-            created=recipe.created,
-            versions=dict(recipe.versions),
-            source=source,
-            options=dict(recipe.options or {}),
-            report=reports[-1] if reports else _report(plan, fidelity, name),
-            whole_network=bool(reports),
-            timings=_merged(measured("timing", Timing.from_dict)),
-            exports=measured("export", dict),
-            sensitivity=next(iter(measured("sensitivity", Sensitivity.from_dict)), None),
-            candidates=measured("plan-candidate", PlanCandidate.from_dict),
-            feature_maps=next(iter(measured("feature-maps", dict)), None),
-            evaluations=measured("evaluation", Evaluation.from_dict),
-            recovery=recipe.recovery,
-        )
+    @property
+    def command_model(self) -> str:
+        """The options that commands need for an artifact of the user's own code."""
+        source = self.recipe.source
+        if source is None:
+            return " --model FILE.py:FACTORY --input CxHxW"
+        prefix, colon, _ = source.name.rpartition(":")
+        own = colon and prefix not in _LIBRARIES
+        return f" --model {shlex.quote(source.name)}" if own else ""
+
+    def _recorded(self, kind: str, read: Callable[[Any], T]) -> tuple[T, ...]:
+        try:
+            return tuple(read(data) for data in recorded(self.folder, kind, recipe=self.recipe))
+        except (GhostifyError, TypeError, ValueError) as error:
+            raise GhostifyError(f"{kind} of {self.folder}: {error}") from error
 
 
 def _report(
-    plan: Plan,
-    fidelity: Fidelity | None,
-    model: str,
+    recipe: Recipe,
+    model: str | None = None,
     input: str = "",
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> Report:
     """Return what `compare` returned; without the counts, those of the convolutions."""
-    rows = tuple(SiteRow(d.site, d.ghost, d.keep or "") for d in plan.decisions)
+    rows = tuple(SiteRow(d.site, d.ghost, d.keep or "") for d in recipe.plan.decisions)
     old, new = (
         Count.from_dict(count) if count else _convolutions(rows, side)
         for side, count in enumerate((before, after))
     )
-    return Report(model, input, rows, old, new, fidelity)
+    name = model or (recipe.source.name if recipe.source else recipe.model)
+    return Report(name, input, rows, old, new, recipe.fidelity)
 
 
 def _convolutions(rows: tuple[SiteRow, ...], side: int) -> Count:

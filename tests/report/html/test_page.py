@@ -1,13 +1,18 @@
 """The page as a file."""
 
+import html
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import ghostify
 from ghostify import GhostifyError
+from ghostify.cli.app import app
 from ghostify.io.measurements import FOLDER
 
 ALWAYS = ["Before and after", "Cost of each layer", "Next steps"]
@@ -141,3 +146,19 @@ def test_missing_folders(tmp_path, artifact):
         ghostify.write_report(tmp_path)
     with pytest.raises(GhostifyError, match="there is no folder"):
         ghostify.write_report(artifact, tmp_path / "none" / "page.html")
+
+
+def test_the_command_line_has_every_command_and_option(measured, make):
+    known = typer.main.get_command(app).commands
+    for source in ("torchvision:resnet50", "net.py:build", None):
+        given = source and {"name": source, "arguments": {}, "input_size": [3, 8, 8]}
+        make.change(measured, lambda recipe, given=given: recipe.update(source=given))
+        page = ghostify.write_report(measured).read_text(encoding="utf-8")
+        commands = [html.unescape(text) for text in re.findall(r"<dd><code>(.*?)</code>", page)]
+        assert len(commands) == 8
+        for command in commands:
+            program, name, folder, *arguments = shlex.split(command)
+            assert (program, folder) == ("ghostify", measured.name)
+            options = {o for parameter in known[name].params for o in parameter.opts}
+            given_options = {word for word in arguments if word.startswith("-")}
+            assert given_options <= options, command

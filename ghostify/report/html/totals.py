@@ -1,15 +1,16 @@
-"""Tables of the page: totals of both networks, and all layers."""
+"""Totals of the original and of the converted network, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from ghostify.report.document import si
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.html.summary import ArtifactSummary
-from ghostify.report.report import SiteRow
 from ghostify.report.timing import Measurement, Timing
+
+_MAX_CLASSES = 6
 
 
 class Total(NamedTuple):
@@ -92,53 +93,9 @@ def _accuracy(evaluation: Evaluation) -> Iterator[Total]:
         yield Total(label, percent(top1), percent(last), change)
 
 
-class Cell(NamedTuple):
-    """Text of a cell, and the value that it is sorted by."""
-
-    text: str
-    key: float | str
-
-
-Column = tuple[str, bool, Callable[[SiteRow], Cell]]
-"""Heading, whether it is numeric, and the cell of each layer."""
-
-
-def layer_columns(summary: ArtifactSummary) -> list[Column]:
-    """Return the columns that there are values for."""
-    places = {row.site.name: place for place, row in enumerate(summary.report.sites, 1)}
-    columns: list[Column] = [
-        ("#", True, lambda row: _number(places[row.site.name], "d")),
-        ("layer", False, lambda row: Cell(row.site.name, row.site.name)),
-        ("geometry", False, lambda row: Cell(str(row.site.geometry), row.site.geometry.weights)),
-        ("map", True, _map),
-        ("s", True, lambda row: _number(getattr(row.ghost, "ratio", None), ".4g")),
-        ("d", True, lambda row: _number(getattr(row.ghost, "dw_size", None), "d")),
-        ("MACs", True, lambda row: Cell(si(row.macs[0]), row.macs[0])),
-        ("after", True, lambda row: _after(row, row.macs[1])),
-        ("parameters", True, lambda row: Cell(si(row.params[0]), row.params[0])),
-        ("after", True, lambda row: _after(row, row.params[1])),
-    ]
-    if summary.report.fidelity and (residuals := summary.report.fidelity.residuals):
-        columns.append(("error", True, lambda row: _number(residuals.get(row.site.name), ".2%")))
-    if summary.sensitivity is not None:
-        layers = summary.sensitivity.layers
-
-        def sensitivity(row: SiteRow) -> Cell:
-            by_ghost = layers.get(row.site.name, {})
-            return _number(by_ghost.get(row.ghost) if row.ghost else None, ".2g")
-
-        columns.append(("sensitivity", True, sensitivity))
-    return [*columns, ("kept because", False, lambda row: Cell(row.reason, row.reason))]
-
-
-def _number(value: float | None, form: str) -> Cell:
-    return Cell("", -1) if value is None else Cell(format(value, form), value)
-
-
-def _map(row: SiteRow) -> Cell:
-    area = row.site.output[0] * row.site.output[-1] if row.site.output else 0
-    return Cell(row.site.output_map, area)
-
-
-def _after(row: SiteRow, cost: int) -> Cell:
-    return Cell(si(cost) if row.ghost else "", cost)
+def class_rows(images: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the most likely classes of an image, with both networks' probabilities."""
+    converted = dict(map(tuple, images["classes"]))
+    original = dict(map(tuple, images["original_classes"] or ()))
+    shown = list(dict.fromkeys([*original, *converted]))[:_MAX_CLASSES]
+    return [(str(c), percent(original.get(c)), percent(converted.get(c))) for c in shown]
