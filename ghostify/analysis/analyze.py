@@ -6,12 +6,12 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.caches import evict_meta_tensors
-from ghostify.analysis.conv_info import class_name, is_convolution
 from ghostify.analysis.conv_observer import ConvObserver, ConvRecord
+from ghostify.analysis.convolutions import class_name, is_convolution
 from ghostify.analysis.dry_run import dry_run, materialize
-from ghostify.analysis.eligibility import ConvContext, ineligible_reason
+from ghostify.analysis.eligibility import ineligible_reason
+from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
 from ghostify.analysis.fx_trace import FxTrace, trace
-from ghostify.analysis.parameter_owners import parameter_owners, shares_parameters
 from ghostify.types import ConvSite, Example, Geometry, GhostifyError
 
 
@@ -53,15 +53,13 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
             module = convolutions[name]
             record = record or ConvRecord(class_name(module), Geometry.of(module))
             ineligible = ineligible_reason(
-                ConvContext(
-                    name=name,
-                    module=module,
-                    parents=parents,
-                    called=name in records,
-                    called_in_training=name in in_training,
-                    read_elsewhere=name in weights_read,
-                    shared=shares_parameters(module, owners),
-                )
+                module,
+                name,
+                parents,
+                called=name in records,
+                called_in_training=name in in_training,
+                read_elsewhere=name in weights_read,
+                shared=shares_parameters(module, owners),
             )
         sites.append(
             ConvSite(

@@ -31,14 +31,11 @@ def check_model(model: Any, argument: str = "model", *, wrapped: bool = False) -
     A wrapper is refused because names in its plan and its state dict would start with ``module.``
     or ``_orig_mod.``, and would not fit the network itself. A compiled or sharded module cannot be
     copied, wherever in the network it is. ``fx.GraphModule`` and ``torch.jit.ScriptModule`` are
-    networks.
+    networks. The error says what to pass instead.
 
     Args:
         argument: name of the caller's argument, for the message.
         wrapped: accept wrappers, for callers that only run the model.
-
-    Raises:
-        GhostifyError: with what to pass instead.
     """
     if not isinstance(model, nn.Module):
         raise GhostifyError(f"`{argument}` {_what_to_pass(model, argument)}")
@@ -58,11 +55,7 @@ def check_model(model: Any, argument: str = "model", *, wrapped: bool = False) -
 
 
 def check_models(models: Any) -> None:
-    """Check a dict of networks by name.
-
-    Raises:
-        GhostifyError: with what to pass instead.
-    """
+    """Check a dict of networks by name."""
     if not isinstance(models, Mapping):
         kind = _a(type(models).__name__)
         raise GhostifyError(f"`models` is {kind}: pass a dict, such as {{'original': model}}")
@@ -73,15 +66,11 @@ def check_models(models: Any) -> None:
 def _what_to_pass(model: Any, argument: str) -> str:
     kind = _a(type(model).__name__)
     if isinstance(model, Mapping):
-        return (
-            f"is {kind}, such as a state dict: pass a network that has loaded it by "
-            "`load_state_dict`"
-        )
+        loaded = "pass a network that has loaded it by `load_state_dict`"
+        return f"is {kind}, such as a state dict: {loaded}"
     if isinstance(model, str | Path):
-        return (
-            f"(={str(model)!r}) is a name or a path: pass an nn.Module; `ghostify.load` reads an "
-            "artifact"
-        )
+        cure = "pass an nn.Module; `ghostify.load` reads an artifact"
+        return f"(={str(model)!r}) is a name or a path: {cure}"
     if isinstance(model, type) or (callable(model) and hasattr(model, "__name__")):
         what = "class" if isinstance(model, type) else "function"
         return f"is the {what} {model.__name__}: pass a network, `{model.__name__}()`"
@@ -106,7 +95,5 @@ def example_hint(example: Example) -> str:
         what = "holds no tensor"
     else:
         return ""
-    return (
-        f"; `example` {what}: pass a tensor, a tuple of positional inputs, or a dict of keyword "
-        "inputs"
-    )
+    cure = "pass a tensor, a tuple of positional inputs, or a dict of keyword inputs"
+    return f"; `example` {what}: {cure}"

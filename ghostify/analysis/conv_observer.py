@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ghostify.analysis.conv_info import (
-    FUNCTIONS,
-    class_name,
-    functional_geometry,
-    is_convolution,
-    is_transposed,
-)
+from ghostify.analysis.convolutions import class_name, is_convolution
 from ghostify.analysis.forward_observer import ForwardObserver
-from ghostify.analysis.parameter_owners import parameter_owners
 from ghostify.nn import CheapOperation, GhostModule
 from ghostify.types import Geometry
+
+_DIRECT = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED = (*_DIRECT[:5], "output_padding", "groups", "dilation")
+
+_FUNCTIONS: dict[Callable[..., Any], tuple[str, ...]] = {
+    F.conv1d: _DIRECT,
+    F.conv2d: _DIRECT,
+    F.conv3d: _DIRECT,
+    F.conv_transpose1d: _TRANSPOSED,
+    F.conv_transpose2d: _TRANSPOSED,
+    F.conv_transpose3d: _TRANSPOSED,
+}
+"""Functional convolutions and the names of their positional arguments."""
 
 
 @dataclass
@@ -57,7 +65,6 @@ class ConvObserver(ForwardObserver):
         super().__init__(model)
         self.convolutions: dict[str, ConvRecord] = {}
         self.weights_read: set[str] = set()
-        self._owners = parameter_owners(model)
         self._modules = set(filter(is_convolution, self.names))
         self._functional: dict[tuple[str, int], str] = {}
         self._weights: list[Tensor] = []
@@ -79,30 +86,23 @@ class ConvObserver(ForwardObserver):
         transposed = getattr(module, "transposed", False)
         self.convolutions[name].add_call(source, output, transposed=transposed)
 
-    def _after_function(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        result: Any,
-    ) -> None:
+    def _after_function(self, function: Any, args: Any, kwargs: Any, result: Any) -> None:
         if not _reads_attribute(function, result):
             for value in _leaves((*args, *kwargs.values())):
-                owners = self._owners.get(id(value), ())
+                owners = self.owners.get(id(value), ())
                 if owners and not any(owner in self.stack for owner in owners):
                     self.weights_read |= {self.names[owner] for owner in owners}
-        if function in FUNCTIONS and not any(map(self._has_own_record, self.stack)):
-            arguments = dict(zip(FUNCTIONS[function], args, strict=False)) | kwargs
+        if function in _FUNCTIONS and not any(map(self._has_own_record, self.stack)):
+            arguments = dict(zip(_FUNCTIONS[function], args, strict=False)) | kwargs
             self._record_function(function, arguments, result)
 
     def _has_own_record(self, module: nn.Module) -> bool:
         return module in self._modules or isinstance(module, (GhostModule, CheapOperation))
 
-    def _record_function(
-        self, function: Callable[..., Any], arguments: dict[str, Any], output: Tensor
-    ) -> None:
+    def _record_function(self, function: Any, arguments: dict[str, Any], output: Tensor) -> None:
         caller = next((self.names[m] for m in reversed(self.stack) if m in self.names), "")
         weight = arguments["weight"]
+        transposed = _FUNCTIONS[function] is _TRANSPOSED
         key = (caller, id(weight))
         if key not in self._functional:
             self._weights.append(weight)  # keeps its id from being used again
@@ -111,11 +111,27 @@ class ConvObserver(ForwardObserver):
             taken = {*self.names.values(), *self._functional.values()}
             numbered = chain([base], (f"{base}_{number}" for number in count(1)))
             name = self._functional[key] = next(name for name in numbered if name not in taken)
-            geometry = functional_geometry(function, arguments)
+            geometry = _geometry(arguments, transposed=transposed)
             self.convolutions[name] = ConvRecord(kind, geometry, functional=True)
-        self.convolutions[self._functional[key]].add_call(
-            arguments["input"], output, transposed=is_transposed(function)
-        )
+        record = self.convolutions[self._functional[key]]
+        record.add_call(arguments["input"], output, transposed=transposed)
+
+
+def _geometry(arguments: dict[str, Any], *, transposed: bool) -> Geometry:
+    """Return the geometry of one call; channels and kernel size are those of the weight."""
+    first, second, *kernel = arguments["weight"].shape
+    groups = arguments.get("groups", 1)
+    call = SimpleNamespace(
+        in_channels=first if transposed else second * groups,
+        out_channels=second * groups if transposed else first,
+        kernel_size=kernel,
+        groups=groups,
+        bias=arguments.get("bias"),
+        stride=arguments.get("stride", 1),
+        padding=arguments.get("padding", 0),
+        dilation=arguments.get("dilation", 1),
+    )
+    return Geometry.of(call)
 
 
 class _FunctionMode(TorchFunctionMode):
@@ -125,12 +141,10 @@ class _FunctionMode(TorchFunctionMode):
         super().__init__()
         self.callback = callback
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        result = function(*args, **kwargs)
-        self.callback(function, args, kwargs, result)
+        result = func(*args, **kwargs)
+        self.callback(func, args, kwargs, result)
         return result
 
 

@@ -15,7 +15,6 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.forward_observer import ForwardObserver
-from ghostify.analysis.parameter_owners import parameter_owners
 from ghostify.nn import CheapOperation, GhostModule
 from ghostify.types import Example
 
@@ -82,8 +81,7 @@ class Dataflow(ForwardObserver):
         self._operations_before: list[int] = []
         self._no_op: dict[nn.Module, bool] = {}
         self._norms = {name for module, name in self.names.items() if is_norm(module)}
-        self._owners = parameter_owners(model)
-        for owners in self._owners.values():
+        for owners in self.owners.values():
             if len(owners) > 1:
                 self._share(owners)
 
@@ -149,9 +147,9 @@ class Dataflow(ForwardObserver):
         self._operations += 1
         read = tensors_in((args, kwargs))
         for tensor in read:
-            owners = self._owners.get(id(tensor), [])
+            owners = self.owners.get(id(tensor), [])
             self._share([module for module in owners if module not in self.stack])
-        values = [self._value(t) for t in read if id(t) not in self._owners]
+        values = [self._value(t) for t in read if id(t) not in self.owners]
         if self._running_layer() is not None:
             self._in_layer.append((operation, values))
         else:
@@ -190,11 +188,7 @@ def is_norm(module: nn.Module) -> bool:
 
 
 def trace_dataflow(model: nn.Module, example: Example) -> Dataflow:
-    """Record the data flow of one dry run in evaluation mode.
-
-    Raises:
-        GhostifyError: if the model does not run on the example.
-    """
+    """Record the data flow of one `dry_run` in evaluation mode."""
     run = dry_run(model, example, observer=Dataflow)
     flow = run.observer
     flow.finish(run.output)
@@ -231,9 +225,7 @@ class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.callback = callback
 
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        result = function(*args, **(kwargs or {}))
-        self.callback(function, args, kwargs or {}, result)
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.callback(func, args, kwargs or {}, result)
         return result

@@ -19,7 +19,7 @@ from ghostify.analysis.arguments import example_hint
 from ghostify.analysis.caches import evict_meta_tensors
 from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.analysis.model_copy import copy_model, meta_copy
-from ghostify.analysis.preserve import preserve_modes, preserve_rng
+from ghostify.analysis.preserve import eval_mode, preserve_rng
 from ghostify.types import Example, GhostifyError, describe_example, split_example
 from ghostify.types.errors import first_line
 
@@ -60,12 +60,10 @@ def dry_run(
 
     Args:
         observer: called with the copy; what it returns follows the pass.
-
-    Raises:
-        GhostifyError: if the model does not run on the example.
     """
     try:
-        return _run(meta_copy(model), _to_meta(example), training, observer, on_meta=True)
+        on_meta = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), example)
+        return _run(meta_copy(model), on_meta, training, observer, on_meta=True)
     except Exception:  # the real run raises the error to report
         pass
     return _run(copy_model(model), clone_tensors(example), training, observer, on_meta=False)
@@ -81,11 +79,9 @@ def materialize(model: Model, example: Example) -> Model:
     lazy: list[Any] = [t for t in (*model.parameters(), *model.buffers()) if is_lazy(t)]
     if not lazy:
         return model
-    ready = copy_model(
-        model,
-        {t: type(t)(t.requires_grad, device=t.device, dtype=t.dtype) for t in lazy},
-    )
-    with preserve_modes(ready):
+    blank = {t: type(t)(t.requires_grad, device=t.device, dtype=t.dtype) for t in lazy}
+    ready = copy_model(model, blank)
+    with eval_mode(ready):
         _run(ready, clone_tensors(example), False, ForwardObserver, on_meta=False)
     return ready
 
@@ -102,8 +98,7 @@ def _run(
     observer = make_observer(model)
     with ExitStack() as stack:
         stack.enter_context(preserve_rng())
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
         stack.enter_context(torch.no_grad())
         if on_meta:
             stack.enter_context(evict_meta_tensors(model))
@@ -117,9 +112,8 @@ def _run(
                 output = list(output)
         except Exception as error:
             raise GhostifyError(
-                f"{type(model).__name__} does not run on an input of "
-                f"{describe_example(example)}: at {observer.location}: {first_line(error)}"
-                f"{example_hint(example)}"
+                f"{type(model).__name__} does not run on an input of {describe_example(example)}: "
+                f"at {observer.location}: {first_line(error)}{example_hint(example)}"
             ) from error
     return DryRun(output, model, observer, on_meta)
 
@@ -127,13 +121,11 @@ def _run(
 class _FastBatchNorm(TorchFunctionMode):
     """Returns an empty tensor for batch norm, whose meta kernel takes longer than all others."""
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if function is F.batch_norm and _batch_norm_runs(*args, **kwargs):
+        if func is F.batch_norm and _batch_norm_runs(*args, **kwargs):
             return torch.empty_like(args[0])
-        return function(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def _batch_norm_runs(
@@ -152,7 +144,3 @@ def _batch_norm_runs(
     return all(t.numel() == channels for t in given) and not (
         training and source.numel() == channels
     )
-
-
-def _to_meta(example: Example) -> Example:
-    return tree_map_only(Tensor, lambda tensor: tensor.to("meta"), example)

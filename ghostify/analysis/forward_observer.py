@@ -1,7 +1,8 @@
-"""Callbacks around the forward of every module."""
+"""Callbacks around the forward of every module, and which module holds a parameter."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
@@ -19,11 +20,13 @@ class ForwardObserver(AbstractContextManager["ForwardObserver"]):
 
     Attributes:
         names: qualified names of the modules of ``model``.
+        owners: by id of a parameter, the modules that hold it directly.
         stack: modules whose forward is running, the outermost first.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.names = {module: name for name, module in model.named_modules()}
+        self.owners = parameter_owners(model)
         self.stack: list[nn.Module] = []
         self.contexts = ExitStack()
 
@@ -42,9 +45,7 @@ class ForwardObserver(AbstractContextManager["ForwardObserver"]):
         self.stack.append(module)
         self.before_forward(module)
 
-    def _leave(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-    ) -> None:
+    def _leave(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         while self.stack and self.stack.pop() is not module:
             pass  # a module that raised, in a model that caught the exception
         self.after_forward(module, (*args, *kwargs.values()), output)
@@ -64,6 +65,20 @@ class ForwardObserver(AbstractContextManager["ForwardObserver"]):
         lines = repr(running[-1]).splitlines()
         what = lines[0] if len(lines) == 1 else type(running[-1]).__name__
         return f"{self.names[running[-1]]}, {what}"
+
+
+def parameter_owners(model: nn.Module) -> dict[int, list[nn.Module]]:
+    """Return, for the id of each parameter, the modules that hold it directly."""
+    owners: dict[int, list[nn.Module]] = defaultdict(list)
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            owners[id(parameter)].append(module)
+    return owners
+
+
+def shares_parameters(module: nn.Module, owners: dict[int, list[nn.Module]]) -> bool:
+    """Whether another module holds one of the parameters of ``module`` too."""
+    return any(len(owners[id(p)]) > 1 for p in module.parameters(recurse=False))
 
 
 def _remove(handle: RemovableHandle) -> None:

@@ -31,8 +31,7 @@ class FxTrace:
 def trace(model: nn.Module, example: Example) -> FxTrace:
     """Trace ``model``; modules inside an untraceable submodule are traced by themselves.
 
-    Each module is traced once as part of another or once alone, so the work grows with the number
-    of modules.
+    Each module is traced once, so the work grows with the number of modules.
     """
     result = FxTrace()
     names = {module: name for name, module in model.named_modules()}

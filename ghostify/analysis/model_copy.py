@@ -25,18 +25,14 @@ def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
 
     Args:
         exchange: parameters, buffers or modules of ``model``, and their replacements.
-
-    Raises:
-        GhostifyError: if ``model`` holds something that cannot be copied.
     """
     memo = _empty_containers(model) | {id(old): new for old, new in exchange.items()}
     try:
         with _CopyNonLeaves():
             return copy.deepcopy(model, memo)
     except Exception as error:
-        raise GhostifyError(
-            f"{type(model).__name__} cannot be copied: {first_line(error)}"
-        ) from error
+        name = type(model).__name__
+        raise GhostifyError(f"{name} cannot be copied: {first_line(error)}") from error
 
 
 def _empty_containers(model: nn.Module) -> dict[int, Any]:
@@ -52,29 +48,24 @@ def _empty_containers(model: nn.Module) -> dict[int, Any]:
 class _CopyNonLeaves(TorchFunctionMode):
     """Lets deepcopy copy non-leaf tensors, such as the weight of a weight norm, without history."""
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if function is Tensor.__deepcopy__ and not args[0].is_leaf:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
             return args[0].detach().clone()
-        return function(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
 
 
 def meta_copy(model: Model) -> Model:
     """Return a copy on the meta device, which runs on shapes and computes no values."""
-    exchange: dict[Tensor, Tensor] = {
-        parameter: nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
-        for parameter in model.parameters()
-    }
-    exchange |= {buffer: buffer.to("meta") for buffer in model.buffers()}
-    return copy_model(model, exchange)
+    parameters = {p: _frozen(p.detach().to("meta")) for p in model.parameters()}
+    return copy_model(model, parameters | {b: b.to("meta") for b in model.buffers()})
 
 
 def frozen_copy(model: Model) -> Model:
     """Return a copy in evaluation mode that shares the memory of the parameters, without grad."""
-    frozen = copy_model(
-        model,
-        {p: nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()},
-    )
+    frozen = copy_model(model, {p: _frozen(p.detach()) for p in model.parameters()})
     frozen.eval()  # not chained: an override may return nothing
     return frozen
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor, requires_grad=False)

@@ -23,11 +23,7 @@ Calls = Mapping[str, list[tuple[Tensor, Tensor]]]
 
 @contextmanager
 def output_hooks(model: nn.Module, names: Iterable[str], hook: OutputHook) -> Iterator[None]:
-    """Call ``hook`` after each forward of the named modules of ``model``.
-
-    Raises:
-        GhostifyError: if the model has no module of such a name.
-    """
+    """Call ``hook`` after each forward of the named modules of ``model``."""
     with ExitStack() as handles:
         for name in dict.fromkeys(names):
             try:

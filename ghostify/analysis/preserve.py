@@ -27,19 +27,12 @@ def preserve_rng() -> Iterator[None]:
 
 
 @contextmanager
-def preserve_modes(model: nn.Module) -> Iterator[None]:
-    """Restore the training flag of each module after the block."""
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put ``model`` in evaluation mode for the block, then restore each module's own mode."""
     modes = {module: module.training for module in model.modules()}
     try:
+        model.eval()
         yield
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put ``model`` in evaluation mode for the block, then restore each module's own mode."""
-    with preserve_modes(model):
-        model.eval()
-        yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_map_only
 from ghostify.analysis.dry_run import DryRun, dry_run
 from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.types import Example, GhostifyError
+
+_Run: TypeAlias = DryRun[ForwardObserver]
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,6 @@ class ReferenceOutput:
     output: Any
     exact: bool
 
-    @classmethod
-    def of(cls, model: nn.Module, example: Example, *, training: bool) -> ReferenceOutput:
-        """Run the original. Its copy is not kept: it may hold the weights once more."""
-        run: DryRun[ForwardObserver] = dry_run(model, example, training=training)
-        return cls(training, example, run.output, run.on_meta)
-
     def mismatch(self, converted: nn.Module) -> str | None:
         """Run a converted model and return how its output differs, or None.
 
@@ -42,7 +38,7 @@ class ReferenceOutput:
         differ.
         """
         try:
-            run: DryRun[ForwardObserver] = dry_run(converted, self.example, training=self.training)
+            run: _Run = dry_run(converted, self.example, training=self.training)
         except GhostifyError as error:
             return f"{error.__cause__ or error}"
         exact = run.on_meta and self.exact
@@ -55,10 +51,16 @@ def reference_outputs(model: nn.Module, example: Example) -> list[ReferenceOutpu
 
     A batch of one is doubled if training mode needs two, as batch norm over a 1x1 map does.
     """
-    outputs = [ReferenceOutput.of(model, example, training=False)]
-    for training_example in (example, _doubled(example)):
+
+    def reference(example: Example, *, training: bool) -> ReferenceOutput:
+        run: _Run = dry_run(model, example, training=training)  # its copy may hold the weights
+        return ReferenceOutput(training, example, run.output, run.on_meta)
+
+    outputs = [reference(example, training=False)]
+    doubled = tree_map_only(Tensor, lambda t: t.repeat_interleave(2, 0) if t.dim() else t, example)
+    for training_example in (example, doubled):
         with suppress(GhostifyError):
-            return [*outputs, ReferenceOutput.of(model, training_example, training=True)]
+            return [*outputs, reference(training_example, training=True)]
     return outputs
 
 
@@ -96,9 +98,3 @@ def describe_output(value: Any, *, exact: bool) -> str:
     else:
         return kind
     return f"{kind}({', '.join(entries)})"
-
-
-def _doubled(example: Example) -> Example:
-    return tree_map_only(
-        Tensor, lambda tensor: tensor.repeat_interleave(2, 0) if tensor.dim() else tensor, example
-    )

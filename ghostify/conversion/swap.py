@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from ghostify.analysis.conv_filters import first_filters
+from ghostify.analysis.convolutions import first_filters
 from ghostify.analysis.eligibility import own_ineligible_reason
 from ghostify.analysis.model_copy import copy_model
 from ghostify.analysis.verification import ReferenceOutput, bisect_failures, reference_outputs

@@ -1,18 +1,15 @@
-"""Deployment: folding, export, runtimes and latency. A new format is one file in ``backends``."""
+"""Deployment: folding, export, runtimes and latency."""
 
-from ghostify.deployment.backends.exporter import Exporter, Session
-from ghostify.deployment.backends.registry import EXPORTERS, exporter_for
 from ghostify.deployment.export import Exported, export
-from ghostify.deployment.runtimes import RUNTIMES, Opener, Runtime, runtime_named
+from ghostify.deployment.exporters import EXPORTERS, Exporter, exporter_for
+from ghostify.deployment.runtimes import RUNTIMES, Runtime, runtime_named
 
 __all__ = [
     "EXPORTERS",
     "RUNTIMES",
     "Exported",
     "Exporter",
-    "Opener",
     "Runtime",
-    "Session",
     "export",
     "exporter_for",
     "runtime_named",

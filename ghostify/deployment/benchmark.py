@@ -1,25 +1,26 @@
-"""Latency of several networks, run in turns so that disturbances affect all of them."""
+"""Latency and memory of several networks, run in turns so that disturbances affect all of them."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.arguments import check_models
 from ghostify.analysis.dry_run import dry_run
-from ghostify.deployment.backends.exporter import Session
-from ghostify.deployment.backends.tensors import batch_size, resize_batch, tensors_of
-from ghostify.deployment.memory import describe_memory, peak_memory, reset_peak
-from ghostify.deployment.quiet import quiet
+from ghostify.deployment.exporters import Session, quiet
 from ghostify.deployment.reparameterize import reparameterize
 from ghostify.deployment.runtimes import Opener, Runtime, runtime_named
+from ghostify.deployment.tensors import batch_size, resize_batch, tensors_of
 from ghostify.io.progress import progress_bar
 from ghostify.planning.flops import count
 from ghostify.report.timing import Measurement, Spread, Timing
@@ -69,30 +70,31 @@ def benchmark(
     names = [runtime] if isinstance(runtime, str) else runtime
     sizes = [batch] if isinstance(batch, int) else batch
     numbers = [threads] if isinstance(threads, int) else threads
-    _check(models, example, sizes, numbers, rounds)
-    chosen = {name: runtime_named(name) for name in names}
-    for found in chosen.values():
+    _check(models, example, {"batch": sizes, "threads": numbers, "rounds": (rounds or 1,)})
+    runtimes = {name: runtime_named(name) for name in names}
+    for found in runtimes.values():
         found.check_installed()
     for network, size in product(models.values(), sizes):
         dry_run(network, resize_batch(example, size))
+    take = partial(take_turns, rounds=rounds, seconds=seconds)
     measurements: list[Measurement] = []
-    total = len(chosen) * len(sizes) * len(numbers)
+    total = len(runtimes) * len(sizes) * len(numbers)
     with progress_bar("timing", progress) as report:
-        for (name, found), size in product(chosen.items(), sizes):
+        for (name, found), size in product(runtimes.items(), sizes):
             sized = resize_batch(example, size)
             device = torch.device("cpu") if found.on_cpu else _device(sized)
-            done = len(measurements) // len(models)
-            report(done, total, f"{name}, batch {size}: preparing")
+            setting = f"{name}, batch {size}"
+            report(len(measurements) // len(models), total, f"{setting}: preparing")
             with _prepared(name, found, models, sized) as openers:
                 for number in numbers:
-                    detail = f"{name}, batch {size}, threads {number}"
-                    report(len(measurements) // len(models), total, detail)
-                    runs = _run_setting(openers, sized, number, device, name, rounds, seconds)
+                    done = len(measurements) // len(models)
+                    report(done, total, f"{setting}, threads {number}")
+                    runs = _run_setting(openers, sized, number, device, name, take)
                     measurements += summarize(name, size, number, runs)
     return Timing(
         input=describe_example(example),
         macs=_macs(models, example),
-        memory=describe_memory(_device(example)),
+        memory=_describe_memory(_device(example)),
         measurements=tuple(measurements),
     )
 
@@ -132,8 +134,7 @@ def take_turns(
 ) -> list[tuple[float, ...]]:
     """Return what each run returns, round by round.
 
-    Args:
-        rounds: number of rounds; None for all that start within ``seconds``, at least `MIN_ROUNDS`.
+    Without ``rounds``, all rounds that start within ``seconds`` are run, at least `MIN_ROUNDS`.
     """
     taken: list[tuple[float, ...]] = []
     end = clock() + seconds
@@ -164,8 +165,7 @@ def _run_setting(
     threads: int,
     device: torch.device,
     runtime: str,
-    rounds: int | None,
-    seconds: float,
+    take: Callable[[Sequence[Callable[[], float]]], list[tuple[float, ...]]],
 ) -> dict[str, Runs]:
     tensors = tensors_of(example)
     stopwatches, memory = [], {}
@@ -180,11 +180,8 @@ def _run_setting(
                     session(tensors)
                 memory[model] = None if before is None else max(peak_memory(device) - before, 0)
             stopwatches.append(partial(_STOPWATCHES[device.type], session, tensors))
-        taken = take_turns(stopwatches, rounds=rounds, seconds=seconds)
-    return {
-        model: Runs(list(own), memory[model])
-        for model, own in zip(openers, zip(*taken, strict=True), strict=True)
-    }
+        by_model = zip(openers, zip(*take(stopwatches), strict=True), strict=True)
+        return {model: Runs(list(own), memory[model]) for model, own in by_model}
 
 
 def _on_cpu(session: Session, tensors: Sequence[Tensor]) -> float:
@@ -206,6 +203,44 @@ def _on_cuda(session: Session, tensors: Sequence[Tensor]) -> float:
 _STOPWATCHES = {"cpu": _on_cpu, "cuda": _on_cuda}
 
 
+def _describe_memory(device: torch.device) -> str:
+    """Say what the difference of `peak_memory` and `reset_peak` measures."""
+    what = "torch's CUDA memory" if device.type == "cuda" else "resident memory of the process"
+    return f"{what}: peak of a run, above that before the session was opened"
+
+
+def reset_peak(device: torch.device) -> int | None:
+    """Free what can be freed, reset the peak and return the bytes in use.
+
+    None if unknown: for CPU memory, only Linux tells.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets the peak
+        return _read("VmRSS")
+    except OSError:
+        return None
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the peak in bytes since `reset_peak`, if that returned a number."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device)
+    return _read("VmHWM")
+
+
+def _read(key: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return 1024 * int(status.split(f"{key}:")[1].split()[0])
+
+
 @contextmanager
 def _as_ghostify_error(model: str, runtime: str) -> Iterator[None]:
     """Silence a runtime, and raise its errors as a one-line `GhostifyError`."""
@@ -217,15 +252,11 @@ def _as_ghostify_error(model: str, runtime: str) -> Iterator[None]:
 
 
 def _check(
-    models: Mapping[str, nn.Module],
-    example: Example,
-    batches: Sequence[int],
-    threads: Sequence[int],
-    rounds: int | None,
+    models: Mapping[str, nn.Module], example: Example, settings: Mapping[str, Sequence[int]]
 ) -> None:
     if not models:
         raise GhostifyError("`models` is empty: give at least one network")
-    for name, numbers in {"batch": batches, "threads": threads, "rounds": (rounds or 1,)}.items():
+    for name, numbers in settings.items():
         if not numbers or min(numbers) < 1:
             raise GhostifyError(f"`{name}` (={numbers!r}) must be numbers from 1")
     if batch_size(example) is None:

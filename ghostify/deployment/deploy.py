@@ -60,12 +60,11 @@ def deploy(
     """
     check_model(model)
     original = frozen_copy(materialize(model, example))
-    model = _fuse_branches(original)
+    fused = fused_modules(original)
+    model = copy_model(original, _tensors(original) | fused) if fused else original
     flow = trace_dataflow(model, example)
     expected = _outputs(frozen_copy(original), example)
     folds = _Folds(model, flow, memory_format or torch.channels_last)
-    if memory_format is None and not _runs(folds.apply(()), example):  # it uses view, for one
-        folds = _Folds(model, flow, torch.contiguous_format)
 
     def failure(names: Iterable[str]) -> str | None:
         try:
@@ -74,6 +73,8 @@ def deploy(
             return first_line(error)
         return _difference(expected, found, flow.on_meta)
 
+    if memory_format is None and failure(()):  # it uses view, for one
+        folds.memory_format = torch.contiguous_format
     names = folds.names
     while reason := failure(names):
         if not names:
@@ -84,11 +85,6 @@ def deploy(
     Attachment.remove_all(deployed)
     _report(deployed, names).attach(deployed)
     return deployed
-
-
-def _fuse_branches(model: Model) -> Model:
-    fused = fused_modules(model)
-    return copy_model(model, _tensors(model) | fused) if fused else model
 
 
 def _tensors(model: nn.Module) -> dict[Any, Any]:
@@ -127,24 +123,18 @@ class _Folds:
 
 def _is_dropout(module: nn.Module) -> bool:
     """Whether it is any dropout; other modules may be no-ops on this example only."""
-    return isinstance(module, _DropoutNd) or type(module).__name__ in (
-        "DropPath",
-        "StochasticDepth",
-    )
+    names = {"DropPath", "StochasticDepth"}
+    return isinstance(module, _DropoutNd) or type(module).__name__ in names
 
 
 def _report(deployed: nn.Module, names: Iterable[str]) -> DeploymentReport:
     modules = dict(deployed.named_modules())
-    kinds = (GhostModule, DeployedGhostModule)
+    ghosts = {n: m for n, m in modules.items() if isinstance(m, GhostModule | DeployedGhostModule)}
     return DeploymentReport(
         folded_norms=tuple(n for n in names if not n.endswith(".order")),
         remaining_norms=tuple(n for n, module in modules.items() if is_norm(module)),
         folded_orders=tuple(n.removesuffix(".order") for n in names if n.endswith(".order")),
-        remaining_orders=tuple(
-            n
-            for n, module in modules.items()
-            if isinstance(module, kinds) and module.order is not None
-        ),
+        remaining_orders=tuple(n for n, ghost in ghosts.items() if ghost.order is not None),
     )
 
 
@@ -152,14 +142,6 @@ def _outputs(model: nn.Module, example: Example) -> Any:
     args, kwargs = split_example(clone_tensors(example))
     with preserve_rng():
         return model(*args, **kwargs)
-
-
-def _runs(model: nn.Module, example: Example) -> bool:
-    try:
-        _outputs(model, example)
-    except RuntimeError:
-        return False
-    return True
 
 
 def _difference(expected: Any, found: Any, exact: bool) -> str | None:

@@ -15,12 +15,10 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import preserve_rng
-from ghostify.deployment.backends.exporter import Exporter
-from ghostify.deployment.backends.registry import exporter_for
-from ghostify.deployment.backends.tensors import batch_size, resize_batch, tensors_of
 from ghostify.deployment.deploy import deploy
-from ghostify.deployment.quiet import quiet
+from ghostify.deployment.exporters import Exporter, exporter_for, quiet
 from ghostify.deployment.sink_concats import sink_concats
+from ghostify.deployment.tensors import batch_size, resize_batch, tensors_of
 from ghostify.deployment.verify_export import INPUTS, Errors, probes, verify
 from ghostify.io.atomic import check_new, new_files
 from ghostify.types import Example, GhostifyError, split_example
@@ -60,11 +58,9 @@ class Exported:
 
 
 def capture(network: nn.Module, example: Example, *, any_batch: bool) -> ExportedProgram:
-    """Export a deployed network with ``torch.export`` and sink its concatenations.
+    """Export a network in evaluation mode with ``torch.export`` and sink its concatenations.
 
-    Args:
-        network: in evaluation mode.
-        any_batch: make the batch size dynamic; otherwise it is the example's.
+    The batch size is dynamic with ``any_batch``, otherwise the example's.
     """
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     if any_batch:
@@ -116,24 +112,20 @@ def export(
     exporter.check_installed()
     check_new(path, force=force)
     dry_run(model, example)
-    deployed = Deployed.from_model(model, example)
-    example = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
-    any_batch, note = exporter.any_batch and batch_size(example) is not None, ""
+    deployed = Deployed(model, example)
+    note = ""
     with new_files(path) as target, preserve_rng():
-        if any_batch:
+        dynamic = exporter.any_batch and batch_size(example) is not None
+        for any_batch in (True, False) if dynamic else (False,):
             try:
-                errors = write_verified(deployed, example, target, exporter, any_batch=True)
+                errors = deployed.write(target, exporter, any_batch=any_batch)
+                break
             except Exception as error:
-                any_batch = False
-                note = f"the batch size is fixed: {root_cause(error)}"
-        if not any_batch:
-            try:
-                errors = write_verified(deployed, example, target, exporter, any_batch=False)
-            except Exception as error:
-                name = type(model).__name__
-                raise GhostifyError(
-                    f"{name} cannot be exported to {to}: {root_cause(error)}"
-                ) from error
+                reason = root_cause(error)
+                if not any_batch:
+                    name = type(model).__name__
+                    raise GhostifyError(f"{name} cannot be exported to {to}: {reason}") from error
+                note = f"the batch size is fixed: {reason}"
         size = sum(file.stat().st_size for file in target.parent.iterdir())
     return Exported(
         path=path,
@@ -147,33 +139,25 @@ def export(
     )
 
 
-@dataclass(frozen=True)
 class Deployed:
-    """A network in evaluation mode and its deployed copy, both on the CPU."""
+    """A network in evaluation mode, its deployed copy and an example, all on the CPU."""
 
-    original: nn.Module
-    network: nn.Module
-
-    @classmethod
-    def from_model(cls, model: nn.Module, example: Example) -> Deployed:
+    def __init__(self, model: nn.Module, example: Example) -> None:
         original = frozen_copy(materialize(model, example))
         network = deploy(original, example, memory_format=torch.contiguous_format)
-        return cls(original.cpu(), network.cpu())
+        self.original, self.network = original.cpu(), network.cpu()
+        self.example: Example = tree_map_only(Tensor, lambda t: t.detach().cpu(), example)
 
+    def write(self, path: Path, exporter: Exporter, *, any_batch: bool) -> Errors:
+        """Write the deployed network, run the file, and compare it with the original network.
 
-def write_verified(
-    deployed: Deployed, example: Example, path: Path, exporter: Exporter, *, any_batch: bool
-) -> Errors:
-    """Write a deployed network, run the file, and compare it with the original network.
-
-    Raises:
-        GhostifyError: if outputs differ.
-        Exception: any exception of torch or the runtime for a network that they do not support.
-    """
-    for leftover in path.parent.iterdir():  # of a failed attempt
-        leftover.unlink()
-    with quiet():
-        program = capture(deployed.network, example, any_batch=any_batch)
-        exporter.write(program, path)
-        session = exporter.open(path, torch.get_num_threads())
-        return verify(deployed.original, session, probes(example, any_batch=any_batch))
+        Raises:
+            GhostifyError: if outputs differ.
+            Exception: any exception of torch or the runtime for a network they do not support.
+        """
+        for leftover in path.parent.iterdir():  # of a failed attempt
+            leftover.unlink()
+        with quiet():
+            exporter.write(capture(self.network, self.example, any_batch=any_batch), path)
+            session = exporter.open(path, torch.get_num_threads())
+            return verify(self.original, session, probes(self.example, any_batch=any_batch))

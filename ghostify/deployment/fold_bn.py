@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from ghostify.analysis.conv_filters import is_plain_conv
+from ghostify.analysis.convolutions import is_plain_conv
 from ghostify.analysis.dataflow import Dataflow, is_norm
 from ghostify.nn import Affine, CheapOperation, DeployedGhostModule, GhostModule
 from ghostify.nn.hooks import has_hooks
@@ -37,15 +37,13 @@ def foldable_norms(model: nn.Module, flow: Dataflow) -> dict[str, str]:
 
 
 def fold_norms(model: nn.Module, norms: Mapping[str, str]) -> dict[nn.Module, nn.Module]:
-    """Fold BatchNorms of ``model`` into the layers before them, in place.
+    """Fold BatchNorms of a copy in evaluation mode into the layers before them, in place.
 
     Args:
-        model: a copy in evaluation mode.
         norms: a part of `foldable_norms`.
 
     Returns:
-        The modules that the caller must replace, all Ghost modules among them, with what takes
-        their place.
+        The modules to replace, all Ghost modules among them, with what takes their place.
     """
     swaps: dict[nn.Module, nn.Module] = {}
     for name, layer in model.named_modules():

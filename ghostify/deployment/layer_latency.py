@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,20 @@ from torch import Tensor, nn
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
-from ghostify.analysis.dry_run import dry_run, materialize
-from ghostify.analysis.forward_observer import ForwardObserver
+from ghostify.analysis.dataflow import trace_dataflow
+from ghostify.analysis.dry_run import materialize
 from ghostify.deployment.benchmark import benchmark
+from ghostify.deployment.tensors import batch_size
 from ghostify.io.atomic import write_text
 from ghostify.io.progress import progress_bar
 from ghostify.nn import GhostModule
 from ghostify.planning import CANDIDATES
+from ghostify.report.timing import Timing
 from ghostify.types import Example, Geometry, GhostSpec, LayerLatencies
 from ghostify.types.progress import ShowProgress
 
 _SECONDS = 0.2
 """Time per module of a site; at least 5 rounds."""
-
-_PACKAGES = {"eager": "torch", "compile": "torch"}
 
 
 def layer_latency(
@@ -64,14 +65,15 @@ def layer_latency(
     check_model(model)
     model = materialize(model, example)
     sites = [site for site in analyze(model, example) if site.ineligible is None]
-    inputs = dry_run(model, example, observer=_Inputs).observer.shapes
+    calls = trace_dataflow(model, example).steps
     known = _Cache(cache or user_cache_path("ghostify") / "latencies.json")
     where = f"{runtime} {_version(runtime)}, {threads} threads, {processor()}"
     candidates = CANDIDATES if candidates is None else tuple(candidates)
+    run = partial(benchmark, runtime=runtime, threads=threads, progress=False)
     found: dict[str, dict[GhostSpec | None, float]] = {}
     with progress_bar("timing", progress) as report:
         for number, site in enumerate(sites, 1):
-            shape = inputs[site.name]
+            shape = calls[site.name][0].inputs[0].shape
             outputs = site.geometry.out_channels
             possible = [g for g in candidates if g.intrinsic(outputs) < outputs]
             keys: dict[GhostSpec | None, str] = {
@@ -79,18 +81,11 @@ def layer_latency(
                 for ghost in (None, *possible)
             }
             if not set(keys.values()) <= set(known):
-                times = _time(site.geometry, shape, possible, runtime, threads)
+                times = _time(site.geometry, shape, possible, run)
                 known.add({keys[ghost]: ms for ghost, ms in times.items()})
             found[site.name] = {ghost: site.calls * known[key] for ghost, key in keys.items()}
             report(number, len(sites) + 1, site.name)
-        whole = benchmark(
-            {"network": model},
-            example,
-            runtime=[runtime],
-            threads=[threads],
-            seconds=1,
-            progress=False,
-        )
+        whole = run({"network": model}, example, batch=batch_size(example) or 1, seconds=1)
         report(len(sites) + 1, len(sites) + 1, "whole network")
     total = 1000 * whole.measurements[0].seconds.median
     return LayerLatencies(runtime, threads, total, found)
@@ -108,8 +103,7 @@ def _time(
     geometry: Geometry,
     shape: tuple[int, ...],
     candidates: Iterable[GhostSpec],
-    runtime: str,
-    threads: int,
+    run: Callable[..., Timing],
 ) -> dict[GhostSpec | None, float]:
     """Return milliseconds of one call, from the median speed-up over the convolution."""
     arguments: dict[str, Any] = asdict(geometry)
@@ -121,15 +115,8 @@ def _time(
     reader = nn.Conv2d(channels, geometry.in_channels, 1)
 
     def milliseconds(models: Mapping[str, nn.Module], example: Tensor) -> list[float]:
-        found = benchmark(
-            models,
-            example,
-            runtime=[runtime],
-            batch=[shape[0]],
-            threads=[threads],
-            seconds=_SECONDS * len(models),
-            progress=False,
-        ).measurements
+        timing = run(models, example, batch=shape[0], seconds=_SECONDS * len(models))
+        found = timing.measurements
         return [1000 * found[0].seconds.median / m.speedup.median for m in found]
 
     surrounded = {
@@ -144,22 +131,9 @@ def _time(
 
 def _version(runtime: str) -> str:
     try:
-        return version(_PACKAGES.get(runtime, runtime))
+        return version({"eager": "torch", "compile": "torch"}.get(runtime, runtime))
     except PackageNotFoundError:
         return "unknown"  # not installed: benchmark raises
-
-
-class _Inputs(ForwardObserver):
-    """Records the input shape of the first call of each module, by its name."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
-        self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def after_forward(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
-        name = self.names.get(module)
-        if name and inputs and isinstance(inputs[0], Tensor):
-            self.shapes.setdefault(name, tuple(inputs[0].shape))
 
 
 class _Cache(dict[str, float]):

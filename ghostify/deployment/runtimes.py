@@ -1,8 +1,8 @@
-"""Runtimes that execute a network: PyTorch, and one for each export format that has its own."""
+"""Runtimes that `benchmark` runs networks in, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch import nn
 
-from ghostify.deployment.backends.exporter import Session
-from ghostify.deployment.backends.registry import EXPORTERS
-from ghostify.deployment.backends.tensors import replace_tensors, tensors_of
 from ghostify.deployment.deploy import deploy
-from ghostify.deployment.export import Deployed, write_verified
+from ghostify.deployment.export import Deployed
+from ghostify.deployment.exporters import EXPORTERS, Session, torch_session
 from ghostify.types import Example, GhostifyError, split_example
 
 Opener: TypeAlias = Callable[[int], AbstractContextManager[Session]]
@@ -40,17 +37,15 @@ class Runtime:
     on_cpu: bool = False
 
 
-def exported(to: str) -> Runtime:
-    """Return the runtime of an export format, a name of `registry.EXPORTERS`."""
+def _exported(to: str) -> Runtime:
+    """Return the runtime of an export format."""
     exporter = EXPORTERS[to]
 
     @contextmanager
     def prepare(model: nn.Module, example: Example) -> Iterator[Opener]:
-        on_cpu = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu(), example)
         with TemporaryDirectory() as folder:
             path = Path(folder, f"network{exporter.ending}")
-            deployed = Deployed.from_model(model, example)
-            write_verified(deployed, on_cpu, path, exporter, any_batch=False)
+            Deployed(model, example).write(path, exporter, any_batch=False)
 
             @contextmanager
             def opened(threads: int) -> Iterator[Session]:
@@ -62,7 +57,7 @@ def exported(to: str) -> Runtime:
     return Runtime(prepare, exporter.check_installed, on_cpu=True)
 
 
-def pytorch(*, compiled: bool) -> Runtime:
+def _pytorch(*, compiled: bool) -> Runtime:
     """Return PyTorch itself, eager or with ``torch.compile`` and constant weights."""
 
     @contextmanager
@@ -71,14 +66,16 @@ def pytorch(*, compiled: bool) -> Runtime:
 
         @contextmanager
         def opened(threads: int) -> Iterator[Session]:
-            with _torch_threads(threads):
-                if not compiled:
-                    yield _session(network, example)
-                    return
-                fast = torch.compile(network, dynamic=False, options={"freezing": True})
-                try:
-                    yield _session(fast, example)
-                finally:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            run = network
+            if compiled:
+                run = torch.compile(network, dynamic=False, options={"freezing": True})
+            try:
+                yield torch_session(run, split_example(example))
+            finally:
+                torch.set_num_threads(before)
+                if compiled:
                     torch.compiler.reset()  # else the next network counts as a recompilation
 
         yield opened
@@ -86,40 +83,17 @@ def pytorch(*, compiled: bool) -> Runtime:
     return Runtime(prepare)
 
 
-@contextmanager
-def _torch_threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _session(network: Callable[..., object], example: Example) -> Session:
-    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
-        args, kwargs = split_example(replace_tensors(example, tensors))
-        with torch.no_grad():
-            return tensors_of(network(*args, **kwargs))
-
-    return run
-
-
 RUNTIMES: dict[str, Runtime] = {
-    "eager": pytorch(compiled=False),
-    "compile": pytorch(compiled=True),
-    "onnxruntime": exported("onnx"),
-    "openvino": exported("openvino"),
-    "executorch": exported("executorch"),
+    "eager": _pytorch(compiled=False),
+    "compile": _pytorch(compiled=True),
+    "onnxruntime": _exported("onnx"),
+    "openvino": _exported("openvino"),
+    "executorch": _exported("executorch"),
 }
 
 
 def runtime_named(name: str) -> Runtime:
-    """Return a runtime by name.
-
-    Raises:
-        GhostifyError: if it is unknown; the message lists all names.
-    """
+    """Return a runtime by name; an unknown one is an error that lists all names."""
     if name not in RUNTIMES:
         raise GhostifyError(f"unknown runtime {name!r}: known are {', '.join(RUNTIMES)}")
     return RUNTIMES[name]

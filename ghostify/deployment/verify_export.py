@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dry_run import clone_tensors
-from ghostify.deployment.backends.exporter import Session
-from ghostify.deployment.backends.tensors import resize_batch, tensors_of
+from ghostify.deployment.exporters import Session
+from ghostify.deployment.tensors import resize_batch, tensors_of
 from ghostify.types import Example, GhostifyError, describe_example, split_example
 
 TOLERANCE = 1e-3
@@ -41,11 +41,7 @@ class Errors:
 
 
 def verify(network: nn.Module, session: Session, inputs: Sequence[Example]) -> Errors:
-    """Compare a session's outputs with the network's on all inputs.
-
-    Raises:
-        GhostifyError: if they differ by more than rounding.
-    """
+    """Return the errors of a session on all inputs; above rounding, raise a `GhostifyError`."""
     errors = Errors()
     for example in inputs:
         args, kwargs = split_example(clone_tensors(example))
@@ -83,10 +79,7 @@ def probes(example: Example, *, any_batch: bool) -> list[Example]:
     """Return the example and two inputs of other values; of batch sizes 1 and 5 if any will do."""
     generator = torch.Generator().manual_seed(0)
     sizes = [resize_batch(example, size) for size in (1, 5)] if any_batch else [example, example]
-    others = [
-        tree_map_only(Tensor, lambda tensor: _other_values(tensor, generator), sized)
-        for sized in sizes
-    ]
+    others = [tree_map_only(Tensor, lambda t: _other_values(t, generator), s) for s in sizes]
     return [example, *others]
 
 

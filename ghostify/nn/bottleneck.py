@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
@@ -10,6 +11,28 @@ from ghostify.nn.dfc_attention import DFCAttention, GhostModuleV2
 from ghostify.nn.ghost_module import GhostModule
 from ghostify.nn.layers import SqueezeExcite
 from ghostify.types import GhostifyError
+
+
+def _pointwise_ghost(
+    in_channels: int, out_channels: int, *, relu: bool = True, attend: bool = False
+) -> nn.Module:
+    """Return a 1x1 Ghost module of the authors' code: s = 2, d = 3, a BatchNorm in each half."""
+    ghost = GhostModule(
+        in_channels,
+        out_channels,
+        1,
+        bias=False,
+        ratio=2,
+        dw_size=3,
+        norm=nn.BatchNorm2d,
+        activation=partial(nn.ReLU, inplace=True) if relu else None,
+    )
+    return GhostModuleV2(ghost, DFCAttention(in_channels, out_channels)) if attend else ghost
+
+
+def _depthwise(channels: int, kernel_size: int, stride: int) -> nn.Conv2d:
+    sizes = (channels, channels, kernel_size, stride, kernel_size // 2)
+    return nn.Conv2d(*sizes, groups=channels, bias=False)
 
 
 class GhostBottleneck(nn.Module):
@@ -49,68 +72,40 @@ class GhostBottleneck(nn.Module):
         attend: bool = False,
     ) -> None:
         super().__init__()
-        check_geometry(kernel_size, stride)
+        if stride not in (1, 2):
+            raise GhostifyError(f"`stride` (={stride}) must be 1 or 2")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise GhostifyError(f"`kernel_size` (={kernel_size}) must be odd")
         self.out_channels = out_channels
+        self.kernel_size = kernel_size
         self.stride = stride
-        self.ghost1: nn.Module = pointwise_ghost(in_channels, hidden_channels)
-        if attend:
-            attention = DFCAttention(in_channels, hidden_channels)
-            self.ghost1 = GhostModuleV2(self.ghost1, attention)
+        self.ghost1 = self._ghost(in_channels, hidden_channels, attend=attend)
+        self._add_depthwise(hidden_channels)
+        self.se = SqueezeExcite(hidden_channels) if excite else nn.Identity()
+        self.ghost2 = self._ghost(hidden_channels, out_channels, relu=False)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                _depthwise(in_channels, kernel_size, stride),
+                nn.BatchNorm2d(in_channels),
+                nn.Conv2d(in_channels, out_channels, 1, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    _ghost: Callable[..., nn.Module] = staticmethod(_pointwise_ghost)
+
+    def _add_depthwise(self, channels: int) -> None:
         self.conv_dw: nn.Module = nn.Identity()
         self.bn_dw: nn.Module = nn.Identity()
-        if stride > 1:
-            self.conv_dw = depthwise(hidden_channels, kernel_size, stride)
-            self.bn_dw = nn.BatchNorm2d(hidden_channels)
-        self.se = SqueezeExcite(hidden_channels) if excite else nn.Identity()
-        self.ghost2: nn.Module = pointwise_ghost(hidden_channels, out_channels, relu=False)
-        self.shortcut = shortcut(in_channels, out_channels, kernel_size, stride)
+        if self.stride > 1:
+            self.conv_dw = _depthwise(channels, self.kernel_size, self.stride)
+            self.bn_dw = nn.BatchNorm2d(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.bn_dw(self.conv_dw(self.ghost1(x)))
-        out: Tensor = self.ghost2(self.se(features)) + self.shortcut(x)
+    def _downsample(self, x: Tensor) -> Tensor:
+        out: Tensor = self.bn_dw(self.conv_dw(x))
         return out
 
-
-def pointwise_ghost(in_channels: int, out_channels: int, *, relu: bool = True) -> GhostModule:
-    """Return a 1x1 Ghost module of the authors' code: s = 2, d = 3, a BatchNorm in each half."""
-    return GhostModule(
-        in_channels,
-        out_channels,
-        1,
-        bias=False,
-        ratio=2,
-        dw_size=3,
-        norm=nn.BatchNorm2d,
-        activation=partial(nn.ReLU, inplace=True) if relu else None,
-    )
-
-
-def depthwise(channels: int, kernel_size: int, stride: int) -> nn.Conv2d:
-    """Return a depthwise convolution without bias and with "same" padding."""
-    return nn.Conv2d(
-        channels, channels, kernel_size, stride, kernel_size // 2, groups=channels, bias=False
-    )
-
-
-def shortcut(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
-    """Return the shortcut of a Ghost bottleneck."""
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(
-        depthwise(in_channels, kernel_size, stride),
-        nn.BatchNorm2d(in_channels),
-        nn.Conv2d(in_channels, out_channels, 1, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
-
-
-def check_geometry(kernel_size: int, stride: int) -> None:
-    """Check the numbers of a Ghost bottleneck.
-
-    Raises:
-        GhostifyError: if ``stride`` is not 1 or 2, or ``kernel_size`` is even.
-    """
-    if stride not in (1, 2):
-        raise GhostifyError(f"`stride` (={stride}) must be 1 or 2")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise GhostifyError(f"`kernel_size` (={kernel_size}) must be odd")
+    def forward(self, x: Tensor) -> Tensor:
+        features = self._downsample(self.ghost1(x))
+        out: Tensor = self.ghost2(self.se(features)) + self.shortcut(x)
+        return out

@@ -54,24 +54,19 @@ class CheapOperation(nn.Module):
             nn.init.uniform_(self.bias, -1 / self.dw_size, 1 / self.dw_size)
 
     def forward(self, intrinsic: Tensor) -> Tensor:
-        ghosts = ghost_blocks(
-            intrinsic, self.weight, self.bias, self.in_channels, self.out_channels, self.dw_size
-        )
+        sizes = (self.in_channels, self.out_channels, self.dw_size)
+        ghosts = ghost_blocks(intrinsic, self.weight, self.bias, *sizes)
         return ghosts[0] if len(ghosts) == 1 else torch.cat(ghosts, -3)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.in_channels}, {self.out_channels}, dw_size={self.dw_size}, "
-            f"bias={self.bias is not None}"
-        )
+        channels = f"{self.in_channels}, {self.out_channels}"
+        return f"{channels}, dw_size={self.dw_size}, bias={self.bias is not None}"
 
 
 def block_ranges(in_channels: int, out_channels: int) -> list[tuple[int, int]]:
     """Return the first ghost and the number of ghosts of each block."""
-    return [
-        (start, min(in_channels, out_channels - start))
-        for start in range(0, out_channels, in_channels)
-    ]
+    starts = range(0, out_channels, in_channels)
+    return [(start, min(in_channels, out_channels - start)) for start in starts]
 
 
 def ghost_blocks(

@@ -26,10 +26,8 @@ class DFCAttention(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 5) -> None:
         def depthwise(height: int, width: int) -> nn.Conv2d:
-            size, padding = (height, width), (height // 2, width // 2)
-            return nn.Conv2d(
-                out_channels, out_channels, size, padding=padding, groups=out_channels, bias=False
-            )
+            sizes = (out_channels, out_channels, (height, width), 1, (height // 2, width // 2))
+            return nn.Conv2d(*sizes, groups=out_channels, bias=False)
 
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 1, bias=False),

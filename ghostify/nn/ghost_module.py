@@ -10,12 +10,7 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 
 from ghostify.nn.cheap_operation import CheapOperation
-from ghostify.nn.ghost_op import (
-    ghost_features,
-    is_training_step,
-    permute_channels,
-    run_primary,
-)
+from ghostify.nn.ghost_op import ghost_features, is_training_step, permute_channels, run_primary
 from ghostify.nn.hooks import has_hooks
 from ghostify.types import GhostifyError, GhostSpec
 
@@ -111,9 +106,8 @@ class GhostModule(nn.Module):
     ) -> None:
         intrinsic, needed = primary.out_channels, ghost.intrinsic(out_channels)
         if intrinsic == out_channels:
-            raise GhostifyError(
-                f"`ratio` (={ghost.ratio}) leaves no ghost of `out_channels` (={out_channels})"
-            )
+            channels = f"`out_channels` (={out_channels})"
+            raise GhostifyError(f"`ratio` (={ghost.ratio}) leaves no ghost of {channels}")
         if intrinsic != needed:
             raise GhostifyError(f"`primary.out_channels` (={intrinsic}) must be {needed}")
         cheap = CheapOperation(
@@ -193,9 +187,8 @@ class GhostModule(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.in_channels}, {self.out_channels}, ratio={self.ratio}, dw_size={self.dw_size}"
-        )
+        channels = f"{self.in_channels}, {self.out_channels}"
+        return f"{channels}, ratio={self.ratio}, dw_size={self.dw_size}"
 
 
 def _with_norm(

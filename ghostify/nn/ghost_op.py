@@ -193,11 +193,9 @@ class _ConvRecorder(TorchFunctionMode):
         super().__init__()
         self._last: tuple[Any, ConvInputs | None] = None, None
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        result = function(*args, **(kwargs or {}))
-        if function is F.conv2d:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is F.conv2d:
             self._last = result, _conv_inputs(*args, **(kwargs or {}))
         return result
 

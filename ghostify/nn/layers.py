@@ -10,11 +10,7 @@ from ghostify.types import GhostifyError
 
 
 def check_width(width: float) -> None:
-    """Check the width multiplier of a network.
-
-    Raises:
-        GhostifyError: if ``width`` is not a finite number above 0.
-    """
+    """Check the width multiplier of a network."""
     if not isinstance(width, int | float) or not (isfinite(width) and width > 0):
         raise GhostifyError(f"`width` (={width}) must be a number above 0")
 
@@ -46,10 +42,8 @@ class ConvBnAct(nn.Module):
         relu: bool = False,
     ) -> None:
         super().__init__()
-        padding = kernel_size // 2
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
-        )
+        sizes = (in_channels, out_channels, kernel_size, stride, kernel_size // 2)
+        self.conv = nn.Conv2d(*sizes, groups=groups, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.act = nn.ReLU(inplace=True) if relu else nn.Identity()
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostify.nn.affine import Affine
-from ghostify.nn.bottleneck import GhostBottleneck, check_geometry, shortcut
+from ghostify.nn.bottleneck import GhostBottleneck
 from ghostify.nn.dfc_attention import DFCAttention, GhostModuleV2
 from ghostify.nn.ghost_module import GhostModule
-from ghostify.nn.layers import ConvBnAct, SqueezeExcite
+from ghostify.nn.layers import ConvBnAct
 from ghostify.types import GhostifyError
 
 _BRANCHES = 3
@@ -83,48 +83,30 @@ class GhostModuleV3(nn.Module):
         return ghost if self.short_conv is None else GhostModuleV2(ghost, self.short_conv)
 
 
-class GhostBottleneckV3(nn.Module):
+class GhostBottleneckV3(GhostBottleneck):
     """Ghost bottleneck with parallel branches for training (GhostNetV3, arXiv 2404.11202).
 
     Both Ghost modules are `GhostModuleV3`. The depthwise convolution of stride 2 is the sum of
     three and of one with a 1x1 kernel. Arguments, shape and errors are those of `GhostBottleneck`.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        stride: int = 1,
-        *,
-        excite: bool = False,
-        attend: bool = False,
-    ) -> None:
-        super().__init__()
-        check_geometry(kernel_size, stride)
-        self.out_channels = out_channels
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.ghost1 = GhostModuleV3(in_channels, hidden_channels, attend=attend)
+    ghost1: GhostModuleV3
+    ghost2: GhostModuleV3
+    _ghost = GhostModuleV3
+
+    def _add_depthwise(self, channels: int) -> None:
         self.dw_rpr_conv = nn.ModuleList()
         self.dw_rpr_scale: nn.Module = nn.Identity()
-        if stride > 1:
-            size = (hidden_channels, hidden_channels)
-            branch = partial(ConvBnAct, *size, stride=stride, groups=hidden_channels)
-            self.dw_rpr_conv.extend(branch(kernel_size) for _ in range(_BRANCHES))
+        if self.stride > 1:
+            branch = partial(ConvBnAct, channels, channels, stride=self.stride, groups=channels)
+            self.dw_rpr_conv.extend(branch(self.kernel_size) for _ in range(_BRANCHES))
             self.dw_rpr_scale = branch(1)
-        self.se = SqueezeExcite(hidden_channels) if excite else nn.Identity()
-        self.ghost2 = GhostModuleV3(hidden_channels, out_channels, relu=False)
-        self.shortcut = shortcut(in_channels, out_channels, kernel_size, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = _sum(self._depthwise_branches(), self.ghost1(x))
-        out: Tensor = self.ghost2(self.se(features)) + self.shortcut(x)
-        return out
 
     def _depthwise_branches(self) -> list[nn.Module]:
         return [self.dw_rpr_scale, *self.dw_rpr_conv]
+
+    def _downsample(self, x: Tensor) -> Tensor:
+        return _sum(self._depthwise_branches(), x)
 
     def reparameterize(self) -> GhostBottleneck:
         """Return what this computes in evaluation mode; it shares all modules without branches."""

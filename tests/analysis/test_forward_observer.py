@@ -6,7 +6,7 @@ from torch import nn
 
 from ghostify import GhostifyError
 from ghostify.analysis.dry_run import dry_run
-from ghostify.analysis.forward_observer import ForwardObserver
+from ghostify.analysis.forward_observer import ForwardObserver, parameter_owners, shares_parameters
 
 IMAGE = torch.rand(2, 3, 8, 8)
 
@@ -54,3 +54,23 @@ def test_no_global_hook_is_left(small_net, image):
         dry_run(small_net, image[:, :2])
     assert not torch.nn.modules.module._has_any_global_hook()
     assert not torch.nn.modules.module._global_forward_hooks_with_kwargs
+
+
+def test_a_parameter_belongs_to_the_module_that_holds_it_directly():
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
+    linear = model[0][0]
+    assert parameter_owners(model) == {id(linear.weight): [linear], id(linear.bias): [linear]}
+
+
+def test_tied_weights_have_two_owners():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    owners = parameter_owners(model)
+    assert owners[id(model[0].weight)] == [model[0], model[1]]
+    assert [shares_parameters(module, owners) for module in model] == [True, True, False]
+
+
+def test_a_module_under_two_names_is_one_owner():
+    linear = nn.Linear(2, 2)
+    model = nn.Sequential(linear, linear)
+    assert not shares_parameters(linear, parameter_owners(model))

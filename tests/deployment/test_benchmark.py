@@ -9,7 +9,15 @@ import torch
 import ghostify
 from ghostify import GhostifyError
 from ghostify.deployment import RUNTIMES, Runtime
-from ghostify.deployment.benchmark import MIN_ROUNDS, WARM_UP, Runs, summarize, take_turns
+from ghostify.deployment.benchmark import (
+    MIN_ROUNDS,
+    WARM_UP,
+    Runs,
+    peak_memory,
+    reset_peak,
+    summarize,
+    take_turns,
+)
 from ghostify.nn import GhostModuleV3
 from ghostify.report.timing import Spread
 
@@ -201,3 +209,15 @@ def test_the_macs_are_those_of_what_runs():
     model = GhostModuleV3(8, 8)
     timing = ghostify.benchmark({"a": model}, torch.randn(1, 8, 6, 6), rounds=1)
     assert timing.macs == {"a": 36 * (32 + 36)}
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(reset_peak(CPU) is None, reason="this system does not tell")
+def test_a_peak_is_seen_after_it_has_passed_and_only_once():
+    before = reset_peak(CPU)
+    torch.ones(25_000_000)  # 100 MB, given back at once
+    assert peak_memory(CPU) - before > 90_000_000
+    reset_peak(CPU)
+    assert peak_memory(CPU) - before < 50_000_000

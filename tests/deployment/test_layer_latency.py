@@ -112,3 +112,15 @@ def test_what_was_not_timed(small_net, image):
     sites = ghostify.analyze(small_net, image)
     with pytest.raises(GhostifyError, match="no latency of s=3, d=3: measure it again"):
         plan_sites(sites, ratio=3, latencies=latencies(sites, ()))
+
+
+def test_the_whole_network_is_timed_at_the_batch_size_of_the_example(tmp_path, monkeypatch):
+    batches = {}
+
+    def benchmark(models, example, **options):
+        batches[next(iter(models))] = options["batch"]
+        return ghostify.benchmark(models, example, **options | {"rounds": 1})
+
+    monkeypatch.setattr("ghostify.deployment.layer_latency.benchmark", benchmark)
+    measure(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), torch.ones(3, 3, 4, 4), tmp_path)
+    assert batches["network"] == 3

@@ -5,7 +5,7 @@ import torch
 
 import ghostify
 from ghostify import ModelSource, models
-from ghostify.analysis.conv_info import is_ghost
+from ghostify.analysis.convolutions import is_ghost
 
 timm = pytest.importorskip("timm", reason="timm is an extra")
 

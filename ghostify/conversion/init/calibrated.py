@@ -8,8 +8,8 @@ from contextlib import closing
 import torch
 from torch import Tensor, nn
 
-from ghostify.analysis.conv_filters import has_independent_filters
-from ghostify.analysis.parameter_owners import parameter_owners, shares_parameters
+from ghostify.analysis.convolutions import has_independent_filters
+from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.finetune import finetune
 from ghostify.conversion.init.fisher import (

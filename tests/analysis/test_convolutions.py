@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghostify.analysis.conv_filters import (
+from ghostify.analysis.convolutions import (
     INDEPENDENT_FILTERS,
     first_filters,
     has_independent_filters,

@@ -1,8 +1,9 @@
-"""The tensors in an example or an output."""
+"""The tensors in an example or an output, and the batch size of an example."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -15,10 +16,10 @@ def tensors_of(values: object) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
-def replace_tensors(example: Example, tensors: Sequence[Tensor]) -> Example:
-    """Return the example with other tensors in place of its own, in order."""
+def replace_tensors(values: Any, tensors: Sequence[Tensor]) -> Any:
+    """Return nested containers with other tensors in place of their own, in order."""
     left = iter(tensors)
-    return tree_map_only(Tensor, lambda _: next(left), example)
+    return tree_map_only(Tensor, lambda _: next(left), values)
 
 
 def batch_size(example: Example) -> int | None:

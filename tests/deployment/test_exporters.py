@@ -1,4 +1,4 @@
-"""Sessions of OpenVINO."""
+"""Sessions of the exporters."""
 
 import subprocess
 import sys
