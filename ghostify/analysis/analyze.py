@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from torch import nn
 
 from ghostify.analysis.arguments import check_model
@@ -11,7 +13,7 @@ from ghostify.analysis.convolutions import class_name, is_convolution
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.eligibility import ineligible_reason
 from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
-from ghostify.analysis.fx_trace import FxTrace, trace
+from ghostify.analysis.fx_trace import trace
 from ghostify.types import ConvSite, Example, Geometry, GhostifyError
 
 
@@ -40,7 +42,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     named_modules = dict(model.named_modules())
     convolutions = {name: m for name, m in named_modules.items() if is_convolution(m)}
     uncalled = [name for name in convolutions if name not in records]
-    in_training = traced.called | (_called_in_training(model, example) if uncalled else set())
+    in_training = traced | (_called_in_training(model, example) if uncalled else set())
     owners = parameter_owners(model)
     first = next(iter(records), None)
     sites = []
@@ -67,7 +69,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 **vars(record),
                 within=tuple(type(parent).__name__ for parent in parents),
                 stem=name == first,
-                seen="graph" if name in traced.called else "run" if name in records else None,
+                seen="graph" if name in traced else "run" if name in records else None,
                 ineligible=ineligible,
             )
         )
@@ -76,25 +78,24 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
 
 def _run_and_trace(
     model: nn.Module, example: Example
-) -> tuple[dict[str, ConvRecord], set[str], FxTrace]:
-    """Convolutions that ran, modules whose weights are read elsewhere, and the trace.
+) -> tuple[dict[str, ConvRecord], set[str], set[str]]:
+    """Convolutions that ran, modules whose weights are read elsewhere, and modules in the trace.
 
     The copy that ran is released on return: it may hold the weights once more.
     """
     run = dry_run(model, example, observer=ConvObserver)
     run.model_copy.train()
     with evict_meta_tensors(run.model_copy):
-        traced = trace(run.model_copy, example)
-    return run.observer.convolutions, run.observer.weights_read | traced.weights_read, traced
+        traced, read = trace(run.model_copy, example)
+    return run.observer.convolutions, run.observer.weights_read | read, traced
 
 
 def _called_in_training(model: nn.Module, example: Example) -> set[str]:
     """Convolutions that a pass in training mode calls; empty if the model does not run in it."""
-    try:
+    with suppress(GhostifyError):
         run = dry_run(model, example, training=True, observer=ConvObserver)
-    except GhostifyError:
-        return set()
-    return set(run.observer.convolutions)
+        return set(run.observer.convolutions)
+    return set()
 
 
 def _parents(name: str) -> list[str]:

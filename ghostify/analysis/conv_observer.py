@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, count
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from ghostify.analysis.convolutions import class_name, is_convolution
 from ghostify.analysis.forward_observer import ForwardObserver
@@ -20,13 +21,9 @@ from ghostify.types import Geometry
 _DIRECT = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _TRANSPOSED = (*_DIRECT[:5], "output_padding", "groups", "dilation")
 
-_FUNCTIONS: dict[Callable[..., Any], tuple[str, ...]] = {
-    F.conv1d: _DIRECT,
-    F.conv2d: _DIRECT,
-    F.conv3d: _DIRECT,
-    F.conv_transpose1d: _TRANSPOSED,
-    F.conv_transpose2d: _TRANSPOSED,
-    F.conv_transpose3d: _TRANSPOSED,
+_FUNCTIONS: dict[Any, tuple[str, ...]] = {
+    **dict.fromkeys((F.conv1d, F.conv2d, F.conv3d), _DIRECT),
+    **dict.fromkeys((F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d), _TRANSPOSED),
 }
 """Functional convolutions and the names of their positional arguments."""
 
@@ -45,11 +42,8 @@ class ConvRecord:
     def add_call(self, source: Tensor, output: Tensor, *, transposed: bool) -> None:
         self.calls += 1
         self.output = self.output or tuple(output.shape[-len(self.geometry.kernel_size) :])
-        self.positions += (
-            source.numel() // self.geometry.in_channels
-            if transposed
-            else output.numel() // self.geometry.out_channels
-        )
+        channels = (self.geometry.in_channels, self.geometry.out_channels)
+        self.positions += (source if transposed else output).numel() // channels[not transposed]
 
 
 class ConvObserver(ForwardObserver):
@@ -88,7 +82,7 @@ class ConvObserver(ForwardObserver):
 
     def _after_function(self, function: Any, args: Any, kwargs: Any, result: Any) -> None:
         if not _reads_attribute(function, result):
-            for value in _leaves((*args, *kwargs.values())):
+            for value in tree_leaves((args, kwargs)):
                 owners = self.owners.get(id(value), ())
                 if owners and not any(owner in self.stack for owner in owners):
                     self.weights_read |= {self.names[owner] for owner in owners}
@@ -146,15 +140,6 @@ class _FunctionMode(TorchFunctionMode):
         result = func(*args, **kwargs)
         self.callback(func, args, kwargs, result)
         return result
-
-
-def _leaves(values: Iterable[Any]) -> Iterator[Any]:
-    """The values, and those of lists and tuples, such as the tensors given to ``torch.cat``."""
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _leaves(value)
-        else:
-            yield value
 
 
 def _reads_attribute(function: Callable[..., Any], result: Any) -> bool:

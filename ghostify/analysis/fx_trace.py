@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -15,30 +14,22 @@ from ghostify.nn import GhostModule
 from ghostify.types import Example, split_example
 
 
-@dataclass
-class FxTrace:
-    """Union of all traces of a model, by qualified names.
-
-    Attributes:
-        called: modules with a ``call_module`` node.
-        weights_read: modules with a ``get_attr`` node of a parameter or buffer of theirs.
-    """
-
-    called: set[str] = field(default_factory=set)
-    weights_read: set[str] = field(default_factory=set)
-
-
-def trace(model: nn.Module, example: Example) -> FxTrace:
+def trace(model: nn.Module, example: Example) -> tuple[set[str], set[str]]:
     """Trace ``model``; modules inside an untraceable submodule are traced by themselves.
 
     Each module is traced once, so the work grows with the number of modules.
+
+    Returns:
+        Names of the modules that are called, and of those whose parameters or buffers are read by
+        something else.
     """
-    result = FxTrace()
+    called: set[str] = set()
+    read: set[str] = set()
     names = {module: name for name, module in model.named_modules()}
     pending = [(model, _constants(model, example))]
     while pending:
         module, constants = pending.pop()
-        tracer = _Tracer(names, result)
+        tracer = _Tracer(names, called)
         try:
             with preserve_rng():
                 tracer.trace(module, constants or None)
@@ -47,24 +38,24 @@ def trace(model: nn.Module, example: Example) -> FxTrace:
         for node in tracer.graph.nodes:
             if node.op == "get_attr":
                 owner = module.get_submodule(str(node.target).rpartition(".")[0])
-                result.weights_read.add(names[owner])
+                read.add(names[owner])
         pending += [
             (child, {})
             for parent in tracer.untraceable
             for child in parent.children()
-            if names[child] not in result.called and not _is_leaf(child)
+            if names[child] not in called and not _is_leaf(child)
         ]
-    return result
+    return called, read
 
 
 class _Tracer(fx.Tracer):
     """Treats submodules that cannot be traced as leaf modules."""
 
-    def __init__(self, names: dict[nn.Module, str], result: FxTrace) -> None:
+    def __init__(self, names: dict[nn.Module, str], called: set[str]) -> None:
         super().__init__()
         self.graph = fx.Graph()
         self.names = names
-        self.result = result
+        self.called = called
         self.untraceable: list[nn.Module] = []
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
@@ -73,7 +64,7 @@ class _Tracer(fx.Tracer):
     def call_module(self, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         path = self.path_of_module(module)
         depth = len(self.module_stack)
-        self.result.called.add(self.names[module])
+        self.called.add(self.names[module])
         try:
             return super().call_module(module, forward, args, kwargs)
         except Exception:

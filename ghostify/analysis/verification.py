@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dry_run import DryRun, dry_run
-from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.types import Example, GhostifyError
-
-_Run: TypeAlias = DryRun[ForwardObserver]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class ReferenceOutput:
         differ.
         """
         try:
-            run: _Run = dry_run(converted, self.example, training=self.training)
+            run: DryRun[Any] = dry_run(converted, self.example, training=self.training)
         except GhostifyError as error:
             return f"{error.__cause__ or error}"
         exact = run.on_meta and self.exact
@@ -53,7 +50,8 @@ def reference_outputs(model: nn.Module, example: Example) -> list[ReferenceOutpu
     """
 
     def reference(example: Example, *, training: bool) -> ReferenceOutput:
-        run: _Run = dry_run(model, example, training=training)  # its copy may hold the weights
+        # The copy that runs is not kept: it may hold the weights once more.
+        run: DryRun[Any] = dry_run(model, example, training=training)
         return ReferenceOutput(training, example, run.output, run.on_meta)
 
     outputs = [reference(example, training=False)]

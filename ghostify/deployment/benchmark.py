@@ -203,6 +203,43 @@ def _on_cuda(session: Session, tensors: Sequence[Tensor]) -> float:
 _STOPWATCHES = {"cpu": _on_cpu, "cuda": _on_cuda}
 
 
+@contextmanager
+def _as_ghostify_error(model: str, runtime: str) -> Iterator[None]:
+    """Silence a runtime, and raise its errors as a one-line `GhostifyError`."""
+    try:
+        with quiet():
+            yield
+    except Exception as error:
+        raise GhostifyError(f"{model} does not run in {runtime}: {root_cause(error)}") from error
+
+
+def _check(
+    models: Mapping[str, nn.Module], example: Example, settings: Mapping[str, Sequence[int]]
+) -> None:
+    if not models:
+        raise GhostifyError("`models` is empty: give at least one network")
+    for name, numbers in settings.items():
+        if not numbers or min(numbers) < 1:
+            raise GhostifyError(f"`{name}` (={numbers!r}) must be numbers from 1")
+    if batch_size(example) is None:
+        raise GhostifyError("`example` has no batch dimension")
+    if _device(example).type not in _STOPWATCHES:
+        raise GhostifyError(f"cannot time on {_device(example)}: move the example to cpu or cuda")
+
+
+def _device(example: Example) -> torch.device:
+    return next(tensor.device for tensor in tensors_of(example) if tensor.dim())
+
+
+def _macs(models: Mapping[str, nn.Module], example: Example) -> dict[str, int]:
+    """Count the MACs of what runs: parallel branches are fused."""
+    models = {name: reparameterize(model) for name, model in models.items()}
+    counts = {name: count(model, example) for name, model in models.items()}
+    if len({found.counter for found in counts.values()}) > 1:
+        counts = {name: count(m, example, counter="torch") for name, m in models.items()}
+    return {name: found.conv_and_linear_macs for name, found in counts.items()}
+
+
 def _describe_memory(device: torch.device) -> str:
     """Say what the difference of `peak_memory` and `reset_peak` measures."""
     what = "torch's CUDA memory" if device.type == "cuda" else "resident memory of the process"
@@ -239,40 +276,3 @@ def peak_memory(device: torch.device) -> int:
 def _read(key: str) -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     return 1024 * int(status.split(f"{key}:")[1].split()[0])
-
-
-@contextmanager
-def _as_ghostify_error(model: str, runtime: str) -> Iterator[None]:
-    """Silence a runtime, and raise its errors as a one-line `GhostifyError`."""
-    try:
-        with quiet():
-            yield
-    except Exception as error:
-        raise GhostifyError(f"{model} does not run in {runtime}: {root_cause(error)}") from error
-
-
-def _check(
-    models: Mapping[str, nn.Module], example: Example, settings: Mapping[str, Sequence[int]]
-) -> None:
-    if not models:
-        raise GhostifyError("`models` is empty: give at least one network")
-    for name, numbers in settings.items():
-        if not numbers or min(numbers) < 1:
-            raise GhostifyError(f"`{name}` (={numbers!r}) must be numbers from 1")
-    if batch_size(example) is None:
-        raise GhostifyError("`example` has no batch dimension")
-    if _device(example).type not in _STOPWATCHES:
-        raise GhostifyError(f"cannot time on {_device(example)}: move the example to cpu or cuda")
-
-
-def _device(example: Example) -> torch.device:
-    return next(tensor.device for tensor in tensors_of(example) if tensor.dim())
-
-
-def _macs(models: Mapping[str, nn.Module], example: Example) -> dict[str, int]:
-    """Count the MACs of what runs: parallel branches are fused."""
-    models = {name: reparameterize(model) for name, model in models.items()}
-    counts = {name: count(model, example) for name, model in models.items()}
-    if len({found.counter for found in counts.values()}) > 1:
-        counts = {name: count(m, example, counter="torch") for name, m in models.items()}
-    return {name: found.conv_and_linear_macs for name, found in counts.items()}

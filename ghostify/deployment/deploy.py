@@ -95,9 +95,7 @@ def _tensors(model: nn.Module) -> dict[Any, Any]:
 class _Folds:
     """The BatchNorms and orders of a model that can be folded, by name."""
 
-    def __init__(
-        self, model: nn.Module, flow: Dataflow, memory_format: torch.memory_format
-    ) -> None:
+    def __init__(self, model: nn.Module, flow: Dataflow, memory_format: Any) -> None:
         self.model = model
         self.memory_format = memory_format
         self.norms = foldable_norms(model, flow)

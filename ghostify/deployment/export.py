@@ -151,9 +151,7 @@ class Deployed:
     def write(self, path: Path, exporter: Exporter, *, any_batch: bool) -> Errors:
         """Write the deployed network, run the file, and compare it with the original network.
 
-        Raises:
-            GhostifyError: if outputs differ.
-            Exception: any exception of torch or the runtime for a network they do not support.
+        May raise any exception of torch or the runtime for a network they do not support.
         """
         for leftover in path.parent.iterdir():  # of a failed attempt
             leftover.unlink()

@@ -76,10 +76,8 @@ def layer_latency(
             shape = calls[site.name][0].inputs[0].shape
             outputs = site.geometry.out_channels
             possible = [g for g in candidates if g.intrinsic(outputs) < outputs]
-            keys: dict[GhostSpec | None, str] = {
-                ghost: f"{where}, {site.geometry!r}, input {shape}, read by 1x1, {ghost}"
-                for ghost in (None, *possible)
-            }
+            layer = f"{where}, {site.geometry!r}, input {shape}, read by 1x1"
+            keys = {ghost: f"{layer}, {ghost}" for ghost in (None, *possible)}
             if not set(keys.values()) <= set(known):
                 times = _time(site.geometry, shape, possible, run)
                 known.add({keys[ghost]: ms for ghost, ms in times.items()})

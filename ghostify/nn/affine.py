@@ -29,12 +29,7 @@ class Affine:
         return cls(scale, shift if bias is None else shift + bias.detach().double())
 
     def fold_into(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return weight and bias of a layer followed by this.
-
-        Args:
-            weight: that of a convolution or linear layer, ``(channels, ...)``.
-            bias: ``(channels,)``.
-        """
+        """Return weight, ``(channels, ...)``, and bias of a layer followed by this."""
         scaled = weight.double() * self.scale.view(-1, *[1] * (weight.dim() - 1))
         shifted = self.shift if bias is None else self.shift + self.scale * bias.double()
         return scaled.to(weight.dtype), shifted.to(weight.dtype)

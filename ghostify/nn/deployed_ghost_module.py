@@ -48,9 +48,7 @@ class DeployedGhostModule(nn.Module):
     def from_module(cls, ghost: GhostModule, norm: Affine | None = None) -> DeployedGhostModule:
         """Return what computes ``norm(ghost(x))`` in evaluation mode.
 
-        Args:
-            ghost: the BatchNorms in its halves must be folded already.
-            norm: must be None if the halves have activations.
+        The BatchNorms in the halves must be folded, and with ``norm`` there may be no activations.
         """
         primary, cheap = ghost.primary_conv, ghost.cheap_operation
         operation, *rest = cheap
@@ -64,16 +62,14 @@ class DeployedGhostModule(nn.Module):
             weight, bias = in_rank[m:].fold_into(weight, bias)
             scale, shift = in_rank.scale[:m], in_rank.shift[:m]
             intrinsic = ChannelAffine(scale.to(weight.dtype), shift.to(weight.dtype))
-        ranges = block_ranges(m, len(weight))
-        blocks = [
-            _block(weight[i : i + size], None if bias is None else bias[i : i + size])
-            for i, size in ranges
-        ]
+        widths = [size for _, size in block_ranges(m, len(weight))]
+        biases = [None] * len(widths) if bias is None else torch.split(bias, widths)
+        blocks = map(_block, torch.split(weight, widths), biases)
         return cls(
             primary[0] if len(primary) == 1 else primary,
             intrinsic,
             [nn.Sequential(block, *rest) if rest else block for block in blocks],
-            [size for _, size in ranges],
+            widths,
             ghost.order,
         )
 
@@ -98,10 +94,8 @@ def _block(weight: Tensor, bias: Tensor | None) -> nn.Module:
     if side == 1:
         shift = weight.new_zeros(size) if bias is None else bias
         return ChannelAffine(weight.flatten(), shift)
-    convolution = nn.Conv2d(
-        size, size, side, padding=side // 2, groups=size, bias=bias is not None, device="meta"
-    )
-    convolution.weight = nn.Parameter(weight.detach().clone())
+    conv = nn.Conv2d(size, size, side, padding=side // 2, groups=size, bias=False, device="meta")
+    conv.weight = nn.Parameter(weight.detach().clone())
     if bias is not None:
-        convolution.bias = nn.Parameter(bias.detach().clone())
-    return convolution
+        conv.bias = nn.Parameter(bias.detach().clone())
+    return conv

@@ -81,12 +81,7 @@ class GhostModule(nn.Module):
 
     @classmethod
     def from_primary(cls, primary: nn.Conv2d, out_channels: int, ghost: GhostSpec) -> GhostModule:
-        """Build a linear Ghost module around an existing convolution.
-
-        Args:
-            primary: computes m = ceil(``out_channels`` / s) feature maps; of any class.
-            out_channels: n, the number of all outputs.
-            ghost: s and d.
+        """Build a linear Ghost module of n outputs around a convolution of m = ceil(n / s).
 
         Raises:
             GhostifyError: if ``primary.out_channels`` is not m, or no ghost remains.
