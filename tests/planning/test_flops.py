@@ -50,7 +50,7 @@ def test_padding_by_name_is_counted():
     assert count(model, torch.zeros(2, 3, 8, 8)).total_macs == 2 * (64 * 4 * 27 + 36 * 4 * 36)
 
 
-def test_what_has_no_rule_is_told(small_net, image):
+def test_operators_without_a_rule_are_uncounted(small_net, image):
     assert count(small_net, image).uncounted == {"aten::add": 1, "aten::mean": 1}
 
 

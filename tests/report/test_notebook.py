@@ -48,9 +48,9 @@ def test_a_report_has_a_bar_for_every_layer(small_net, image):
     assert bars.count("hit") == 2 * 4
     assert bars.count("ghost") == bars.count("original") == 2 * 2
     assert bars.count("kept") == 2 * 2
-    said = texts(page, "title")
-    assert said[1] == "wide\n3x3, 16→32, /2\n295K → 157K MACs\ns=2, d=3"
-    assert said[2] == "depthwise\n3x3, 32→32, g=32\n18.4K MACs\nkept: depthwise"
+    titles = texts(page, "title")
+    assert titles[1] == "wide\n3x3, 16→32, /2\n295K → 157K MACs\ns=2, d=3"
+    assert titles[2] == "depthwise\n3x3, 32→32, g=32\n18.4K MACs\nkept: depthwise"
 
 
 @pytest.mark.parametrize("speedup", [1.5, 2.5])
