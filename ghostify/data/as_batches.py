@@ -20,7 +20,8 @@ from ghostify.data.batches import (
     with_inputs,
 )
 from ghostify.data.loaders import Data
-from ghostify.types import Example, GhostifyError
+from ghostify.types import Example, GhostifyError, describe_example
+from ghostify.types.model_source import describe
 
 
 class Inputs(NamedTuple):
@@ -56,7 +57,7 @@ def as_batches(
     found = (
         inputs
         for number, item in enumerate(_items(data, likes, batch_size))
-        for inputs in _read(item, example, f"calibration item {number}")
+        for inputs in read_inputs(item, example, f"calibration item {number}")
     )
     batches: list[Example] = []
     left = inf if images is None else images
@@ -110,7 +111,7 @@ def _stack(
             )
 
 
-def _read(item: Any, example: Example, name: str) -> Iterator[Inputs]:
+def read_inputs(item: Any, example: Example, name: str) -> Iterator[Inputs]:
     """Yield the inputs in ``item``: itself, its first entry, or the only entry that fits.
 
     A list of single images, or of pairs of an image and its label, holds one each; everything else
@@ -119,7 +120,7 @@ def _read(item: Any, example: Example, name: str) -> Iterator[Inputs]:
     likes = inputs_of(example)
     found = _find(item, example)
     if not found:
-        kinds = f"{name} is {describe(item)}, but the model takes {describe(example)}"
+        kinds = f"{name} is {describe(item)}, but the model takes {describe_example(example)}"
         raise GhostifyError(f"{kinds}{_reason(item, likes[0])}")
     for values, batched in found:
         pairs = zip(values, likes, strict=True)
@@ -210,17 +211,3 @@ def _convert(value: Any, like: Any, name: str) -> Any:
     if not value.isfinite().all():
         raise GhostifyError(f"{name} holds NaN or infinite values")
     return value.to(like.dtype) if value.is_floating_point() else value
-
-
-def describe(value: Any) -> str:
-    """Return the shapes of the tensors in ``value``, such as ``[16x3x224x224, 16]``."""
-    if isinstance(value, Tensor):
-        return "x".join(map(str, value.shape)) or "a number"
-    if not isinstance(value, Mapping | list | tuple):
-        return type(value).__name__
-    if isinstance(value, Mapping):
-        entries = [f"{key}: {describe(entry)}" for key, entry in value.items()]
-    else:
-        entries = [describe(entry) for entry in value]
-    shown = ", ".join([*entries[:4], "..."] if len(entries) > 4 else entries)
-    return f"{{{shown}}}" if isinstance(value, Mapping) else f"[{shown}]"

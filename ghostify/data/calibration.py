@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ghostify.data.as_batches import as_batches, describe
+from ghostify.data.as_batches import as_batches, read_inputs
 from ghostify.data.datasets import EvaluationDataset
 from ghostify.data.images import Images, find_images, image_suffixes, images_of_files
 from ghostify.data.open_data import data_from_code, evaluation_transform, input_size_of, is_code
@@ -23,6 +23,7 @@ from ghostify.io.progress import progress_bar
 from ghostify.models.checkpoint import read_tensors
 from ghostify.types import Example, GhostifyError, ModelSource
 from ghostify.types.errors import first_line
+from ghostify.types.model_source import describe
 from ghostify.types.progress import ShowProgress
 
 _TENSOR_SUFFIXES = (".pt", ".pth", ".safetensors", ".npy")
@@ -81,11 +82,11 @@ def open_calibration(
         batches = as_batches(opened, example, batch_size=batch_size, images=images)
         return Calibration(batches, opened.skipped())
     if path.is_file() and path.suffix.lower() in _TENSOR_SUFFIXES:
-        tensor = read_tensor(path)
+        tensor = read_tensor(path, example)
         if len(tensor) > images:
             order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
             tensor = tensor[order[:images].sort().values]
-        return Calibration(as_batches(tensor, example, batch_size=batch_size))
+        return Calibration(list(torch.split(tensor, batch_size)))
     transform = evaluation_transform(calibration, model, source, preprocessing)
     found, skipped = _open_images(calibration, data_root)
     dataset = EvaluationDataset(found.select(choose(found.names, images, seed)), transform)
@@ -101,8 +102,8 @@ def open_calibration(
     return Calibration(batches, skipped | dataset.skipped())
 
 
-def read_tensor(path: Path) -> Tensor:
-    """Read the only tensor ``(N, C, H, W)`` of a file. No pickled code is run."""
+def read_tensor(path: Path, example: Tensor) -> Tensor:
+    """Read a tensor ``(N, C, H, W)`` that fits ``example``. No pickled code is run."""
     if path.suffix.lower() != ".npy":
         content = read_tensors(path)
     else:
@@ -113,7 +114,8 @@ def read_tensor(path: Path) -> Tensor:
     tensors = list(content.values()) if isinstance(content, Mapping) else [content]
     if len(tensors) != 1 or not isinstance(tensors[0], Tensor) or tensors[0].dim() != 4:
         raise GhostifyError(f"{path} holds {describe(content)}: one tensor (N, C, H, W) is needed")
-    return tensors[0]
+    (inputs,) = read_inputs(tensors[0], example, str(path))
+    return inputs.values[0]  # type: ignore[no-any-return]
 
 
 def _open_images(data: str | Path, data_root: Path | None) -> tuple[Images, dict[str, str]]:

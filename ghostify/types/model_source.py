@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any, TypeAlias
@@ -106,9 +106,18 @@ def split_example(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def describe_example(example: Example) -> str:
     """Return the shapes of an example, such as ``1x3x224x224`` or ``ids=1x77, mask=1x77``."""
     args, kwargs = split_example(example)
-    return ", ".join([*map(_shape, args), *(f"{k}={_shape(v)}" for k, v in kwargs.items())])
+    return ", ".join([*map(describe, args), *(f"{k}={describe(v)}" for k, v in kwargs.items())])
 
 
-def _shape(value: Any) -> str:
+def describe(value: Any) -> str:
+    """Return the shapes of the tensors in ``value``, such as ``[16x3x224x224, 16]``."""
+    if isinstance(value, list | tuple):
+        return f"[{_abridged([describe(entry) for entry in value])}]"
+    if isinstance(value, Mapping):
+        return f"{{{_abridged([f'{key}: {describe(entry)}' for key, entry in value.items()])}}}"
     shape = getattr(value, "shape", None)
     return type(value).__name__ if shape is None else "x".join(map(str, shape)) or "scalar"
+
+
+def _abridged(entries: list[str]) -> str:
+    return ", ".join([*entries[:4], "..."] if len(entries) > 4 else entries)
