@@ -31,12 +31,7 @@ _TENSOR_SUFFIXES = (".pt", ".pth", ".safetensors", ".npy")
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration data of `open_calibration`.
-
-    Attributes:
-        batches: what to call the network with, in the form of `as_batches`.
-        skipped: files and folders that were skipped, with the reason for each.
-    """
+    """Batches to call the network with, and the reason for each file that was skipped."""
 
     batches: list[Example]
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -65,8 +60,7 @@ def open_calibration(
         images: how many to use at most. A folder gives the same number from each subfolder.
         batch_size: images per batch, if a function does not return batches.
         seed: decides which images are used.
-        data_root: as in `open_data`.
-        preprocessing: overrides what the model or its library declares.
+        data_root, preprocessing: as in `open_data`.
         progress: True for a bar, False for none, or a function that is called with each `Progress`.
 
     Raises:

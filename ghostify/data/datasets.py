@@ -49,11 +49,11 @@ class ImageDataset(Dataset[Any]):
     def _reason(self, index: int) -> str:
         try:  # again, since the worker process kept the exception
             self.images.decode(index, self.transform.mode)
+            return "unreadable"
         except UnidentifiedImageError:
             return "not an image"
         except Exception as error:
             return first_line(error)
-        return "unreadable"
 
     def check(self) -> None:
         """Raise GhostifyError if all images are unreadable."""
@@ -95,12 +95,10 @@ class TrainingDataset(ImageDataset):
     ) -> None:
         super().__init__(images, transform)
         self._seed = seed
-        alphas = {v2.MixUp: transform.augmentation.mixup, v2.CutMix: transform.augmentation.cutmix}
-        self._mixings: list[Any] = [
-            mixing(alpha=alpha, num_classes=classes or 1)
-            for mixing, alpha in alphas.items()
-            if alpha
-        ]
+        self._mixings: list[Any] = []
+        for mixing, setting in ((v2.MixUp, "mixup"), (v2.CutMix, "cutmix")):
+            if alpha := getattr(transform.augmentation, setting):
+                self._mixings.append(mixing(alpha=alpha, num_classes=classes or 1))
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key

@@ -94,12 +94,8 @@ def images_of_array(pixels: Any, labels: Sequence[int], name: str) -> Images:
 def find_images(folder: Path, root: Path | None = None) -> tuple[list[Path], dict[str, str]]:
     """Find the images in ``folder`` and its subfolders, and follow links.
 
-    Returns:
-        The images in alphabetical order, and the reason for each file and folder that was skipped,
-        by its path relative to ``root`` (default: ``folder``).
-
-    Raises:
-        GhostifyError: if there are no images.
+    Return them in alphabetical order, and the reason for each file and folder that was skipped, by
+    its path relative to ``root`` (default: ``folder``).
     """
     files: list[Path] = []
     skipped: dict[str, str] = {}

@@ -59,8 +59,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __init__(self, length: int, seed: int) -> None:
         self.epoch = 0
-        self._length = length
-        self._seed = seed
+        self._length, self._seed = length, seed
 
     def __len__(self) -> int:
         return self._length

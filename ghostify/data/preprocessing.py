@@ -30,9 +30,6 @@ class Preprocessing:
         std: divides them, one value for each channel.
         interpolation: ``bicubic`` or ``bilinear``.
         crop: side of the input over the shorter side of the resized image, above 0, at most 1.
-
-    Raises:
-        GhostifyError: if a value is out of range.
     """
 
     mean: tuple[float, ...]
@@ -67,9 +64,6 @@ def preprocessing_of(
     Args:
         source: names a network of torchvision; its ``normalization`` overrides mean and std.
         channels: of the input.
-
-    Raises:
-        GhostifyError: if the normalization does not fit the number of channels.
     """
     found = _from_timm(model) or _from_torchvision(source.name if source else "")
     if found is None:
@@ -128,19 +122,8 @@ def _supported(interpolation: str | None) -> str:
 class Transform:
     """Resize, crop, augment and normalize an image of PIL to an input ``(C, H, W)``.
 
-    Augmentation draws from torch's default generator. `TrainingDataset` mixes images.
-
-    Args:
-        input_size: ``(C, H, W)``.
-        preprocessing: of the network.
-        augmentation: none by default.
-
-    Attributes:
-        mode: the mode of PIL that images are decoded in.
-
-    Raises:
-        GhostifyError: if inputs of this size are not images, or ``preprocessing`` is for another
-            number of channels.
+    Augmentation draws from torch's default generator; mixing is left to `TrainingDataset`. Images
+    must be decoded in ``mode`` of PIL.
     """
 
     def __init__(

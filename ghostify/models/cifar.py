@@ -88,9 +88,6 @@ class ResNet(nn.Module):
 
     Shape:
         ``(N, in_channels, H, W)`` to ``(N, num_classes)``.
-
-    Raises:
-        GhostifyError: if the depth is not 6n + 2.
     """
 
     def __init__(
@@ -145,7 +142,7 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _initialize(network: nn.Module) -> None:
-    """He et al., ICCV 2015."""
+    """Initialize convolutions as He et al., ICCV 2015."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
