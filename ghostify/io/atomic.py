@@ -16,11 +16,7 @@ RECIPE = "ghostify.json"
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a file in UTF-8, or leave the old one if that fails.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Write a file in UTF-8, or leave the old one if that fails."""
     with _naming(Path(path).resolve()), new_files(path) as file:
         file.write_text(text, encoding="utf-8")
 
@@ -30,9 +26,6 @@ def new_files(path: str | Path) -> Iterator[Path]:
     """Yield a path in a temporary folder; at exit, files there move to the folder of ``path``.
 
     The file at ``path`` itself moves last. Nothing moves if the context raises.
-
-    Raises:
-        OSError: if the files cannot be written.
     """
     path = Path(path).resolve()
     with _temporary_folder(path) as temporary:
@@ -50,9 +43,6 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of ``path`` at exit.
 
     Files in the old folder that the new one lacks are kept. Nothing changes if the context raises.
-
-    Raises:
-        OSError: if the folder cannot be written.
     """
     path = Path(path).resolve()
     with _naming(path):
@@ -67,22 +57,13 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 def check_new(path: str | Path, *, force: bool) -> None:
-    """Check that a file can be written to ``path``.
-
-    Raises:
-        GhostifyError: if it exists and ``force`` is False, or as `check_parent`.
-    """
+    """Check that ``path`` is in a folder, and free unless ``force``."""
     check_parent(path)
-    if Path(path).exists() and not force:
-        raise GhostifyError(f"{path} exists: pass `force=True` to replace it")
+    _check_force(Path(path), force)
 
 
 def check_parent(path: str | Path) -> None:
-    """Check that ``path`` is in a folder, and not a folder itself.
-
-    Raises:
-        GhostifyError: if it is not.
-    """
+    """Check that ``path`` is in a folder, and not a folder itself."""
     path = Path(path)
     if not path.parent.is_dir():
         raise GhostifyError(f"cannot write {path}: there is no folder {path.parent}")
@@ -91,18 +72,17 @@ def check_parent(path: str | Path) -> None:
 
 
 def check_target(path: str | Path, *, force: bool) -> None:
-    """Check that an artifact can be saved to ``path``.
-
-    Raises:
-        GhostifyError: if something is there that ``force`` does not allow to replace.
-    """
+    """Check that ``path`` is free, or with ``force`` an artifact or an empty folder."""
     path = Path(path)
-    if not path.exists():
-        return
-    if not force:
-        raise GhostifyError(f"{path} exists: pass `force=True` to replace it")
-    if not path.is_dir() or (any(path.iterdir()) and not (path / RECIPE).is_file()):
+    _check_force(path, force)
+    replaceable = path.is_dir() and ((path / RECIPE).is_file() or not any(path.iterdir()))
+    if path.exists() and not replaceable:
         raise GhostifyError(f"{path} exists and is not a ghostify artifact: choose another path")
+
+
+def _check_force(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise GhostifyError(f"{path} exists: pass `force=True` to replace it")
 
 
 @contextmanager

@@ -20,12 +20,7 @@ def checksummed(content: Mapping[str, Any]) -> str:
 
 
 def read_checksummed(file: Path, cls: type[T]) -> T:
-    """Read a file that holds what `checksummed` returned for an instance of ``cls``.
-
-    Raises:
-        GhostifyError: if the file is damaged.
-        OSError: if it cannot be read.
-    """
+    """Read an instance of ``cls`` from a file that holds what `checksummed` returned."""
     try:
         content = parse_json(file.read_bytes())
         digest = content.pop("digest", None) if isinstance(content, dict) else None

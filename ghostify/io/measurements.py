@@ -48,10 +48,6 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
         kind: a key of `KINDS`.
         data: JSON types.
         part: distinguishes measurements of one kind, such as ``onnxruntime-b1-t2``.
-
-    Raises:
-        GhostifyError: if the artifact is damaged.
-        OSError: if it cannot be written.
     """
     folder = Path(folder)
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -70,10 +66,6 @@ def recorded(
         folder: the artifact.
         kind: a key of `KINDS`.
         recipe: the recipe of the artifact, if it has been read already.
-
-    Raises:
-        GhostifyError: if the artifact or a measurement is damaged.
-        OSError: if it cannot be read.
     """
     folder = Path(folder)
     identity = _identity(recipe or read_recipe(folder), kind)

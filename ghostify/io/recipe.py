@@ -47,12 +47,7 @@ class Recipe(Serializable):
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read the recipe of the artifact at ``path``.
-
-    Raises:
-        GhostifyError: if there is none, or it is damaged.
-        OSError: if it cannot be read.
-    """
+    """Read the recipe of the artifact at ``path``; it must be there, and not damaged."""
     file = path / RECIPE
     if not file.is_file():
         raise GhostifyError(f"{path} is not a ghostify artifact: it has no {RECIPE}")
@@ -60,9 +55,5 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def write_recipe(path: Path, recipe: Recipe) -> None:
-    """Write the recipe of the artifact at ``path``.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Write the recipe of the artifact at ``path``."""
     (path / RECIPE).write_text(checksummed(recipe.to_dict()), encoding="utf-8")

@@ -24,22 +24,20 @@ def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
         from accelerate.state import AcceleratorState
     except ImportError as error:
         raise GhostifyError("recover needs Accelerate: pip install 'ghostify[train]'") from error
-    precision = {"auto": _best_precision(), "fp32": "no"}.get(
-        settings.precision, settings.precision
-    )
+    is_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    names = {"auto": "bf16" if is_bf16 else "no", "fp32": "no"}
     # Frozen BatchNorms have the same buffers in all processes.
     distributed = DistributedDataParallelKwargs(broadcast_buffers=not settings.freeze_bn)
     is_first = not AcceleratorState._shared_state
     try:
         accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # CPU processes are not detected otherwise
-            mixed_precision=precision,
+            mixed_precision=names.get(settings.precision, settings.precision),
             kwargs_handlers=[distributed],
         )
     except ValueError as error:
-        raise GhostifyError(
-            f"`precision` (={settings.precision!r}): {first_line(error)}"
-        ) from error
+        reason = first_line(error)
+        raise GhostifyError(f"`precision` (={settings.precision!r}): {reason}") from error
     try:
         yield accelerator
     finally:
@@ -47,20 +45,8 @@ def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
             AcceleratorState._reset_state()
 
 
-def configure_ddp(accelerator: Accelerator, *, static_graph: bool) -> None:
-    """Say whether every step uses the same parameters; not every phase uses all of them."""
-    handler = accelerator.ddp_handler
-    if handler is not None:
-        handler.static_graph = static_graph
-        handler.find_unused_parameters = not static_graph
-
-
 def reduce_sum(accelerator: Accelerator, totals: Tensor) -> Tensor:
     """Return the sum of ``totals`` over all processes, on the CPU."""
     if accelerator.num_processes == 1:
         return totals
     return accelerator.reduce(totals.to(accelerator.device), "sum").cpu()  # type: ignore[no-any-return]
-
-
-def _best_precision() -> str:
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"

@@ -44,7 +44,6 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint to ``folder``, then remove the previous one."""
     previous = _checkpoints(folder)
     path = folder / f"{_PREFIX}{checkpoint.position['step']:09d}"
-    text = json.dumps(checkpoint.position, indent=1)
     if path.exists():  # a second one at this step, such as at the end of the epoch
         path = path.with_name(f"{path.name}-{len(previous)}")
     with new_folder(path) as temporary:
@@ -52,6 +51,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             torch.save(checkpoint.tensors, temporary / _TENSORS)
         except RuntimeError as error:
             raise OSError(f"cannot write {path / _TENSORS}: {first_line(error)}") from error
+        text = json.dumps(checkpoint.position, indent=1)
         (temporary / _POSITION).write_text(text, encoding="utf-8")
     for old in previous:
         shutil.rmtree(old, ignore_errors=True)
@@ -97,12 +97,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def write_history(folder: Path | None, records: Sequence[Mapping[str, Any]], events: Any) -> None:
-    """Write ``history.jsonl``, one line per epoch, and the TensorBoard events of the last one.
-
-    Args:
-        folder: where to write; None writes nothing.
-        events: a SummaryWriter, or None.
-    """
+    """Write ``history.jsonl``, one line per epoch, and the TensorBoard events of the last one."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "history.jsonl", "".join(f"{json.dumps(r)}\n" for r in records))
@@ -118,9 +113,6 @@ def tensorboard_writer(folder: Path | None, step: int) -> Any:
     """Return a SummaryWriter that drops what was written after ``step``; None without a folder.
 
     Accelerate's trackers do not serve here: they ignore a missing TensorBoard.
-
-    Raises:
-        GhostifyError: if TensorBoard is not installed.
     """
     if folder is None:
         return None

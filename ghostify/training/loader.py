@@ -36,21 +36,14 @@ class ShardedLoader:
     """
 
     def __init__(
-        self,
-        data: Iterable[Any],
-        accelerator: Accelerator,
-        settings: RecoverySettings,
-        *,
-        even: bool = True,
+        self, data: Any, accelerator: Accelerator, settings: RecoverySettings, *, even: bool = True
     ) -> None:
         if isinstance(data, Iterator) or not isinstance(data, Iterable):
             raise GhostifyError(
                 f"`data` (a {type(data).__name__}) must be a DataLoader or a list of batches"
             )
         self._data: Any = data
-        self._accelerator = accelerator
-        self._settings = settings
-        self._even = even
+        self._accelerator, self._settings, self._even = accelerator, settings, even
         self._loader = _shard(data, accelerator, even)
 
     def __len__(self) -> int:
@@ -104,10 +97,11 @@ class ShardedLoader:
 
     def _share(self, tensor: Tensor) -> Tensor:
         """Return this process's share of a batch that all processes have loaded."""
-        processes, rank = self._accelerator.num_processes, self._accelerator.process_index
-        least, rest = divmod(len(tensor), processes)
-        sizes = [least + (not self._even and place < rest) for place in range(processes)]
-        return tensor[sum(sizes[:rank]) :][: sizes[rank]]
+        processes = self._accelerator.num_processes
+        if self._even:
+            tensor = tensor[: len(tensor) // processes * processes]
+        share: Tensor = tensor.tensor_split(processes)[self._accelerator.process_index]
+        return share
 
     def _placed(self, tensor: Tensor) -> Tensor:
         tensor = tensor.to(self._accelerator.device, non_blocking=True)

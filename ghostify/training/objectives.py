@@ -36,8 +36,6 @@ class Objective(nn.Module):
     """A loss of the student, as a module, so that DistributedDataParallel can wrap it.
 
     Args:
-        teacher: in evaluation mode, without gradients.
-        student: the network to train.
         layers: for each Ghost module, the module whose output is compared.
         scales: for each compared module, the scale of its errors, call by call.
     """
@@ -53,11 +51,8 @@ class Objective(nn.Module):
         settings: RecoverySettings,
     ) -> None:
         super().__init__()
-        self.teacher = teacher
-        self.student = student
-        self.layers = dict(layers)
-        self.scales = scales
-        self.settings = settings
+        self.teacher, self.student = teacher, student
+        self.layers, self.scales, self.settings = dict(layers), scales, settings
 
     @abstractmethod
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -69,14 +64,10 @@ class Objective(nn.Module):
 
     def feature_loss(self, found: Calls, wanted: Calls) -> Tensor:
         """Return the mean over layers of the relative error of their feature maps."""
-        errors = [
-            relative_errors(
-                [output for _, output in found[layer]],
-                [output for _, output in wanted[layer]],
-                self.scales[layer],
-            )
-            for layer in self.layers.values()
-        ]
+        errors = []
+        for layer in self.layers.values():
+            outputs, targets = ([output for _, output in calls[layer]] for calls in (found, wanted))
+            errors.append(relative_errors(outputs, targets, self.scales[layer]))
         return torch.stack(errors).mean()
 
 
@@ -86,7 +77,6 @@ class Layerwise(Objective):
     name = "layer-wise"
 
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the mean over layers of the relative error of their feature maps."""
         args, kwargs = split_example(inputs)
         names = [*self.layers, *self.layers.values()]
         with torch.no_grad(), record_calls(self.teacher, names) as wanted:
@@ -132,12 +122,10 @@ class EndToEnd(Objective):
         parts = {"distillation": loss}
         if labels is not None and settings.alpha:
             if not logits:
-                raise GhostifyError(
-                    f"`alpha` (={settings.alpha:g}) must be 0: labels need outputs (B, classes)"
-                )
-            parts["labels"] = F.cross_entropy(
-                outputs[0].float(), labels, label_smoothing=settings.label_smoothing
-            )
+                reason = "labels need outputs (B, classes)"
+                raise GhostifyError(f"`alpha` (={settings.alpha:g}) must be 0: {reason}")
+            smoothing = settings.label_smoothing
+            parts["labels"] = F.cross_entropy(outputs[0].float(), labels, label_smoothing=smoothing)
             loss = (1 - settings.alpha) * loss + settings.alpha * parts["labels"]
         if settings.feature_weight:
             parts["features"] = self.feature_loss(found, wanted)

@@ -17,7 +17,7 @@ from ghostify.planning.plan import loss_increase_from
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
 from ghostify.training.trainer import Job, Trainer
-from ghostify.types import Example, Fidelity, GhostifyError, Plan, Recovery, Sensitivity
+from ghostify.types import Decision, Example, Fidelity, GhostifyError, Plan, Recovery, Sensitivity
 from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -95,8 +95,7 @@ def train_in_stages(
 def _first_images(data: Iterable[Any]) -> Iterator[Example]:
     images = 0
     set_epoch(data, 0)
-    for batch in data:
-        inputs, _ = split_labels(batch)
+    for inputs, _ in map(split_labels, data):
         yield inputs
         images += images_in(inputs)
         if images >= _IMAGES:
@@ -118,11 +117,9 @@ def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[se
 
 
 def _part(plan: Plan, group: set[str]) -> Plan:
-    return Plan(
-        tuple(
-            replace(d, ghost=None, keep="converted in another stage")
-            if d.ghost and d.site.name not in group
-            else d
-            for d in plan.decisions
-        )
-    )
+    def decide(decision: Decision) -> Decision:
+        if decision.keep or decision.site.name in group:
+            return decision
+        return Decision(decision.site, keep="converted in another stage")
+
+    return Plan(tuple(map(decide, plan.decisions)))

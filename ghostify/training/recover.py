@@ -131,19 +131,14 @@ def _merged(settings: RecoverySettings, options: dict[str, Any]) -> RecoverySett
 
 def _check_folder(folder: Path, stages: int | None, resume: bool) -> None:
     """Refuse to mix kinds of training, or to overwrite an unfinished one."""
-    if stages is None and has_stages(folder):
-        raise GhostifyError(
-            f"{folder} holds a progressive training: pass `stages`, or remove the folder"
-        )
-    if stages is not None and has_checkpoint(folder):
-        raise GhostifyError(
-            f"{folder} holds a training without stages: leave out `stages`, or remove the folder"
-        )
-    if resume:
-        return
     places = [stage_folder(folder, n + 1) for n in range(stages)] if stages else [folder]
-    found = [read_checkpoint(place) for place in places]
-    if any(found) and not (found[-1] and found[-1].finished):
-        raise GhostifyError(
-            f"{folder} holds an unfinished training: pass `resume`, or remove the folder"
-        )
+    found = [] if resume else [read_checkpoint(place) for place in places]
+    if stages is None and has_stages(folder):
+        held = "a progressive training: pass `stages`"
+    elif stages is not None and has_checkpoint(folder):
+        held = "a training without stages: leave out `stages`"
+    elif any(found) and not (found[-1] and found[-1].finished):
+        held = "an unfinished training: pass `resume`"
+    else:
+        return
+    raise GhostifyError(f"{folder} holds {held}, or remove the folder")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,17 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ghostify.data.rng import generator_states
+from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import Checkpoint
 from ghostify.types import Recovery, RecoverySettings, Score
 from ghostify.types.serialization import Serializable, encode
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+_COMMON = ("seconds", "ended", "original", "converted", "recovered", "best_epoch", "history")
+"""What `Position` and `Recovery` have in common."""
 
 
 @dataclass
@@ -68,15 +73,14 @@ class TrainingState:
     def __init__(
         self, student: nn.Module, settings: RecoverySettings, accelerator: Accelerator
     ) -> None:
-        self.position = Position()
-        self.student = student
+        self.position, self.student = Position(), student
         self.ema: AveragedModel | None = None
         if settings.ema_decay:
             average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.ema = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
         self.best: dict[str, Tensor] | None = None
-        self.optimizers: list[Optimizer] = []
         self.sums: dict[str, Tensor] = {}
+        self.optimizers: list[Optimizer] = []
         self.generators: dict[str, Any] | None = None
         self._accelerator = accelerator
 
@@ -93,13 +97,6 @@ class TrainingState:
         self.position.step += 1
         self.position.images += images
 
-    def mean_losses(self, summed: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Return the mean losses of this epoch over all processes."""
-        totals = torch.stack([total.cpu().double() for total in self.sums.values()])
-        means = dict(zip(self.sums, summed(totals).tolist(), strict=True))
-        steps = means.pop("steps")
-        return {name: total / steps for name, total in means.items()}
-
     def keep_if_best(self, model: nn.Module, score: Score | None) -> None:
         """Keep the weights of a network if its score is the best of the training."""
         position, best = self.position, self.position.recovered
@@ -111,10 +108,14 @@ class TrainingState:
         else:
             position.stale += 1
 
-    def end_epoch(self, losses: Mapping[str, float], score: Score | None) -> None:
-        """Record an epoch and go on to the next."""
+    def end_epoch(self, score: Score | None) -> None:
+        """Record an epoch, with mean losses over all processes, and go on to the next."""
         position = self.position
         position.epoch += 1
+        totals = torch.stack([total.cpu().double() for total in self.sums.values()])
+        sums = dict(zip(self.sums, reduce_sum(self._accelerator, totals).tolist(), strict=True))
+        steps = sums.pop("steps")
+        losses = {name: total / steps for name, total in sums.items()}
         self.keep_if_best(self.evaluated, score)
         record = {"epoch": position.epoch, "phase": position.phase, "step": position.step}
         record |= {"seconds": round(position.seconds, 3), **losses, "score": encode(score)}
@@ -155,11 +156,5 @@ class TrainingState:
             settings=settings,
             steps=position.step,
             images=position.images * self._accelerator.num_processes,
-            seconds=position.seconds,
-            ended=position.ended,
-            original=position.original,
-            converted=position.converted,
-            recovered=position.recovered,
-            best_epoch=position.best_epoch,
-            history=position.history,
+            **{name: getattr(position, name) for name in _COMMON},
         )

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ghostify.analysis.preserve import eval_mode
 from ghostify.data import images_in
 from ghostify.data.rng import generator_states, set_generator_states
 from ghostify.evaluation.evaluate import compute_score
-from ghostify.training.accelerator import configure_ddp, reduce_sum
+from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import (
     Checkpoint,
     tensorboard_writer,
@@ -94,9 +95,8 @@ class Trainer:
     def prepare(self) -> None:
         """Find the feature maps to compare and their scales, and check the settings."""
         inputs, _ = self.loader.first()
-        example = self.job.example
-        if example is None:
-            example = tree_map_only(Tensor, lambda tensor: tensor[:1], inputs)
+        first = tree_map_only(Tensor, lambda t: t[:1], inputs)
+        example = first if self.job.example is None else self.job.example
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
         self._layers = match_layers(self.teacher, self.student, example)
         scales, logits = measure_scales(self.teacher, self._layers.values(), inputs)
@@ -115,7 +115,9 @@ class Trainer:
                     f"`{name}` (={getattr(self.settings, name):g}) must be 0: the student has no "
                     "Ghost module in place of a layer of the teacher"
                 )
-        configure_ddp(self.accelerator, static_graph=logits and self.settings.freeze_bn)
+        if handler := self.accelerator.ddp_handler:  # not every phase uses all parameters
+            handler.static_graph = logits and self.settings.freeze_bn
+            handler.find_unused_parameters = not handler.static_graph
 
     def score_given(self, given: nn.Module) -> None:
         """Score the teacher and the student as given, which the epochs have to beat."""
@@ -143,7 +145,7 @@ class Trainer:
         with self.clock.catching_signals():
             while not position.ended:
                 self._train_epoch()
-                state.end_epoch(state.mean_losses(self._summed), self._score(state.evaluated))
+                state.end_epoch(self._score(state.evaluated))
                 write_history(self.folder, position.history, events)
                 stage = {"stage": self.job.stage} if self.job.stages else {}
                 self.job.on_epoch({**stage, **position.history[-1]})
@@ -214,10 +216,8 @@ class Trainer:
 
     def _enter(self, phase: str) -> None:
         """Set up the objective of a phase, its parameters and its optimizers."""
-        scales = self.state.position.scales
-        objective = OBJECTIVES[phase](
-            self.teacher, self.student, self._layers, scales, self.settings
-        )
+        networks, scales = (self.teacher, self.student), self.state.position.scales
+        objective = OBJECTIVES[phase](*networks, self._layers, scales, self.settings)
         trained = objective.trained()
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(name in trained)
@@ -225,12 +225,11 @@ class Trainer:
         optimizers = make_optimizers(self._trainable, self.settings)
         with warnings.catch_warnings():  # newer PyTorch renames an argument that Accelerate passes
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
-            self._objective, *self.state.optimizers = self.accelerator.prepare(
-                objective, *optimizers
-            )
+            prepared = self.accelerator.prepare(objective, *optimizers)
+        self._objective, *self.state.optimizers = prepared
         self.student.train(not self.settings.freeze_bn)
         if self.settings.compile and phase == EndToEnd.name:
-            for network in (self.teacher, self.student):
+            for network in networks:
                 network.compile()
         self.state.position.phase = phase
 
@@ -245,16 +244,12 @@ class Trainer:
         """Score a network on the validation data; generator states stay as they are."""
         if self.validation is None:
             return None
-        states = generator_states()
+        states, batches = generator_states(), self.validation.epoch(0)
+        summed = partial(reduce_sum, self.accelerator)
         with eval_mode(model):
-            found = compute_score(
-                model, self.validation.epoch(0), teacher=self.teacher, reduce=self._summed
-            )
+            found = compute_score(model, batches, teacher=self.teacher, reduce=summed)
         set_generator_states(states)
         return found
-
-    def _summed(self, totals: Tensor) -> Tensor:
-        return reduce_sum(self.accelerator, totals)
 
     def _is_async(self) -> bool:
         """Whether reading a value of this step from the device would slow it down."""

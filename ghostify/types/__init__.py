@@ -24,27 +24,8 @@ from ghostify.types.score import Fidelity, Score
 from ghostify.types.settings import Augmentation, RecoverySettings
 
 __all__ = [
-    "Augmentation",
-    "ConvSite",
-    "Count",
-    "Decision",
-    "DeploymentReport",
-    "Example",
-    "FeatureMapPair",
-    "Fidelity",
-    "Geometry",
-    "GhostSpec",
-    "GhostifyError",
-    "LayerLatencies",
-    "LayerRedundancy",
-    "ModelSource",
-    "Normalization",
-    "Plan",
-    "PlanCandidate",
-    "Recovery",
-    "RecoverySettings",
-    "Score",
-    "Sensitivity",
-    "describe_example",
-    "split_example",
-]
+    "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
+    "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
+    "LayerRedundancy", "ModelSource", "Normalization", "Plan", "PlanCandidate", "Recovery",
+    "RecoverySettings", "Score", "Sensitivity", "describe_example", "split_example",
+]  # fmt: skip

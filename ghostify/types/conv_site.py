@@ -64,10 +64,9 @@ class Geometry:
 
     def __str__(self) -> str:
         parts = [_times(self.kernel_size), f"{self.in_channels}→{self.out_channels}"]
-        if any(step != 1 for step in self.stride):
-            parts.append("/" + _uniform(self.stride))
-        if any(step != 1 for step in self.dilation):
-            parts.append("dilation " + _uniform(self.dilation))
+        for prefix, numbers in (("/", self.stride), ("dilation ", self.dilation)):
+            if set(numbers) != {1}:
+                parts.append(prefix + _uniform(numbers))
         if self.groups != 1:
             parts.append(f"g={self.groups}")
         return ", ".join(parts)

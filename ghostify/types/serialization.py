@@ -124,9 +124,8 @@ def decode(kind: Any, data: Any, path: str = "") -> Any:
             ``Any``. Integers have 64 bits; a ``float`` may be an integer, or not finite.
         path: where ``data`` is in its document.
 
-    Raises:
-        GhostifyError: naming the path and value of the first wrong entry and the rule. Unknown
-            keys come with near matches.
+    A `GhostifyError` names the path and value of the first wrong entry and the rule. Unknown keys
+    come with near matches.
     """
     if kind is Any or (is_dataclass(kind) and type(data) is kind):
         return data
@@ -250,11 +249,7 @@ def readable_json(data: Any, depth: int, indent: str = "") -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON in UTF-8 in which no key appears twice.
-
-    Raises:
-        GhostifyError: naming the line of a syntax error, or the key that appears twice.
-    """
+    """Parse JSON in UTF-8 in which no key appears twice."""
     try:
         data = json.loads(text, object_pairs_hook=_unique_keys)
         json.dumps(data, ensure_ascii=False).encode()  # refuses lone surrogates

@@ -38,11 +38,7 @@ def setting(
 
 
 def check(settings: Any) -> None:
-    """Check type and range of every field; None is allowed where it is the default.
-
-    Raises:
-        GhostifyError: naming the field, its value and the rule.
-    """
+    """Check type and range of every field; None is allowed where it is the default."""
     hints = get_type_hints(type(settings))
     for entry in fields(settings):
         value = getattr(settings, entry.name)
