@@ -37,24 +37,20 @@ class Budget:
     def of(cls, settings: RecoverySettings, batches: Any) -> Budget:
         """Return the budget of a training; an epoch has ``len(batches)`` steps, if known."""
         seconds = settings.minutes and 60 * settings.minutes
-        if settings.max_epochs is None:
-            return cls(None, seconds)
         try:
-            steps = settings.max_epochs * len(batches)
+            steps = settings.max_epochs and settings.max_epochs * len(batches)
         except TypeError:
             if seconds is None:
                 raise GhostifyError("`data` has no length: pass `minutes`") from None
-            return cls(None, seconds)
+            steps = None
         if steps == 0:
             raise GhostifyError("`data` is empty")
         return cls(steps, seconds)
 
     def spent(self, steps: float, seconds: float) -> float:
         """Return the share that is spent, from 0 to 1."""
-        shares = [0.0]
-        shares += [steps / self.steps] if self.steps else []
-        shares += [seconds / self.seconds] if self.seconds else []
-        return min(max(shares), 1.0)
+        pairs = ((steps, self.steps), (seconds, self.seconds))
+        return min(max((done / limit for done, limit in pairs if limit), default=0.0), 1.0)
 
 
 class Clock:

@@ -73,14 +73,15 @@ class ShardedLoader:
             pass
         if states is not None:
             set_generator_states(states)
+        divide = self._loader is self._data and self._accelerator.num_processes > 1
         for batch in batches:
-            yield self._prepared(batch)
+            yield self._prepared(batch, divide=divide)
 
     def first(self) -> Batch:
         """Return the first batch of the first epoch, whole in every process."""
         self._seed(0)
         for batch in self._data:
-            return tree_map_only(Tensor, self._placed, split_labels(batch))  # type: ignore[no-any-return]
+            return self._prepared(batch, divide=False)
         raise GhostifyError("`data` is empty")
 
     def _seed(self, epoch: int) -> None:
@@ -89,25 +90,21 @@ class ShardedLoader:
         set_seed(seed_of(self._settings.seed, epoch))
         set_epoch(self._data, epoch)
 
-    def _prepared(self, batch: Any) -> Batch:
-        inputs, labels = split_labels(batch)
-        if self._loader is self._data and self._accelerator.num_processes > 1:
-            inputs, labels = tree_map_only(Tensor, self._share, (inputs, labels))
-        return tree_map_only(Tensor, self._placed, (inputs, labels))  # type: ignore[no-any-return]
+    def _prepared(self, batch: Any, *, divide: bool) -> Batch:
+        """Return inputs and labels on the device; ``divide`` keeps this process's share."""
+        accelerator, processes = self._accelerator, self._accelerator.num_processes
 
-    def _share(self, tensor: Tensor) -> Tensor:
-        """Return this process's share of a batch that all processes have loaded."""
-        processes = self._accelerator.num_processes
-        if self._even:
-            tensor = tensor[: len(tensor) // processes * processes]
-        share: Tensor = tensor.tensor_split(processes)[self._accelerator.process_index]
-        return share
+        def prepare(tensor: Tensor) -> Tensor:
+            if divide and self._even:
+                tensor = tensor[: len(tensor) // processes * processes]
+            if divide:
+                tensor = tensor.tensor_split(processes)[accelerator.process_index]
+            tensor = tensor.to(accelerator.device, non_blocking=True)
+            if self._settings.channels_last and tensor.dim() == 4:
+                return tensor.contiguous(memory_format=torch.channels_last)
+            return tensor
 
-    def _placed(self, tensor: Tensor) -> Tensor:
-        tensor = tensor.to(self._accelerator.device, non_blocking=True)
-        if self._settings.channels_last and tensor.dim() == 4:
-            return tensor.contiguous(memory_format=torch.channels_last)
-        return tensor
+        return tree_map_only(Tensor, prepare, split_labels(batch))  # type: ignore[no-any-return]
 
 
 def _shard(data: Any, accelerator: Accelerator, even: bool) -> Any:

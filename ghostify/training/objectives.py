@@ -1,19 +1,85 @@
-"""Losses of the student: each replaced layer on its own, or end to end; why one is not finite."""
+"""Losses of the student, and the feature maps that they compare."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
+from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.output_hooks import Calls, record_calls
-from ghostify.evaluation.metrics import numbers
-from ghostify.training.features import are_logits, relative_errors
-from ghostify.types import Example, GhostifyError, RecoverySettings, split_example
+from ghostify.data.batches import call
+from ghostify.evaluation.metrics import is_logits, numbers
+from ghostify.nn import GhostModule
+from ghostify.types import Example, GhostifyError, RecoverySettings
+
+_FLAT, _TINY = 1e-4, 1e-12
+"""Lower bounds of a scale: relative to the mean square, and absolute."""
+
+
+def are_logits(outputs: Sequence[Tensor]) -> bool:
+    """Whether an output is one tensor ``(B, classes)``."""
+    return len(outputs) == 1 and is_logits(outputs[0])
+
+
+def match_layers(teacher: nn.Module, student: nn.Module, example: Example) -> dict[str, str]:
+    """Return, for each Ghost module of ``student``, the module whose output is compared.
+
+    That is the BatchNorm that alone reads the Ghost module, where there is one, else the Ghost
+    module itself.
+    """
+    norms = trace_dataflow(teacher, example).following_norms()
+    sites = [name for name, module in student.named_modules() if isinstance(module, GhostModule)]
+    known = dict(teacher.named_modules())
+    return {site: norms.get(site, site) for site in sites if site in known}
+
+
+def scale_of(tensor: Tensor) -> float:
+    """Return the variance of a tensor, each channel (dimension 1) around its own mean.
+
+    The variance of a nearly constant tensor is bounded below. An empty tensor has an infinite
+    scale, so that its error is 0.
+    """
+    values = tensor.float()
+    if not values.numel():
+        return float("inf")
+    others = [dimension for dimension in range(values.dim()) if dimension != 1] or None
+    variance = (values - values.mean(others, keepdim=True)).square().mean()
+    return max(float(variance), _FLAT * float(values.square().mean()), _TINY)
+
+
+@torch.no_grad()
+def measure_scales(
+    teacher: nn.Module, layers: Iterable[str], inputs: Example
+) -> tuple[dict[str, tuple[float, ...]], bool]:
+    """Return the scales of the teacher's outputs (key ``""``) and feature maps, call by call.
+
+    Also return whether its outputs are logits.
+    """
+    with record_calls(teacher, layers) as calls:
+        outputs = numbers(call(teacher, inputs))
+    tensors = {"": outputs} | {name: [output for _, output in calls[name]] for name in calls}
+    scales = {name: tuple(map(scale_of, found)) for name, found in tensors.items()}
+    return scales, are_logits(outputs)
+
+
+def relative_errors(
+    found: Sequence[Tensor], wanted: Sequence[Tensor], scales: Sequence[float]
+) -> Tensor:
+    """Return the mean over tensors of the mean squared error divided by its scale.
+
+    Pairs of different shapes, such as the boxes of two detectors, are skipped.
+    """
+    errors = [
+        F.mse_loss(a.float(), b.float()) / scale
+        for a, b, scale in zip(found, wanted, scales, strict=False)
+        if a.shape == b.shape and a.numel()
+    ]
+    return torch.stack(errors).mean() if errors else torch.zeros(())
 
 
 def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
@@ -77,10 +143,9 @@ class Layerwise(Objective):
     name = "layer-wise"
 
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        args, kwargs = split_example(inputs)
         names = [*self.layers, *self.layers.values()]
         with torch.no_grad(), record_calls(self.teacher, names) as wanted:
-            self.teacher(*args, **kwargs)
+            call(self.teacher, inputs)
         found = {}
         for site, layer in self.layers.items():
             ghost, norm = (self.student.get_submodule(name) for name in (site, layer))
@@ -108,12 +173,11 @@ class EndToEnd(Objective):
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Return the weighted sum and its parts; for logits also the top-1 accuracy."""
         settings = self.settings
-        args, kwargs = split_example(inputs)
         layers = self.layers.values() if settings.feature_weight else ()
         with torch.no_grad(), record_calls(self.teacher, layers) as wanted:
-            taught = numbers(self.teacher(*args, **kwargs))
+            taught = numbers(call(self.teacher, inputs))
         with record_calls(self.student, layers) as found:
-            outputs = numbers(self.student(*args, **kwargs))
+            outputs = numbers(call(self.student, inputs))
         logits = are_logits(taught) and are_logits(outputs)
         if logits:
             loss = distillation_loss(outputs[0], taught[0], settings.temperature)
@@ -149,8 +213,7 @@ def likely_cause(teacher: nn.Module, inputs: Example, settings: RecoverySettings
     tensors = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
     if not all(bool(tensor.isfinite().all()) for tensor in tensors):
         return "the images of this batch are not finite: check the data"
-    args, kwargs = split_example(inputs)
-    if not all(bool(output.isfinite().all()) for output in numbers(teacher(*args, **kwargs))):
+    if not all(bool(output.isfinite().all()) for output in numbers(call(teacher, inputs))):
         return "the teacher's outputs on this batch are not finite: check the normalization"
     if settings.precision == "fp16":
         return "fp16 overflows above 65,504: try `precision` bf16 or fp32"

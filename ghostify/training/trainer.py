@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.model_copy import copy_model, frozen_copy
-from ghostify.analysis.preserve import eval_mode
+from ghostify.analysis.preserve import eval_mode, preserve_rng
 from ghostify.data import images_in
-from ghostify.data.rng import generator_states, set_generator_states
 from ghostify.evaluation.evaluate import compute_score
+from ghostify.training import objectives
 from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import (
     Checkpoint,
@@ -27,9 +27,7 @@ from ghostify.training.checkpoint import (
     write_history,
 )
 from ghostify.training.clock import Budget, Clock, lr_at, phase_at
-from ghostify.training.features import match_layers, measure_scales
 from ghostify.training.loader import ShardedLoader
-from ghostify.training.objectives import OBJECTIVES, EndToEnd, likely_cause
 from ghostify.training.optim import make_optimizers
 from ghostify.training.state import Position, TrainingState
 from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Score
@@ -98,8 +96,8 @@ class Trainer:
         first = tree_map_only(Tensor, lambda t: t[:1], inputs)
         example = first if self.job.example is None else self.job.example
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
-        self._layers = match_layers(self.teacher, self.student, example)
-        scales, logits = measure_scales(self.teacher, self._layers.values(), inputs)
+        self._layers = objectives.match_layers(self.teacher, self.student, example)
+        scales, logits = objectives.measure_scales(self.teacher, self._layers.values(), inputs)
         self.state.position.scales = scales
         if self.settings.feature_weight is None:
             weight = 0.0 if logits or not self._layers else 1.0
@@ -217,7 +215,7 @@ class Trainer:
     def _enter(self, phase: str) -> None:
         """Set up the objective of a phase, its parameters and its optimizers."""
         networks, scales = (self.teacher, self.student), self.state.position.scales
-        objective = OBJECTIVES[phase](*networks, self._layers, scales, self.settings)
+        objective = objectives.OBJECTIVES[phase](*networks, self._layers, scales, self.settings)
         trained = objective.trained()
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(name in trained)
@@ -228,14 +226,14 @@ class Trainer:
             prepared = self.accelerator.prepare(objective, *optimizers)
         self._objective, *self.state.optimizers = prepared
         self.student.train(not self.settings.freeze_bn)
-        if self.settings.compile and phase == EndToEnd.name:
+        if self.settings.compile and phase == objectives.EndToEnd.name:
             for network in networks:
                 network.compile()
         self.state.position.phase = phase
 
     def _raise_not_finite(self, inputs: Any) -> None:
         message = f"the loss is not finite at step {self.state.position.step + 1}: "
-        message += likely_cause(self.teacher, inputs, self.settings)
+        message += objectives.likely_cause(self.teacher, inputs, self.settings)
         if self._written_step:
             message += f"; {self.folder} holds a checkpoint of step {self._written_step}"
         raise GhostifyError(message)
@@ -244,12 +242,10 @@ class Trainer:
         """Score a network on the validation data; generator states stay as they are."""
         if self.validation is None:
             return None
-        states, batches = generator_states(), self.validation.epoch(0)
         summed = partial(reduce_sum, self.accelerator)
-        with eval_mode(model):
-            found = compute_score(model, batches, teacher=self.teacher, reduce=summed)
-        set_generator_states(states)
-        return found
+        with preserve_rng(), eval_mode(model):
+            batches = self.validation.epoch(0)
+            return compute_score(model, batches, teacher=self.teacher, reduce=summed)
 
     def _is_async(self) -> bool:
         """Whether reading a value of this step from the device would slow it down."""

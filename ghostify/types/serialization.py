@@ -253,8 +253,6 @@ def parse_json(text: str | bytes) -> Any:
     try:
         data = json.loads(text, object_pairs_hook=_unique_keys)
         json.dumps(data, ensure_ascii=False).encode()  # refuses lone surrogates
-    except GhostifyError:
-        raise
     except (ValueError, RecursionError) as error:
         raise GhostifyError(f"not JSON: {first_line(error)}") from error
     return data
@@ -264,6 +262,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for key, value in pairs:
         if key in entries:
-            raise GhostifyError(f"not JSON: key {key!r} appears twice")
+            raise ValueError(f"key {key!r} appears twice")
         entries[key] = value
     return entries
