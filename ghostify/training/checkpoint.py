@@ -23,8 +23,8 @@ _PREFIX = "checkpoint-"
 class Checkpoint:
     """A training at one step.
 
-    Accelerate's ``save_state`` does not serve here: it saves every prepared module, so the teacher
-    as well, pickles the generator states, and writes in place.
+    Accelerate's ``save_state`` saves the teacher as well, pickles generator states, and writes in
+    place.
 
     Attributes:
         position: progress and scores, in JSON types.
@@ -110,10 +110,7 @@ def write_history(folder: Path | None, records: Sequence[Mapping[str, Any]], eve
 
 
 def tensorboard_writer(folder: Path | None, step: int) -> Any:
-    """Return a SummaryWriter that drops what was written after ``step``; None without a folder.
-
-    Accelerate's trackers do not serve here: they ignore a missing TensorBoard.
-    """
+    """Return a SummaryWriter that drops what was written after ``step``; None without a folder."""
     if folder is None:
         return None
     try:

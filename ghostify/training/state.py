@@ -32,16 +32,11 @@ class Position(Serializable):
     Attributes:
         batch: next batch of the epoch.
         images: images that this process has trained on.
-        seconds: training time.
         phase: current phase, whose optimizers exist.
         stale: epochs since the best one.
-        ended: why the training ended; empty while it runs. See `Recovery`.
+        ended: empty while the training runs; this and the rest are those of `Recovery`.
         sums: totals of losses in this epoch, and ``steps``.
         scales: scales of feature-map errors.
-        original, converted, recovered: scores of the teacher, of the student as given, and of the
-            best weights.
-        best_epoch: epoch of the best weights; 0 is the student as given.
-        history: records of the epochs.
     """
 
     step: int = 0

@@ -58,6 +58,5 @@ class TrainingProgress(Progress):
         object.__setattr__(self, "detail", text)
 
 
-ProgressCallback: TypeAlias = Callable[[Progress], None]
-ShowProgress: TypeAlias = bool | ProgressCallback
+ShowProgress: TypeAlias = bool | Callable[[Progress], None]
 """True shows a progress bar on the terminal or in a notebook. A function is called instead."""

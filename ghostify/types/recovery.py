@@ -52,10 +52,8 @@ class Recovery(Attachment, Serializable):
         earlier = 0
         for number, stage in enumerate(stages, 1):
             earlier = len(history)
-            history += [
-                {**record, "stage": number, "epoch": earlier + record["epoch"]}
-                for record in stage.history
-            ]
+            for record in stage.history:
+                history.append({**record, "stage": number, "epoch": earlier + record["epoch"]})
         last = stages[-1]
         return replace(
             last,

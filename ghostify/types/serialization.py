@@ -119,13 +119,8 @@ def encode(value: Any) -> Any:
 def decode(kind: Any, data: Any, path: str = "") -> Any:
     """Convert JSON types to a type, the inverse of `encode`.
 
-    Args:
-        kind: a dataclass, tuple, mapping, union, literal, ``str``, ``bool``, ``int``, ``float`` or
-            ``Any``. Integers have 64 bits; a ``float`` may be an integer, or not finite.
-        path: where ``data`` is in its document.
-
-    A `GhostifyError` names the path and value of the first wrong entry and the rule. Unknown keys
-    come with near matches.
+    Integers have 64 bits; a ``float`` may be an integer, or not finite. A `GhostifyError` names the
+    path and value of the first wrong entry and the rule. Unknown keys come with near matches.
     """
     if kind is Any or (is_dataclass(kind) and type(data) is kind):
         return data

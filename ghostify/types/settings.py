@@ -17,21 +17,14 @@ _LOSS, _OPTIMIZATION = "Loss", "Optimization"
 
 
 def setting(
-    default: Any,
-    panel: str,
-    *,
-    choices: tuple[str, ...] = (),
-    opposite: str = "",
-    **bounds: float,
+    default: Any, panel: str, *, choices: tuple[str, ...] = (), opposite: str = "", **bounds: float
 ) -> Any:
-    """A field of a settings dataclass, for `check` and for the command line.
+    """Return a field of a settings dataclass, for `check` and for the command line.
 
     Args:
-        default: its default.
-        panel: its group in the command line's help.
-        choices: the allowed strings.
+        panel: group in the command line's help.
         opposite: name of the option for False. Default: ``no_`` and the field's name.
-        bounds: the allowed numbers: ``above``, ``at_least``, ``below``, ``at_most``.
+        bounds: ``above``, ``at_least``, ``below`` or ``at_most`` a number.
     """
     metadata = {"panel": panel, "choices": choices, "opposite": opposite, "bounds": bounds}
     return field(default=default, metadata=metadata)
