@@ -17,7 +17,7 @@ from ghostify.training.progressive import train, train_in_stages
 from ghostify.training.trainer import Job, OnEpoch
 from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Sensitivity
 from ghostify.types.errors import near
-from ghostify.types.progress import ShowProgress, TrainingProgress
+from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -97,13 +97,7 @@ def recover(
     with progress_bar("", progress) as update:  # the detail says what is done, in 80 columns
         if not callable(progress):
             update(0, 100, "recovering")
-
-        def report(moment: TrainingProgress) -> None:
-            if callable(progress):
-                progress(moment)
-            else:
-                update(moment.done, moment.total, moment.detail)
-
+        show = progress if callable(progress) else lambda p: update(p.done, p.total, p.detail)
         job = Job(
             teacher=teacher,
             data=data,
@@ -113,7 +107,7 @@ def recover(
             folder=folder,
             resume=resume,
             tensorboard=tensorboard,
-            report=report,
+            report=show,
             on_epoch=on_epoch or (lambda record: None),
         )
         if stages is None:
