@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map_only
@@ -10,15 +12,35 @@ from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
-from ghostify.conversion.init import Task, find_initializer
+from ghostify.conversion.init.calibrated import init_calibrated
 from ghostify.conversion.init.residual_sums import last_terms
+from ghostify.conversion.init.task import Task
+from ghostify.conversion.init.weights import init_from_weights
 from ghostify.data import hold_out_batches, images_in
+from ghostify.data.batches import device_of
 from ghostify.evaluation.evaluate import agreement
 from ghostify.io.progress import progress_bar
 from ghostify.types import Example, Fidelity, GhostifyError, Plan
 from ghostify.types.progress import ShowProgress
 
 _UNTRAINED = "this network appears to be randomly initialised: there is nothing to keep"
+
+
+def init_random(task: Task) -> dict[str, float]:
+    """Reset both convolutions of every Ghost module, for training from scratch."""
+    for site in task.sites:
+        ghost = task.ghost(site)
+        for operation in (ghost.primary_conv[0], ghost.cheap_operation[0]):
+            operation.reset_parameters()  # type: ignore[operator]
+    return {}
+
+
+INITIALIZERS: dict[str, Callable[[Task], dict[str, float]]] = {
+    "random": init_random,
+    "weights": init_from_weights,
+    "calibrated": init_calibrated,
+}
+"""By name, functions that fill the Ghost modules of a task and return residual errors by site."""
 
 
 def initialize(
@@ -35,47 +57,42 @@ def initialize(
     """Fill the Ghost modules of ``converted`` in place, and attach what was kept (`Fidelity`).
 
     Args:
-        model: The original.
-        converted: What `swap` made of it.
-        plan: The plan it was converted by.
-        example: An input; ``init="random"`` does without.
-        init: A name in `conversion.init.INITIALIZERS`.
-        batches: Calibration data; a fifth is held out to measure the agreement on.
-        finetune_steps: Gradient steps for each site after its fit.
-        progress: As in `convert`.
-
-    Raises:
-        GhostifyError: If the initializer is unknown, or lacks data or an example.
+        model: the original.
+        converted: what `swap` made of it by ``plan``.
+        example: an input; ``init="random"`` does without.
+        init: a name in `INITIALIZERS`.
+        batches: calibration data; a fifth is held out to measure the agreement on.
     """
-    initializer = find_initializer(init)
+    if init not in INITIALIZERS:
+        raise GhostifyError(f"`init` (={init!r}) must be one of {', '.join(INITIALIZERS)}")
     if init == "calibrated" and not batches:
         raise GhostifyError("init='calibrated' needs calibration data")
     if init != "random" and example is None:
         raise GhostifyError(f"init={init!r} needs an example input")
     if batches:
         dry_run(model, batches[0])  # images may be of another size than the example
-    device = next((p.device for p in model.parameters()), None)
-    batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), batches)
-    fitted, aside = hold_out_batches(batches)
+    device = device_of(model)
+    fitted, held_out = hold_out_batches(tree_map_only(Tensor, lambda t: t.to(device), batches))
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
-    flow = trace_dataflow(model, example) if init != "random" and example is not None else None
-    task = Task(
-        original=frozen_copy(model),
-        converted=converted,
-        sites=tuple(plan.replaced),
-        following_norms=flow.following_norms() if flow else {},
-        last_terms=last_terms(flow) if flow else (),
-        batches=fitted,
-        finetune_steps=finetune_steps,
-        notes=notes,
-    )
-    with eval_mode(converted), progress_bar("converting", progress) as task.report:
-        residuals = initializer(task)
+    flow = trace_dataflow(model, example) if init != "random" else None
+    with eval_mode(converted), progress_bar("converting", progress) as report:
+        task = Task(
+            original=frozen_copy(model),
+            converted=converted,
+            sites=tuple(plan.replaced),
+            following_norms=flow.following_norms() if flow else {},
+            last_terms=last_terms(flow) if flow else (),
+            batches=fitted,
+            finetune_steps=finetune_steps,
+            notes=notes,
+            report=report,
+        )
+        residuals = INITIALIZERS[init](task)
     Fidelity(
         init=init,
         residuals=residuals,
         images=sum(map(images_in, fitted)),
-        score=agreement(model, converted, aside) if aside else None,
+        score=agreement(model, converted, held_out) if held_out else None,
         notes=tuple(notes),
     ).attach(converted)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -20,9 +19,8 @@ from ghostify.conversion.init.assignment import assign, total_error
 from ghostify.conversion.init.filter_moments import FilterMoments
 from ghostify.conversion.init.fisher import first_images, fisher_importance, relative_importance
 from ghostify.conversion.init.ghost_fit import sample_errors
-from ghostify.conversion.init.layerwise import PendingLayer, swap_modules
+from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.targets import observe
-from ghostify.conversion.init.threaded_runner import ThreadedRunner
 from ghostify.conversion.init.weights import filter_errors, norm_importance
 from ghostify.data import as_batches
 from ghostify.io.progress import Report, progress_bar
@@ -93,12 +91,10 @@ def _on_data(
     targets = observe(model, batches, dict.fromkeys(names, _POSITIONS))
     fisher = fisher_importance(model, batches, names)
     layers = {name: model.get_submodule(name) for name in targets}
-    pending = {name: PendingLayer(layer) for name, layer in layers.items()}
-    swap_modules(model, {layers[name]: pending[name] for name in targets})
     size = max((ghost.dw_size for ghost in candidates), default=1)
     found = {}
-    with closing(ThreadedRunner(model, batches)) as runner:
-        for number, name in enumerate(list(targets), 1):
+    with layerwise(model, batches, layers) as (runner, pending):
+        for number, name in enumerate(layers, 1):
             sample, weight = aligned_sample(runner, name, pending[name], targets.pop(name), size)
             importance = fisher.get(name, torch.ones(len(weight))) / 2
             importance = relative_importance(importance) * importance.mean()

@@ -145,7 +145,7 @@ def test_an_unknown_initializer(fails, net):
 
 
 def test_help_names_the_initializers(run):
-    from ghostify.conversion.init import INITIALIZERS
+    from ghostify.conversion.initialize import INITIALIZERS
 
     said = run("convert", "--help").out
     assert all(name in said for name in INITIALIZERS)

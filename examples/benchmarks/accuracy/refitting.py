@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 
 import torch
@@ -14,11 +13,10 @@ from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.calibrated import RIDGE
-from ghostify.conversion.init.layerwise import PendingLayer, swap_modules
+from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.conversion.init.ridge import refit
 from ghostify.conversion.init.targets import Targets, observe
-from ghostify.conversion.init.threaded_runner import ThreadedRunner
 
 POSITIONS = 16384
 
@@ -38,9 +36,7 @@ def refitted(
     terms = {name: norms.get(name) for name in last_terms(flow)}
     targets = observe(frozen_copy(original), batches, dict.fromkeys(kept, POSITIONS), terms)
     layers = {name: pruned.get_submodule(name) for name in targets}
-    pending = {name: PendingLayer(layer, is_term=name in terms) for name, layer in layers.items()}
-    swap_modules(pruned, {layers[name]: pending[name] for name in layers})
-    with eval_mode(pruned), closing(ThreadedRunner(pruned, batches)) as runner:
+    with eval_mode(pruned), layerwise(pruned, batches, layers, terms) as (runner, pending):
         for name, layer in layers.items():
             sample, weight = aligned_sample(
                 runner, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True
@@ -55,7 +51,6 @@ def refitted(
             else:
                 pruned.get_submodule(norms[name]).running_mean -= missing / len(sample)
             pending[name].install(layer)
-    swap_modules(pruned, {pending[name]: layers[name] for name in layers})
     return pruned
 
 

@@ -36,9 +36,6 @@ def aligned_sample(
         targets: the original's outputs.
         dw_size: d of the cheap kernels to fit.
         trusted: use the original's outputs even if the old weights give nothing alike.
-
-    Raises:
-        GhostifyError: if no image reaches the layer.
     """
     sampler = Sampler(dw_size, sum(len(call.values) for call in targets.calls.values()))
     conv, aligned = None, True

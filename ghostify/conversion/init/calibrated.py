@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import closing
+from itertools import dropwhile
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,11 @@ from ghostify.conversion.init.fisher import (
     relative_importance,
 )
 from ghostify.conversion.init.ghost_fit import GhostFit, fit_to_sample
-from ghostify.conversion.init.layerwise import PendingLayer, swap_modules
+from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.ridge import refit
 from ghostify.conversion.init.sample import Sample
 from ghostify.conversion.init.targets import Targets, observe
 from ghostify.conversion.init.task import Task
-from ghostify.conversion.init.threaded_runner import ThreadedRunner
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError
 
@@ -48,40 +47,36 @@ def init_calibrated(task: Task) -> dict[str, float]:
     Returns:
         Residual error by site on the calibration data, relative to the variance of the output.
     """
-    positions = {name: _positions(task.original.get_submodule(name)) for name in _refittable(task)}
-    for site in task.sites:
-        layer, dw_size = task.original.get_submodule(site), task.ghost(site).dw_size
-        positions[site] = _positions(layer, dw_size)
+    sites = dict.fromkeys(task.sites)
+    layers = {name: task.original.get_submodule(name) for name in (*_refittable(task), *sites)}
+    positions = {
+        name: _positions(layer, task.ghost(name).dw_size if name in sites else None)
+        for name, layer in layers.items()
+    }
     task.report(0, len(positions), "the original's feature maps")
     terms = {name: task.following_norms.get(name) for name in task.last_terms}
     targets = observe(task.original, task.batches, positions, terms)
     _check_finite(targets)
     importance = fisher_importance(task.original, images_for_fisher(task.batches), task.sites)
 
-    names = _from_first_site(task, list(targets))
+    names = list(dropwhile(lambda name: name not in sites, targets))  # others keep their inputs
     modules = {name: task.converted.get_submodule(name) for name in names}
-    pending = {}
-    for name in names:
-        is_term = name in terms and targets[name].max_calls == 1
-        pending[name] = PendingLayer(task.original.get_submodule(name), is_term=is_term)
+    pending_terms = [name for name in terms if name in targets and targets[name].max_calls == 1]
     residuals = {}
-    swap_modules(task.converted, {modules[name]: pending[name] for name in names})
-    try:
-        with closing(ThreadedRunner(task.converted, task.batches)) as runner:
-            for number, name in enumerate(names, 1):
-                module, seen, detail = modules[name], targets.pop(name), name
-                if isinstance(module, GhostModule):
-                    data = aligned_sample(runner, name, pending[name], seen, module.dw_size)
-                    fit = _fit_ghost(task, name, module, *data, importance.get(name))
-                    residuals[name] = fit.residual
-                    detail = f"{name}, error {fit.residual:.2%}"
-                elif seen.max_calls == 1:
-                    data = aligned_sample(runner, name, pending[name], seen)
-                    _refit_dense(task, name, module, *data)
-                pending[name].install(module)
-                task.report(number, len(names), detail)
-    finally:
-        swap_modules(task.converted, {pending[name]: modules[name] for name in names})
+    layers = {name: layers[name] for name in names}
+    with layerwise(task.converted, task.batches, layers, pending_terms) as (runner, pending):
+        for number, name in enumerate(names, 1):
+            module, seen, detail = modules[name], targets.pop(name), name
+            if isinstance(module, GhostModule):
+                data = aligned_sample(runner, name, pending[name], seen, module.dw_size)
+                fit = _fit_ghost(task, name, module, *data, importance.get(name))
+                residuals[name] = fit.residual
+                detail = f"{name}, error {fit.residual:.2%}"
+            elif seen.max_calls == 1:
+                data = aligned_sample(runner, name, pending[name], seen)
+                _refit_dense(task, name, module, *data)
+            pending[name].install(module)
+            task.report(number, len(names), detail)
     return residuals
 
 
@@ -166,12 +161,6 @@ def _positions(layer: nn.Module, dw_size: int | None = None) -> int:
         window = layer.in_channels * math.prod(sides)
     affordable = min(_MAX_PRODUCTS / products, _MAX_SAMPLE_BYTES / (4 * window))
     return int(min(_MAX_POSITIONS, max(affordable, _MIN_POSITIONS)))
-
-
-def _from_first_site(task: Task, names: list[str]) -> list[str]:
-    """Layers before the first site keep their inputs."""
-    first = next((index for index, name in enumerate(names) if name in task.sites), len(names))
-    return names[first:]
 
 
 def _check_finite(targets: dict[str, Targets]) -> None:

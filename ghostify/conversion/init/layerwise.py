@@ -7,15 +7,20 @@ installed there, forward passes continue with its output.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm
-from ghostify.types import Example, split_example
+from ghostify.conversion.init.scratch import HeldTensors, trim_memory
+from ghostify.types import Example, GhostifyError, split_example
+from ghostify.types.errors import first_line
+
+_MAX_BYTES = 2**26
 
 Stop = Callable[["PendingLayer", tuple[Any, ...], Tensor | None], None]
 
@@ -93,8 +98,28 @@ class Arrival:
     other: Tensor | None = None
 
 
-class LayerwiseRunner(Protocol):
-    """Brings all batches to one pending layer after the other, in the order of execution."""
+class LayerwiseRunner:
+    """Brings all batches to one pending layer after the other, in the order of execution.
+
+    Every batch has a thread, of which one runs at a time. A forward pass that waits keeps the
+    feature maps that it still needs. What exceeds ``max_bytes`` over all batches moves to temporary
+    files. Where it cannot, on other devices than the CPU, the forward pass is dropped and
+    recomputed for the next layer.
+    """
+
+    def __init__(
+        self, model: nn.Module, batches: Sequence[Example], max_bytes: int = _MAX_BYTES
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.max_bytes = max_bytes
+        self.waiting: dict[int, BatchRun] = {}
+
+    def close(self) -> None:
+        """Drop all forward passes."""
+        for run in self.waiting.values():
+            run.drop()
+        self.waiting.clear()
 
     def arrivals(self, pending: PendingLayer, calls: int = 1) -> Iterator[Arrival]:
         """Yield the calls of ``pending``, batch by batch.
@@ -104,6 +129,127 @@ class LayerwiseRunner(Protocol):
                 not get there, unless ``calls`` is above 1: then pending layers run as they are.
             calls: the most calls of ``pending`` in one forward pass.
         """
+        total = 0
+        for number, batch in enumerate(self.batches):
+            run = self.waiting.setdefault(number, BatchRun(self.model, batch))
+            arrived = run.place is pending or run.advance_to(pending, calls > 1)
+            for call in range(calls):
+                if not arrived:
+                    break
+                yield Arrival(number, call, run.args, run.other)
+                arrived = call + 1 < calls and run.advance_to(pending, True)
+            if total + run.held_bytes > self.max_bytes:
+                run.held.move_to_files()
+            held = run.held_bytes
+            if calls > 1 or run.ended or total + held > self.max_bytes:
+                self.waiting.pop(number).drop()
+            else:
+                total += held
+            trim_memory()
 
-    def close(self) -> None:
-        """Drop all forward passes."""
+
+class BatchRun:
+    """The forward pass of one batch, in a thread that waits at pending layers.
+
+    Attributes:
+        place: the pending layer where it waits.
+        args, other: of the call there, as in `Arrival`.
+        ended: whether the forward pass is over.
+    """
+
+    def __init__(self, model: nn.Module, batch: Example) -> None:
+        self.model = model
+        self.batch: Example = batch
+        self.place: PendingLayer | None = None
+        self.args: tuple[Any, ...] = ()
+        self.other: Tensor | None = None
+        self.ended = False
+        self.held = HeldTensors(model)
+        self._dropped = False
+        self._error: BaseException | None = None
+        self._resume = threading.Semaphore(0)
+        self._paused = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the waiting forward pass takes."""
+        return 0 if self.ended else self.held.bytes_in_memory()
+
+    def advance_to(self, pending: PendingLayer, past_others: bool) -> bool:
+        """Run to the next call of ``pending``; return whether there is one.
+
+        Without ``past_others``, the forward pass waits at the first pending layer.
+        """
+        while not self.ended and (past_others or self.place is None or self.place.installed):
+            self._advance()
+            if self.place is pending:
+                break
+        return self.place is pending
+
+    def drop(self) -> None:
+        """End the forward pass and release its feature maps."""
+        self._dropped = True
+        if self._thread.is_alive():
+            self._resume.release()
+            self._thread.join()
+        self.args, self.other = (), None
+
+    def _advance(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._resume.release()
+        self._paused.acquire()
+        if self._error is not None:
+            raise GhostifyError(
+                f"{type(self.model).__name__} does not run on the calibration data: "
+                f"{first_line(self._error)}"
+            ) from self._error
+
+    def _run(self) -> None:
+        try:
+            with self.held:
+                run_forward(self.model, self.batch, self._wait)
+        except _Dropped:
+            pass
+        except BaseException as error:
+            self._error = error
+        self.ended = True
+        self.place = None
+        self._paused.release()
+
+    def _wait(self, place: PendingLayer, args: tuple[Any, ...], other: Tensor | None) -> None:
+        self.place, self.args, self.other = place, args, other
+        self._paused.release()
+        self._resume.acquire()
+        self.place, self.args, self.other = None, (), None
+        if self._dropped:
+            raise _Dropped
+
+
+class _Dropped(BaseException):
+    """Ends a forward pass from inside."""
+
+
+@contextmanager
+def layerwise(
+    model: nn.Module,
+    batches: Sequence[Example],
+    layers: Mapping[str, nn.Module],
+    terms: Collection[str] = (),
+) -> Iterator[tuple[LayerwiseRunner, dict[str, PendingLayer]]]:
+    """Make layers of ``model`` pending for the block, then put back the modules that were there.
+
+    Args:
+        layers: by name, what runs in the place of a module until another layer is installed.
+        terms: names of layers that compute the last term of a residual sum.
+    """
+    modules = {name: model.get_submodule(name) for name in layers}
+    pending = {name: PendingLayer(layer, is_term=name in terms) for name, layer in layers.items()}
+    swap_modules(model, {modules[name]: pending[name] for name in layers})
+    try:
+        with closing(LayerwiseRunner(model, batches)) as runner:
+            yield runner, pending
+    finally:
+        swap_modules(model, {pending[name]: modules[name] for name in layers})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ghostify.io.progress import Report, silent
+from ghostify.io.progress import Report
 from ghostify.nn import GhostModule
 from ghostify.types import Example
 
@@ -31,12 +31,12 @@ class Task:
     original: nn.Module
     converted: nn.Module
     sites: Sequence[str]
-    following_norms: Mapping[str, str] = field(default_factory=dict)
-    last_terms: Collection[str] = ()
-    batches: Sequence[Example] = ()
-    finetune_steps: int = 0
-    notes: list[str] = field(default_factory=list)
-    report: Report = silent
+    following_norms: Mapping[str, str]
+    last_terms: Collection[str]
+    batches: Sequence[Example]
+    finetune_steps: int
+    notes: list[str]
+    report: Report
 
     def ghost(self, site: str) -> GhostModule:
         module = self.converted.get_submodule(site)

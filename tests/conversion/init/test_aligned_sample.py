@@ -9,16 +9,15 @@ from torch import nn
 from ghostify import GhostifyError
 from ghostify.conversion.init import aligned_sample as aligned_sample_module
 from ghostify.conversion.init.aligned_sample import aligned_sample
-from ghostify.conversion.init.layerwise import PendingLayer
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
 from ghostify.conversion.init.targets import observe
-from ghostify.conversion.init.threaded_runner import ThreadedRunner
 
 
 def sample_of(layer, images, original, original_images, **options):
     """Inputs of ``layer``, targets of ``original`` on other images."""
     seen = observe(nn.Sequential(original), [original_images], {"0": 1000})["0"]
     pending = PendingLayer(layer)
-    with closing(ThreadedRunner(nn.Sequential(pending), [images])) as runner, torch.no_grad():
+    with closing(LayerwiseRunner(nn.Sequential(pending), [images])) as runner, torch.no_grad():
         return aligned_sample(runner, "0", pending, seen, **options)
 
 
@@ -77,7 +76,7 @@ def test_a_linear_layer():
 def test_a_layer_that_no_image_reaches(conv, images):
     seen = observe(nn.Sequential(conv), [images], {"0": 8})["0"]
     with (
-        closing(ThreadedRunner(nn.Identity(), [images])) as runner,
+        closing(LayerwiseRunner(nn.Identity(), [images])) as runner,
         pytest.raises(GhostifyError, match="no calibration image reaches last in the converted"),
     ):
         aligned_sample(runner, "last", PendingLayer(conv), seen)

@@ -1,195 +1,229 @@
-"""The threaded runner against a plain one that recomputes every forward pass: the same bits."""
+"""Forward passes that wait, against ones that run through."""
 
+import threading
 from contextlib import closing
-from itertools import count
 
 import pytest
 import torch
 from torch import nn
 
-import ghostify
-from ghostify.conversion.init import calibrated
-from ghostify.conversion.init.layerwise import Arrival, PendingLayer, run_forward, swap_modules
-from ghostify.conversion.init.threaded_runner import ThreadedRunner
-from ghostify.types import Fidelity
+from ghostify import GhostifyError
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, swap_modules
+from ghostify.conversion.init.scratch import HeldTensors
+
+BATCHES = [torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(i)) for i in (2, 3, 5)]
 
 
-class RecomputingRunner:
-    """Reference implementation of `LayerwiseRunner`: each call costs a forward pass."""
-
-    def __init__(self, model, batches):
-        self.model, self.batches = model, batches
-
-    def arrivals(self, pending, calls=1):
-        for number, batch in enumerate(self.batches):
-            for call in range(calls):
-                found = self._call(pending, batch, call, calls > 1)
-                if found is None:
-                    break
-                yield Arrival(number, call, *found)
-
-    def close(self):
-        """No forward pass waits."""
-
-    def _call(self, pending, batch, call, past_others):
-        """Arguments and other term of one call, or None."""
-        calls = count()
-
-        def stop(layer, args, other):
-            if layer is pending and next(calls) == call:
-                raise Stopped((args, other))
-            if layer is not pending and not past_others:
-                raise Stopped(None)
-
-        try:
-            run_forward(self.model, batch, stop)
-        except Stopped as stopped:
-            return stopped.found
-
-
-class Stopped(BaseException):
-    def __init__(self, found):
-        self.found = found
-
-
-def conv(inputs, outputs):
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-class Residual(nn.Module):
-    """A sum behind a BatchNorm, one without, and one in place; the last terms are ``terms``."""
-
-    terms = ("second", "third", "fourth")
+class Branching(nn.Module):
+    """Two branches, a layer with two calls, and one that only some batches reach."""
 
     def __init__(self):
         super().__init__()
-        self.first, self.second = conv(3, 9), conv(9, 9)
-        self.third, self.fourth = conv(9, 9), conv(9, 9)
-        self.norm, self.last = nn.BatchNorm2d(9), conv(9, 8)
+        self.a = nn.Conv2d(3, 4, 1)
+        self.b = nn.Conv2d(3, 4, 1)
+        self.twice = nn.Conv2d(4, 4, 1)
+        self.sometimes = nn.Conv2d(4, 4, 1)
+        self.last = nn.Conv2d(4, 4, 1)
 
     def forward(self, x):
-        x = self.first(x).relu()
-        x = (x + self.norm(self.second(x))).relu()
-        x = x + self.third(x)
-        y = self.fourth(x.relu())
-        y += x
-        return self.last(y)
-
-
-class Branches(nn.Module):
-    """Two branches, one of which only some batches take."""
-
-    terms = ()
-
-    def __init__(self):
-        super().__init__()
-        self.left, self.right, self.sometimes = conv(3, 9), conv(3, 9), conv(9, 9)
-        self.last = conv(18, 8)
-
-    def forward(self, x):
-        left, right = self.left(x), self.right(x.tanh())
+        a, b = self.a(x), self.b(x)
+        y = self.twice(a).relu() + self.twice(b.tanh())
         if x.mean() > 0:
-            left = self.sometimes(left)
-        return self.last(torch.cat([left, right], 1))
+            y = self.sometimes(y)
+        return self.last(y + a)
 
 
-class Reused(nn.Module):
-    """A layer with two calls on feature maps of different sizes, and a third by some batches."""
+ORDER = [("a", 1), ("b", 1), ("twice", 2), ("sometimes", 1), ("last", 1)]
 
-    terms = ()
 
-    def __init__(self):
-        super().__init__()
-        self.first, self.shared, self.last = conv(3, 9), conv(9, 9), conv(9, 8)
+def expected_inputs(model):
+    """By layer, batch and call, in an ordinary forward pass."""
+    seen = {}
+    for number, batch in enumerate(BATCHES):
+        handles = []
+        for name, _ in ORDER:
 
+            def hook(_, args, name=name, number=number):
+                calls = sum(key[:2] == (name, number) for key in seen)
+                seen[name, number, calls] = args[0]
+
+            handles.append(model.get_submodule(name).register_forward_pre_hook(hook))
+        with torch.no_grad():
+            model(batch)
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def with_pending_layers(model):
+    pending = {name: PendingLayer(model.get_submodule(name)) for name, _ in ORDER}
+    swap_modules(model, {pending[name].layer: pending[name] for name in pending})
+    return pending
+
+
+def arrivals_of(model, limit):
+    """All arrivals, where the output of each layer is doubled before the next one's turn."""
+    pending, seen, order = with_pending_layers(model), {}, []
+    with closing(LayerwiseRunner(model, BATCHES, limit)) as runner:
+        for name, calls in ORDER:
+            for arrival in runner.arrivals(pending[name], calls):
+                order.append((name, arrival.batch, arrival.call))
+                seen[name, arrival.batch, arrival.call] = arrival.args[0].clone()
+            pending[name].install(nn.Sequential(pending[name].layer, Twofold()))
+    return seen, order
+
+
+class Twofold(nn.Module):
     def forward(self, x):
-        x = self.shared(self.first(x)).relu()
-        x = self.shared(x[:, :, ::2]).relu()
-        return self.last(self.shared(x) if x.mean() > 0.2 else x)
+        return 2 * x
 
 
-class Named(nn.Module):
-    """Inputs by name."""
-
-    terms = ("add",)
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.add, self.last = conv(3, 9), conv(9, 9), conv(9, 8)
-
-    def forward(self, image, scale):
-        x = self.first(image * scale)
-        return {"out": self.last(self.add(x) + x)}
+def doubled(model):
+    layers = {model.get_submodule(name) for name, _ in ORDER}
+    for layer in layers:
+        layer.register_forward_hook(lambda _, __, output: 2 * output)
+    return model
 
 
-NETWORKS = [Residual, Branches, Reused, Named]
-CALLS = {"shared": 3}
+def threads():
+    return [t for t in threading.enumerate() if t is not threading.main_thread()]
 
 
-def batches_for(network):
-    images = [torch.randn(4, 3, 8, 8) + shift for shift in (-0.1, 0.0, 0.1)]
-    if network is Named:
-        return [{"image": x, "scale": torch.full((4, 1, 1, 1), 2.0)} for x in images]
-    return images
+@pytest.mark.parametrize("limit", [0, 2**29])
+def test_inputs_come_from_the_installed_layers(limit):
+    model = Branching()
+    twin = Branching()
+    twin.load_state_dict(model.state_dict())
+    expected = expected_inputs(doubled(twin))
+    seen, _ = arrivals_of(model, limit)
+    assert set(seen) == set(expected)
+    assert any(key[0] == "sometimes" for key in seen)
+    for key, value in expected.items():
+        torch.testing.assert_close(seen[key], value)
 
 
-def arrivals_of(model, batches, make_runner):
-    """All that arrives, while each layer is replaced by another one before the next one's turn."""
-    layers = {name: layer for name, layer in model.named_children() if name != "norm"}
-    pending = {n: PendingLayer(layer, is_term=n in model.terms) for n, layer in layers.items()}
-    swap_modules(model, {layers[name]: pending[name] for name in layers})
-    found = []
-    with closing(make_runner(model, batches)) as runner:
-        for name, layer in layers.items():
-            for arrival in runner.arrivals(pending[name], CALLS.get(name, 1)):
-                other = None if arrival.other is None else arrival.other.clone()
-                found.append((name, arrival.batch, arrival.call, arrival.args[0].clone(), other))
-            pending[name].install(nn.Sequential(layer, nn.Softplus()))
-    swap_modules(model, {pending[name]: layers[name] for name in layers})
-    return found
+def test_each_batch_once_and_in_order():
+    _, order = arrivals_of(Branching(), 2**29)
+    for name, calls in ORDER:
+        found = [(batch, call) for layer, batch, call in order if layer == name]
+        all_of_them = [(batch, call) for batch in range(3) for call in range(calls)]
+        if name == "sometimes":
+            assert 0 < len(found) < 3
+            assert found == sorted(set(found))
+        else:
+            assert found == all_of_them
 
 
-def limited(model, batches):
-    """Moves all that it holds to files."""
-    return ThreadedRunner(model, batches, 0)
+def test_recomputed_passes_have_the_same_bits():
+    model = Branching()
+    twin = Branching()
+    twin.load_state_dict(model.state_dict())
+    (first, order), (second, again) = arrivals_of(model, 0), arrivals_of(twin, 2**29)
+    assert order == again
+    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("make_runner", [ThreadedRunner, limited])
-@pytest.mark.parametrize("network", NETWORKS)
-def test_all_arrivals_have_the_same_bits(network, make_runner):
-    model, batches = network().eval(), batches_for(network)
-    expected = arrivals_of(model, batches, RecomputingRunner)
-    found = arrivals_of(model, batches, make_runner)
-    assert [arrival[:3] for arrival in found] == [arrival[:3] for arrival in expected]
-    assert {arrival[0] for arrival in found} == {n for n, _ in model.named_children()} - {"norm"}
-    for (name, *_, x, other), (*_, expected_x, expected_other) in zip(found, expected, strict=True):
-        assert torch.equal(x, expected_x)
-        assert (other is not None) == (name in model.terms)
-        assert other is None or torch.equal(other, expected_other)
+@pytest.mark.parametrize(("limit", "passes"), [(2**29, 1), (0, 2)])
+def test_passes_over_the_limit_that_cannot_move_to_files_begin_again(limit, passes, monkeypatch):
+    """Nothing is held at the first of three layers, and nothing waits behind the third."""
+    monkeypatch.setattr(HeldTensors, "move_to_files", lambda _: None)  # as on another device
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+    begun = []
+    model.register_forward_pre_hook(lambda *_: begun.append(1))
+    pending = [PendingLayer(layer) for layer in model]
+    swap_modules(model, {place.layer: place for place in pending})
+    with closing(LayerwiseRunner(model, BATCHES[:1], limit)) as runner:
+        for place in pending:
+            assert len(list(runner.arrivals(place))) == 1
+            place.install(place.layer)
+    assert len(begun) == passes
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_calibrated_conversions_have_the_same_bits(network, monkeypatch):
-    model, batches = network(), batches_for(network)
-    with torch.no_grad():
-        for batch in batches:
-            model(**batch) if isinstance(batch, dict) else model(batch)
-    model.eval()
-    found = []
-    for runner in (RecomputingRunner, ThreadedRunner):
-        monkeypatch.setattr(calibrated, "ThreadedRunner", runner)
-        converted = ghostify.convert(model, batches[0], calibration=batches, progress=False)
-        found.append((converted.state_dict(), Fidelity.find(converted).residuals))
-    (expected, residuals), (state, same) = found
-    assert residuals == same
-    assert residuals
-    assert all(torch.equal(state[name], expected[name]) for name in expected)
+def test_passes_over_the_limit_move_to_files_and_go_on():
+    class Sharing(nn.Module):
+        """Holds a view of a feature map that is written to later."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            y = self.first(x)
+            part = y[:, 1:3]
+            z = self.last(y)
+            part += 1
+            return self.last(y + z)
+
+    model, begun = Sharing(), []
+    expected = model(BATCHES[0])
+    model.register_forward_pre_hook(lambda *_: begun.append(1))
+    pending = {name: PendingLayer(model.get_submodule(name)) for name in ("first", "last")}
+    swap_modules(model, {place.layer: place for place in pending.values()})
+    outputs = []
+    model.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with closing(LayerwiseRunner(model, BATCHES[:1], 0)) as runner:
+        for place in pending.values():
+            list(runner.arrivals(place))
+            assert runner.waiting[0].held_bytes == 0
+            place.install(place.layer)
+        assert runner.waiting[0].advance_to(PendingLayer(nn.Identity()), True) is False
+    assert begun == [1]
+    torch.testing.assert_close(outputs, [expected])
 
 
-def test_modules_are_swapped_under_every_name():
-    shared, other = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
-    model = nn.ModuleDict({"one": shared, "inner": nn.Sequential(shared, nn.ReLU())})
-    swap_modules(model, {shared: other})
-    assert model["one"] is other
-    assert model["inner"][0] is other
-    assert isinstance(model["inner"][1], nn.ReLU)
+def test_no_thread_is_left():
+    before = threads()
+    arrivals_of(Branching(), 2**29)
+    assert threads() == before
+
+
+def test_closing_early_leaves_no_thread():
+    before, model = threads(), Branching()
+    pending = with_pending_layers(model)
+    with closing(LayerwiseRunner(model, BATCHES, 2**29)) as runner:
+        next(runner.arrivals(pending["a"]))
+        list(runner.arrivals(pending["a"]))
+        assert len(threads()) > len(before)
+    assert threads() == before
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such\nthing"), SystemExit("no such")])
+def test_errors_of_the_model(error):
+    class Broken(Branching):
+        def forward(self, x):
+            self.a(x)
+            raise error
+
+    before, model = threads(), Broken()
+    pending = with_pending_layers(model)
+    with closing(LayerwiseRunner(model, BATCHES, 2**29)) as runner:
+        assert len(list(runner.arrivals(pending["a"]))) == 3
+        pending["a"].install(pending["a"].layer)
+        with pytest.raises(GhostifyError, match="Broken does not run on .* data: no such$"):
+            list(runner.arrivals(pending["b"]))
+    assert threads() == before
+
+
+def test_a_model_that_catches_exceptions():
+    class Stubborn(Branching):
+        def forward(self, x):
+            try:
+                return self.b(self.a(x))
+            except Exception:
+                return self.b(x)
+
+    before, model = threads(), Stubborn()
+    pending = with_pending_layers(model)
+    with closing(LayerwiseRunner(model, BATCHES, 0)) as runner:
+        assert len(list(runner.arrivals(pending["a"]))) == 3
+    assert threads() == before
+
+
+def test_held_bytes_are_those_of_feature_maps():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    pending = PendingLayer(model[2])
+    swap_modules(model, {model[2]: pending})
+    with closing(LayerwiseRunner(model, BATCHES[:1], 2**29)) as runner:
+        list(runner.arrivals(pending))
+        held = runner.waiting[0].held_bytes
+    assert held == 2 * 4 * 36 * 4
