@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -74,7 +75,10 @@ def redundancy(
     check_model(model)
     dw_sizes = [GhostSpec(dw_size=size).dw_size for size in dw_sizes]
     model = materialize(model, images)
-    names = _convolutions(model, images) if layers is None else list(layers)
+    if layers is None:
+        sites = [site for site in analyze(model, images) if site.ineligible is None]
+        layers = [site.name for site in sites if site.output and max(site.output) > 1]
+    names = list(layers)
     found: list[LayerRedundancy] = []
     with progress_bar("measuring", progress) as report:
 
@@ -97,14 +101,6 @@ def feature_maps(model: nn.Module, images: Example, layer: str) -> Tensor:
     model = materialize(model, images)
     _visit_feature_maps(model, images, [layer], lambda _, maps: found.append(maps.clone()))
     return found[0]
-
-
-def _convolutions(model: nn.Module, images: Example) -> list[str]:
-    return [
-        site.name
-        for site in analyze(model, images)
-        if site.ineligible is None and site.output is not None and max(site.output) > 1
-    ]
 
 
 @torch.no_grad()
@@ -133,7 +129,10 @@ def _visit_feature_maps(
 def _layer_redundancy(
     name: str, maps: Tensor, dw_sizes: Sequence[int], number: int
 ) -> LayerRedundancy:
-    positions = _draw(maps)
+    shape = len(maps), *maps.shape[2:]
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.randperm(math.prod(shape), generator=generator)[:_MAX_POSITIONS]
+    positions = torch.stack(torch.unravel_index(flat, shape), 1)
     values = values_at(maps, positions).double()
     deviation = values.std(0, correction=0)
     varying = (deviation > 1e-6 * values.abs().amax(0)).nonzero()[:, 0]
@@ -156,14 +155,6 @@ def _layer_redundancy(
         ghosts={size: int((error < 1 - GHOST_SHARE).sum()) for size, error in best.items()},
         pairs=tuple(_pairs(errors, varied, varying.tolist(), number)),
     )
-
-
-def _draw(maps: Tensor) -> Tensor:
-    """``(N, 3)``: image, row and column of random positions."""
-    images, _, height, width = maps.shape
-    generator = torch.Generator().manual_seed(0)
-    flat = torch.randperm(images * height * width, generator=generator)[:_MAX_POSITIONS]
-    return torch.stack(torch.unravel_index(flat, (images, height, width)), 1)
 
 
 def _errors(maps: Tensor, positions: Tensor, dw_size: int) -> Tensor:

@@ -29,7 +29,6 @@ from ghostify.types import (
     GhostSpec,
     Plan,
     PlanCandidate,
-    Score,
     Sensitivity,
 )
 from ghostify.types.progress import ShowProgress
@@ -81,52 +80,41 @@ def search(
         sensitivity = measure_sensitivity(
             model, example, calibration=calibration, progress=progress
         )
-    rules: dict[str, Any] = {
-        "include": include,
-        "exclude": exclude,
-        "stem": stem,
-        "all_eligible": all_eligible,
-        "latencies": None,
-    }
-    if runtime is not None:
-        rules["latencies"] = layer_latency(
-            model, example, runtime=runtime, threads=threads, progress=progress
-        )
-    candidates = list(_plans(analyze(model, example), budget, sensitivity, rules))
+    latencies = runtime and layer_latency(
+        model, example, runtime=runtime, threads=threads, progress=progress
+    )
+    rules: dict[str, Any] = {"include": include, "exclude": exclude, "stem": stem}
+    rules |= {"all_eligible": all_eligible, "latencies": latencies}
+    plans = list(_plans(analyze(model, example), budget, sensitivity, rules))
     best, least = None, inf
     with progress_bar("searching", progress) as report:
-        for number, (name, plan) in enumerate(candidates, 1):
+        for number, (name, plan) in enumerate(plans, 1):
             if not plan.replaced:
                 return plan
-            score = _score(model, example, plan, calibration, progress)
+            converted = convert(
+                model, example, plan=plan, calibration=calibration, verify=False, progress=progress
+            )
+            fidelity = Fidelity.find(converted)
+            if fidelity is None or fidelity.score is None:
+                raise GhostifyError("comparing plans takes at least ten calibration images")
             if on_candidate is not None:
-                on_candidate(_candidate(name, plan, score))
-            loss = -score.selection_score
+                uniform = len(set(plan.replaced.values())) == 1
+                total = int(sum(macs(d.site, d.ghost) for d in plan.decisions))
+                on_candidate(PlanCandidate(name, uniform, total, fidelity.score))
+            loss = -fidelity.score.selection_score
             if best is None or loss < least:  # NaN is never less
                 best, least = plan, loss if loss == loss else inf
-            report(number, len(candidates), name)
+            report(number, len(plans), name)
     assert best is not None
     return best
-
-
-def _score(
-    model: nn.Module, example: Example, plan: Plan, calibration: Any, progress: ShowProgress
-) -> Score:
-    converted = convert(
-        model, example, plan=plan, calibration=calibration, verify=False, progress=progress
-    )
-    fidelity = Fidelity.find(converted)
-    if fidelity is None or fidelity.score is None:
-        raise GhostifyError("comparing plans takes at least ten calibration images")
-    return fidelity.score
 
 
 def _plans(
     sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, rules: dict[str, Any]
 ) -> Iterator[tuple[str, Plan]]:
-    said = ", ".join(map(str, parse_budgets(budget)))
+    limits = ", ".join(map(str, parse_budgets(budget)))
     for cap in _CAPS:
-        name = said if cap == inf else f"{said}, s up to {cap:g}"
+        name = limits if cap == inf else f"{limits}, s up to {cap:g}"
         gentle = [ghost for ghost in measured.candidates if ghost.ratio <= cap]
         with suppress(GhostifyError) if cap < inf else nullcontext():
             yield (
@@ -134,35 +122,22 @@ def _plans(
                 plan_sites(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules),
             )
     with suppress(GhostifyError):  # the others may have cheaper kernels to choose from
-        yield f"{said}, one s", uniform_within(sites, budget, measured, **rules)
-
-
-def _candidate(name: str, plan: Plan, score: Score) -> PlanCandidate:
-    return PlanCandidate(
-        plan=name,
-        uniform=len(set(plan.replaced.values())) == 1,
-        macs=int(sum(macs(d.site, d.ghost) for d in plan.decisions)),
-        score=score,
-    )
+        yield f"{limits}, one s", uniform_within(sites, budget, measured, **rules)
 
 
 def uniform_within(
     sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, **rules: Any
 ) -> Plan:
-    """One ratio for all sites, the lowest that meets the budget.
+    """Return the plan with one ratio for all sites, the lowest that meets the budget.
 
     Raises:
         GhostifyError: if none does.
     """
-    size = CANDIDATES[0].dw_size
 
     def planned(ratio: float) -> Plan:
+        candidates = [GhostSpec(ratio, CANDIDATES[0].dw_size)]
         return plan_sites(
-            sites,
-            budget=budget,
-            candidates=[GhostSpec(ratio, size)],
-            totals=measured.totals,
-            **rules,
+            sites, budget=budget, candidates=candidates, totals=measured.totals, **rules
         )
 
     low, high = 1.0, _HIGHEST

@@ -15,7 +15,7 @@ from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.aligned_sample import aligned_sample
-from ghostify.conversion.init.assignment import assign, total_error
+from ghostify.conversion.init.assignment import assign, total_error, weighted
 from ghostify.conversion.init.filter_moments import FilterMoments
 from ghostify.conversion.init.fisher import first_images, fisher_importance, relative_importance
 from ghostify.conversion.init.ghost_fit import sample_errors
@@ -131,9 +131,7 @@ def _total_errors(
     """By candidate, the weighted error with the best choice of intrinsic filters."""
     found = {}
     for size in dict.fromkeys(ghost.dw_size for ghost in candidates):
-        cost, alone = (
-            (error * importance.to(error)).double().cpu().numpy() for error in errors(size)
-        )
+        cost, alone = weighted(*errors(size), importance)
         for ghost in candidates:
             intrinsic = ghost.intrinsic(len(alone))
             if ghost.dw_size == size and intrinsic < len(alone):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -17,6 +17,9 @@ from ghostify.types import ConvSite, Example, Geometry, GhostifyError, GhostSpec
 from ghostify.types.errors import near
 
 Model = TypeVar("Model", bound=nn.Module)
+
+_UNPRINTED = ("padding", "bias", "padding_mode")
+"""Fields that the text of a `Geometry` does not show."""
 
 
 def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Model, Plan]:
@@ -31,15 +34,14 @@ def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Mode
     Raises:
         GhostifyError: If the plan does not fit the model, or replaces nothing.
     """
-    replaced = _check(model, plan)
-    converted = _swapped(model, replaced)
-    if example is not None:
-        expected = reference_outputs(model, example)
-        while broken := _broken(model, expected, converted, replaced):
-            plan = _put_back(plan, broken)
-            replaced = _check(model, plan)
-            converted = _swapped(model, replaced)
-    return converted, plan
+    expected = [] if example is None else reference_outputs(model, example)
+    while True:
+        replaced = _check(model, plan)
+        converted = _swapped(model, replaced)
+        broken = _broken(model, expected, converted, replaced)
+        if not broken:
+            return converted, plan
+        plan = _put_back(plan, broken)
 
 
 def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
@@ -72,14 +74,9 @@ def _check_replaceable(module: nn.Module, site: ConvSite) -> None:
         return
     difference = ""
     if str(geometry) == str(site.geometry):
-        name = next(
-            name
-            for name in ("padding", "bias", "padding_mode")
-            if getattr(geometry, name) != getattr(site.geometry, name)
-        )
-        difference = (
-            f" ({name} {getattr(site.geometry, name)!r} there, {getattr(geometry, name)!r} here)"
-        )
+        values = ((n, getattr(site.geometry, n), getattr(geometry, n)) for n in _UNPRINTED)
+        name, there, here = next(value for value in values if value[1] != value[2])
+        difference = f" ({name} {there!r} there, {here!r} here)"
     raise GhostifyError(
         f"the plan was made for another {site.name}: {site.geometry} there, {geometry} here"
         + difference
@@ -87,17 +84,14 @@ def _check_replaceable(module: nn.Module, site: ConvSite) -> None:
 
 
 def _swapped(model: Model, replaced: Mapping[str, GhostSpec]) -> Model:
-    convolutions = {model.get_submodule(name): ghost for name, ghost in replaced.items()}
-    return copy_model(
-        model, {conv: _ghost_module(conv, ghost) for conv, ghost in convolutions.items()}
-    )
-
-
-def _ghost_module(conv: nn.Module, ghost: GhostSpec) -> GhostModule:
-    """Return a Ghost module that stands for ``conv``, with the first m of its filters."""
-    assert isinstance(conv, nn.Conv2d)
-    primary = first_filters(conv, ghost.intrinsic(conv.out_channels))
-    return GhostModule.from_primary(primary, conv.out_channels, ghost).train(conv.training)
+    """Copy ``model`` with Ghost modules that hold the first m filters of each convolution."""
+    exchange = {}
+    for name, ghost in replaced.items():
+        conv: Any = model.get_submodule(name)
+        primary = first_filters(conv, ghost.intrinsic(conv.out_channels))
+        module = GhostModule.from_primary(primary, conv.out_channels, ghost)
+        exchange[conv] = module.train(conv.training)
+    return copy_model(model, exchange)
 
 
 def _broken(
@@ -109,11 +103,8 @@ def _broken(
     """The sites that break the converted model, each with what happens."""
 
     def fault_of(names: Iterable[str]) -> str | None:
-        trial = (
-            converted
-            if len(list(names)) == len(replaced)
-            else _swapped(model, {name: replaced[name] for name in names})
-        )
+        some = {name: replaced[name] for name in names}
+        trial = converted if len(some) == len(replaced) else _swapped(model, some)
         return next(filter(None, (e.mismatch(trial) for e in expected)), None)
 
     return bisect_failures(list(replaced), fault_of)

@@ -32,8 +32,6 @@ def aligned_sample(
     targets.
 
     Args:
-        runner: brings all batches to ``pending``, the layer of that ``name``.
-        targets: the original's outputs.
         dw_size: d of the cheap kernels to fit.
         trusted: use the original's outputs even if the old weights give nothing alike.
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 Array = NDArray[Any]
 
@@ -39,6 +40,13 @@ class Assignment:
     def order(self) -> Array:
         """``(n,)``: position of output j in the concatenation of intrinsic outputs and ghosts."""
         return np.argsort(np.concatenate([self.intrinsic, self.ghosts]))
+
+
+def weighted(cost: Tensor, intrinsic_error: Tensor, importance: Tensor) -> tuple[Array, Array]:
+    """Both errors times the importance ``(n,)`` of the outputs, in float64."""
+    errors = (error * importance.to(error) for error in (cost, intrinsic_error))
+    weighted_cost, weighted_error = (error.double().cpu().numpy() for error in errors)
+    return weighted_cost, weighted_error
 
 
 def total_error(cost: Array, intrinsic_error: Array, assignment: Assignment) -> float:
@@ -108,9 +116,7 @@ def _assigned(extra: Array, centers: Array) -> Assignment:
     # All blocks but the last must be full: a bonus above any sum of errors ensures it.
     places[: (blocks - 1) * m] -= (np.ptp(between) + 1e-300) * (len(ghosts) + 1)
     place, ghost = linear_sum_assignment(places)
-    made: list[list[int]] = [[] for _ in centers]
-    for p, g in zip(place, ghost, strict=True):
-        made[p % m].append(ghosts[g])
+    made = [ghosts[ghost[place % m == c]] for c in range(m)]
     by_number = sorted(range(m), key=lambda c: -len(made[c]))
     in_blocks = [made[c][b] for b in range(blocks) for c in by_number if b < len(made[c])]
     return Assignment(centers[by_number], np.array(in_blocks))

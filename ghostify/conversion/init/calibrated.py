@@ -42,10 +42,8 @@ def init_calibrated(task: Task) -> dict[str, float]:
     site are refitted by ridge regression, which corrects the errors of the sites before. Then
     intrinsic filters are chosen and ghosts assigned to them by the errors of all pairs, weighted
     by Fisher importance. Dense layers are refitted, too. The layer that computes the last term of
-    a residual sum corrects the error of the other term.
-
-    Returns:
-        Residual error by site on the calibration data, relative to the variance of the output.
+    a residual sum corrects the error of the other term. Residual errors are relative to the
+    variance of the output.
     """
     sites = dict.fromkeys(task.sites)
     layers = {name: task.original.get_submodule(name) for name in (*_refittable(task), *sites)}
@@ -119,11 +117,12 @@ def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight
         return
     has_norm = name in task.following_norms
     new = refit(sample, weight, RIDGE, intercept=has_norm or layer.bias is not None)
-    bias = torch.zeros(len(new), dtype=torch.float64, device=new.device)
+    bias = new.new_zeros(len(new), dtype=torch.float64)
     for windows, _, targets in sample.chunks():
         bias += (targets - sample.outputs(windows, new)).sum(0, dtype=torch.float64)
     bias /= len(sample)
-    layer.get_parameter("weight").copy_(new.view_as(layer.get_parameter("weight")))
+    parameter = layer.get_parameter("weight")
+    parameter.copy_(new.view_as(parameter))
     if isinstance(layer.bias, nn.Parameter):
         layer.bias.copy_(bias)
     elif has_norm:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
 
 
@@ -85,27 +86,12 @@ def _conv_call(
     dilation: Any = 1,
     groups: int = 1,
 ) -> ConvCall:
-    dilation = as_pair(dilation)
-    if padding == "valid":
-        padding = 0
+    dilation = _pair(dilation)
     if padding == "same":
         spans = [step * (side - 1) for side, step in zip(weight.shape[2:], dilation, strict=True)]
         sides = [(span // 2, span - span // 2) for span in spans]
     else:
-        sides = [(side, side) for side in as_pair(padding)]
-    x = input if input.dim() == 4 else input.unsqueeze(0)
-    return ConvCall(
-        F.pad(x, (*sides[1], *sides[0])),
-        weight.float(),
-        None if bias is None else bias.float(),
-        as_pair(stride),
-        dilation,
-    )
-
-
-def as_pair(value: Any) -> tuple[int, int]:
-    """Return one number for each spatial dimension."""
-    if isinstance(value, int):
-        return value, value
-    first, *rest = value
-    return int(first), int(rest[0] if rest else first)
+        sides = [(side, side) for side in _pair(0 if padding == "valid" else padding)]
+    x = F.pad(input if input.dim() == 4 else input[None], (*sides[1], *sides[0]))
+    bias = None if bias is None else bias.float()
+    return ConvCall(x, weight.float(), bias, _pair(stride), dilation)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ghostify.conversion.init.conv_call import as_pair, call_of
+from ghostify.conversion.init.conv_call import call_of
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,8 @@ class FilterMoments:
     @torch.no_grad()
     def of(cls, layer: nn.Conv2d, dw_size: int) -> FilterMoments:
         """The moments of a layer, with its filters as they convolve, after standardization."""
-        zeros = layer.weight.new_zeros(1, layer.in_channels, 64, 64)
-        weight = call_of(layer, (zeros,)).weight
-        return cls(weight, as_pair(layer.stride), as_pair(layer.dilation), dw_size)
+        call = call_of(layer, (layer.weight.new_zeros(1, layer.in_channels, 64, 64),))
+        return cls(call.weight, call.stride, call.dilation, dw_size)
 
     @property
     def variance(self) -> Tensor:

@@ -31,7 +31,6 @@ def fisher_importance(
 
     Args:
         model: in evaluation mode; its parameters need no gradient.
-        batches: some images are enough.
         names: layers with one output tensor, ``(B, n, H, W)`` or ``(B, n)``.
 
     Returns:
@@ -45,8 +44,7 @@ def fisher_importance(
         def add(gradient: Tensor) -> None:
             channels = gradient.dim() - 3 if gradient.dim() > 2 else gradient.dim() - 1
             others = [axis for axis in range(gradient.dim()) if axis != channels]
-            squares = gradient.double().square().sum(others)
-            found[name] = found.get(name, 0) + squares
+            found[name] = found.get(name, 0) + gradient.double().square().sum(others)
 
         first = not output.requires_grad
         output.requires_grad_()
@@ -98,9 +96,8 @@ def _split(batch: Example) -> list[Example]:
     if isinstance(batch, list) or len(sizes) != 1 or 0 in sizes:
         return [batch]
 
-    def image(number: int) -> Example:
-        one: Example = tree_map_only(Tensor, lambda t: t[number : number + 1].clone(), batch)
-        return one
+    def image(number: int) -> Any:
+        return tree_map_only(Tensor, lambda t: t[number : number + 1].clone(), batch)
 
     return [image(number) for number in range(sizes.pop())]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ghostify.conversion.init.assignment import Assignment, assign
+from ghostify.conversion.init.assignment import Assignment, assign, weighted
 from ghostify.conversion.init.pair_errors import (
     best_kernels,
     covariances,
@@ -92,19 +92,13 @@ def _set_bias(operation: nn.Module, bias: Tensor) -> None:
 def fit_to_sample(
     sample: Sample, weight: Tensor, importance: Tensor, intrinsic: int, *, bias_before_ghosts: bool
 ) -> GhostFit:
-    """Choose m ``intrinsic`` filters from ``weight`` and fit the other outputs as their ghosts.
-
-    Args:
-        sample: inputs and targets.
-        weight: ``(n, c, k, k')``, a filter for each output.
-        importance, bias_before_ghosts: as in `GhostFit`.
-    """
+    """Choose m ``intrinsic`` filters from ``weight`` and fit the other outputs as their ghosts."""
     mean, variance, offset, intrinsic_error = _first_moments(sample, weight)
     bias = offset.to(weight)
     bias_of_sources = bias if bias_before_ghosts else None
     thinned = sample.thinned(_PAIR_POSITIONS)
     cost, _ = sample_errors(thinned, weight, sample.dw_size, bias_of_sources)
-    assignment = weighted_assignment(cost, intrinsic_error, importance, intrinsic)
+    assignment = assign(*weighted(cost, intrinsic_error, importance), intrinsic)
     centers, ghosts, sources = indices(assignment, weight.device)
     chunks = _chunks(sample, weight, bias_of_sources, mean, centers, ghosts)
     covariance, cross, source_mean = covariances(chunks, sources)
@@ -170,16 +164,6 @@ def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tens
     y, residual = y / len(sample), residual / len(sample)
     variance = (y2 / len(sample) - y.square()).clamp_min(0)
     return y, variance, residual, (residual2 / len(sample) - residual.square()).clamp_min(0)
-
-
-def weighted_assignment(
-    cost: Tensor, intrinsic_error: Tensor, importance: Tensor, intrinsic: int
-) -> Assignment:
-    """Assign ghosts by errors times importance."""
-    weighted, alone = (
-        (error * importance.to(error)).double().cpu().numpy() for error in (cost, intrinsic_error)
-    )
-    return assign(weighted, alone, intrinsic)
 
 
 def indices(assignment: Assignment, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

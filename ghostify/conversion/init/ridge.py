@@ -22,25 +22,21 @@ def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = Tru
     solved separately.
 
     Args:
-        sample: inputs and targets at N positions.
         weight: W0, ``(n, c / groups, k, k')``.
-        ridge: strength of the regularization.
         intercept: whether means are removed, which a bias can absorb.
     """
-    outputs, kernel = len(weight), (weight.shape[2], weight.shape[3])
     groups = sample.windows.shape[1] // weight.shape[1]
-    old = weight.reshape(groups, outputs // groups, -1)
+    old = weight.reshape(groups, len(weight) // groups, -1)
     inputs = old.shape[2]
-    device = weight.device
 
     def grouped(values: Tensor) -> Tensor:
         return values.reshape(len(values), groups, -1).transpose(0, 1)
 
-    x_sum = torch.zeros(groups, 1, inputs, dtype=torch.float64, device=device)
-    y_sum = torch.zeros(groups, 1, outputs // groups, dtype=torch.float64, device=device)
+    x_sum = weight.new_zeros(groups, 1, inputs, dtype=torch.float64)
+    y_sum = weight.new_zeros(groups, 1, old.shape[1], dtype=torch.float64)
     if intercept:
         for windows, _, targets in sample.chunks():
-            patches = grouped(sample.patches(windows, kernel))
+            patches = grouped(sample.patches(windows, weight))
             x_sum += patches.sum(1, keepdim=True, dtype=torch.float64)
             y_sum += grouped(targets).sum(1, keepdim=True, dtype=torch.float64)
     x_mean, y_mean = (x_sum / len(sample)).float(), (y_sum / len(sample)).float()
@@ -48,7 +44,7 @@ def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = Tru
     def chunks() -> Iterator[tuple[Tensor, Tensor]]:
         """Centered inputs, and residuals of the old weights."""
         for windows, _, targets in sample.chunks():
-            x = grouped(sample.patches(windows, kernel)) - x_mean
+            x = grouped(sample.patches(windows, weight)) - x_mean
             yield x, grouped(targets) - y_mean - x @ old.transpose(1, 2)
 
     if len(sample) < inputs:

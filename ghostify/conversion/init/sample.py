@@ -68,9 +68,8 @@ class Sample:
 
     def at(self, rows: slice | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows, validity and targets of some positions on the model's device."""
-        windows, valid, targets = (
-            part[rows].to(self.device) for part in (self.windows, self.valid, self.targets)
-        )
+        parts = self.windows[rows], self.valid[rows], self.targets[rows]
+        windows, valid, targets = (part.to(self.device) for part in parts)
         return windows, valid, targets
 
     def select(self, rows: slice) -> Sample:
@@ -95,22 +94,18 @@ class Sample:
             dw_size=dw_size,
         )
 
-    def patches(self, windows: Tensor, kernel: tuple[int, int]) -> Tensor:
-        """``(N, c, k, k')``: the part of each window that the position itself is computed from."""
-        reach = self.dw_size // 2
+    def patches(self, windows: Tensor, weight: Tensor) -> Tensor:
+        """``(N, c, k, k')``: the part of each window that filters read for the position itself."""
+        starts = [self.dw_size // 2 * stride for stride in self.stride]
         rows, columns = (
-            slice(
-                reach * self.stride[axis],
-                reach * self.stride[axis] + self.dilation[axis] * (kernel[axis] - 1) + 1,
-                self.dilation[axis],
-            )
-            for axis in (0, 1)
+            slice(start, start + dilation * (side - 1) + 1, dilation)
+            for start, dilation, side in zip(starts, self.dilation, weight.shape[2:], strict=True)
         )
         return windows[:, :, rows, columns]
 
     def outputs(self, windows: Tensor, weight: Tensor) -> Tensor:
         """``(N, n)``: outputs of filters at the positions, without bias."""
-        patches = self.patches(windows, (weight.shape[2], weight.shape[3]))
+        patches = self.patches(windows, weight)
         groups = patches.shape[1] // weight.shape[1]
         return F.conv2d(patches, weight, groups=groups)[:, :, 0, 0]
 

@@ -21,9 +21,6 @@ def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tenso
     """Return an uninitialized tensor in a temporary file, which the tensor's end deletes.
 
     The system caches the file in free memory. ``TMPDIR`` sets the folder.
-
-    Raises:
-        OSError: if there is no room for the file.
     """
     size = math.prod(shape)
     if size == 0:

@@ -74,8 +74,6 @@ def observe(
     """Run ``model`` on all batches and keep the outputs of some layers at random positions.
 
     Args:
-        model: the original.
-        batches: calibration data.
         positions: number by layer, over all images. Calls on feature maps smaller than the first
             get fewer, in proportion to the area.
         terms: layers that compute the last term of a sum, with the BatchNorm between, or None.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ghostify.conversion.init.assignment import assign, weighted
 from ghostify.conversion.init.filter_moments import FilterMoments
-from ghostify.conversion.init.ghost_fit import GhostFit, indices, weighted_assignment
+from ghostify.conversion.init.ghost_fit import GhostFit, indices
 from ghostify.conversion.init.pair_errors import best_kernels, explained_variance, pair_errors
 from ghostify.conversion.init.task import Task
 from ghostify.nn import GhostModule
@@ -19,16 +21,13 @@ def init_from_weights(task: Task) -> dict[str, float]:
     """Choose intrinsic filters and fit cheap kernels as if input pixels were independent.
 
     Errors are weighted by (gamma / sigma)^2 of the BatchNorm behind the layer; without one they
-    are relative to the variance. Means are the BatchNorm's running means.
-
-    Returns:
-        Residual error by site, relative to the squared norm of the filters.
+    are relative to the variance. Means are the BatchNorm's running means. Residual errors are
+    relative to the squared norm of the filters.
     """
     residuals = {}
     for number, site in enumerate(task.sites, 1):
-        layer, ghost = task.original.get_submodule(site), task.ghost(site)
-        assert isinstance(layer, nn.Conv2d)
-        norm = task.following_norms.get(site)
+        layer: Any = task.original.get_submodule(site)
+        ghost, norm = task.ghost(site), task.following_norms.get(site)
         fit = _fit(layer, ghost, task.original.get_submodule(norm) if norm else None)
         residuals[site] = fit.residual
         constants = fit.write(ghost, layer, refitted=False)
@@ -47,7 +46,7 @@ def _fit(layer: nn.Conv2d, module: GhostModule, norm: nn.Module | None) -> Ghost
         mean = torch.zeros_like(importance) if bias is None else bias
     cost, zero = filter_errors(moments, module.dw_size)
     intrinsic: int = module.primary_conv[0].out_channels  # type: ignore[assignment]
-    assignment = weighted_assignment(cost, zero, importance, intrinsic)
+    assignment = assign(*weighted(cost, zero, importance), intrinsic)
     centers, ghosts, sources = indices(assignment, weight.device)
     made_of = weight[centers][sources]
     covariance, cross = moments.covariance(made_of), moments.paired(made_of, weight[ghosts])
