@@ -57,25 +57,25 @@ def convert(
     result says why.
 
     Args:
-        model: The network to convert.
-        example: An input, as in `analyze`. With ``plan`` it may be left out; nothing is verified
+        model: the network to convert.
+        example: an input, as in `analyze`. With ``plan`` it may be left out; nothing is verified
             then.
-        plan: What to do, from `ghostify.plan`. Default: planned here by the next nine arguments.
+        plan: what to do, from `ghostify.plan`. Default: planned here by the next nine arguments.
         ratio, dw_size, include, exclude, stem, all_eligible, budget, sensitivity, runtime,
-            threads: As in `ghostify.plan`.
-        calibration: Images of the kind the network is for, 64 to 512, no labels: a tensor, a
+            threads: as in `ghostify.plan`.
+        calibration: images of the kind the network is for, 64 to 512, no labels: a tensor, a
             DataLoader, or any iterable of batches. A fifth is held out to measure what was kept
             (`Fidelity`).
-        init: What Ghost modules start from: ``"calibrated"``, ``"weights"`` or ``"random"``.
+        init: what Ghost modules start from: ``"calibrated"``, ``"weights"`` or ``"random"``.
             Default: ``"calibrated"`` with calibration images; without, ``"weights"`` for a trained
             model, and for an untrained one the first m filters and random cheap kernels.
-        finetune_steps: Gradient steps for each site after its closed-form fit. 40 to 100 keep a
+        finetune_steps: gradient steps for each site after its closed-form fit. 40 to 100 keep a
             little more and take several times as long.
-        verify: Whether to run the result on the example.
-        progress: Whether to show progress bars, or a function that is called with each `Progress`.
+        verify: whether to run the result on the example.
+        progress: whether to show progress bars, or a function that is called with each `Progress`.
 
     Raises:
-        GhostifyError: If the plan does not fit the model or replaces nothing, if both a plan and
+        GhostifyError: if the plan does not fit the model or replaces nothing, if both a plan and
             arguments for one are given, and as `analyze` and `ghostify.plan` do.
     """
     check_model(model)

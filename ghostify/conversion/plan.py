@@ -56,33 +56,33 @@ def plan(
     qualified name, by its type, or by the name or type of a module around it.
 
     Args:
-        model: The model, or what `analyze` found in it. Sites alone suffice if nothing has to be
+        model: the model, or what `analyze` found in it. Sites alone suffice if nothing has to be
             measured.
-        example: An input of the model, as in `analyze`.
-        ratio: Ghost ratio s of the uniform plan, above 1. Default: 2.
-        dw_size: Kernel size d of the cheap operation in the uniform plan, odd. Default: 3.
-        include: Replace only what matches one of these patterns.
-        exclude: Keep what matches one of these patterns.
-        stem: Also replace the first convolution.
-        all_eligible: Also replace where a Ghost module has no fewer weights than the convolution,
+        example: an input of the model, as in `analyze`.
+        ratio: ghost ratio s of the uniform plan, above 1. Default: 2.
+        dw_size: kernel size d of the cheap operation in the uniform plan, odd. Default: 3.
+        include: replace only what matches one of these patterns.
+        exclude: keep what matches one of these patterns.
+        stem: also replace the first convolution.
+        all_eligible: also replace where a Ghost module has no fewer weights than the convolution,
             and on 1x1 feature maps.
-        budget: Upper limits for the network: ``"macs=0.5"`` (a share of the original's),
+        budget: upper limits for the network: ``"macs=0.5"`` (a share of the original's),
             ``"params=4M"``, several of these, or ``{"macs": 0.5, "params": "4M"}``. Costs are
             ``macs``, ``params``, ``activations`` (bytes), and ``latency`` (ms) with ``runtime``.
-        sensitivity: What `ghostify.sensitivity` returned. Default: measured if there is a budget.
-        calibration: Images to measure the sensitivity on, as in `convert`. Default: it is
+        sensitivity: what `ghostify.sensitivity` returned. Default: measured if there is a budget.
+        calibration: images to measure the sensitivity on, as in `convert`. Default: it is
             estimated from the weights.
-        runtime: Time each layer in this runtime, and keep what would not be faster there.
-        threads: Threads of the runtime.
-        latencies: What `layer_latency` returned, instead of ``runtime``.
+        runtime: time each layer in this runtime, and keep what would not be faster there.
+        threads: threads of the runtime.
+        latencies: what `layer_latency` returned, instead of ``runtime``.
         candidates: Ghost modules to choose among within a budget. Default: those that the
             sensitivity covers.
-        totals: Costs of the whole network, such as ``{"macs": 4.1e9}``, if the sensitivity does
+        totals: costs of the whole network, such as ``{"macs": 4.1e9}``, if the sensitivity does
             not know them. Default: the sum over all convolutions.
-        progress: Whether to show progress bars, or a function that is called with each `Progress`.
+        progress: whether to show progress bars, or a function that is called with each `Progress`.
 
     Raises:
-        GhostifyError: If a number is out of range, a pattern matches nothing, no plan is within
+        GhostifyError: if a number is out of range, a pattern matches nothing, no plan is within
             the budget, or an argument does not fit the others.
     """
     sites: Iterable[ConvSite]

@@ -61,17 +61,17 @@ def search(
     and 2.5, for which the approximation is better, and the lowest uniform s within the budget.
 
     Args:
-        model: The original.
-        example: An input, as in `analyze`.
-        budget: As in `ghostify.plan`.
-        calibration: At least ten images, as in `convert`.
-        sensitivity: What `ghostify.sensitivity` returned. Default: measured here.
-        include, exclude, stem, all_eligible, runtime, threads: As in `ghostify.plan`.
-        on_candidate: Called with each plan that was converted, and its agreement.
-        progress: Whether to show progress bars, or a function that is called with each `Progress`.
+        model: the original.
+        example: an input, as in `analyze`.
+        budget: as in `ghostify.plan`.
+        calibration: at least ten images, as in `convert`.
+        sensitivity: what `ghostify.sensitivity` returned. Default: measured here.
+        include, exclude, stem, all_eligible, runtime, threads: as in `ghostify.plan`.
+        on_candidate: called with each plan that was converted, and its agreement.
+        progress: whether to show progress bars, or a function that is called with each `Progress`.
 
     Raises:
-        GhostifyError: As `ghostify.plan` and `convert` do, and if there are too few images to hold
+        GhostifyError: as `ghostify.plan` and `convert` do, and if there are too few images to hold
             any out.
     """
     check_model(model)

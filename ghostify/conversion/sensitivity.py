@@ -16,12 +16,11 @@ from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.assignment import assign, total_error, weighted
-from ghostify.conversion.init.filter_moments import FilterMoments
 from ghostify.conversion.init.fisher import first_images, fisher_importance, relative_importance
 from ghostify.conversion.init.ghost_fit import sample_errors
 from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.targets import observe
-from ghostify.conversion.init.weights import filter_errors, norm_importance
+from ghostify.conversion.init.weights import FilterMoments, filter_errors, norm_importance
 from ghostify.data import as_batches
 from ghostify.io.progress import Report, progress_bar
 from ghostify.planning import CANDIDATES

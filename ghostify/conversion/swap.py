@@ -32,7 +32,7 @@ def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Mode
         The copy, and the plan with the reason for each site that was put back.
 
     Raises:
-        GhostifyError: If the plan does not fit the model, or replaces nothing.
+        GhostifyError: if the plan does not fit the model, or replaces nothing.
     """
     expected = [] if example is None else reference_outputs(model, example)
     while True:
