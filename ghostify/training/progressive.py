@@ -48,7 +48,7 @@ def train(job: Job, student: Model, given: Model | None = None) -> tuple[Model, 
     recovered.load_state_dict(trainer.state.best or trainer.state.evaluated.state_dict())
     recovered.eval()
     fidelity = Fidelity.find(recovered)
-    if fidelity and recovery.best_epoch:  # agreement was measured on other weights
+    if fidelity and recovery.best_epoch:  # its score is of other weights
         replace(fidelity, score=None).attach(recovered)
     recovery.attach(recovered)
     return recovered, recovery
