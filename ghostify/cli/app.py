@@ -31,8 +31,8 @@ from ghostify.types.errors import GhostifyWarning
 
 
 def _in_paragraphs(command: Callable[..., None]) -> str:
-    """What it says of itself, each paragraph in one line, which the terminal breaks."""
-    paragraphs = (getdoc(command) or "").split("\n\n")
+    """Return the command's docstring without its options, each paragraph in one line."""
+    paragraphs = (getdoc(command) or "").partition("\n\nOptions:")[0].split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.context import build, build_target, open_artifact
 from ghostify.cli.options import Format, OriginalOptions
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import print_document
 from ghostify.io.atomic import check_parent, write_text
 from ghostify.report.formats import format_of
@@ -25,49 +24,27 @@ if TYPE_CHECKING:
 def benchmark(
     target: options.ModelOrFolder,
     original: options.OriginalOptions,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="MODEL_OR_DIR",
-            help="What to compare with. Default: the original of a folder.",
-        ),
-    ] = None,
-    runtime: Annotated[
-        str,
-        typer.Option(
-            "--runtime",
-            metavar="NAMES",
-            help="Of eager, compile, onnxruntime, openvino, executorch; with commas between.",
-        ),
-    ] = "eager",
-    batch: Annotated[
-        str, typer.Option("--batch", metavar="NUMBERS", help="Inputs in one run, such as 1,8.")
-    ] = "1",
-    threads: Annotated[
-        str, typer.Option("--threads", metavar="NUMBERS", help="Of the runtime, such as 1,2.")
-    ] = "1",
-    seconds: Annotated[
-        float,
-        typer.Option(
-            "--seconds", min=0, help="For the rounds of each runtime, batch and number of threads."
-        ),
-    ] = 10.0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Also write it: .txt, .json, .csv or .md."
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the speed-ups: .png or .svg."),
-    ] = None,
+    against: str | None = option(None, metavar="MODEL_OR_DIR"),
+    runtime: str = option("eager", metavar="NAMES"),
+    batch: str = option("1", metavar="NUMBERS"),
+    threads: str = option("1", metavar="NUMBERS"),
+    seconds: float = option(10.0, min=0),
+    out: Path | None = option(None, None, "-o", metavar="FILE"),
+    plot: Path | None = option(None, metavar="FILE"),
     format: options.FormatOption = Format.table,
 ) -> None:
     """Time two networks, interleaved: by default a conversion and its original.
 
     Example: ghostify benchmark resnet50-ghost --runtime eager,onnxruntime --threads 1,2
+
+    Options:
+        against: What to compare with. Default: the original of a folder.
+        runtime: Comma-separated runtimes: eager, compile, onnxruntime, openvino, executorch.
+        batch: Comma-separated batch sizes, such as 1,8.
+        threads: Comma-separated numbers of threads, such as 1,2.
+        seconds: Time for each runtime, batch size and number of threads.
+        out: Also write it: .txt, .json, .csv or .md.
+        plot: Draw the speed-ups: .png or .svg.
     """
     for file in filter(None, (out, plot)):
         check_parent(file)

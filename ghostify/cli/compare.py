@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.context import open_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions, Format
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import print_document, stage
 
 
 def compare(
     folder: options.Folder,
     original: options.OriginalOptions,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="SOURCE",
-            help="Compare the outputs on these images, named as for convert --calibration. The "
-            "original needs its weights: --weights or --pretrained.",
-        ),
-    ] = None,
+    data: str | None = option(None, metavar="SOURCE"),
     images: options.Images = 256,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Print the report of a saved conversion again, and how much it has kept.
 
     Example: ghostify compare resnet50-ghost --data photographs --pretrained
+
+    Options:
+        data: Compare the outputs on these images, named as for convert --calibration. The original
+            needs its weights: --weights or --pretrained.
     """
     if data is not None and not original.has_weights:
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,26 @@ _PLANNING = ("ratio", "dw_size", "include", "exclude", "stem", "all_eligible", "
              "runtime", "threads")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ConvertOptions:
-    """What to convert by, and what to write.
+def convert(
+    context: typer.Context,
+    model: options.ModelName,
+    planning: options.PlanOptions,
+    calibration: options.CalibrationOptions,
+    building: options.ModelOptions,
+    out: Path | None = option(None, None, "-o", metavar="DIR"),
+    force: bool = option(False),
+    dry_run: bool = option(False),
+    plan: Path | None = option(None, metavar="FILE"),
+    init: str | None = option(None, metavar="NAME"),
+    finetune_steps: int = option(0, min=0),
+    report: Path | None = option(None, metavar="FILE"),
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Replace a network's convolutions by Ghost modules and report what that saves.
 
-    Attributes:
+    Example: ghostify convert resnet50 --ratio 2 --dw-size 3 --out resnet50-ghost
+
+    Options:
         out: Where to save. Default: MODEL-ghost.
         force: Replace an artifact that is there already.
         dry_run: Save nothing.
@@ -38,63 +52,40 @@ class ConvertOptions:
             keep a little more.
         report: Also write the report: .html (a page), .txt, .json, .csv or .md.
     """
-
-    out: Path | None = option(None, "Options", "-o", metavar="DIR")
-    force: bool = option(False, "Options")
-    dry_run: bool = option(False, "Options")
-    plan: Path | None = option(None, "Options", metavar="FILE")
-    init: str | None = option(None, "Options", metavar="NAME")
-    finetune_steps: int = option(0, "Options", min=0)
-    report: Path | None = option(None, "Options", metavar="FILE")
-
-
-def convert(
-    context: typer.Context,
-    model: options.ModelName,
-    planning: options.PlanOptions,
-    calibration: options.CalibrationOptions,
-    building: options.ModelOptions,
-    settings: ConvertOptions,
-    format: options.FormatOption = Format.table,
-) -> None:
-    """Replace a network's convolutions by Ghost modules and report what that saves.
-
-    Example: ghostify convert resnet50 --ratio 2 --dw-size 3 --out resnet50-ghost
-    """
     GhostSpec(planning.ratio, planning.dw_size)
-    page = settings.report is not None and settings.report.suffix == ".html"
-    if page and settings.dry_run:
+    page = report is not None and report.suffix == ".html"
+    if page and dry_run:
         raise GhostifyError("a page is made from what was saved: drop --dry-run")
     if page:
         check_page()
-    write_form = format_of(settings.report.suffix) if settings.report and not page else None
-    if settings.plan is None:
+    write_form = format_of(report.suffix) if report and not page else None
+    if plan is None:
         arguments = _plan_arguments(context, planning)
     else:
-        arguments = {"plan": _given_plan(context, settings.plan)}
-    if settings.init == "calibrated" and calibration.calibration is None:
+        arguments = {"plan": _given_plan(context, plan)}
+    if init == "calibrated" and calibration.calibration is None:
         raise GhostifyError("--init calibrated needs --calibration with some images")
-    init = settings.init or ("calibrated" if calibration.calibration else None)
-    if settings.finetune_steps and init != "calibrated":
+    default = "calibrated" if calibration.calibration else None
+    if finetune_steps and (init or default) != "calibrated":
         raise GhostifyError("--finetune-steps follow a fit to --calibration: add it")
-    target = settings.out or Path(f"{_short_name(model)}-ghost")
-    if settings.report:
-        check_parent(settings.report)
-    if not settings.dry_run:
-        check_target(target, force=settings.force)
+    target = out or Path(f"{_short_name(model)}-ghost")
+    if report:
+        check_parent(report)
+    if not dry_run:
+        check_target(target, force=force)
     found = build(model, building)
     ghost = ghostify.convert(
         found.model,
         found.example,
-        init=settings.init,
+        init=init,
         calibration=read_calibration(found, calibration),
-        finetune_steps=settings.finetune_steps,
+        finetune_steps=finetune_steps,
         **arguments,
     )
     with stage("counting"):
         compared = ghostify.compare(found.model, ghost, found.example, name=model)
         document = compared.document()
-    if not settings.dry_run:
+    if not dry_run:
         with stage(f"saving {target}"):
             artifact = ghostify.save(
                 ghost,
@@ -103,15 +94,15 @@ def convert(
                 example=found.example,
                 source=found.source,
                 options=_chosen(context),
-                force=settings.force,
+                force=force,
             )
             artifact.remember("costs", compared.costs())
     print_document(document, format)
-    if settings.report and write_form:
-        write_text(settings.report, write_form(document))
-    elif settings.report:
-        artifact.write_report(settings.report)
-    if not settings.dry_run:
+    if report and write_form:
+        write_text(report, write_form(document))
+    elif report:
+        artifact.write_report(report)
+    if not dry_run:
         note(f"Saved to {target}.")
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import check_new
 
@@ -18,26 +16,18 @@ from ghostify.io.atomic import check_new
 def export(
     target: options.ModelOrFolder,
     original: options.OriginalOptions,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="FORMAT",
-            help="onnx, openvino, torch-export or executorch. Default: by the file's ending, or "
-            "onnx.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="File to write. Default: the name and an ending."
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    to: str | None = option(None, metavar="FORMAT"),
+    out: Path | None = option(None, None, "-o", metavar="FILE"),
+    force: bool = option(False),
 ) -> None:
     """Write a network for a runtime, and verify what was written.
 
     Example: ghostify export resnet50-ghost --to onnx
+
+    Options:
+        to: onnx, openvino, torch-export or executorch. Default: by the file's ending, or onnx.
+        out: File to write. Default: the name and an ending.
+        force: Replace an existing file.
     """
     folder = Path(target) if Path(target).is_dir() else None
     name = folder.name if folder else target.rpartition(":")[2]

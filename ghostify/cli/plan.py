@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -12,13 +12,9 @@ from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact, plan_arguments, read_calibration
 from ghostify.cli.options import is_given
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note
 from ghostify.io.atomic import check_parent
-
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="FILE", help="Where to write. Default: stdout."),
-]
 
 
 def plan(
@@ -27,12 +23,15 @@ def plan(
     planning: options.PlanOptions,
     calibration: options.CalibrationOptions,
     original: options.OriginalOptions,
-    out: Out = None,
+    out: Path | None = option(None, None, "-o", metavar="FILE"),
 ) -> None:
     """Write what convert would do as JSON, to be edited and given to convert --plan.
 
     Examples: ghostify plan resnet50 --ratio 2 -o plan.json;
     ghostify plan resnet50 --pretrained --calibration photographs --budget macs=0.5 -o plan.json
+
+    Options:
+        out: Where to write. Default: stdout.
     """
     spec = GhostSpec(planning.ratio, planning.dw_size)
     arguments = plan_arguments(planning)
@@ -59,12 +58,15 @@ def search(
     planning: options.SiteOptions,
     calibration: options.CalibrationOptions,
     original: options.OriginalOptions,
-    out: Out = None,
+    out: Path | None = option(None, None, "-o", metavar="FILE"),
 ) -> None:
     """Convert by several plans within a budget, and write the one that agrees most.
 
     Example: ghostify search resnet50 --pretrained --calibration photographs --budget macs=0.5
     -o plan.json
+
+    Options:
+        out: Where to write. Default: stdout.
     """
     if not (planning.budget and calibration.calibration):
         raise GhostifyError("search needs --budget and --calibration")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from ghostify import Augmentation
 from ghostify.cli import options
 from ghostify.cli.context import note_skipped, note_untrained, open_artifact, open_data
 from ghostify.cli.options import Format
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
 
 
@@ -17,12 +14,8 @@ def recalibrate(
     folder: options.Folder,
     source: options.DataOptions,
     original: options.OriginalOptions,
-    batches: Annotated[
-        int | None, typer.Option("--batches", min=1, help="How many to use. Default: all.")
-    ] = None,
-    keep_worse: Annotated[
-        bool, typer.Option("--keep-worse", help="Save the result even if it scores worse.")
-    ] = False,
+    batches: int | None = option(None, min=1),
+    keep_worse: bool = option(False),
     device: options.Device = None,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -33,6 +26,10 @@ def recalibrate(
     that loads them.
 
     Example: ghostify recalibrate resnet50-ghost --data imagenet --batches 50
+
+    Options:
+        batches: How many to use. Default: all.
+        keep_worse: Save the result even if it scores worse.
     """
     artifact, found = open_artifact(folder, original)
     data = open_data(found, source, augmentation=Augmentation())

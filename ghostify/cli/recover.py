@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -12,6 +12,7 @@ from ghostify import Augmentation, GhostifyError, Recovery, RecoverySettings, Sc
 from ghostify.cli import options
 from ghostify.cli.context import note_skipped, note_untrained, open_artifact, open_data
 from ghostify.cli.options import Format
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
 from ghostify.io.progress import is_main_process
 
@@ -22,21 +23,9 @@ def recover(
     settings: RecoverySettings,
     augmentation: Augmentation,
     original: options.OriginalOptions,
-    stages: Annotated[
-        int | None,
-        typer.Option(
-            "--stages",
-            min=2,
-            help="Progressive conversion in this many stages: convert the original's least "
-            "sensitive layers first, and train after each stage for --epochs or --minutes.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a training that was interrupted.")
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write the history for TensorBoard.")
-    ] = False,
+    stages: int | None = option(None, min=2),
+    resume: bool = option(False),
+    tensorboard: bool = option(False),
     format: options.FormatOption = Format.table,
 ) -> None:
     """Train a converted network with its original as teacher, and save it to its folder if better.
@@ -45,6 +34,12 @@ def recover(
     several GPUs by accelerate launch -m ghostify recover.
 
     Example: ghostify recover resnet50-ghost --data imagenet --pretrained --minutes 20
+
+    Options:
+        stages: Progressive conversion in this many stages: convert the original's least sensitive
+            layers first, and train after each stage for --epochs or --minutes.
+        resume: Continue a training that was interrupted.
+        tensorboard: Also write the history for TensorBoard.
     """
     if not original.has_weights:
         raise GhostifyError(

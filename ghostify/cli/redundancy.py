@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.context import build, read_calibration
 from ghostify.cli.options import CalibrationOptions, Format
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document, stage
 from ghostify.io.atomic import check_parent
 
@@ -22,35 +21,23 @@ if TYPE_CHECKING:
 def redundancy(
     model: options.ModelName,
     building: options.ModelOptions,
-    image: Annotated[
-        Path | None,
-        typer.Option(
-            "--image",
-            metavar="PATH",
-            help="What to show the network: an image, a folder, or a file with one tensor. "
-            "Default: the photograph that Matplotlib brings.",
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            "--layer",
-            metavar="NAME",
-            help="Whose maps to look at, any module's. Default: all convolutions, and the picture "
-            "of the most ghostly one.",
-        ),
-    ] = None,
-    images: Annotated[
-        int, typer.Option("--images", min=1, help="How many images of a folder to use at most.")
-    ] = 16,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")
-    ] = Path("redundancy.png"),
+    image: Path | None = option(None, metavar="PATH"),
+    layer: str | None = option(None, metavar="NAME"),
+    images: int = option(16, min=1),
+    out: Path = option(Path("redundancy.png"), None, "-o", metavar="FILE"),
     format: options.FormatOption = Format.table,
 ) -> None:
     """Show how much the feature maps of a layer resemble each other, and draw them.
 
     Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
+
+    Options:
+        image: Input: an image, a folder, or a file with one tensor. Default: a photograph that is
+            part of Matplotlib.
+        layer: Name of the module whose feature maps to compare. Default: all convolutions; the
+            picture shows the most redundant one.
+        images: Maximum number of images of a folder.
+        out: The picture: .png or .svg.
     """
     from ghostify.report.plots import check_plot
 

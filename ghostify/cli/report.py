@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 import ghostify
 from ghostify.cli import options
 from ghostify.cli.context import open_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
 from ghostify.report.html import check_page
 
@@ -18,29 +16,19 @@ from ghostify.report.html import check_page
 def report(
     folder: options.Folder,
     original: options.OriginalOptions,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="File to write. Default: report.html in the folder."
-        ),
-    ] = None,
-    image: Annotated[
-        Path | None,
-        typer.Option(
-            "--image",
-            metavar="FILE",
-            help="Also show the feature maps of some layers for this image, beside the original's "
-            "if its weights are given.",
-        ),
-    ] = None,
-    plots: Annotated[
-        Path | None,
-        typer.Option("--plots", metavar="DIR", help="Also draw the charts there, PNG and SVG."),
-    ] = None,
+    out: Path | None = option(None, None, "-o", metavar="FILE"),
+    image: Path | None = option(None, metavar="FILE"),
+    plots: Path | None = option(None, metavar="DIR"),
 ) -> None:
     """Write a page about a conversion: one HTML file with everything measured so far.
 
     Example: ghostify report resnet50-ghost -o report.html
+
+    Options:
+        out: File to write. Default: report.html in the folder.
+        image: Also show the feature maps of some layers for this image, beside the original's if
+            its weights are given.
+        plots: Also draw the charts there, PNG and SVG.
     """
     check_page(plots=plots is not None)
     if image is not None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 import ghostify
 from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact, read_calibration
 from ghostify.cli.options import Format
+from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document, stage
 from ghostify.io.atomic import check_parent
 
@@ -19,20 +17,17 @@ def sensitivity(
     target: options.ModelOrFolder,
     calibration: options.CalibrationOptions,
     original: options.OriginalOptions,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Save the measurements, for plan --sensitivity."
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw them: .png or .svg.")
-    ] = None,
+    out: Path | None = option(None, None, "-o", metavar="FILE"),
+    plot: Path | None = option(None, metavar="FILE"),
     format: options.FormatOption = Format.table,
 ) -> None:
     """Measure what replacing each layer alone does to the output, and what it saves.
 
     Example: ghostify sensitivity resnet50 --pretrained --calibration photographs -o resnet50.json
+
+    Options:
+        out: Save the measurements, for plan --sensitivity.
+        plot: Draw them: .png or .svg.
     """
     for file in filter(None, (out, plot)):
         check_parent(file)

@@ -21,8 +21,9 @@ _Choice: Any = StrEnum
 def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Replace each parameter that is a dataclass of settings by one option per field.
 
-    The option has the field's name, default and help panel, and its documentation in the
-    ``Attributes`` section of the class. Errors of the library name the options.
+    An option has the name, default and help panel of its field, and the documentation in the
+    ``Attributes`` section of the class; or, for a parameter whose default is an `option`, in the
+    ``Options`` section of the command. Errors of the library name the options.
     """
     plain = signature(command, eval_str=True)
     settings: dict[str, Any] = {
@@ -40,11 +41,16 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
         except GhostifyError as error:
             raise GhostifyError(_with_flags(str(error), flags)) from error
 
-    parameters = [
-        option
-        for name, parameter in plain.parameters.items()
-        for option in (_options(settings[name]) if name in settings else [parameter])
-    ]
+    documentation = _documentation(command.__doc__, "Options")
+    parameters = []
+    for name, parameter in plain.parameters.items():
+        if name in settings:
+            parameters += _options(settings[name])
+        elif isinstance(parameter.default, Field):
+            text = documentation[name]
+            parameters.append(_option(name, parameter.default, parameter.annotation, text))
+        else:
+            parameters.append(parameter)
     flags = {
         p.name
         for p in parameters
@@ -56,8 +62,15 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     return expanded
 
 
-def option(default: Any, panel: str, *short: str, **details: Any) -> Any:
-    """A field of a group of options: its default, help panel, short flag and typer's details."""
+def option(default: Any, panel: str | None = None, *short: str, **details: Any) -> Any:
+    """A field of a group of options, or an option of one command.
+
+    Args:
+        default: its default; ``...`` if it is required.
+        panel: its group in the help.
+        short: a short flag.
+        details: other arguments of ``typer.Option``.
+    """
     return field(
         default=MISSING if default is ... else default,
         metadata={"panel": panel, "short": short, "details": details},
@@ -65,19 +78,22 @@ def option(default: Any, panel: str, *short: str, **details: Any) -> Any:
 
 
 def _options(cls: Any) -> list[Parameter]:
-    hints, documentation = get_type_hints(cls), _documentation(cls)
-    return [_option(f, hints[f.name], documentation.get(f.name, "")) for f in fields(cls)]
+    hints = get_type_hints(cls)
+    documentation: dict[str, str] = {}
+    for base in cls.__mro__[::-1]:
+        documentation |= _documentation(base.__doc__, "Attributes")
+    return [_option(f.name, f, hints[f.name], documentation.get(f.name, "")) for f in fields(cls)]
 
 
-def _option(entry: Field[Any], hint: Any, text: str) -> Parameter:
+def _option(name: str, entry: Field[Any], hint: Any, text: str) -> Parameter:
     settings = {"choices": (), "opposite": "", "short": (), "details": {}, **entry.metadata}
     default = Parameter.empty if entry.default is MISSING else entry.default
-    flag = _flag(entry.name)
+    flag = _flag(name)
     if choices := settings["choices"]:
-        hint = _Choice(entry.name, {choice: choice for choice in choices})
+        hint = _Choice(name, {choice: choice for choice in choices})
         default = hint(default)
     if default is True:
-        flag += f"/{_flag(settings['opposite'] or f'no_{entry.name}')}"
+        flag += f"/{_flag(settings['opposite'] or f'no_{name}')}"
     declared = typer.Option(
         flag,
         *settings["short"],
@@ -86,7 +102,7 @@ def _option(entry: Field[Any], hint: Any, text: str) -> Parameter:
         **settings["details"],
     )
     return Parameter(
-        entry.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, declared]
+        name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, declared]
     )
 
 
@@ -107,11 +123,8 @@ def _value(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def _documentation(cls: type) -> dict[str, str]:
-    """Return the text of each entry of the ``Attributes`` sections of the class and its bases."""
-    found = {}
-    for base in cls.__mro__[::-1]:
-        section = cleandoc(base.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
-            found[name] = " ".join(text.replace("``", "").split())
-    return found
+def _documentation(text: str | None, title: str) -> dict[str, str]:
+    """Return the text of each entry of the section of that title in a docstring."""
+    section = cleandoc(text or "").partition(f"{title}:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.replace("``", "").split()) for name, text in entries}

@@ -167,12 +167,6 @@ def test_options_that_make_no_sense(fails, net, left, options, message):
     assert left() == set()
 
 
-def test_an_unknown_initializer(run, net):
-    result = run("convert", *net, "--init", "magic")
-    assert (result.code, result.out) == (2, "")
-    assert "magic" in result.err
-
-
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_a_budget_is_kept(run, net, tensor, calibrated):
     more = ["--calibration", tensor] if calibrated else []
