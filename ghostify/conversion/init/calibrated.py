@@ -164,7 +164,7 @@ def _positions(layer: nn.Module, dw_size: int | None = None) -> int:
 
 def _check_finite(targets: dict[str, Targets]) -> None:
     for name, seen in targets.items():
-        if not all(bool(call.values.isfinite().all()) for call in seen.calls.values()):
+        if not all(call.values.isfinite().all() for call in seen.calls.values()):
             raise GhostifyError(
                 f"{name} of the original gives NaN or infinite values on the calibration data; "
                 "check that the data is scaled and normalized as the model expects"

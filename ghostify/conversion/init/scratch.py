@@ -27,19 +27,13 @@ def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tenso
         return torch.empty(shape, dtype=dtype)
     descriptor, path = tempfile.mkstemp(prefix="ghostify-")
     try:
-        _reserve(descriptor, size * dtype.itemsize)
+        # Allocate now: a mapped file that runs out of disk space would end the process.
+        reserve = getattr(os, "posix_fallocate", lambda file, _, end: os.truncate(file, end))
+        reserve(descriptor, 0, size * dtype.itemsize)
         return torch.from_file(path, shared=True, size=size, dtype=dtype).view(shape)
     finally:
         os.close(descriptor)
         Path(path).unlink()
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Allocate now: a mapped file that runs out of disk space would end the process."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
 
 
 def trim_memory() -> None:

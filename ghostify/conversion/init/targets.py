@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ghostify.analysis.output_hooks import output_hooks
+from ghostify.analysis.output_hooks import OutputHook, output_hooks
 from ghostify.conversion.init.conv_call import as_feature_maps
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm, inverse_scale
 from ghostify.conversion.init.sample import draw_positions, values_at
@@ -87,7 +87,7 @@ def observe(
         share = images[number] / sum(images)
         wanted = {name: share * total for name, total in positions.items()}
         sums = ResidualSums()
-        with sums, output_hooks(model, positions, _Observer(found, number, wanted, sums, terms)):
+        with sums, output_hooks(model, positions, _keeper(found, number, wanted, sums, terms)):
             args, kwargs = split_example(batch)
             model(*args, **kwargs)
         trim_memory()
@@ -99,35 +99,31 @@ def observe(
     return found
 
 
-@dataclass
-class _Observer:
-    """Forward hook that keeps the outputs of some layers for one batch.
+def _keeper(
+    found: dict[str, Targets],
+    batch: int,
+    wanted: Mapping[str, float],
+    sums: ResidualSums,
+    terms: Collection[str],
+) -> OutputHook:
+    """Return a hook that keeps outputs at as many positions as ``wanted`` on the first call."""
+    calls: Counter[str] = Counter()
+    areas: dict[str, int] = {}
 
-    Attributes:
-        wanted: positions by layer, on a feature map as large as that of its first call.
-    """
-
-    found: dict[str, Targets]
-    batch: int
-    wanted: Mapping[str, float]
-    sums: ResidualSums
-    terms: Mapping[str, str | None]
-    calls: Counter[str] = field(default_factory=Counter)
-    areas: dict[str, float] = field(default_factory=dict)
-
-    def __call__(self, layer: str, module: nn.Module, _: Any, output: Tensor) -> None:
+    def keep(layer: str, module: nn.Module, _: Any, output: Tensor) -> None:
         maps = as_feature_maps(module, output)
-        area = float(maps[:, 0].numel())
-        first_area = self.areas.setdefault(layer, area)
-        number = math.ceil(self.wanted[layer] * min(area / max(first_area, 1), 1.0))
+        area = maps[:, 0].numel()
+        first_area = areas.setdefault(layer, area)
+        number = math.ceil(wanted[layer] * min(area / max(first_area, 1), 1.0))
         shape = (len(maps), maps.shape[2], maps.shape[3])
-        calls = self.calls[layer]
-        positions = draw_positions(f"{layer}/{self.batch}/{calls}", shape, number)
+        positions = draw_positions(f"{layer}/{batch}/{calls[layer]}", shape, number)
         call = CallTargets(shape, positions, _kept(values_at(maps, positions)))
-        self.found.setdefault(layer, Targets()).calls[self.batch, calls] = call
-        if layer in self.terms:
-            self.sums.follow(output, call.keep_other)
-        self.calls[layer] += 1
+        found.setdefault(layer, Targets()).calls[batch, calls[layer]] = call
+        if layer in terms:
+            sums.follow(output, call.keep_other)
+        calls[layer] += 1
+
+    return keep
 
 
 def _kept(values: Tensor) -> Tensor:
