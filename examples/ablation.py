@@ -32,14 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, ModelSource, models
+from ghostify import GhostifyError, GhostSpec, models
 from ghostify.data import Preprocessing, open_data
 from ghostify.io.atomic import write_text
 from ghostify.models.cifar import CIFAR_NETWORKS
 from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 from ghostify.report.plots import check_plot, write_plot
-from ghostify.types import Augmentation
+from ghostify.types import Augmentation, ModelSource
 
 GRAY = ("mnist5k", "digits")
 HELD_OUT = 0.2

@@ -181,7 +181,7 @@ def build(options: argparse.Namespace) -> nn.Module:
         arguments["num_classes"] = 1 + len(SHAPES)
         if options.model in SMALL:
             arguments |= SMALL[options.model]
-    model, _ = models.build(ghostify.ModelSource(options.model, arguments))
+    model, _ = models.build(ghostify.types.ModelSource(options.model, arguments))
     if options.weights:
         backbone = getattr(model.backbone, "features", model.backbone)
         print(f"{options.weights}: {models.load_weights(backbone, options.weights)}")

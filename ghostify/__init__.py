@@ -1,5 +1,8 @@
 """Ghost modules for any convolutional network: analyze, plan, convert, compare, save, load.
 
+Data that the functions take and return is in `ghostify.types`, results that print as tables in
+`ghostify.report`.
+
 Names are loaded when first used, so that ``import ghostify`` does not wait for torch.
 """
 
@@ -8,24 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ghostify.types import (
-    Augmentation,
-    ConvSite,
-    Decision,
-    DeploymentReport,
-    Geometry,
-    GhostifyError,
-    GhostSpec,
-    LayerLatencies,
-    ModelSource,
-    Normalization,
-    Plan,
-    PlanCandidate,
-    Recovery,
-    RecoverySettings,
-    Score,
-    Sensitivity,
-)
+from ghostify.types import Augmentation, GhostifyError, GhostSpec, Plan, RecoverySettings
 from ghostify.types.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -36,8 +22,8 @@ if TYPE_CHECKING:
     from ghostify.conversion.redundancy import redundancy
     from ghostify.conversion.search import search
     from ghostify.conversion.sensitivity import sensitivity
-    from ghostify.data import Data, open_data
-    from ghostify.deployment import Exported, export
+    from ghostify.data import open_data
+    from ghostify.deployment import export
     from ghostify.deployment.benchmark import benchmark
     from ghostify.deployment.deploy import deploy
     from ghostify.deployment.layer_latency import layer_latency
@@ -47,38 +33,17 @@ if TYPE_CHECKING:
     from ghostify.nn import GhostModule
     from ghostify.report.compare import compare
     from ghostify.report.evaluate_models import evaluate_models
-    from ghostify.report.evaluation import Evaluation, EvaluationRow
     from ghostify.report.html import write_report
-    from ghostify.report.report import Report
-    from ghostify.report.tables import list_sites
-    from ghostify.report.timing import Timing
     from ghostify.training.recover import recover
 
 __all__ = [
     "Artifact",
     "Augmentation",
-    "ConvSite",
-    "Data",
-    "Decision",
-    "DeploymentReport",
-    "Evaluation",
-    "EvaluationRow",
-    "Exported",
-    "Geometry",
     "GhostModule",
     "GhostSpec",
     "GhostifyError",
-    "LayerLatencies",
-    "ModelSource",
-    "Normalization",
     "Plan",
-    "PlanCandidate",
-    "Recovery",
     "RecoverySettings",
-    "Report",
-    "Score",
-    "Sensitivity",
-    "Timing",
     "analyze",
     "benchmark",
     "compare",
@@ -88,7 +53,6 @@ __all__ = [
     "evaluate_models",
     "export",
     "layer_latency",
-    "list_sites",
     "load",
     "open_data",
     "plan",
@@ -103,13 +67,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Data": "data.loaders",
-    "Evaluation": "report.evaluation",
-    "EvaluationRow": "report.evaluation",
-    "Exported": "deployment.export",
+    "Artifact": "artifact.artifact",
     "GhostModule": "nn.ghost_module",
-    "Report": "report.report",
-    "Timing": "report.timing",
     "analyze": "analysis.analyze",
     "benchmark": "deployment.benchmark",
     "compare": "report.compare",
@@ -118,20 +77,18 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "evaluate_models": "report.evaluate_models",
     "export": "deployment.export",
-    "reparameterize": "deployment.reparameterize",
-    "list_sites": "report.tables",
-    "Artifact": "artifact.artifact",
-    "load": "artifact.artifact",
     "layer_latency": "deployment.layer_latency",
-    "redundancy": "conversion.redundancy",
-    "sensitivity": "conversion.sensitivity",
+    "load": "artifact.artifact",
     "open_data": "data.open_data",
     "plan": "conversion.plan",
     "recalibrate": "evaluation.recalibrate",
     "recover": "training.recover",
-    "write_report": "report.html.page",
+    "redundancy": "conversion.redundancy",
+    "reparameterize": "deployment.reparameterize",
     "save": "artifact.artifact",
     "search": "conversion.search",
+    "sensitivity": "conversion.sensitivity",
+    "write_report": "report.html.page",
 }
 
 

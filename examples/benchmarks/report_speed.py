@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import ghostify
-from ghostify import ConvSite, Decision, Geometry, GhostSpec, Plan, Sensitivity
+from ghostify import GhostSpec, Plan
 from ghostify.io.measurements import record
 from ghostify.io.recipe import Recipe, Weights, write_recipe
-from ghostify.types import Fidelity
+from ghostify.types import ConvSite, Decision, Fidelity, Geometry, Sensitivity
 
 SIZES = (50, 200, 1000)
 

@@ -5,7 +5,7 @@ from net import build
 from torch.nn import functional as F
 
 import ghostify
-from ghostify import ModelSource
+from ghostify.types import ModelSource
 
 torch.manual_seed(0)
 net = build()

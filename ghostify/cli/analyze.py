@@ -20,7 +20,9 @@ def analyze(
     Example: ghostify analyze mobilenet_v2
     """
     found = build(model, building)
+    from ghostify.report.tables import list_sites
+
     with stage("analyzing"):
         sites = ghostify.analyze(found.model, found.example)
     shape = describe_example(found.example)
-    print_document(ghostify.list_sites(sites, model=model, input=shape), format)
+    print_document(list_sites(sites, model=model, input=shape), format)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ghostify
-from ghostify import Augmentation, GhostifyError, ModelSource, Plan, Sensitivity
+from ghostify import Augmentation, GhostifyError, Plan
 from ghostify.cli.options import (
     CalibrationOptions,
     DataOptions,
@@ -17,6 +17,7 @@ from ghostify.cli.options import (
     SiteOptions,
 )
 from ghostify.cli.terminal import note, stage
+from ghostify.types import ModelSource, Sensitivity
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

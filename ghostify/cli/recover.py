@@ -8,13 +8,14 @@ from typing import Any
 
 import typer
 
-from ghostify import Augmentation, GhostifyError, Recovery, RecoverySettings, Score
+from ghostify import Augmentation, GhostifyError, RecoverySettings
 from ghostify.cli import options
 from ghostify.cli.context import note_skipped, note_untrained, open_artifact, open_data
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
 from ghostify.io.progress import is_main_process
+from ghostify.types import Recovery, Score
 
 
 def recover(

@@ -1,1 +1,7 @@
-"""Reports as data, and the tables, charts and pages made of them."""
+"""Results that print as tables, and the charts and the HTML page made of them."""
+
+from ghostify.report.evaluation import Evaluation, EvaluationRow
+from ghostify.report.report import Report
+from ghostify.report.timing import Timing
+
+__all__ = ["Evaluation", "EvaluationRow", "Report", "Timing"]

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import Artifact, GhostifyError, ModelSource, Plan
+from ghostify import Artifact, GhostifyError, Plan
 from ghostify.io.checksummed_json import checksummed, json_digest
 from ghostify.io.recipe import read_recipe
-from ghostify.types import Fidelity
+from ghostify.types import Fidelity, ModelSource
 
 
 @pytest.fixture

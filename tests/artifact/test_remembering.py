@@ -8,7 +8,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import ghostify
-from ghostify import Artifact, GhostifyError, Plan, Sensitivity, Timing
+from ghostify import Artifact, GhostifyError, Plan
+from ghostify.data import Data
+from ghostify.report.timing import Timing
+from ghostify.types import Sensitivity
 from ghostify.types.errors import GhostifyWarning
 
 
@@ -97,7 +100,7 @@ def test_recovery_updates_the_folder_only_if_it_is_better(saved, small_net, imag
 def test_worse_statistics_are_not_saved(saved, image):
     before = {name: t.clone() for name, t in saved.model.state_dict().items()}
     noise = DataLoader(100 * torch.rand(4, *image.shape[1:]))
-    data = ghostify.Data("noise", noise, DataLoader(torch.rand(4, *image.shape[1:])))
+    data = Data("noise", noise, DataLoader(torch.rand(4, *image.shape[1:])))
     evaluation, updated = saved.recalibrate(data, device="cpu")
     after = ghostify.load(saved, saved.original).state_dict()
     assert list(evaluation.rows) == ["before", "after"]

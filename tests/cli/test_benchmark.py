@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ghostify import Timing
+from ghostify.report.timing import Timing
 
 QUICK = ["--seconds", "0"]
 

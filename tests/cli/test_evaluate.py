@@ -86,10 +86,10 @@ def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
     original.load_state_dict(torch.load("classes.pt"))
     ghost = ghostify.load(out, original)
     opened = ghostify.open_data(
-        data, original, ghostify.ModelSource("classes.py:build", {}, (3, 16, 16)), held_out=1
+        data, original, ghostify.types.ModelSource("classes.py:build", {}, (3, 16, 16)), held_out=1
     )
     score = ghostify.evaluate(ghost, opened, teacher=original)
-    assert ghostify.Score(**found["converted"]["score"]) == score
+    assert ghostify.types.Score(**found["converted"]["score"]) == score
     assert found["converted"]["macs"] < found["original"]["macs"]
     assert found["original"]["score"]["top1"] == ghostify.evaluate(original, opened).top1
 
@@ -108,7 +108,7 @@ def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
         opened = ghostify.open_data(
             data,
             ghost,
-            ghostify.ModelSource("classes.py:build", {}, (3, 16, 16), normalization),
+            ghostify.types.ModelSource("classes.py:build", {}, (3, 16, 16), normalization),
             held_out=1,
         )
         found = evaluate(run, "out", "--model", "classes.py:build", "--data", data, *more)

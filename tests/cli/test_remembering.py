@@ -2,8 +2,9 @@
 
 import pytest
 
-from ghostify import PlanCandidate, Sensitivity, Timing
 from ghostify.io.measurements import recorded
+from ghostify.report.timing import Timing
+from ghostify.types import PlanCandidate, Sensitivity
 
 OWN = ["--model", "net.py:build", "--input", "3x16x16"]
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ghostify import Plan, Sensitivity
+from ghostify import Plan
+from ghostify.types import Sensitivity
 
 
 def planned(result):

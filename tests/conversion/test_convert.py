@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import Decision, GhostifyError, GhostModule, GhostSpec, Plan
+from ghostify import GhostifyError, GhostModule, GhostSpec, Plan
 from ghostify.planning import plan_sites
+from ghostify.types import Decision
 
 
 @pytest.fixture

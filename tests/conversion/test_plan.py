@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Plan, Sensitivity
+from ghostify import GhostifyError, GhostSpec, Plan
+from ghostify.types import Sensitivity
 
 ARGUMENTS = [
     {"ratio": 4, "dw_size": 1},

@@ -9,9 +9,10 @@ from torch import nn
 from torchvision.models import get_model
 
 import ghostify
-from ghostify import GhostModule, ModelSource, models
+from ghostify import GhostModule, models
 from ghostify.planning import cost
 from ghostify.planning.flops import FlopCountAnalysis
+from ghostify.types import ModelSource
 
 NETWORKS = ["resnet50", "vgg16", "mobilenet_v2", "densenet121", "efficientnet_b0"]
 

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.evaluation.evaluate import agreement
 from ghostify.planning.flops import count
+from ghostify.types import Decision
 
 RATIOS = [GhostSpec(ratio, 3) for ratio in (1.25, 2, 4)]
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from ghostify import ModelSource
 from ghostify.data import Preprocessing, open_data
+from ghostify.types import ModelSource
 
 SOURCE = ModelSource("net.py:build", input_size=(3, 16, 16))
 

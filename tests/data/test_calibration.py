@@ -10,10 +10,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from ghostify import GhostifyError, ModelSource, open_data
+from ghostify import GhostifyError, open_data
 from ghostify.data import Preprocessing, as_batches, open_calibration
 from ghostify.data.calibration import choose, read_tensor
-from ghostify.types import Augmentation
+from ghostify.types import Augmentation, ModelSource
 
 SOURCE = ModelSource("net.py:build", {}, (3, 8, 8), ((0.0,), (1.0,)))
 

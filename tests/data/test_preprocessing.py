@@ -6,10 +6,11 @@ from torch import nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from ghostify import GhostifyError, ModelSource
+from ghostify import GhostifyError
 from ghostify.data import Preprocessing, preprocessing_of
 from ghostify.data.images import decode_file
 from ghostify.data.preprocessing import Transform
+from ghostify.types import ModelSource
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

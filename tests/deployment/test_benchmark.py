@@ -19,7 +19,7 @@ from ghostify.deployment.benchmark import (
     take_turns,
 )
 from ghostify.nn import GhostModuleV3
-from ghostify.report.timing import Spread
+from ghostify.report.timing import Spread, Timing
 
 
 class Clock:
@@ -201,7 +201,7 @@ def test_a_conversion_beside_its_original(small_net, image):
     assert timing.input == "1x3x16x16"
     assert timing.macs_ratio("ghost") > 1.3
     assert [m.batch for m in timing.measurements] == [1, 1, 3, 3]
-    assert ghostify.Timing.from_json(timing.to_json()) == timing
+    assert Timing.from_json(timing.to_json()) == timing
 
 
 def test_the_macs_are_those_of_what_runs():

@@ -8,10 +8,10 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 import ghostify
-from ghostify import DeploymentReport, GhostifyError, GhostModule
+from ghostify import GhostifyError, GhostModule
 from ghostify.analysis.preserve import eval_mode
 from ghostify.deployment.export import capture
-from ghostify.types import Fidelity, Plan
+from ghostify.types import DeploymentReport, Fidelity, Plan
 
 
 def seen_data(model, orders=False):

@@ -7,7 +7,8 @@ from torch.nn.utils import parametrizations
 from torchvision.ops import FrozenBatchNorm2d
 
 import ghostify
-from ghostify import DeploymentReport, GhostModule
+from ghostify import GhostModule
+from ghostify.types import DeploymentReport
 
 
 def seen_data(model):

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import ghostify
-from ghostify import DeploymentReport, GhostModule
+from ghostify import GhostModule
+from ghostify.types import DeploymentReport
 
 IMAGE = torch.randn(2, 3, 8, 8)
 

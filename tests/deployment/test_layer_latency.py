@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, LayerLatencies
+from ghostify import GhostifyError, GhostSpec
 from ghostify.deployment.layer_latency import layer_latency, processor
 from ghostify.planning import plan_sites
+from ghostify.types import LayerLatencies
 
 HALF = GhostSpec(2, 3)
 

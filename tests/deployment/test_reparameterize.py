@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import Recovery, RecoverySettings
+from ghostify import RecoverySettings
 from ghostify.nn import GhostBottleneckV3, GhostModuleV3
+from ghostify.types import Recovery
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ghostify import Data, GhostifyError, evaluate
+from ghostify import GhostifyError, evaluate
+from ghostify.data.loaders import Data
 from ghostify.types import Score
 from ghostify.types.progress import Progress
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError, ModelSource, models
+from ghostify import GhostifyError, models
 from ghostify.models.cifar import VGG, ResNet
 from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
+from ghostify.types import ModelSource
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 

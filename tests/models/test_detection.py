@@ -4,11 +4,12 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError, ModelSource, models
+from ghostify import GhostifyError, models
 from ghostify.models.detection import fasterrcnn_ghostnet, retinanet_ghostnet
 from ghostify.models.ghostnet import ghostnet
 from ghostify.nn import GhostModule
 from ghostify.planning.flops import count
+from ghostify.types import ModelSource
 
 DETECTORS = [retinanet_ghostnet, fasterrcnn_ghostnet]
 SMALL = {"num_classes": 3, "pyramid": 16, "min_size": 96, "max_size": 128}

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import ModelSource, models
+from ghostify import models
 from ghostify.models.libraries import NETWORKS
+from ghostify.types import ModelSource
 
 pytest.importorskip("onnxruntime", reason="runtimes are an extra")
 pytest.importorskip("onnxscript", reason="runtimes are an extra")

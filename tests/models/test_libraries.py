@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from ghostify import GhostifyError, ModelSource, models
+from ghostify import GhostifyError, models
 from ghostify.models.libraries import NETWORKS
+from ghostify.types import ModelSource
 
 
 def test_names_have_the_prefix():

@@ -4,7 +4,8 @@ import sys
 import pytest
 from torch import nn
 
-from ghostify import GhostifyError, ModelSource, models
+from ghostify import GhostifyError, models
+from ghostify.types import ModelSource
 
 
 def build(name, **arguments):

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import ModelSource, models
+from ghostify import models
 from ghostify.analysis.convolutions import is_ghost
+from ghostify.types import ModelSource
 
 timm = pytest.importorskip("timm", reason="timm is an extra")
 

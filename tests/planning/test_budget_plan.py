@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Sensitivity
+from ghostify import GhostifyError, GhostSpec
 from ghostify.planning import CANDIDATES, plan_sites
 from ghostify.planning.cost import COSTS
+from ghostify.types import Sensitivity
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostify import ConvSite, Geometry, GhostifyError, GhostModule, GhostSpec
+from ghostify import GhostifyError, GhostModule, GhostSpec
 from ghostify.planning import cost, plan_sites
 from ghostify.planning.budget import Budget
+from ghostify.types import ConvSite, Geometry
 
 
 def geometry(inputs, outputs, kernel, *, bias=False):

@@ -4,8 +4,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ghostify
-from ghostify import Data, GhostifyError, Score
+from ghostify import GhostifyError
+from ghostify.data.loaders import Data
 from ghostify.report.evaluate_models import evaluation_row
+from ghostify.types import Score
 
 IMAGES = torch.randn(6, 3, 8, 8)
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from ghostify import Evaluation, EvaluationRow, GhostifyError, Score
+from ghostify import GhostifyError
+from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.formats import to_text
+from ghostify.types import Score
 
 EVALUATION = Evaluation(
     "digits",

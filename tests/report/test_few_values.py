@@ -6,13 +6,13 @@ from xml.etree import ElementTree as ET
 import pytest
 import torch
 
-from ghostify import GhostSpec, Sensitivity
+from ghostify import GhostSpec
 from ghostify.report.charts import Curve, LayerBar, Plot
 from ghostify.report.plots import plot_curves, plot_layers, plot_sensitivity, plot_timing
 from ghostify.report.redundancy_plot import plot_redundancy
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.report.timing import Measurement, Spread, Timing
-from ghostify.types import ConvSite, FeatureMapPair, Geometry, LayerRedundancy
+from ghostify.types import ConvSite, FeatureMapPair, Geometry, LayerRedundancy, Sensitivity
 
 VALUES = [[], [0.0], [1.0], [1.0] * 3, [0.0] * 3]
 

@@ -3,9 +3,10 @@
 import pytest
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec, Sensitivity, Timing
+from ghostify import GhostifyError, GhostSpec
 from ghostify.report.plots import plot_sensitivity, plot_timing
-from ghostify.report.timing import Measurement, Spread
+from ghostify.report.timing import Measurement, Spread, Timing
+from ghostify.types import Sensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(

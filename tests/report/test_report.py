@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.planning import plan_sites
-from ghostify.types import Fidelity
+from ghostify.types import Decision, Fidelity
 
 
 @pytest.fixture

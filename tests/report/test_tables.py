@@ -9,10 +9,10 @@ import pytest
 from torch import nn
 
 import ghostify
-from ghostify import GhostSpec, Sensitivity
+from ghostify import GhostSpec
 from ghostify.report.formats import to_csv, to_json, to_text
 from ghostify.report.tables import list_redundancy, list_sensitivity
-from ghostify.types import FeatureMapPair, LayerRedundancy
+from ghostify.types import FeatureMapPair, LayerRedundancy, Sensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(

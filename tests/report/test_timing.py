@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostify import GhostifyError, Timing
+from ghostify import GhostifyError
 from ghostify.report.formats import to_csv, to_json, to_text
-from ghostify.report.timing import Measurement, Spread
+from ghostify.report.timing import Measurement, Spread, Timing
 
 HALF = Measurement("ghost", "eager", 1, 2, 5, Spread(2.0, 1.0, 4.0), Spread(1.5, 1.25, 2.0), 1024)
 WHOLE = Measurement("original", "eager", 1, 2, 5, Spread(3.0, 3.0, 3.5), Spread(1, 1, 1))

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError, Plan, Recovery, RecoverySettings
+from ghostify import GhostifyError, Plan, RecoverySettings
 from ghostify.nn import GhostModule
 from ghostify.training.progressive import _groups
+from ghostify.types import Recovery
 from ghostify.types.progress import TrainingProgress
 
 

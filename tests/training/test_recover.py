@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import ghostify
-from ghostify import GhostifyError, RecoverySettings, Score
+from ghostify import GhostifyError, RecoverySettings
+from ghostify.types import Score
 
 TWO = RecoverySettings(epochs=2)
 

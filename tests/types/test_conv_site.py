@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from ghostify import Geometry
+from ghostify.types import Geometry
 
 
 @pytest.mark.parametrize(

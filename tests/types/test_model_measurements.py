@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostify import GhostifyError, GhostSpec, Sensitivity
+from ghostify import GhostifyError, GhostSpec
+from ghostify.types import Sensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(

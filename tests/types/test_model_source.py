@@ -1,6 +1,7 @@
 import pytest
 
-from ghostify import GhostifyError, ModelSource
+from ghostify import GhostifyError
+from ghostify.types import ModelSource
 
 
 def test_parse_reads_each_string():

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import ghostify
-from ghostify import Decision, GhostifyError, GhostSpec, Plan
+from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.planning import plan_sites
+from ghostify.types import Decision
 
 
 @pytest.fixture

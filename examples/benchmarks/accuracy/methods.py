@@ -26,14 +26,14 @@ class Bed:
 
     model: nn.Module
     images: Tensor
-    _sensitivity: ghostify.Sensitivity | None = field(default=None, init=False)
+    _sensitivity: ghostify.types.Sensitivity | None = field(default=None, init=False)
 
     @property
     def example(self) -> Tensor:
         return self.images[:1]
 
     @property
-    def sensitivity(self) -> ghostify.Sensitivity:
+    def sensitivity(self) -> ghostify.types.Sensitivity:
         if self._sensitivity is None:
             self._sensitivity = ghostify.sensitivity(
                 self.model, self.example, calibration=self.images

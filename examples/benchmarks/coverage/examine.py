@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_iter
 
 import ghostify
-from ghostify import ConvSite, GhostSpec, Plan
+from ghostify import GhostSpec, Plan
 from ghostify.analysis.verification import describe_output
 from ghostify.planning import cost, plan_sites
-from ghostify.types import split_example
+from ghostify.types import ConvSite, split_example
 
 RATIOS = (2, 4)
 

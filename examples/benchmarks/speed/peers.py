@@ -76,7 +76,7 @@ def measure(found: list[Peer], runtime: str, seconds: float) -> None:
     models = {}
     for peer in found:
         print(f"  {peer.name}", flush=True)
-        models[peer.name] = models.build(ghostify.ModelSource(peer.name))[0].eval()
+        models[peer.name] = models.build(ghostify.types.ModelSource(peer.name))[0].eval()
 
     def say(progress: Progress) -> None:
         print(f"  {progress.detail}", flush=True)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import ghostify
-from ghostify import Decision, GhostModule, GhostSpec, Plan
-from ghostify.types import Fidelity
+from ghostify import GhostModule, GhostSpec, Plan
+from ghostify.types import Decision, Fidelity
 
 
 @st.composite

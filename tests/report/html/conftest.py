@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ghostify import Decision, GhostSpec, Plan, Sensitivity
+from ghostify import GhostSpec, Plan
 from ghostify.io.checksummed_json import checksummed
 from ghostify.io.measurements import record
 from ghostify.io.recipe import Recipe, Weights, write_recipe
@@ -14,6 +14,7 @@ from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import (
     ConvSite,
+    Decision,
     Fidelity,
     Geometry,
     ModelSource,
@@ -21,6 +22,7 @@ from ghostify.types import (
     Recovery,
     RecoverySettings,
     Score,
+    Sensitivity,
 )
 
 
