@@ -46,7 +46,7 @@ def plan(
     totals: Mapping[str, float] | None = None,
     progress: ShowProgress = True,
 ) -> Plan:
-    """Decide what happens to each convolution of a model.
+    """Choose a Ghost module, or none, for each convolution of a model.
 
     Without a budget the plan is uniform: one ratio and one kernel size wherever a Ghost module can
     stand and pays. With a budget, each site becomes one of the candidates or stays dense, such

@@ -54,7 +54,7 @@ def search(
     on_candidate: Callable[[PlanCandidate], None] | None = None,
     progress: ShowProgress = True,
 ) -> Plan:
-    """Convert by several plans, and return the one that agrees most with the original.
+    """Search for the plan whose converted network agrees most with the original.
 
     Sensitivities of single sites add up only approximately. So up to four plans are converted and
     compared on held-out images: the best one within the budget, the best ones with s at most 4

@@ -46,7 +46,7 @@ def benchmark(
     seconds: float = 10.0,
     progress: ShowProgress = True,
 ) -> Timing:
-    """Time networks in turns, A B A B, in evaluation mode.
+    """Measure the latency of networks, interleaved (A B A B), in evaluation mode.
 
     Each runtime, batch size and number of threads is one setting. In each, sessions of all networks
     are opened, warmed up and run in turns. Speed-ups are taken round by round.

@@ -84,7 +84,7 @@ def export(
     to: str | None = None,
     force: bool = False,
 ) -> Exported:
-    """Deploy ``model`` and write it to a file for a runtime.
+    """Export ``model`` in its deployed form to a file for an inference runtime.
 
     The batch size is dynamic if model and format allow it; all other sizes are the example's. The
     file is run and its outputs are compared with the model's before it appears under its name.

@@ -28,7 +28,7 @@ def recalibrate(
     batches: int | None = None,
     progress: ShowProgress = True,
 ) -> Model:
-    """Return a copy of a network with the BatchNorm statistics of this data.
+    """Return a copy of a network with BatchNorm statistics computed on ``data``.
 
     Means and variances are averaged over all batches with equal weight, as
     ``torch.optim.swa_utils.update_bn`` does. Unlike there, dropout and all other modules stay in

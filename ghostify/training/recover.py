@@ -40,7 +40,7 @@ def recover(
     on_epoch: OnEpoch | None = None,
     **options: Any,
 ) -> tuple[Model, Recovery]:
-    """Train a converted network with its original as teacher. Neither network is changed.
+    """Train a converted network by distillation from its original. Neither network is changed.
 
     The distillation loss is the KL divergence for outputs ``(B, classes)``, which are taken for
     logits, and the relative squared error for other outputs. ``feature_weight`` adds a loss of
