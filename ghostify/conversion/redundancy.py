@@ -46,7 +46,7 @@ def redundancy(
     pairs: int = 3,
     progress: ShowProgress = True,
 ) -> tuple[LayerRedundancy, ...]:
-    """Measure how well each feature map of a layer is predicted from another by a d x d convolution.
+    """Measure how well feature maps are predicted from each other by a d x d convolution.
 
     For every pair of feature maps i and j, it solves the least-squares problem
     min over k and b of mean((y_j - k * y_i - b)^2), where k is a d x d kernel over the zero-padded
