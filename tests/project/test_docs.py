@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 
 
+PAGES = ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
+
+
 def read(path):
     return (ROOT / path).read_text(encoding="utf-8")
 
@@ -34,6 +37,16 @@ def test_no_option_is_documented_that_is_not_there():
     known = {o for c in COMMANDS.values() for p in c.params for o in (*p.opts, *p.secondary_opts)}
     written = set(re.findall(r"`(--?[a-z-]+)", read("docs/cli.md")))
     assert written <= known | {"--version", "--help", "-h"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_are_shown_exist(page):
+    blocks = re.findall(r"```sh\n(.*?)```", read(page), re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    for name, arguments in re.findall(r"^ghostify (\w+)([^#\n]*)", "\n".join(lines), re.M):
+        known = {o for p in COMMANDS[name].params for o in (*p.opts, *p.secondary_opts)}
+        without_shell = re.sub(r'"\$\(.*?\)', "", arguments)
+        assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", without_shell)) <= known, arguments
 
 
 def test_every_public_name_is_documented():
