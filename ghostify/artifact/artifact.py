@@ -64,11 +64,6 @@ class Artifact(os.PathLike[str]):
         original_trained: whether ``original`` holds its trained weights, so that the artifact can
             be compared with it. Default: whether ``original`` is given.
 
-    Attributes:
-        path: the folder.
-        source: where the unconverted network comes from, or None.
-        original_trained: as given.
-
     Raises:
         GhostifyError: if the folder is no artifact, or damaged.
         OSError: if it cannot be read.
@@ -84,11 +79,9 @@ class Artifact(os.PathLike[str]):
     ) -> None:
         self.path = Path(path)
         self.source = read_recipe(self.path).source
-        self.original_trained = (
-            original is not None if original_trained is None else original_trained
-        )
-        self._original = original
-        self._example = example
+        trained = original is not None if original_trained is None else original_trained
+        self.original_trained = trained
+        self._original, self._example = original, example
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -124,6 +117,10 @@ class Artifact(os.PathLike[str]):
     def original(self) -> nn.Module:
         """The unconverted network."""
         return self._original if self._original is not None else models.build(self.named_source)[0]
+
+    @property
+    def _teacher(self) -> nn.Module | None:
+        return self.original if self.original_trained else None
 
     @cached_property
     def model(self) -> nn.Module:
@@ -192,12 +189,12 @@ class Artifact(os.PathLike[str]):
         Returns:
             The scores, with those remembered of other networks on the same images.
         """
-        networks = {"original": self.original} if self.original_trained else {}
+        networks = {"original": self._teacher} if self._teacher else {}
         evaluation = evaluate_models(
-            networks | {self.stage: self.model},
+            {**networks, self.stage: self.model},
             data,
             example=self.example,
-            teacher=self.original if self.original_trained else None,
+            teacher=self._teacher,
             device=device,
             progress=progress,
         )
@@ -236,7 +233,7 @@ class Artifact(os.PathLike[str]):
             {"before": self.model, "after": found},
             data,
             example=self.example,
-            teacher=self.original if self.original_trained else None,
+            teacher=self._teacher,
             device=device,
             progress=progress,
         )
@@ -360,8 +357,7 @@ class Artifact(os.PathLike[str]):
 
     def record_feature_maps(self, image: Tensor) -> None:
         """Remember what some layers make of an image ``(1, C, H, W)``, for the report."""
-        original = self.original if self.original_trained else None
-        self.remember("feature-maps", feature_map_images(self.model, image, original))
+        self.remember("feature-maps", feature_map_images(self.model, image, self._teacher))
 
     def write_report(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from torch import nn
@@ -41,7 +40,7 @@ def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Mode
         broken = _broken(model, expected, converted, replaced)
         if not broken:
             return converted, plan
-        plan = _put_back(plan, broken)
+        plan = plan.keeping({name: f"put back: {why}" for name, why in broken.items()})
 
 
 def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
@@ -108,14 +107,3 @@ def _broken(
         return next(filter(None, (e.mismatch(trial) for e in expected)), None)
 
     return bisect_failures(list(replaced), fault_of)
-
-
-def _put_back(plan: Plan, broken: dict[str, str]) -> Plan:
-    return Plan(
-        tuple(
-            replace(d, ghost=None, keep=f"put back: {broken[d.site.name]}")
-            if d.site.name in broken
-            else d
-            for d in plan.decisions
-        )
-    )

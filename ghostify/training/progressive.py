@@ -17,11 +17,12 @@ from ghostify.planning.plan import loss_increase_from
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
 from ghostify.training.trainer import Job, Trainer
-from ghostify.types import Decision, Example, Fidelity, GhostifyError, Plan, Recovery, Sensitivity
+from ghostify.types import Example, Fidelity, GhostifyError, Plan, Recovery, Sensitivity
 from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_LATER = "converted in another stage"
 _IMAGES = 256
 """Calibration images of each stage."""
 
@@ -78,7 +79,7 @@ def train_in_stages(
         model = convert(
             model,
             job.example,
-            plan=_part(plan, group),
+            plan=plan.keeping(dict.fromkeys(plan.replaced.keys() - group, _LATER)),
             init="random" if resumed else None,
             calibration=None if resumed else calibration,
             progress=progress,
@@ -114,12 +115,3 @@ def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[se
     names = sorted(increases, key=increases.__getitem__)
     ends = [round(layers * stage / stages) for stage in range(stages + 1)]
     return [set(names[a:b]) for a, b in pairwise(ends)]
-
-
-def _part(plan: Plan, group: set[str]) -> Plan:
-    def decide(decision: Decision) -> Decision:
-        if decision.keep or decision.site.name in group:
-            return decision
-        return Decision(decision.site, keep="converted in another stage")
-
-    return Plan(tuple(map(decide, plan.decisions)))

@@ -52,6 +52,17 @@ class Plan(Attachment, Serializable):
         """The Ghost modules by qualified name of the convolution that they replace."""
         return {d.site.name: d.ghost for d in self.decisions if d.ghost is not None}
 
+    def keeping(self, reasons: Mapping[str, str]) -> Plan:
+        """Return the plan with these convolutions kept, by qualified name and reason."""
+        return Plan(
+            tuple(
+                Decision(d.site, keep=reasons[d.site.name])
+                if d.ghost and d.site.name in reasons
+                else d
+                for d in self.decisions
+            )
+        )
+
     @classmethod
     def of(cls, model: Any) -> Plan:
         """Return the plan that ``model`` was converted with.

@@ -176,3 +176,12 @@ def test_an_ineligible_site_cannot_be_replaced(plan):
 def test_a_model_that_was_not_converted_has_no_plan(small_net):
     with pytest.raises(GhostifyError, match="SmallNet is not a converted model"):
         Plan.of(small_net)
+
+
+def test_keeping_some_convolutions(small_net, image):
+    plan = ghostify.plan(small_net, image)
+    kept = plan.keeping({"wide": "too wide", "stem": "not replaced anyway"})
+    reasons = {d.site.name: d.keep for d in kept.decisions}
+    assert reasons["wide"] == "too wide"
+    assert reasons["stem"] == "first convolution (stem)"
+    assert list(kept.replaced) == [name for name in plan.replaced if name != "wide"]
