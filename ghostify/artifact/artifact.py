@@ -330,7 +330,7 @@ class Artifact(os.PathLike[str]):
     def benchmark(
         self, *, against: Mapping[str, nn.Module] | None = None, **options: Any
     ) -> Timing:
-        """Time the network and its original in turns; see `ghostify.benchmark`.
+        """Time the network and its original, interleaved; see `ghostify.benchmark`.
 
         Args:
             against: Other networks by name to compare with. Such a timing is not remembered.

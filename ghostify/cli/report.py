@@ -26,7 +26,7 @@ def report(
 
     Options:
         out: File to write. Default: report.html in the folder.
-        image: Also show the feature maps of some layers for this image, beside the original's if
+        image: Also show the feature maps of some layers for this image, and the original's if
             its weights are given.
         plots: Also draw the charts there, PNG and SVG.
     """

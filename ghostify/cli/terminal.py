@@ -1,4 +1,4 @@
-"""What the person at the keyboard sees."""
+"""Output on the terminal: status lines, notes, errors and tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stage(doing: str) -> Iterator[None]:
-    """Show what is being done, on stderr, while it lasts; nothing where that is no terminal."""
+    """Show a status line on stderr while the context lasts, if stderr is a terminal."""
     quiet = not is_main_process()
     console = Console(file=sys.stderr, quiet=quiet)  # the stream of now, if it is redirected
     with console.status(f"{escape(doing)} ..."):
@@ -32,7 +32,7 @@ def stage(doing: str) -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """A remark beside the output, on stderr, by the main process."""
+    """Print a remark on stderr, by the main process."""
     if is_main_process():
         Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text))
 
@@ -46,10 +46,7 @@ def fail(text: str) -> NoReturn:
 
 
 def show(document: Document) -> None:
-    """Print a document's tables on stdout, as wide as the terminal is, and 80 columns at least.
-
-    A terminal that is narrower breaks the lines, and no number is cut.
-    """
+    """Print a document's tables on stdout, at the width of the terminal but at least 80 columns."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
     console.print(f"[bold]{escape(document.title)}[/]")

@@ -1,4 +1,4 @@
-"""Latency and memory of several networks, run in turns so that disturbances affect all of them."""
+"""Latency and memory of several networks, interleaved so that disturbances affect all of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def benchmark(
     """Measure the latency of networks, interleaved (A B A B), in evaluation mode.
 
     Each runtime, batch size and number of threads is one setting. In each, sessions of all networks
-    are opened, warmed up and run in turns. Speed-ups are taken round by round.
+    are opened, warmed up and run interleaved. Speed-ups are taken round by round.
 
     Args:
         models: networks by name; the others are compared with the first.

@@ -39,5 +39,5 @@ def out_of_place(operation: Any) -> Any:
     """Return ``relu`` for ``relu_``, and so on; any other operation itself."""
     packet = getattr(operation, "overloadpacket", None)
     name = getattr(packet, "__name__", "")
-    twin = getattr(_aten, name[:-1], None) if name.endswith("_") else None
-    return getattr(twin, operation._overloadname, operation) if twin else operation
+    functional = getattr(_aten, name[:-1], None) if name.endswith("_") else None
+    return getattr(functional, operation._overloadname, operation) if functional else operation

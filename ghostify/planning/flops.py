@@ -58,11 +58,11 @@ def count(model: nn.Module, example: Example, *, counter: str = "fvcore") -> Cou
 
 
 def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int], dict[str, int]]:
-    twin = copy_model(model)
-    twin.eval()
+    copy = copy_model(model)
+    copy.eval()
     args, kwargs = split_example(clone_tensors(example))
-    entry = _Keywords(twin, tuple(kwargs)) if kwargs else twin
-    scalings = _Scalings(twin)
+    entry = _Keywords(copy, tuple(kwargs)) if kwargs else copy
+    scalings = _Scalings(copy)
     analysis = (
         FlopCountAnalysis(entry, tuple(kwargs.values()) or args)
         .set_op_handle("aten::_convolution_mode", _count_padding_mode)
