@@ -46,7 +46,7 @@ print(ghostify.compare(yolo.model, ghost, example, name="yolov8n"))
 class GhostModel(DetectionModel):
     """A model that keeps its BatchNorms."""
 
-    def reparameterize(self, verbose=True):
+    def fuse(self, verbose=True):
         return self
 
 

@@ -22,6 +22,8 @@ from torchvision.models import get_model_weights
 
 import ghostify
 from ghostify.deployment.layer_latency import processor
+from ghostify.models.registry import build
+from ghostify.types import ModelSource
 from ghostify.types.progress import Progress
 
 OWN = {"GhostNet": "#d62728", "GhostNetV2": "#ff7f0e"}
@@ -76,7 +78,7 @@ def measure(found: list[Peer], runtime: str, seconds: float) -> None:
     models = {}
     for peer in found:
         print(f"  {peer.name}", flush=True)
-        models[peer.name] = models.build(ghostify.types.ModelSource(peer.name))[0].eval()
+        models[peer.name] = build(ModelSource(peer.name))[0].eval()
 
     def say(progress: Progress) -> None:
         print(f"  {progress.detail}", flush=True)
