@@ -179,7 +179,7 @@ def note_untrained(context: ModelContext) -> None:
 
     if is_untrained(context.model):
         name = context.source.name
-        note(f"{name} appears to be randomly initialised: add --weights or --pretrained")
+        note(f"{name} appears to be randomly initialized: add --weights or --pretrained")
 
 
 def plan_arguments(options: SiteOptions) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ghostify.io.progress import progress_bar
 from ghostify.types import Example, Fidelity, GhostifyError, Plan
 from ghostify.types.progress import ShowProgress
 
-_UNTRAINED = "this network appears to be randomly initialised: there is nothing to keep"
+_UNTRAINED = "this network appears to be randomly initialized: there is nothing to keep"
 
 
 def init_random(task: Task) -> dict[str, float]:

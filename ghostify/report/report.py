@@ -219,7 +219,7 @@ class Report(Printable):
             yield "The cheap operations have random weights: train this network before use."
             return
         fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
-        yield f"Initialisation: {fidelity.init}{fitted}."
+        yield f"Initialization: {fidelity.init}{fitted}."
         if fidelity.residuals:
             of = "feature-map" if fidelity.images else "filter"
             yield f"error: weighted {of} error divided by variance; 0 % is identical."

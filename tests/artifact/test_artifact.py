@@ -93,7 +93,7 @@ def test_named_networks_are_built_by_themselves(tmp_path):
     assert torch.equal(ghostify.load(path).eval()(x), ghost(x))
 
 
-def test_user_code_is_not_run_on_an_artefacts_word(ghost, tmp_path):
+def test_user_code_is_not_run_on_an_artifacts_word(ghost, tmp_path):
     path = ghostify.save(ghost, tmp_path / "out", source=ModelSource("evil.py:build")).path
     with pytest.raises(
         GhostifyError, match=r"your own code \(evil.py:build\).*pass the unconverted model"
@@ -160,7 +160,7 @@ def flipped(position):
         flipped(-2),
     ],
 )
-def test_a_damaged_artefact_is_refused(ghost, small_net, tmp_path, file, change):
+def test_a_damaged_artifact_is_refused(ghost, small_net, tmp_path, file, change):
     path = ghostify.save(ghost, tmp_path / "out").path
     damage(path / file, change)
     with pytest.raises(GhostifyError, match="damaged"):
@@ -179,7 +179,7 @@ def test_an_invalid_recipe_with_a_right_checksum(ghost, small_net, tmp_path, fie
         ghostify.load(path, small_net)
 
 
-def test_no_artefact(small_net, tmp_path):
+def test_no_artifact(small_net, tmp_path):
     with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         ghostify.load(tmp_path, small_net)
     with pytest.raises(GhostifyError, match="not a ghostify artifact"):
@@ -234,7 +234,7 @@ def test_a_source_that_cannot_be_written(ghost, tmp_path, source):
         ghostify.save(ghost, tmp_path / "out", source=source)
 
 
-def test_an_artefact_from_before_fidelity_was_measured(small_net, image, tmp_path):
+def test_an_artifact_from_before_fidelity_was_measured(small_net, image, tmp_path):
     converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
     path = ghostify.save(converted, tmp_path / "out").path
     recipe = json.loads((path / "ghostify.json").read_text(encoding="utf-8"))

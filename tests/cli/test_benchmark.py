@@ -15,7 +15,7 @@ def out(run, net):
     return ["out", "--model", "net.py:build", "--input", "3x16x16"]
 
 
-def test_an_artefact_beside_its_original(run, out, tmp_path):
+def test_an_artifact_beside_its_original(run, out, tmp_path):
     pytest.importorskip("matplotlib")
     result = run("benchmark", *out, *QUICK, "--batch", "1,2", "--threads", "1",
                  "-o", "times.json", "--plot", "bars.png")  # fmt: skip

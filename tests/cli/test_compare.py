@@ -68,13 +68,13 @@ def test_images_without_the_originals_weights(fails, run):
     assert "--data needs the original's weights: add --weights or --pretrained" in said
 
 
-def test_own_code_is_not_run_on_an_artefacts_word(fails, out):
+def test_own_code_is_not_run_on_an_artifacts_word(fails, out):
     said = fails("compare", "out")
     assert "made from your own code (net.py:build)" in said
     assert "--model" in said
 
 
-def test_folders_that_are_no_artefact(fails, tmp_path):
+def test_folders_that_are_no_artifact(fails, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty is not a ghostify artifact" in fails("compare", "empty")
     assert "missing is not a ghostify artifact" in fails("compare", "missing")
@@ -87,7 +87,7 @@ def test_another_original(fails, out):
     assert "the plan was made for another 2" in said
 
 
-def test_a_damaged_artefact(fails, out, tmp_path):
+def test_a_damaged_artifact(fails, out, tmp_path):
     with (tmp_path / "out" / "model.safetensors").open("ab") as file:
         file.write(b"more")
     assert "model.safetensors is damaged" in fails("compare", "out", *OWN)

@@ -83,7 +83,7 @@ def test_the_folder_exists(fails, run, net, tmp_path):
     assert "not a ghostify artifact" in fails("convert", *net, "--out", tmp_path, "--force")
 
 
-def test_force_keeps_what_is_not_the_artefacts(run, net, tmp_path):
+def test_force_keeps_what_is_not_the_artifacts(run, net, tmp_path):
     run("convert", *net, "--out", "out")
     (tmp_path / "out" / "thesis.tex").write_text("mine")
     assert run("convert", *net, "--out", "out", "--force").code == 0

@@ -94,7 +94,7 @@ def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
     assert found["original"]["score"]["top1"] == ghostify.evaluate(original, opened).top1
 
 
-def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
+def test_an_artifact_remembers_how_images_are_normalised(run, data, weights):
     from classes import build
 
     import ghostify
@@ -116,7 +116,7 @@ def test_an_artefact_remembers_how_images_are_normalised(run, data, weights):
 
 
 def test_an_original_without_weights_is_named(run, data, out, weights):
-    said = "classes.py:build appears to be randomly initialised: add --weights or --pretrained"
+    said = "classes.py:build appears to be randomly initialized: add --weights or --pretrained"
     assert said in run("evaluate", out, *LABELLED, "--data", data).err
     trained = torch.load("classes.pt")
     trained["1.running_mean"] += 1

@@ -27,7 +27,7 @@ def test_an_unknown_format(fails, out):
     )
 
 
-def test_an_artefact(run, out, tmp_path):
+def test_an_artifact(run, out, tmp_path):
     result = run("export", *out)
     assert result.code == 0, result.err
     assert result.out.startswith("out.onnx: onnx, any batch; verified on 3 inputs, largest error")

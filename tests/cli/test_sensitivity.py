@@ -67,7 +67,7 @@ def test_files_that_cannot_be_written_are_missed_before_the_work(fails, net):
     )
 
 
-def test_from_measurement_to_artefact(run, net, tensor, tmp_path):
+def test_from_measurement_to_artifact(run, net, tensor, tmp_path):
     run("sensitivity", *net, "--calibration", tensor, "-o", "s.json")
     budget = ["--budget", "macs=0.75", "--sensitivity", "s.json"]
     result = run("plan", *net, *budget, "-o", "p.json")

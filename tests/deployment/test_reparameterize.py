@@ -69,7 +69,7 @@ def test_what_carries_hooks_stays(network, image):
     assert seen
 
 
-def test_a_fused_conversion_is_no_artefact(network, image, tmp_path):
+def test_a_fused_conversion_is_no_artifact(network, image, tmp_path):
     ghost = ghostify.convert(network, image)
     assert set(ghostify.Plan.of(ghost).replaced) == {"3"}
     recovery = Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs")

@@ -38,7 +38,7 @@ def test_parts_with_any_letters_stay_apart(path):
     assert len(list((path / FOLDER).iterdir())) == 3
 
 
-def test_an_artefact_with_its_measurements_still_loads(path, small_net, image):
+def test_an_artifact_with_its_measurements_still_loads(path, small_net, image):
     record(path, "costs", {})
     ghostify.load(path, small_net)
 
@@ -88,7 +88,7 @@ def test_a_number_that_was_changed(path):
         recorded(path, "costs")
 
 
-def test_a_folder_that_is_no_artefact(tmp_path):
+def test_a_folder_that_is_no_artifact(tmp_path):
     with pytest.raises(GhostifyError, match="not a ghostify artifact"):
         record(tmp_path, "costs", {})
     assert json.dumps(list(tmp_path.iterdir())) == "[]"

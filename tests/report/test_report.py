@@ -201,7 +201,7 @@ def test_fidelity(small_net, image, calibrated):
     assert "images held out, before training 4" in lines
     assert f"same top-1 class {fidelity.score.agreement:.1%}" in lines
     assert f"KL divergence {fidelity.score.kl:.3g} nats" in lines
-    assert "Initialisation: calibrated, fitted to 16 images." in lines
+    assert "Initialization: calibrated, fitted to 16 images." in lines
     row = next(line for line in lines if line.startswith("wide"))
     assert float(row.split()[-1].rstrip("%")) == pytest.approx(
         100 * fidelity.residuals["wide"], abs=0.06
