@@ -1,4 +1,4 @@
-"""The command line: arguments in, public verbs called, tables out."""
+"""The command line: arguments in, public functions called, tables out."""
 
 from ghostify.cli.app import main
 

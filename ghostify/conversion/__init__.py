@@ -1,1 +1,1 @@
-"""Act on a plan: Ghost modules in place of convolutions, and what they start from."""
+"""Convert a model: plan, swap modules, initialize Ghost modules; measure what a plan needs."""
