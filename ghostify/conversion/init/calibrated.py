@@ -26,7 +26,7 @@ from ghostify.conversion.init.task import Task
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError
 
-RIDGE = 1e-2
+FILTER_RIDGE = 1e-2
 """Strength of the regularization towards the old weights, relative to the mean squared input."""
 
 _MIN_POSITIONS, _MAX_POSITIONS = 2048, 16384
@@ -89,7 +89,7 @@ def _fit_ghost(
     layer = task.original.get_submodule(name)
     refittable = _convolves_with(layer, weight)
     if refittable:
-        weight = refit(sample, weight, RIDGE)
+        weight = refit(sample, weight, FILTER_RIDGE)
     if importance is None:
         importance = 1 / sample.targets.var(0, correction=0).clamp_min(1e-20).to(weight)
     fit = fit_to_sample(
@@ -116,7 +116,7 @@ def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight
     if not _convolves_with(layer, weight):
         return
     has_norm = name in task.following_norms
-    new = refit(sample, weight, RIDGE, intercept=has_norm or layer.bias is not None)
+    new = refit(sample, weight, FILTER_RIDGE, intercept=has_norm or layer.bias is not None)
     bias = new.new_zeros(len(new), dtype=torch.float64)
     for windows, _, targets in sample.chunks():
         bias += (targets - sample.outputs(windows, new)).sum(0, dtype=torch.float64)
