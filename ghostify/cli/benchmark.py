@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.context import build, build_target, open_artifact
+from ghostify.cli.context import build, build_target, load_artifact
 from ghostify.cli.options import Format, OriginalOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import print_document
@@ -60,7 +60,7 @@ def benchmark(
         "seconds": seconds,
     }
     if Path(target).is_dir():
-        artifact, _ = open_artifact(Path(target), original)
+        artifact, _ = load_artifact(Path(target), original)
         other = None if against is None else _other(against, original)
         timing = artifact.benchmark(against=other, **settings)
     else:
@@ -82,7 +82,7 @@ def benchmark(
 def _other(against: str, original: OriginalOptions) -> dict[str, nn.Module]:
     """Build the network to compare with, by its name."""
     if Path(against).is_dir():
-        artifact, _ = open_artifact(Path(against), original)
+        artifact, _ = load_artifact(Path(against), original)
         return {artifact.name: artifact.model}
     return {against: build(against, replace(original, model=None)).model}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.context import open_artifact, read_calibration
+from ghostify.cli.context import load_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions, Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import print_document, stage
@@ -27,7 +27,7 @@ def compare(
     """
     if data is not None and not original.has_weights:
         raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
-    artifact, found = open_artifact(folder, original)
+    artifact, found = load_artifact(folder, original)
     pictures = read_calibration(found, CalibrationOptions(data, images))
     with stage("comparing"):
         report = artifact.compare(data=pictures)

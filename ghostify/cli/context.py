@@ -106,16 +106,26 @@ def build_target(target: str, options: OriginalOptions) -> ModelContext:
 
 
 def open_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, ModelContext]:
-    """Open an artifact and build its original.
+    """Open an artifact and build its original; the converted network is not read yet.
+
+    Raises:
+        GhostifyError: as `build_original` does.
+    """
+    context = build_original(folder, options)
+    artifact = ghostify.Artifact(
+        folder, context.model, example=context.example, original_trained=options.has_weights
+    )
+    return artifact, context
+
+
+def load_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, ModelContext]:
+    """Open an artifact, build its original and read the converted network.
 
     Raises:
         GhostifyError: as `build_original` and `load` do.
     """
-    context = build_original(folder, options)
+    artifact, context = open_artifact(folder, options)
     with stage(f"loading {folder}"):
-        artifact = ghostify.Artifact(
-            folder, context.model, example=context.example, original_trained=options.has_weights
-        )
         _ = artifact.model
     return artifact, context
 

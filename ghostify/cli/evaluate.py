@@ -8,9 +8,9 @@ import ghostify
 from ghostify.cli import options
 from ghostify.cli.context import (
     build_target,
+    load_artifact,
     note_skipped,
     note_untrained,
-    open_artifact,
     open_data,
 )
 from ghostify.cli.options import Format
@@ -32,7 +32,7 @@ def evaluate(
     Example: ghostify evaluate resnet50-ghost --data imagenet --pretrained
     """
     if Path(target).is_dir():
-        artifact, found = open_artifact(Path(target), original)
+        artifact, found = load_artifact(Path(target), original)
         data = open_data(found, source)
         evaluation = artifact.evaluate(data, device=device)
         if original.has_weights:

@@ -7,7 +7,7 @@ from pathlib import Path
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.context import build_target, open_artifact
+from ghostify.cli.context import build_target, load_artifact
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import check_new
@@ -40,7 +40,7 @@ def export(
     if folder:
         if original.weights or original.pretrained:
             raise GhostifyError(f"{target} has its weights: drop --weights and --pretrained")
-        artifact, _ = open_artifact(folder, original)
+        artifact, _ = load_artifact(folder, original)
         with stage(f"exporting to {file}, and verifying"):
             exported = artifact.export(file, to=to, force=force)
     else:

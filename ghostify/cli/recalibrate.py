@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ghostify import Augmentation
 from ghostify.cli import options
-from ghostify.cli.context import note_skipped, note_untrained, open_artifact, open_data
+from ghostify.cli.context import load_artifact, note_skipped, note_untrained, open_data
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
@@ -31,7 +31,7 @@ def recalibrate(
         batches: How many to use. Default: all.
         keep_worse: Save the result even if it scores worse.
     """
-    artifact, found = open_artifact(folder, original)
+    artifact, found = load_artifact(folder, original)
     data = open_data(found, source, augmentation=Augmentation())
     evaluation, updated = artifact.recalibrate(
         data, batches=batches, keep_worse=keep_worse, device=device

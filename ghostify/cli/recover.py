@@ -10,7 +10,7 @@ import typer
 
 from ghostify import Augmentation, GhostifyError, RecoverySettings
 from ghostify.cli import options
-from ghostify.cli.context import note_skipped, note_untrained, open_artifact, open_data
+from ghostify.cli.context import load_artifact, note_skipped, note_untrained, open_data
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
@@ -46,7 +46,7 @@ def recover(
         raise GhostifyError(
             "the teacher is the original with its weights: add --weights, --pretrained or --model"
         )
-    artifact, found = open_artifact(folder, original)
+    artifact, found = load_artifact(folder, original)
     data = open_data(found, source, seed=settings.seed, augmentation=augmentation)
     note_untrained(found)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ghostify
 from ghostify.cli import options
-from ghostify.cli.context import open_artifact, read_calibration
+from ghostify.cli.context import load_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
@@ -32,7 +32,7 @@ def report(
     """
     check_page(plots=plots is not None)
     if image is not None:
-        artifact, found = open_artifact(folder, original)
+        artifact, found = load_artifact(folder, original)
         pictures = read_calibration(found, CalibrationOptions(str(image), 1))
         assert pictures is not None
         with stage("computing feature maps"):
