@@ -18,7 +18,6 @@ from ghostify.analysis.arguments import check_model
 from ghostify.artifact.folder import read_folder, write_folder
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
-from ghostify.data import Data
 from ghostify.deployment import Exported, export
 from ghostify.deployment.benchmark import benchmark
 from ghostify.evaluation.recalibrate import recalibrate
@@ -27,7 +26,7 @@ from ghostify.io.progress import is_main_process
 from ghostify.io.recipe import read_recipe
 from ghostify.models.registry import is_named
 from ghostify.report.compare import compare
-from ghostify.report.evaluate_models import evaluate_models, evaluation_row
+from ghostify.report.evaluate_models import evaluate_models, evaluation_on, evaluation_row
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.html import write_report
 from ghostify.report.html.feature_maps import feature_map_images
@@ -292,8 +291,7 @@ class Artifact(os.PathLike[str]):
             name: evaluation_row(network, getattr(recovery, name), self.example)
             for name, network in models.items()
         }
-        name, held_out = (data.name, data.held_out) if isinstance(data, Data) else ("data", 0)
-        return recovery, self.add_evaluation(Evaluation(name, held_out, rows))
+        return recovery, self.add_evaluation(evaluation_on(data, rows))
 
     def _sensitivity(self) -> Sensitivity | None:
         """The remembered sensitivity, if it covers all that the plan replaces."""

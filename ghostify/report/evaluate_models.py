@@ -50,6 +50,11 @@ def evaluate_models(
         for name, model in models.items():
             score = evaluate(model, data, teacher=teacher, progress=progress)
             rows[name] = evaluation_row(model, score, example)
+    return evaluation_on(data, rows)
+
+
+def evaluation_on(data: Data | Iterable[Any], rows: Mapping[str, EvaluationRow]) -> Evaluation:
+    """Return an evaluation of these rows, named after the data that they were scored on."""
     if isinstance(data, Data):
         return Evaluation(data.name, data.held_out, rows)
     return Evaluation("data", 0, rows)
