@@ -8,17 +8,7 @@ from ghostify import GhostifyError
 from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.forward_observer import ForwardObserver, parameter_owners, shares_parameters
 
-IMAGE = torch.rand(2, 3, 8, 8)
-
-
-class Net(nn.Module):
-    def __init__(self, forward):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-        self.body = forward
-
-    def forward(self, x):
-        return self.body(self, x)
+from .test_dry_run import IMAGE, Net
 
 
 class Order(ForwardObserver):

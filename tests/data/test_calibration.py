@@ -63,7 +63,7 @@ def test_normalized(tmp_path):
 
 @pytest.mark.parametrize("preprocessing", [None, Preprocessing((0.4,) * 3, (0.2,) * 3, crop=0.6)])
 def test_the_same_preprocessing_as_in_evaluation(folder, noise, preprocessing):
-    """Of a folder and of its `Data`: the same images, whatever the augmentation of training."""
+    """A folder and its `Data` give the same images, whatever the augmentation of training."""
     source = ModelSource("resnet50", {}, (3, 8, 8))
     common = {"model": nn.Identity(), "source": source, "preprocessing": preprocessing}
     evaluated = open_data(noise, **common, held_out=1, labels=False)

@@ -34,7 +34,7 @@ BEHIND = {
 # Positional arguments are named after what stands there; the options below are not keywords.
 ARGUMENTS = {"model", "target", "folder", "pattern"}
 EXCEPTIONS = {
-    "help": "of the command line alone",
+    "help": "the command line's own",
     "format": "a result's own methods: print, to_json, to_csv, to_markdown",
     "weights": "Python is given a model that has its weights",
     "pretrained": "Python is given a model that has its weights",

@@ -2,23 +2,11 @@
 
 import pytest
 
-import ghostify
-from ghostify import GhostifyError, GhostSpec
+from ghostify import GhostifyError
 from ghostify.report.plots import plot_sensitivity, plot_timing
 from ghostify.report.timing import Measurement, Spread, Timing
-from ghostify.types import Sensitivity
 
-HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
-SENSITIVITY = Sensitivity(
-    unit="loss",
-    measured=True,
-    layers={"wide": {HALF: 0.0123, QUARTER: 0.5}, "project": {HALF: 0.0}},
-)
-
-
-@pytest.fixture
-def sites(small_net, image):
-    return ghostify.analyze(small_net, image)
+from .test_tables import SENSITIVITY
 
 
 def test_a_curve_for_each_ghost(sites, tmp_path, monkeypatch):

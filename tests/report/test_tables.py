@@ -22,11 +22,6 @@ SENSITIVITY = Sensitivity(
 )
 
 
-@pytest.fixture
-def sites(small_net, image):
-    return ghostify.analyze(small_net, image)
-
-
 def test_a_row_for_each_measured_layer(sites):
     document = list_sensitivity(SENSITIVITY, sites, model="small")
     (table,) = document.tables

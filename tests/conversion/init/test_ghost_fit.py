@@ -119,7 +119,7 @@ def test_steps_that_do_not_help_are_reverted(monkeypatch):
 
 @torch.no_grad()
 def test_important_outputs_are_intrinsic():
-    """Of four unrelated outputs, the two important ones stay intrinsic."""
+    """The two important of four unrelated outputs stay intrinsic."""
     conv, x = nn.Conv2d(4, 4, 1, bias=False), torch.randn(2, 4, 9, 9)
     conv.weight.copy_(torch.eye(4)[:, :, None, None])
     sample = sample_of(conv, x, conv(x), 3)
