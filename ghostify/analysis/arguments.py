@@ -85,7 +85,7 @@ def _a(kind: str) -> str:
 
 
 def example_hint(example: Example) -> str:
-    """What to pass as an example that a model does not run on, where its type is the likely cause.
+    """What to pass as an example that a model does not run on, where it is the likely cause.
 
     An example is never refused for its type alone: detectors take a list.
     """
@@ -93,6 +93,8 @@ def example_hint(example: Example) -> str:
         what = "is a list, which is one argument of the model"
     elif not any(isinstance(leaf, Tensor) for leaf in tree_leaves(example)):
         what = "holds no tensor"
+    elif isinstance(example, Tensor) and example.dim() == 5 and example.shape[:2] == (1, 1):
+        return f"; leave the batch out of the input's size: {'x'.join(map(str, example.shape[2:]))}"
     else:
         return ""
     cure = "pass a tensor, a tuple of positional inputs, or a dict of keyword inputs"

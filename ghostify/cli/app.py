@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -94,18 +95,19 @@ def main() -> None:
 
 
 _OPTIONS = {
-    "load a file with load_weights": "pass --weights FILE",
-    "pretrained=True": "--pretrained",
-    "input_size=(3, 224, 224)": "--input 3x224x224",
-    "labels=False": "--no-labels",
-    "as data_root": "as --data-root",
+    r"load a file with load_weights": "pass --weights FILE",
+    r"load (\S+) with load_weights": r"pass --weights \1",
+    r"pretrained=True": "--pretrained",
+    r"input_size=\(3, 224, 224\)": "--input 3x224x224",
+    r"labels=False": "--no-labels",
+    r"as data_root": "as --data-root",
 }
 """Advice for Python, as options."""
 
 
 def _with_options(message: str) -> str:
     for argument, option in _OPTIONS.items():
-        message = message.replace(argument, option)
+        message = re.sub(argument, option, message)
     return message
 
 

@@ -223,4 +223,6 @@ def read(kind: type[Readable], path: Path) -> Readable:
     try:
         return kind.load(path)
     except GhostifyError as error:  # names keys of the file, not options
-        raise GhostifyError(str(error).replace("`", "'")) from error
+        message = str(error).replace("`", "'")
+        made = f"; ghostify {kind.__name__.lower()} -o FILE writes one"
+        raise GhostifyError(message + made * ("not JSON" in message)) from error

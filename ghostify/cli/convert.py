@@ -58,7 +58,7 @@ def convert(
         raise GhostifyError("a page is made from what was saved: drop --dry-run")
     if page:
         check_page()
-    write_form = format_of(report.suffix) if report and not page else None
+    write_form = format_of(report.suffix, others=[".html"]) if report and not page else None
     if plan is None:
         arguments = _plan_arguments(context, planning)
     else:

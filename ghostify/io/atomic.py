@@ -74,10 +74,10 @@ def check_parent(path: str | Path) -> None:
 def check_target(path: str | Path, *, force: bool) -> None:
     """Check that ``path`` is free, or with ``force`` an artifact or an empty folder."""
     path = Path(path)
-    _check_force(path, force)
     replaceable = path.is_dir() and ((path / RECIPE).is_file() or not any(path.iterdir()))
     if path.exists() and not replaceable:
         raise GhostifyError(f"{path} exists and is not a ghostify artifact: choose another path")
+    _check_force(path, force)
 
 
 def _check_force(path: Path, force: bool) -> None:

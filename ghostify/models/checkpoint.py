@@ -90,7 +90,7 @@ def read_tensors(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except (pickle.UnpicklingError, KeyError) as error:  # KeyError for an unknown byte
-        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+        if _is_pickled(path) and "Unsupported" in str(error):
             raise GhostifyError(
                 f"{path} is damaged, or holds pickled objects, and loading it could run code: "
                 "save the tensors alone, or as safetensors"
@@ -98,6 +98,12 @@ def read_tensors(path: Path) -> Any:
         raise GhostifyError(f"{path} cannot be read: it is not a file of tensors") from error
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file begins as those of ``torch.save`` and ``pickle`` do."""
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"PK", b"\x80"))
 
 
 def _unnest(content: Any, path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from ghostify.types.errors import first_line, near
 
 _DEFAULT = "torchvision"
 _LOAD_WEIGHTS = "load a file with load_weights"
+_WEIGHTS_ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 _RESERVED_ARGUMENTS = {
     "pretrained": "use pretrained=True",
     "weights": _LOAD_WEIGHTS,
@@ -117,6 +118,11 @@ def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool) 
         raise GhostifyError(f"{prefix} is not installed: pip install {prefix}")
     if name.endswith(".py"):
         raise GhostifyError(f"{name} names no factory: use {name}:FACTORY")
+    if name.endswith(_WEIGHTS_ENDINGS):
+        raise GhostifyError(
+            f"{name} is a file of weights, not a network: name the function that builds it, such "
+            f"as net.py:build, and load {name} with load_weights"
+        )
     if name not in known:
         raise GhostifyError(f"unknown model {source.name!r}{near(source.name, names())}")
     try:

@@ -87,10 +87,11 @@ FORMATS: dict[str, Callable[[Document], str]] = {
 _ENDINGS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
 
 
-def format_of(ending: str) -> Callable[[Document], str]:
-    """Return the format of a file name's ending."""
+def format_of(ending: str, *, others: Sequence[str] = ()) -> Callable[[Document], str]:
+    """Return the format of a file name's ending; an error lists all, and ``others``."""
     if ending not in _ENDINGS:
-        raise GhostifyError(f"the ending (={ending!r}) must be one of {', '.join(_ENDINGS)}")
+        known = ", ".join([*others, *_ENDINGS])
+        raise GhostifyError(f"the ending (={ending!r}) must be one of {known}")
     return FORMATS[_ENDINGS[ending]]
 
 

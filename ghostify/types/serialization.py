@@ -248,6 +248,8 @@ def parse_json(text: str | bytes) -> Any:
     try:
         data = json.loads(text, object_pairs_hook=_unique_keys)
         json.dumps(data, ensure_ascii=False).encode()  # refuses lone surrogates
+    except UnicodeDecodeError as error:
+        raise GhostifyError("not JSON, but a binary file") from error
     except (ValueError, RecursionError) as error:
         raise GhostifyError(f"not JSON: {first_line(error)}") from error
     return data

@@ -36,9 +36,11 @@ DRY = ("--dry-run",)
         (["resnet18", "--model-arg", "weights=DEFAULT"], "pass --weights FILE instead"),
         (["resnet18", "--plan", "missing.json"], "No such file or directory: 'missing.json'"),
         (["resnet18", "--weights", "missing.pt"], "No such file or directory: 'missing.pt'"),
-        (["resnet18", "--report", "report.pdf"], "must be one of .txt, .json, .csv, .md"),
+        (["resnet18", "--report", "r.pdf"], "must be one of .html, .txt, .json, .csv, .md"),
+        (["dir/my.pth"], "such as net.py:build, and pass --weights dir/my.pth"),
+        (["net.py:build", "--input", "1x3x16x16"], "leave the batch out of the input's size: 3x16"),
         (["resnet18", "--weights", "net.py", "--pretrained"], "exclude each other"),
-        (["resnet18", "--weights", "net.py"], "net.py"),
+        (["resnet18", "--weights", "net.py"], "net.py cannot be read: it is not a file of tensors"),
         (["alexnet", "--include", "features.0"], "nothing to replace in AlexNet"),
     ],
 )
@@ -63,6 +65,9 @@ def test_a_broken_plan(fails, run, net, tmp_path):
     text = (tmp_path / "plan.json").read_text(encoding="utf-8")
     (tmp_path / "plan.json").write_text(text[:-9], "utf-8")
     assert "plan.json: not JSON" in fails("convert", *net, "--plan", "plan.json", *DRY)
+    torch.save({}, "weights.pt")
+    said = fails("convert", *net, "--plan", "weights.pt", *DRY)
+    assert said.endswith("not JSON, but a binary file; ghostify plan -o FILE writes one")
     (tmp_path / "plan.json").write_text(text.replace('"ratio": 2', '"ratio": 1'), "utf-8")
     said = fails("convert", *net, "--plan", "plan.json", *DRY)
     assert "plan.json: invalid plan: layers['2'].ghost: 'ratio' (=1.0) must be a finite" in said
@@ -80,7 +85,9 @@ def test_the_folder_exists(fails, run, net, tmp_path):
     run("convert", *net, "--out", "out")
     assert "out exists: pass --force to replace it" in fails("convert", *net, "--out", "out")
     assert run("convert", *net, "--out", "out", "--force").code == 0
-    assert "not a ghostify artifact" in fails("convert", *net, "--out", tmp_path, "--force")
+    for force in ((), ("--force",)):
+        said = fails("convert", *net, "--out", tmp_path, *force)
+        assert "not a ghostify artifact: choose another path" in said
 
 
 def test_force_keeps_what_is_not_the_artifacts(run, net, tmp_path):

@@ -66,6 +66,12 @@ def test_what_does_not_fit_is_said(net, state, tmp_path):
     )
 
 
+def test_a_file_of_text(net, tmp_path):
+    (tmp_path / "plan.json").write_text('{"format": "ghostify-plan/1"}')
+    with pytest.raises(GhostifyError, match="it is not a file of tensors"):
+        models.load_weights(net, tmp_path / "plan.json")
+
+
 class Bomb:
     def __reduce__(self):
         return (pytest.fail, ("code of the checkpoint ran",))
