@@ -6,7 +6,7 @@ r"""Train a detector with Ghost modules: on generated pictures in minutes, or on
     python examples/detection.py --data coco --model ghostify:retinanet_ghostnet_110 \
         --weights ghostnet_110.safetensors --batch 16 --device cuda    # the paper's recipe
 
-Requires ``pip install 'ghostify[detection]'``. COCO is a folder with ``train2017``, ``val2017`` and
+Requires ``pip install '.[detection]'``. COCO is a folder with ``train2017``, ``val2017`` and
 ``annotations``. Prints COCO's mAP (over IoU 0.5 to 0.95) before training and after each epoch.
 """
 

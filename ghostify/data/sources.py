@@ -15,7 +15,7 @@ from torchvision import datasets
 
 from ghostify.data.images import Images, find_images, images_of_array, images_of_files, is_hidden
 from ghostify.types import GhostifyError
-from ghostify.types.errors import first_line, near
+from ghostify.types.errors import first_line, install, near
 
 _VALIDATION = ("val", "validation", "valid", "test")
 
@@ -129,7 +129,7 @@ def _import(module: str, source: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise GhostifyError(f"{source} needs pip install 'ghostify[train]'") from error
+        raise GhostifyError(f"{source} is not installed: {install('train')}") from error
 
 
 SOURCES: dict[str, Callable[[Path], ImageSource]] = {

@@ -19,6 +19,7 @@ from torch.export import ExportedProgram
 
 from ghostify.deployment.tensors import replace_tensors, tensors_of
 from ghostify.types import GhostifyError
+from ghostify.types.errors import install
 
 Session: TypeAlias = Callable[[Sequence[Tensor]], list[Tensor]]
 """Runs a network: the tensors of an example in, those of the output out, in order."""
@@ -49,9 +50,7 @@ class Exporter:
         """Raise a `GhostifyError` that says what to install, if a package is missing."""
         for package in self.needs:
             if find_spec(package) is None:
-                raise GhostifyError(
-                    f"{self.ending} files need {package}: pip install 'ghostify[{self.extra}]'"
-                )
+                raise GhostifyError(f"{self.ending} files need {package}: {install(self.extra)}")
 
 
 @contextmanager

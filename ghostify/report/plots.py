@@ -14,6 +14,7 @@ from ghostify.io.atomic import new_files
 from ghostify.report.charts import LayerBar, Plot
 from ghostify.report.timing import Timing
 from ghostify.types import ConvSite, GhostifyError, Sensitivity
+from ghostify.types.errors import install
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ def check_plot(file: Path) -> None:
     try:
         from matplotlib.backend_bases import FigureCanvasBase
     except ImportError as error:
-        raise GhostifyError("a plot needs Matplotlib: pip install 'ghostify[plot]'") from error
+        raise GhostifyError(f"a plot needs Matplotlib: {install('plot')}") from error
     ending = file.suffix.lower().removeprefix(".")
     if ending not in FigureCanvasBase.get_supported_filetypes():
         raise GhostifyError(f"cannot plot to {file}: the ending must be one such as .png or .svg")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ghostify.types import GhostifyError, RecoverySettings
-from ghostify.types.errors import first_line
+from ghostify.types.errors import first_line, install
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,7 +23,7 @@ def accelerated(settings: RecoverySettings) -> Iterator[Accelerator]:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState
     except ImportError as error:
-        raise GhostifyError("recover needs Accelerate: pip install 'ghostify[train]'") from error
+        raise GhostifyError(f"recover needs Accelerate: {install('train')}") from error
     is_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     names = {"auto": "bf16" if is_bf16 else "no", "fp32": "no"}
     # Frozen BatchNorms have the same buffers in all processes.

@@ -22,6 +22,11 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {', '.join(matches)}?" if matches else ""
 
 
+def install(extra: str) -> str:
+    """Return how to install an extra of ghostify."""
+    return f"run pip install '.[{extra}]' in a clone of ghostify"
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, or its type if it has none.
 

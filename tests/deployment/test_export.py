@@ -224,7 +224,7 @@ def test_an_interruption_leaves_what_was_there(small_net, image, tmp_path, monke
 
 def test_a_missing_package(small_net, image, tmp_path, monkeypatch):
     replaced(monkeypatch, needs=("onnx", "not_there"))
-    with pytest.raises(GhostifyError, match=r"need not_there: pip install 'ghostify\[export\]'"):
+    with pytest.raises(GhostifyError, match=r"need not_there: run pip install '.\[export\]'"):
         ghostify.export(small_net, image, tmp_path / "net.onnx")
 
 

@@ -15,6 +15,7 @@ from ghostify.report.html.totals import class_rows, milliseconds, totals
 from ghostify.report.plots import check_plot
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.types import GhostifyError
+from ghostify.types.errors import install
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -86,7 +87,7 @@ def _environment() -> Environment:
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
-        raise GhostifyError("a page needs Jinja2: pip install 'ghostify[report]'") from error
+        raise GhostifyError(f"a page needs Jinja2: {install('report')}") from error
     return Environment(
         autoescape=True,
         loader=FileSystemLoader(_TEMPLATES),
