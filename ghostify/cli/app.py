@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from functools import wraps
 from inspect import getdoc
 from typing import Annotated, Any
 
@@ -27,8 +28,20 @@ from ghostify.cli.redundancy import redundancy
 from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
 from ghostify.cli.settings import expand_settings
-from ghostify.cli.terminal import fail, note
+from ghostify.cli.terminal import fail, interruptible, note
 from ghostify.types.errors import GhostifyWarning
+
+
+def _runnable(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with its settings as options, which Ctrl-C ends with one line."""
+    expanded = expand_settings(command)
+
+    @wraps(expanded)
+    def run(**values: Any) -> None:
+        with interruptible():
+            expanded(**values)
+
+    return run
 
 
 def _in_paragraphs(command: Callable[..., None]) -> str:
@@ -60,7 +73,7 @@ for command in (
     redundancy,
     models,
 ):
-    app.command(help=_in_paragraphs(command))(expand_settings(command))
+    app.command(help=_in_paragraphs(command))(_runnable(command))
 
 
 def _print_version(asked: bool) -> None:

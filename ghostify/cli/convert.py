@@ -13,7 +13,7 @@ from ghostify.cli import options
 from ghostify.cli.context import build, plan_arguments, read, read_calibration
 from ghostify.cli.options import Format, is_given
 from ghostify.cli.settings import option
-from ghostify.cli.terminal import note, print_document, stage
+from ghostify.cli.terminal import interruptible, note, print_document, stage
 from ghostify.io.atomic import check_parent, check_target, write_text
 from ghostify.report.formats import format_of
 from ghostify.report.html import check_page
@@ -97,11 +97,12 @@ def convert(
                 force=force,
             )
             artifact.remember("costs", compared.costs())
-    print_document(document, format)
-    if report and write_form:
-        write_text(report, write_form(document))
-    elif report:
-        artifact.write_report(report)
+    with interruptible("nothing was saved" if dry_run else f"{target} is saved"):
+        print_document(document, format)
+        if report and write_form:
+            write_text(report, write_form(document))
+        elif report:
+            artifact.write_report(report)
     if not dry_run:
         note(f"Saved to {target}.")
 

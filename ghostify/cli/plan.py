@@ -13,7 +13,7 @@ from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact, plan_arguments, read_calibration
 from ghostify.cli.options import is_given
 from ghostify.cli.settings import option
-from ghostify.cli.terminal import note
+from ghostify.cli.terminal import interruptible, note
 from ghostify.io.atomic import check_parent
 
 
@@ -78,7 +78,9 @@ def search(
         images = read_calibration(found, calibration)
         if arguments["sensitivity"] is None:
             arguments["sensitivity"] = artifact.sensitivity(calibration=images)
-        _write(artifact.search(calibration=images, **arguments), out)
+        with interruptible(f"{target} remembers the plans that were compared; none was written"):
+            found_plan = artifact.search(calibration=images, **arguments)
+        _write(found_plan, out)
     else:
         found = build_target(target, original)
         images = read_calibration(found, calibration)

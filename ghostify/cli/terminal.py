@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -43,6 +44,16 @@ def fail(text: str) -> NoReturn:
     where = "" if is_main_process() else f" process {os.environ['RANK']}:"
     console.print(f"[bold red]error:[/]{where} {escape(text)}")
     sys.exit(1)
+
+
+@contextmanager
+def interruptible(kept: str = "nothing was saved") -> Iterator[None]:
+    """Make of Ctrl-C one line that says what was kept, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"Interrupted; {kept}.")
+        raise typer.Exit(130) from None
 
 
 def show(document: Document) -> None:
