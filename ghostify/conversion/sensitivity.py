@@ -15,7 +15,7 @@ from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.aligned_sample import aligned_sample
-from ghostify.conversion.init.assignment import assign, total_error, weighted
+from ghostify.conversion.init.assignment import assignments, total_error, weighted
 from ghostify.conversion.init.fisher import first_images, fisher_importance, relative_importance
 from ghostify.conversion.init.ghost_fit import sample_errors
 from ghostify.conversion.init.layerwise import layerwise
@@ -131,8 +131,8 @@ def _total_errors(
     found = {}
     for size in dict.fromkeys(ghost.dw_size for ghost in candidates):
         cost, alone = weighted(*errors(size), importance)
-        for ghost in candidates:
-            intrinsic = ghost.intrinsic(len(alone))
-            if ghost.dw_size == size and intrinsic < len(alone):
-                found[ghost] = total_error(cost, alone, assign(cost, alone, intrinsic))
+        tried = {g: g.intrinsic(len(alone)) for g in candidates if g.dw_size == size}
+        tried = {ghost: intrinsic for ghost, intrinsic in tried.items() if intrinsic < len(alone)}
+        for ghost, assignment in zip(tried, assignments(cost, alone, tried.values()), strict=True):
+            found[ghost] = total_error(cost, alone, assignment)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,42 +68,68 @@ def assign(cost: Array, intrinsic_error: Array, intrinsic: int) -> Assignment:
         intrinsic_error: ``(n,)``, error of output j as an intrinsic one.
         intrinsic: m.
     """
+    return next(assignments(cost, intrinsic_error, [intrinsic]))
+
+
+def assignments(
+    cost: Array, intrinsic_error: Array, numbers: Iterable[int]
+) -> Iterator[Assignment]:
+    """Yield what `assign` returns for each number of intrinsic outputs."""
     extra = np.asarray(cost, float) - np.asarray(intrinsic_error, float)[None]
     np.fill_diagonal(extra, np.inf)
-    best, gain = _assigned(extra, _greedy_centers(extra, intrinsic)), np.inf
-    least = extra[best.sources, best.ghosts].sum()
-    for _ in range(_MAX_ROUNDS):
-        if gain <= _MIN_GAIN * abs(least):
-            break
-        found = _assigned(extra, _recentered(extra, best))
-        total = extra[found.sources, found.ghosts].sum()
-        gain = least - total
-        if gain > 0:
-            best, least = found, total
-    return best
+    pairs = _cheapest_pairs(extra)
+    for intrinsic in numbers:
+        best, gain = _assigned(extra, _greedy_centers(extra, pairs, intrinsic)), np.inf
+        least = extra[best.sources, best.ghosts].sum()
+        for _ in range(_MAX_ROUNDS):
+            if gain <= _MIN_GAIN * abs(least):
+                break
+            found = _assigned(extra, _recentered(extra, best))
+            total = extra[found.sources, found.ghosts].sum()
+            gain = least - total
+            if gain > 0:
+                best, least = found, total
+        yield best
 
 
-def _greedy_centers(extra: Array, intrinsic: int) -> Array:
+def _cheapest_pairs(extra: Array) -> list[tuple[int, int]]:
+    """Pairs of a source and a target, among the best sources of each target, cheapest first."""
     n = len(extra)
-    wanted = n - intrinsic
-    capacity = -(-wanted // intrinsic)
     near = min(_NEIGHBORS, n - 1)
     sources = np.argpartition(extra, near - 1, axis=0)[:near]
     targets = np.broadcast_to(np.arange(n), sources.shape)
     cheapest = np.argsort(extra[sources, targets], axis=None, kind="stable")
-    made, is_ghost = np.zeros(n, int), np.zeros(n, bool)
-    for i, j in zip(sources.flat[cheapest], targets.flat[cheapest], strict=True):
+    return list(zip(sources.flat[cheapest].tolist(), (cheapest % n).tolist(), strict=True))
+
+
+def _greedy_centers(extra: Array, pairs: list[tuple[int, int]], intrinsic: int) -> Array:
+    n = len(extra)
+    wanted = n - intrinsic
+    capacity = -(-wanted // intrinsic)
+    made, is_ghost = [0] * n, [False] * n
+    for i, j in pairs:
         if wanted == 0:
             break
         if not is_ghost[i] and not is_ghost[j] and not made[j] and made[i] < capacity:
             is_ghost[j] = True
             made[i] += 1
             wanted -= 1
-    centers = np.flatnonzero(~is_ghost)
-    while len(centers) > intrinsic:
-        cheapest_source = extra[np.ix_(centers, centers)].min(0)
-        centers = np.delete(centers, cheapest_source.argmin())
-    return centers
+    centers = np.flatnonzero(~np.array(is_ghost))
+    return _without_cheapest(extra, centers, len(centers) - intrinsic)
+
+
+def _without_cheapest(extra: Array, centers: Array, surplus: int) -> Array:
+    """Remove, one by one, the center that is the cheapest ghost of another."""
+    among = extra[np.ix_(centers, centers)]
+    source, kept = among.argmin(0), np.ones(len(centers), bool)
+    least = among[source, np.arange(len(centers))]
+    for _ in range(surplus):
+        removed = least.argmin()
+        kept[removed], least[removed], among[removed] = False, np.inf, np.inf
+        orphans = np.flatnonzero(kept & (source == removed))
+        source[orphans] = among[:, orphans].argmin(0)
+        least[orphans] = among[source[orphans], orphans]
+    return centers[kept]
 
 
 def _assigned(extra: Array, centers: Array) -> Assignment:

@@ -26,8 +26,10 @@ def pair_errors(moments: Moments, variance: Tensor, dw_size: int) -> Tensor:
     rows = []
     for start in range(0, outputs, step):
         covariance, cross = moments(slice(start, min(start + step, outputs)))
-        root = torch.linalg.cholesky(_regularized(covariance)).to(cross)
-        gain = torch.linalg.solve_triangular(root, cross, upper=False).square().sum(1)
+        root = torch.linalg.cholesky(_regularized(covariance))
+        unit = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
+        inverse = torch.linalg.solve_triangular(root, unit, upper=False)
+        gain = (inverse.to(cross) @ cross).square().sum(1)  # solving for each map is slower
         rows.append((variance - gain).clamp_min(0))
     return torch.cat(rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -69,6 +70,8 @@ def _fit(layer: nn.Conv2d, module: GhostModule, norm: nn.Module | None) -> Ghost
 def filter_errors(moments: FilterMoments, dw_size: int) -> tuple[Tensor, Tensor]:
     """Errors of outputs as ghosts of each other ``(n, n)``, and zeros ``(n,)``."""
     variance = moments.variance
+    if moments.weight.shape[2:] == (1, 1):
+        dw_size = 1  # shifted copies are independent of every target
     cost = pair_errors(replace(moments, dw_size=dw_size), variance, dw_size)
     return cost, torch.zeros_like(variance)
 
@@ -116,11 +119,8 @@ class FilterMoments:
 
     def covariance(self, weight: Tensor) -> Tensor:
         """``(i, d^2, d^2)``: each filter against its own shifted copies."""
-        shifts = self._shifts
-        rows = [
-            [self._paired_overlap(weight, weight, (u[0] - v[0], u[1] - v[1])) for v in shifts]
-            for u in shifts
-        ]
+        overlap = cache(partial(self._paired_overlap, weight, weight))  # of 25 shifts, not 81
+        rows = [[overlap((u[0] - v[0], u[1] - v[1])) for v in self._shifts] for u in self._shifts]
         return torch.stack([torch.stack(row, 1) for row in rows], 1).double()
 
     def paired(self, sources: Tensor, targets: Tensor) -> Tensor:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghostify.conversion.init.assignment import Assignment, _assigned, assign, total_error
+from ghostify.conversion.init.assignment import (
+    Assignment,
+    _assigned,
+    _without_cheapest,
+    assign,
+    total_error,
+)
 
 
 @st.composite
@@ -111,3 +117,14 @@ def test_errors_of_intrinsic_outputs_count():
 def test_equal_outputs():
     assignment = assign(np.zeros((7, 7)), np.zeros(7), 3)
     assert sorted(assignment.order) == list(range(7))
+
+
+@given(problems())
+def test_surplus_centers_are_removed_as_if_searched_for_each_time(problem):
+    extra, _, intrinsic = problem
+    np.fill_diagonal(extra, np.inf)
+    centers = np.arange(len(extra))
+    while len(centers) > intrinsic:
+        centers = np.delete(centers, extra[np.ix_(centers, centers)].min(0).argmin())
+    found = _without_cheapest(extra, np.arange(len(extra)), len(extra) - intrinsic)
+    assert list(found) == list(centers)

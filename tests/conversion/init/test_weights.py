@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.conversion.init.weights import FilterMoments
+from ghostify.conversion.init.pair_errors import pair_errors
+from ghostify.conversion.init.weights import FilterMoments, filter_errors
 from ghostify.planning import plan_sites
 from ghostify.types import Fidelity
 
@@ -172,3 +173,13 @@ def test_a_row_of_three_taps_by_hand(stride, shared):
     assert covariance[0, middle, middle] == 3
     assert covariance[0, middle, right] == shared
     assert covariance[0, middle, below] == 0
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
+def test_errors_are_those_of_all_pairs(kernel):
+    """Of 1x1 filters, only the center of a ghost's kernel matters, and the rest is not computed."""
+    torch.manual_seed(0)
+    moments = FilterMoments(torch.randn(6, 4, *kernel), (1, 1), (1, 1), 3)
+    cost, own = filter_errors(moments, 3)
+    torch.testing.assert_close(cost, pair_errors(moments, moments.variance, 3))
+    assert not own.any()
