@@ -57,16 +57,21 @@ def interruptible(kept: str = "nothing was saved") -> Iterator[None]:
 
 
 def show(document: Document) -> None:
-    """Print a document's tables on stdout, at the width of the terminal but at least 80 columns."""
-    console = Console(highlight=False)
-    console.width = max(console.width, WIDTH)
+    """Print a document's tables on stdout: as wide as they need, or as fits a terminal."""
+    console = Console(highlight=False, soft_wrap=True)
+    width = console.width if console.is_terminal else WIDTH
     console.print(f"[bold]{escape(document.title)}[/]")
+    left_out: dict[str, None] = {}
     for table in document.tables:
+        shown = table.fitted(width) if console.is_terminal else table
+        left_out |= {c.heading: None for c in table.columns if c not in shown.columns}
+        console.width = max(width, shown.width)
         console.print()
-        console.print(_rich(table.fitted(console.width)))
-    if document.notes:
+        console.print(_rich(shown), soft_wrap=False)
+    notes = [f"Too wide for this terminal: {', '.join(left_out)}."] if left_out else []
+    if notes := [*document.notes, *notes]:
         console.print()
-    for line in document.notes:
+    for line in notes:
         console.print(f"[dim]{escape(line)}[/]")
 
 
@@ -93,6 +98,7 @@ def _rich(table: Table) -> RichTable:
             column.heading,
             justify="right" if column.numeric else "left",
             no_wrap=not column.wrap,
+            overflow="fold",
         )
     for row in table.rows:
         rich.add_row(*map(escape, row))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 WIDTH = 80
-"""Maximum line width of printed documents, in characters."""
+"""Line width at which columns wrap in files and pipes, in characters."""
 
 _GAP = 2
+_NARROWEST = 12  # of a column that wraps
+_READABLE = 16  # characters of a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,13 @@ class Column:
         heading: text of the heading.
         numeric: align to the right.
         wrap: wrap long text over several lines.
+        spare: leave it out where a terminal is too narrow for all columns.
     """
 
     heading: str
     numeric: bool = False
     wrap: bool = False
+    spare: bool = False
 
 
 def numeric(*headings: str) -> tuple[Column, ...]:
@@ -34,32 +38,52 @@ def numeric(*headings: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Formatted cells. The first column holds names, which may be cut at the front."""
+    """Formatted cells. The first column holds names."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def fitted(self, width: int, *, heading_pad: int = 0) -> Table:
-        """Cut the names so that no line exceeds ``width`` characters.
+    @property
+    def width(self) -> int:
+        """The least characters of a line in which no cell is cut; columns are two blanks apart."""
+        columns = zip(self._widths(), self.columns, strict=True)
+        taken = [min(width, _NARROWEST) if column.wrap else width for width, column in columns]
+        return sum(taken) + _GAP * (len(taken) - 1)
 
-        Columns are two blanks apart; ``heading_pad`` is the padding that a printer adds to
-        headings. A table with a wrapping column is returned unchanged.
+    def fitted(self, width: int) -> Table:
+        """Narrow a table to ``width`` characters as far as no row loses what tells it from others.
+
+        Spare columns are left out, the first ones first, where names would become too short to
+        read. Then names are shortened, but stay distinct. Other cells are never cut.
         """
-        if any(column.wrap for column in self.columns):
+        names = [row[0] for row in self.rows]
+        if self.width <= width or self.columns[0].wrap or not names:
             return self
-        room = max(width - sum(taken + _GAP for taken in self._widths(heading_pad)[1:]), 8)
-        return replace(self, rows=tuple((_cut(row[0], room), *row[1:]) for row in self.rows))
+        room = width - self.width + max(map(len, [self.columns[0].heading, *names]))
+        short = shorten(names, max(room, 1))
+        spare = next((place for place, column in enumerate(self.columns) if column.spare), None)
+        if spare is not None and (room < _READABLE or max(map(len, short)) > room):
+            return self._without(spare).fitted(width)
+        rows = zip(short, self.rows, strict=True)
+        return replace(self, rows=tuple((name, *row[1:]) for name, row in rows))
+
+    def _without(self, place: int) -> Table:
+        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
+        return replace(self, columns=self.columns[:place] + self.columns[place + 1 :], rows=rows)
 
     def wrap_widths(self, width: int, *, heading_pad: int = 0) -> list[int | None]:
-        """Return the width of each wrapping column, and None for the others."""
+        """Return the width of each wrapping column, and None for the others.
+
+        ``heading_pad`` is the padding that a printer adds to headings.
+        """
         wraps = [column.wrap for column in self.columns]
         widths = zip(self._widths(heading_pad), wraps, strict=True)
         left = width - sum(taken for taken, wrap in widths if not wrap) - _GAP * (len(wraps) - 1)
-        share = max(left // max(sum(wraps), 1), 12)
+        share = max(left // max(sum(wraps), 1), _NARROWEST)
         return [share if wrap else None for wrap in wraps]
 
-    def _widths(self, heading_pad: int) -> list[int]:
+    def _widths(self, heading_pad: int = 0) -> list[int]:
         headings = (" " * heading_pad + column.heading for column in self.columns)
         return [max(map(len, cells)) for cells in zip(headings, *self.rows, strict=True)]
 
@@ -112,5 +136,16 @@ def summarize_names(names: Iterable[str]) -> str:
     return ", ".join(globs)
 
 
-def _cut(name: str, width: int) -> str:
-    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+def shorten(names: Sequence[str], width: int) -> list[str]:
+    """Shorten names in the middle to ``width`` characters, or as few more as keep them distinct.
+
+    All are cut at one place, so that what differs stays in sight.
+    """
+    different, longest = len(set(names)), max(map(len, names), default=0)
+    for size in range(max(width, 3), longest):
+        for head in sorted(range(size), key=lambda head: abs(2 * head + 1 - size)):
+            tail = size - 1 - head
+            short = [n if len(n) <= size else f"{n[:head]}…{n[len(n) - tail :]}" for n in names]
+            if len(set(short)) == different:
+                return short
+    return list(names)

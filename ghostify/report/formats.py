@@ -15,12 +15,11 @@ from ghostify.types import GhostifyError
 
 
 def to_text(document: Document) -> str:
-    """Format as plain text of at most 80 columns."""
+    """Format as plain text. Only columns that wrap are held to 80 characters a line."""
     parts = [document.title]
     for table in document.tables:
-        fitted = table.fitted(WIDTH, heading_pad=MIN_PADDING)
-        widths = fitted.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
-        parts.append(f"{table.title}\n{_tabulate(fitted, 'simple', widths)}")
+        widths = table.wrap_widths(WIDTH, heading_pad=MIN_PADDING)
+        parts.append(f"{table.title}\n{_tabulate(table, 'simple', widths)}")
     return "\n\n".join([*parts, *filter(None, ["\n".join(document.notes)])])
 
 
@@ -96,7 +95,7 @@ def format_of(ending: str, *, others: Sequence[str] = ()) -> Callable[[Document]
 
 
 class Printable:
-    """Base of results that print as tables of 80 columns and show as tables in notebooks."""
+    """Base of results that print as tables and show as tables in notebooks."""
 
     __slots__ = ()
 

@@ -147,7 +147,7 @@ class Report(Printable):
     def _replaced(self) -> Table:
         mixed = len({row.ghost for row in self.replaced}) > 1
         residuals = self._residuals
-        headings = ["parameters", "MACs", "factor", *(["error"] if residuals else [])]
+        headings = ["MACs", "factor", *(["error"] if residuals else [])]
         rows = []
         for row in self.replaced:
             cells = [row.site.name, str(row.site.geometry), row.site.output_map]
@@ -158,8 +158,9 @@ class Report(Printable):
             if residuals:
                 cells.append(_percent(residuals.get(row.site.name)))
             rows.append(tuple(cells))
-        texts = ("layer", "geometry", "map", *(["s, d"] if mixed else []))
-        columns = (*map(Column, texts), *numeric(*headings))
+        mixture = [Column("s, d")] if mixed else []
+        texts = (Column("layer"), Column("geometry"), Column("map", spare=True), *mixture)
+        columns = (*texts, Column("parameters", numeric=True, spare=True), *numeric(*headings))
         return Table(f"Replaced: {len(rows)}", columns, tuple(rows))
 
     def _kept(self) -> Table | None:

@@ -44,7 +44,7 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
         )
     replaceable = sum(site.ineligible is None for site in sites)
     title = f"Convolutions: {len(sites)}, of which replaceable: {replaceable}"
-    texts = map(Column, ("layer", "geometry", "map"))
+    texts = (Column("layer"), Column("geometry"), Column("map", spare=True))
     columns = (*texts, *numeric("params", "MACs"), Column("replaceable"))
     return Document(
         title=f"{model}, input {input}",

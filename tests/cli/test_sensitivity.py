@@ -26,10 +26,10 @@ def test_a_table_of_sensitivities(run, net, tensor, measured):
     assert names == ["0", "2", "5"]
 
 
-def test_long_names_fit_a_terminal(run):
+def test_a_pipe_is_as_wide_as_it_needs(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
     lines = run("sensitivity", "squeezenet1_1").out.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert any(line.startswith("features.12.expand3x3") for line in lines)
+    assert any(line.startswith("features.12.expand3x3 ") for line in lines)
 
 
 def test_for_programs(run, net):

@@ -80,12 +80,12 @@ class LongNames(torch.nn.Module):
         return self.a_module_with_a_rather_long_name(x)
 
 
-def test_long_names_are_cut_at_the_front(image):
+def test_names_are_as_long_as_they_are(image):
     model = LongNames()
     report = ghostify.compare(model, ghostify.convert(model, image), image)
-    assert max(map(len, str(report).splitlines())) <= 80
-    assert "…" in str(report)
-    assert "a_module_with_a_rather_long_name.1" in report.to_markdown()
+    for text in (str(report), report.to_markdown()):
+        assert "a_module_with_a_rather_long_name.1" in text
+        assert "…" not in text
 
 
 def test_json_holds_everything(report):

@@ -41,7 +41,7 @@ def test_json_and_csv_of_a_sensitivity(sites):
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_80_columns_of_a_sensitivity(image, size):
+def test_a_sensitivity_in_80_columns(image, size):
     name = "a_module_with_a_long_name." * 4 + "0"
     ghosts = [GhostSpec(1 + 1 / number, size) for number in range(3, 10)]
     found = Sensitivity(
@@ -49,9 +49,11 @@ def test_80_columns_of_a_sensitivity(image, size):
     )
     sites = ghostify.analyze(nn.Sequential(nn.Conv2d(3, 512, 1)), image)
     sites = [replace(site, name=name) for site in sites]
-    text = to_text(list_sensitivity(found, sites, model="long"))
-    assert max(map(len, text.splitlines())) <= 80
-    assert "1.2e-05" in text
+    (table,) = list_sensitivity(found, sites, model="long").tables
+    assert table.width > 80
+    fitted = table.fitted(80)
+    assert fitted.width == 80
+    assert fitted.rows[0][1:] == table.rows[0][1:]
 
 
 def test_no_layers(sites):
@@ -80,10 +82,10 @@ def test_pairs_of_a_single_layer():
     assert pairs.rows == (("4 → 1", "0.2500", "0.0123"),)
 
 
-def test_80_columns_of_a_redundancy():
-    text = to_text(list_redundancy([REDUNDANCY, SMALL], model="small"))
-    assert max(map(len, text.splitlines())) <= 80
-    assert "too few positions" in text
+def test_a_redundancy_in_80_columns():
+    document = list_redundancy([REDUNDANCY, SMALL], model="small")
+    assert document.tables[0].fitted(80).width == 80
+    assert "too few positions" in to_text(document)
 
 
 def test_json_and_csv_of_a_redundancy():
