@@ -208,8 +208,6 @@ def plan_arguments(options: SiteOptions) -> dict[str, Any]:
         "all_eligible": options.all_eligible,
         "budget": options.budget or None,
         "sensitivity": options.sensitivity and read(Sensitivity, options.sensitivity),
-        "runtime": options.runtime,
-        "threads": options.threads,
     }
 
 

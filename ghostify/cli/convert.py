@@ -109,6 +109,7 @@ def convert(
 
 def _plan_arguments(context: typer.Context, planning: options.PlanOptions) -> dict[str, Any]:
     arguments = plan_arguments(planning)
+    arguments |= {"runtime": planning.runtime, "threads": planning.threads}
     if not planning.budget:
         return arguments | {"ratio": planning.ratio, "dw_size": planning.dw_size}
     if is_given(context, "ratio", "dw_size"):

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
-from ghostify.cli.context import build_target, open_artifact, plan_arguments, read_calibration
-from ghostify.cli.options import is_given
+from ghostify.cli.context import (
+    ModelContext,
+    build_target,
+    open_artifact,
+    plan_arguments,
+    read_calibration,
+)
+from ghostify.cli.options import OriginalOptions, SiteOptions, is_given
 from ghostify.cli.settings import option
-from ghostify.cli.terminal import interruptible, note
+from ghostify.cli.terminal import interruptible, show
 from ghostify.io.atomic import check_parent
+from ghostify.types import LayerLatencies, PlanCandidate, Sensitivity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ghostify import Artifact
 
 
 def plan(
@@ -43,14 +56,13 @@ def plan(
         raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --dw-size")
     if out is not None:
         check_parent(out)
-    if planning.budget and planning.sensitivity is None and Path(target).is_dir():
-        artifact, found = open_artifact(Path(target), original)
-        images = read_calibration(found, calibration)
-        arguments["sensitivity"] = artifact.sensitivity(calibration=images)
-    else:
-        found = build_target(target, original)
-        arguments["calibration"] = read_calibration(found, calibration)
-    _write(ghostify.plan(found.model, found.example, **arguments), out)
+    found, artifact = _opened(target, original)
+    images = read_calibration(found, calibration)
+    if planning.budget and arguments["sensitivity"] is None:
+        arguments["sensitivity"] = _sensitivity(found, artifact, images)
+    arguments["latencies"] = _latencies(found, planning, None if planning.budget else [spec])
+    made = ghostify.plan(found.model, found.example, **arguments)
+    _write(made, found, out, arguments)
 
 
 def search(
@@ -70,27 +82,75 @@ def search(
     """
     if not (planning.budget and calibration.calibration):
         raise GhostifyError("search needs --budget and --calibration")
-    arguments: dict[str, Any] = plan_arguments(planning)
+    arguments = plan_arguments(planning)
     if out is not None:
         check_parent(out)
+    found, artifact = _opened(target, original)
+    images = read_calibration(found, calibration)
+    if arguments["sensitivity"] is None:
+        arguments["sensitivity"] = _sensitivity(found, artifact, images)
+    arguments["latencies"] = _latencies(found, planning, None)
+    compared: list[PlanCandidate] = []
+    options = arguments | {"calibration": images, "on_candidate": compared.append}
+    if artifact is None:
+        made = ghostify.search(found.model, found.example, **options)
+    else:
+        with interruptible(f"{target} remembers the plans that were compared; none was written"):
+            made = artifact.search(**options)
+    _write(made, found, out, arguments, compared)
+
+
+def _opened(target: str, original: OriginalOptions) -> tuple[ModelContext, Artifact | None]:
+    """Build the network that the user named; of a folder its original, with its artifact."""
     if Path(target).is_dir():
         artifact, found = open_artifact(Path(target), original)
-        images = read_calibration(found, calibration)
-        if arguments["sensitivity"] is None:
-            arguments["sensitivity"] = artifact.sensitivity(calibration=images)
-        with interruptible(f"{target} remembers the plans that were compared; none was written"):
-            found_plan = artifact.search(calibration=images, **arguments)
-        _write(found_plan, out)
-    else:
-        found = build_target(target, original)
-        images = read_calibration(found, calibration)
-        _write(ghostify.search(found.model, found.example, calibration=images, **arguments), out)
+        return found, artifact
+    return build_target(target, original), None
 
 
-def _write(made: Plan, out: Path | None) -> None:
+def _sensitivity(
+    found: ModelContext, artifact: Artifact | None, images: list[Tensor] | None
+) -> Sensitivity:
+    if artifact is not None:
+        return artifact.sensitivity(calibration=images)
+    return ghostify.sensitivity(found.model, found.example, calibration=images)
+
+
+def _latencies(
+    found: ModelContext, planning: SiteOptions, candidates: list[GhostSpec] | None
+) -> LayerLatencies | None:
+    if planning.runtime is None:
+        return None
+    from ghostify.deployment.layer_latency import layer_latency
+
+    return layer_latency(
+        found.model,
+        found.example,
+        runtime=planning.runtime,
+        threads=planning.threads,
+        candidates=candidates,
+    )
+
+
+def _write(
+    made: Plan,
+    found: ModelContext,
+    out: Path | None,
+    arguments: Mapping[str, Any],
+    compared: Sequence[PlanCandidate] = (),
+) -> None:
+    """Write a plan to a file or to stdout, and show what it decides."""
+    from ghostify.report.plan_table import list_plan
+
     if out is None:
-        print(made.to_json(), end="")
-        return
-    made.save(out)
-    replaced, total = len(made.replaced), len(made.decisions)
-    note(f"{out}: {replaced} of {total} convolutions to be replaced.")
+        print(made.to_json(), end="", flush=True)
+    else:
+        made.save(out)
+    document = list_plan(
+        made,
+        model=found.source.name,
+        sensitivity=arguments["sensitivity"],
+        latencies=arguments["latencies"],
+        compared=compared,
+    )
+    show(document, stderr=out is None)

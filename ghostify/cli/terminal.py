@@ -56,9 +56,9 @@ def interruptible(kept: str = "nothing was saved") -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def show(document: Document) -> None:
-    """Print a document's tables on stdout: as wide as they need, or as fits a terminal."""
-    console = Console(highlight=False, soft_wrap=True)
+def show(document: Document, *, stderr: bool = False) -> None:
+    """Print a document's tables: as wide as they need, or as fits a terminal."""
+    console = Console(highlight=False, soft_wrap=True, stderr=stderr)
     width = console.width if console.is_terminal else WIDTH
     console.print(f"[bold]{escape(document.title)}[/]")
     left_out: dict[str, None] = {}

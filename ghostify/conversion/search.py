@@ -27,6 +27,7 @@ from ghostify.types import (
     Fidelity,
     GhostifyError,
     GhostSpec,
+    LayerLatencies,
     Plan,
     PlanCandidate,
     Sensitivity,
@@ -51,6 +52,7 @@ def search(
     all_eligible: bool = False,
     runtime: str | None = None,
     threads: int = 1,
+    latencies: LayerLatencies | None = None,
     on_candidate: Callable[[PlanCandidate], None] | None = None,
     progress: ShowProgress = True,
 ) -> Plan:
@@ -66,7 +68,7 @@ def search(
         budget: as in `ghostify.plan`.
         calibration: at least ten images, as in `convert`.
         sensitivity: what `ghostify.sensitivity` returned. Default: measured here.
-        include, exclude, stem, all_eligible, runtime, threads: as in `ghostify.plan`.
+        include, exclude, stem, all_eligible, runtime, threads, latencies: as in `ghostify.plan`.
         on_candidate: called with each plan that was converted, and its agreement.
         progress: whether to show progress bars, or a function that is called with each `Progress`.
 
@@ -80,9 +82,10 @@ def search(
         sensitivity = measure_sensitivity(
             model, example, calibration=calibration, progress=progress
         )
-    latencies = runtime and layer_latency(
-        model, example, runtime=runtime, threads=threads, progress=progress
-    )
+    if runtime is not None:
+        latencies = layer_latency(
+            model, example, runtime=runtime, threads=threads, progress=progress
+        )
     rules: dict[str, Any] = {"include": include, "exclude": exclude, "stem": stem}
     rules |= {"all_eligible": all_eligible, "latencies": latencies}
     plans = list(_plans(analyze(model, example), budget, sensitivity, rules))

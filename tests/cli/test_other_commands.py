@@ -23,13 +23,15 @@ def test_inspect_for_programs(run, net, form, start):
 
 
 def test_plan_on_stdout(run, net):
-    plan = Plan.from_json(run("plan", *net, "--ratio", "3").out)
+    result = run("plan", *net, "--ratio", "3")
+    plan = Plan.from_json(result.out)
     assert {spec.ratio for spec in plan.replaced.values()} == {3}
+    assert result.err.startswith("net.py:build: 2 of 4 convolutions to be replaced\n")
 
 
 def test_plan_to_a_file(run, net, tmp_path):
     result = run("plan", *net, "--stem", "-o", "plan.json")
-    assert "plan.json: 3 of 4 convolutions to be replaced" in result.err
+    assert result.out.startswith("net.py:build: 3 of 4 convolutions to be replaced\n")
     assert len(json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["layers"]) == 4
 
 

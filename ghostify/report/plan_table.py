@@ -1,0 +1,104 @@
+"""What a plan decides, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ghostify.planning import cost
+from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.types import (
+    ConvSite,
+    Decision,
+    GhostSpec,
+    LayerLatencies,
+    Plan,
+    PlanCandidate,
+    Sensitivity,
+)
+
+Cost = Callable[[ConvSite, GhostSpec | None], float]
+
+
+def list_plan(
+    plan: Plan,
+    *,
+    model: str,
+    sensitivity: Sensitivity | None = None,
+    latencies: LayerLatencies | None = None,
+    compared: Sequence[PlanCandidate] = (),
+) -> Document:
+    """Return how many layers become which Ghost module, why others stay, and what that costs.
+
+    Args:
+        plan: the plan.
+        model: name of the model.
+        sensitivity: what the plan was made by; predicts the divergence, and knows the costs of the
+            whole network. Without it, costs are those of the convolutions.
+        latencies: what the plan was made by; predict the latency.
+        compared: plans that `search` converted.
+    """
+    tables = (_compared(compared), _decisions(plan), _costs(plan, sensitivity, latencies))
+    return Document(
+        title=f"{model}: {len(plan.replaced)} of {len(plan.decisions)} convolutions to be replaced",
+        tables=tuple(filter(None, tables)),
+        notes=tuple(_predictions(plan, sensitivity)),
+        records=(),
+        data=plan.to_dict(),
+    )
+
+
+def _decisions(plan: Plan) -> Table:
+    groups: dict[str, list[Decision]] = {}
+    for decision in sorted(plan.decisions, key=lambda d: d.ghost.ratio if d.ghost else 0):
+        keep = (decision.keep or "").partition(":")[0].removeprefix("kept ")
+        groups.setdefault(str(decision.ghost or f"kept: {keep}"), []).append(decision)
+    total = sum(cost.macs(d.site) for d in plan.decisions) or 1
+    rows = []
+    for name, group in groups.items():
+        share = sum(cost.macs(d.site) for d in group) / total
+        rows.append((name, str(len(group)), f"{share:.1%}"))
+    return Table("Decisions", (Column(""), *numeric("layers", "of all MACs")), tuple(rows))
+
+
+def _costs(plan: Plan, sensitivity: Sensitivity | None, latencies: LayerLatencies | None) -> Table:
+    totals = dict(sensitivity.totals) if sensitivity else {}
+    costs: list[tuple[str, Cost, float | None, Callable[[float], str]]] = [
+        ("MACs", cost.macs, totals.get("macs"), lambda n: si(n, 4)),
+        ("parameters", cost.params, totals.get("params"), lambda n: si(n, 4)),
+    ]
+    if latencies is not None:
+        name = f"latency in {latencies.runtime}, predicted"
+        costs.append((name, latencies.of, latencies.total, lambda ms: f"{ms:.3g} ms"))
+    rows = []
+    for name, of, total, shown in costs:
+        saved = sum(of(d.site, None) - of(d.site, d.ghost) for d in plan.decisions if d.ghost)
+        before = sum(of(d.site, None) for d in plan.decisions) if total is None else total
+        after = before - saved
+        of_what = ", convolutions" if total is None else ""
+        ratio = f"{before / after:.2f}x" if after else "-"
+        rows.append((name + of_what, shown(before), shown(after), ratio))
+    return Table("Costs", (Column(""), *numeric("before", "after", "ratio")), tuple(rows))
+
+
+def _compared(candidates: Sequence[PlanCandidate]) -> Table | None:
+    """The plans that were converted, with the first of the best ones marked."""
+    if not candidates:
+        return None
+    scores = [candidate.score.selection_score for candidate in candidates]
+    best = scores.index(max(scores))
+    name = "KL (nats)" if candidates[0].score.kl is not None else "error"
+    rows = tuple(
+        (c.plan, si(c.macs), f"{-score:.3g}", "chosen" if place == best else "")
+        for place, (c, score) in enumerate(zip(candidates, scores, strict=True))
+    )
+    columns = (Column("plan"), *numeric("MACs", name), Column(""))
+    return Table(f"Compared on {candidates[0].score.images} held-out images", columns, rows)
+
+
+def _predictions(plan: Plan, sensitivity: Sensitivity | None) -> Iterator[str]:
+    if sensitivity is None or not sensitivity.measured:
+        return
+    known = [sensitivity.layers.get(name, {}).get(ghost) for name, ghost in plan.replaced.items()]
+    values = [value for value in known if value is not None]
+    if len(values) == len(known):  # a uniform plan may have another ratio than was measured
+        yield f"Predicted {sensitivity.unit}: {sum(values):.3g}, the sum over the replaced layers."
