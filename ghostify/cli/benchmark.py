@@ -10,6 +10,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.context import build, build_target, load_artifact
+from ghostify.cli.next_step import after_benchmark
 from ghostify.cli.options import Format, OriginalOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import print_document
@@ -77,6 +78,8 @@ def benchmark(
         write_text(out, write_form(document))
     if plot is not None:
         plot_timing(timing, plot)
+    if against is None:
+        after_benchmark(target, timing, original)
 
 
 def _other(against: str, original: OriginalOptions) -> dict[str, nn.Module]:

@@ -11,6 +11,7 @@ import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
 from ghostify.cli.context import build, plan_arguments, read, read_calibration
+from ghostify.cli.next_step import after_convert, command_line
 from ghostify.cli.options import Format, is_given
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import interruptible, note, print_document, stage
@@ -82,6 +83,8 @@ def convert(
         finetune_steps=finetune_steps,
         **arguments,
     )
+    from ghostify.conversion.initialize import is_untrained
+
     with stage("counting"):
         compared = ghostify.compare(found.model, ghost, found.example, name=model)
         document = compared.document()
@@ -105,6 +108,14 @@ def convert(
             artifact.write_report(report)
     if not dry_run:
         note(f"Saved to {target}.")
+        after_convert(
+            target,
+            found.source,
+            compared,
+            trained=not is_untrained(found.model),
+            calibration=calibration.calibration,
+            runtime=planning.runtime,
+        )
 
 
 def _plan_arguments(context: typer.Context, planning: options.PlanOptions) -> dict[str, Any]:
@@ -126,8 +137,9 @@ def _given_plan(context: typer.Context, file: Path) -> Plan:
 
 
 def _chosen(context: typer.Context) -> dict[str, Any]:
-    """Return the options that a plan was made by, as the user wrote them."""
-    return {name: context.params[name] for name in _PLANNING if is_given(context, name)}
+    """Return the options that a plan was made by, and the whole command, as the user wrote them."""
+    chosen = {name: context.params[name] for name in _PLANNING if is_given(context, name)}
+    return chosen | {"command": command_line()}
 
 
 def _short_name(model: str) -> str:

@@ -13,6 +13,7 @@ from ghostify.cli.context import (
     note_untrained,
     open_data,
 )
+from ghostify.cli.next_step import after_evaluate_model, after_scores
 from ghostify.cli.options import Format
 from ghostify.cli.terminal import print_document
 
@@ -45,3 +46,7 @@ def evaluate(
         )
     note_skipped(data.skipped())
     print_document(evaluation.document(model=found.source.name), format)
+    if Path(target).is_dir():
+        after_scores(Path(target), evaluation, source, original)
+    else:
+        after_evaluate_model(target, source, original)

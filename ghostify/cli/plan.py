@@ -18,6 +18,7 @@ from ghostify.cli.context import (
     plan_arguments,
     read_calibration,
 )
+from ghostify.cli.next_step import after_plan
 from ghostify.cli.options import OriginalOptions, SiteOptions, is_given
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import interruptible, show
@@ -63,6 +64,7 @@ def plan(
     arguments["latencies"] = _latencies(found, planning, None if planning.budget else [spec])
     made = ghostify.plan(found.model, found.example, **arguments)
     _write(made, found, out, arguments)
+    after_plan(out, target, original, calibration.calibration)
 
 
 def search(
@@ -98,6 +100,7 @@ def search(
         with interruptible(f"{target} remembers the plans that were compared; none was written"):
             made = artifact.search(**options)
     _write(made, found, out, arguments, compared)
+    after_plan(out, target, original, calibration.calibration)
 
 
 def _opened(target: str, original: OriginalOptions) -> tuple[ModelContext, Artifact | None]:

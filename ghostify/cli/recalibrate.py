@@ -5,6 +5,7 @@ from __future__ import annotations
 from ghostify import Augmentation
 from ghostify.cli import options
 from ghostify.cli.context import load_artifact, note_skipped, note_untrained, open_data
+from ghostify.cli.next_step import after_scores
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
@@ -44,3 +45,4 @@ def recalibrate(
         note(f"Saved to {folder}.")
     else:
         note(f"The score is worse; {folder} is unchanged. --keep-worse saves it nevertheless.")
+    after_scores(folder, evaluation, source, original)

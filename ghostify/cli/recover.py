@@ -11,6 +11,7 @@ import typer
 from ghostify import Augmentation, GhostifyError, RecoverySettings
 from ghostify.cli import options
 from ghostify.cli.context import load_artifact, note_skipped, note_untrained, open_data
+from ghostify.cli.next_step import to_benchmark
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
@@ -70,6 +71,8 @@ def recover(
         note(_not_better(recovery))
     if evaluation is not None:
         print_document(evaluation.document(model=found.source.name), format)
+    if recovery.best_epoch:
+        to_benchmark(folder, original)
 
 
 def _interrupted(work: Path) -> str:

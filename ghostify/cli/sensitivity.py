@@ -7,9 +7,10 @@ from pathlib import Path
 import ghostify
 from ghostify.cli import options
 from ghostify.cli.context import build_target, open_artifact, read_calibration
+from ghostify.cli.next_step import after_sensitivity
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
-from ghostify.cli.terminal import note, print_document, stage
+from ghostify.cli.terminal import print_document, stage
 from ghostify.io.atomic import check_parent
 
 
@@ -49,7 +50,8 @@ def sensitivity(
         sites = ghostify.analyze(found.model, found.example)
     if out is not None:
         measured.save(out)
-        note(f"Saved to {out}: ghostify plan {target} --budget macs=0.5 --sensitivity {out}")
     if plot is not None:
         plot_sensitivity(measured, sites, plot, title=found.source.name)
     print_document(list_sensitivity(measured, sites, model=found.source.name), format)
+    if out is not None:
+        after_sensitivity(out, target, original)

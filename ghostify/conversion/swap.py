@@ -58,6 +58,8 @@ def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
             replaced[site.name] = decision.ghost
     if not replaced:
         reasons = sorted({d.keep for d in plan.decisions if d.keep})
+        if len(reasons) > 3:  # those of times differ from layer to layer
+            reasons[2:] = [f"{len(reasons) - 2} more"]
         raise GhostifyError(
             f"nothing to replace in {type(model).__name__}: "
             + (f"every convolution is kept ({'; '.join(reasons)})" if reasons else "no convolution")

@@ -45,7 +45,7 @@ def test_a_file_and_a_plot(run, net, tmp_path, ending, start):
     pytest.importorskip("matplotlib")
     result = run("sensitivity", *net, "-o", "s.json", "--plot", f"s.{ending}")
     assert result.code == 0, result.err
-    assert "Saved to s.json: ghostify plan net.py:build --budget" in result.err
+    assert result.err.startswith("Saved to s.json. To plan by it: ghostify plan net.py:build")
     assert (tmp_path / f"s.{ending}").read_bytes().startswith(start)
     kept = Sensitivity.from_json((tmp_path / "s.json").read_text(encoding="utf-8"))
     assert not kept.measured

@@ -1,0 +1,187 @@
+"""The next step: one line on stderr with a command to paste."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib.util import find_spec
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ghostify.cli.options import DataOptions, ModelOptions, OriginalOptions
+from ghostify.cli.terminal import note
+from ghostify.types import ModelSource
+
+if TYPE_CHECKING:
+    from ghostify.io.recipe import Recipe
+    from ghostify.report.evaluation import Evaluation
+    from ghostify.report.report import Report
+    from ghostify.report.timing import Timing
+
+NO_FASTER = 1.05
+"""A speed-up below this does not pay for what a conversion costs."""
+
+_LITTLE = 1.1
+_DEPTHWISE_SHARE = 0.2
+_IMAGES = "IMAGES"
+_FORMATS = {"onnxruntime": "onnx", "openvino": "openvino", "executorch": "executorch"}
+
+
+def command_line() -> list[str]:
+    """The arguments of this command, as the user wrote them."""
+    return sys.argv[1:]
+
+
+def note_next(purpose: str, *words: object) -> None:
+    """Print a purpose, and the command for it, quoted for a shell."""
+    note(f"{purpose}: {shlex.join(['ghostify', *map(str, words)])}")
+
+
+def flags(options: Any) -> list[str]:
+    """Return a group of options as the user wrote them, without those at their defaults."""
+    words = []
+    for field in fields(options):
+        value, flag = getattr(options, field.name), f"--{field.name.replace('_', '-')}"
+        if value == field.default:
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            words += [flag] if each is True else [flag, str(each)]
+    return words
+
+
+def model_flags(source: ModelSource) -> list[str]:
+    """Return the --model that a folder of the user's own code needs."""
+    from ghostify.models.registry import is_named
+
+    return [] if is_named(source) else ["--model", source.name]
+
+
+def after_convert(
+    folder: Path, source: ModelSource, report: Report, *, trained: bool, calibration: str | None,
+    runtime: str | None,
+) -> None:  # fmt: skip
+    """Say what is wrong with a conversion, or how to see what it has kept."""
+    model, again = model_flags(source), [*command_line(), "--force"]
+    if not trained:
+        published = not model and not source.name.startswith("ghostify:")
+        why = f"{source.name} has random weights, so nothing was kept. Train it in Python "
+        why += "(ghostify.load), or convert it with trained weights"
+        note_next(why, *again, *(["--pretrained"] if published else ["--weights", "FILE"]))
+    elif runtime is not None and report.macs_ratio < _LITTLE:
+        note_next(
+            f"In {runtime}, only {len(report.replaced)} of {len(report.sites)} convolutions are "
+            "faster as Ghost modules. To save more in each of them", *again, "--ratio", 4
+        )  # fmt: skip
+    elif runtime is None and _is_depthwise_separable(report):
+        note_next(
+            "Networks of depthwise convolutions often get slower. To see whether this one does",
+            "benchmark", folder, *_runtime(), *model,
+        )  # fmt: skip
+    elif calibration is None:
+        note_next(
+            "To keep far more accuracy, convert with a few hundred images",
+            *again, "--calibration", _IMAGES,
+        )  # fmt: skip
+    else:
+        note_next("To see how much was kept", "evaluate", folder, "--data", calibration, *model)
+
+
+def after_plan(
+    file: Path | None, target: str, original: OriginalOptions, calibration: str | None
+) -> None:
+    """Say how to convert by a plan, if ``target`` is a network and the plan in a file."""
+    if file is None or Path(target).is_dir():
+        return
+    images = ["--calibration", calibration] if calibration else []
+    note_next(
+        "To convert by this plan", "convert", target, *flags(original), *images, "--plan", file
+    )
+
+
+def after_sensitivity(file: Path, target: str, original: OriginalOptions) -> None:
+    """Say how to plan by a sensitivity."""
+    budget = ["--budget", "macs=0.5", "--sensitivity", file, "-o", "plan.json"]
+    note_next(f"Saved to {file}. To plan by it", "plan", target, *flags(original), *budget)
+
+
+def after_evaluate_model(target: str, source: DataOptions, options: ModelOptions) -> None:
+    """Say how to convert a network that was evaluated."""
+    note_next("To convert it", "convert", target, *flags(options), "--calibration", source.data)
+
+
+def after_scores(
+    folder: Path, evaluation: Evaluation, source: DataOptions, original: OriginalOptions
+) -> None:
+    """Say how to recover what a conversion has lost; if that is done or little, how to time it."""
+    rows = list(evaluation.rows)
+    lost = 1.0
+    if "original" in evaluation.rows:
+        ours, theirs = (evaluation.rows[name].score.top1 for name in (rows[-1], "original"))
+        lost = lost if ours is None or theirs is None else theirs - ours
+    if rows[-1].startswith("recovered") or lost < 0.002:
+        to_benchmark(folder, original)
+    else:
+        note_next(
+            "To recover accuracy by training", "recover", folder, *flags(source), *flags(original)
+        )
+
+
+def to_benchmark(folder: Path, original: OriginalOptions) -> None:
+    """Say how to time a conversion."""
+    note_next("To measure the speed-up", "benchmark", folder, *_runtime(), *flags(original))
+
+
+def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> None:
+    """Say how to export a network that is faster, or how to convert it so that it is."""
+    if not Path(target).is_dir():
+        note_next("To convert it", "convert", target, *flags(original))
+        return
+    from ghostify.io.recipe import read_recipe
+
+    recipe = read_recipe(Path(target))
+    speedups: dict[str, float] = {}
+    for _, ours in timing.pairs():
+        speedups[ours.runtime] = min(ours.speedup.median, speedups.get(ours.runtime, inf))
+    slow = [name for name, speedup in speedups.items() if speedup < NO_FASTER]
+    fast = [name for name in speedups if name not in slow]
+    if fast:
+        but = f", but not in {' and '.join(slow)}" if slow else ""
+        to = next((_FORMATS[name] for name in fast if name in _FORMATS), "onnx")
+        why = f"Faster in {' and '.join(fast)}{but}. To export it"
+        note_next(why, "export", target, "--to", to, *flags(original))
+        return
+    runtime = slow[-1]
+    planned = (recipe.options or {}).get("runtime") == runtime
+    change = ["--ratio", 4] if planned else ["--runtime", runtime]
+    which = "replace more of each layer" if planned else f"replace only what is faster in {runtime}"
+    why = f"Not faster in {' and '.join(slow)}. To {which}"
+    note_next(why, *_converted_by(recipe), *change, "--out", f"{Path(target)}-{runtime}")
+
+
+def _converted_by(recipe: Recipe) -> list[str]:
+    """Return the command that an artifact was made by, or what the recipe knows of it."""
+    if recorded := (recipe.options or {}).get("command"):
+        return _without(recorded, "--plan", "--out", "-o")
+    source = recipe.source or ModelSource("MODEL")
+    size = ["--input", "x".join(map(str, source.input_size))] if source.input_size else []
+    arguments = [f"--model-arg={key}={value}" for key, value in source.arguments.items()]
+    return ["convert", source.name, *size, *arguments]
+
+
+def _without(words: Sequence[str], *options: str) -> list[str]:
+    """Leave out options with a value."""
+    pairs = zip(words, ["", *words], strict=False)
+    kept = (word for word, before in pairs if word not in options and before not in options)
+    return [word for word in kept if word.partition("=")[0] not in options and word != "--force"]
+
+
+def _is_depthwise_separable(report: Report) -> bool:
+    depthwise = sum(row.site.ineligible == "depthwise" for row in report.sites)
+    return depthwise >= _DEPTHWISE_SHARE * len(report.sites)
+
+
+def _runtime() -> list[str]:
+    return ["--runtime", "onnxruntime"] if find_spec("onnxruntime") else []

@@ -1,0 +1,198 @@
+"""Every command ends with the next one, which can be pasted."""
+
+import runpy
+import shlex
+from dataclasses import replace
+from math import inf
+
+import pytest
+import torch
+import typer
+
+from ghostify.cli import next_step
+from ghostify.cli.app import app
+from ghostify.cli.options import DataOptions, OriginalOptions, SiteOptions
+from ghostify.io.recipe import read_recipe
+
+COMMANDS = typer.main.get_command(app).commands
+
+
+def suggested(result):
+    """The purpose and the words of the last line on stderr."""
+    assert result.code == 0, result.err
+    purpose, _, words = result.err.strip().splitlines()[-1].partition(": ghostify ")
+    name, *arguments = shlex.split(words)
+    COMMANDS[name].make_context(name, list(arguments))  # an unknown option raises
+    return purpose, [name, *arguments]
+
+
+def filled(words, **values):
+    return [values.get(word, word) for word in words]
+
+
+@pytest.fixture
+def trained(run, net):
+    """The small network with weights that are not those of an initialization."""
+    build = runpy.run_path("net.py")["build"]
+    torch.save({name: 1.7 * tensor for name, tensor in build().state_dict().items()}, "trained.pt")
+    return [*net, "--weights", "trained.pt"]
+
+
+@pytest.fixture
+def dense(run, tmp_path):
+    """A trained network without depthwise convolutions."""
+    (tmp_path / "dense.py").write_text(
+        "from torch import nn\n\n"
+        "def build():\n"
+        "    net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3))\n"
+        "    for parameter in net.parameters():\n"
+        "        parameter.data *= 1.7\n"
+        "    return net\n"
+    )
+    return ["dense.py:build", "--input", "3x16x16"]
+
+
+def test_random_weights(run, tmp_path):
+    (tmp_path / "norm.py").write_text(
+        "from torch import nn\n\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 16, 3))\n"
+    )
+    net = runpy.run_path("norm.py")["build"]()
+    net[1].running_mean += 1
+    torch.save(net.state_dict(), "norm.pt")
+    given = ["convert", "norm.py:build", "--input", "3x16x16", "--out", "o u t"]
+    purpose, words = suggested(run(*given))
+    assert purpose.startswith("norm.py:build has random weights, so nothing was kept")
+    assert words == [*given, "--force", "--weights", "FILE"]
+    assert run(*filled(words, FILE="norm.pt")).code == 0
+
+
+def test_depthwise_convolutions(run, trained):
+    purpose, words = suggested(run("convert", *trained, "--out", "o u t"))
+    assert purpose.startswith("Networks of depthwise convolutions often get slower")
+    assert words[:2] == ["benchmark", "o u t"]
+    assert words[-2:] == ["--model", "net.py:build"]
+    suggested(run(*words, "--seconds", "0"))
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("squeezenet1_1", ["--pretrained"]), ("ghostify:ghostnet", ["FILE"])]
+)
+def test_weights_that_can_be_had(run, name, option):
+    _, words = suggested(run("convert", name, "--input", "3x64x64", "-o", "out"))
+    assert words[-len(option) :] == option
+
+
+def test_from_calibration_to_training(run, dense, pictures):
+    purpose, words = suggested(run("convert", *dense, "-o", "out"))
+    assert purpose.startswith("To keep far more accuracy")
+    purpose, words = suggested(run(*filled(words, IMAGES=pictures)))
+    assert purpose == "To see how much was kept"
+    assert words == ["evaluate", "out", "--data", pictures, "--model", "dense.py:build"]
+    purpose, words = suggested(run(*words))
+    assert purpose == "To recover accuracy by training"
+    assert words == ["recover", "out", "--data", pictures, "--model", "dense.py:build"]
+
+
+def test_a_plan(run, trained, pictures):
+    _, words = suggested(run("plan", *trained, "-o", "plan.json"))
+    assert words == ["convert", *sorted_model(trained), "--plan", "plan.json"]
+    assert run(*words).code == 0
+
+
+def sorted_model(words):
+    """MODEL and its options in the order in which they are written."""
+    name, size, weights = words[0], words[1:3], words[3:]
+    return [name, *weights, *size]
+
+
+def test_a_search(run, trained, tensor):
+    found = run("search", *trained, "--budget", "macs=0.8", "--calibration", tensor, "-o", "p.json")
+    _, words = suggested(found)
+    assert words[-4:] == ["--calibration", tensor, "--plan", "p.json"]
+    assert run(*words).code == 0
+
+
+def test_a_sensitivity(run, trained):
+    purpose, words = suggested(run("sensitivity", *trained, "-o", "s.json"))
+    assert purpose == "Saved to s.json. To plan by it"
+    assert run(*filled(words, **{"macs=0.5": "macs=0.9"})).code == 0
+
+
+def test_a_network_that_was_evaluated(run, pictures, tmp_path):
+    for place, file in enumerate(sorted((tmp_path / pictures).glob("*.jpg"))):
+        (tmp_path / "classes" / f"{place % 2}").mkdir(parents=True, exist_ok=True)
+        file.rename(tmp_path / "classes" / f"{place % 2}" / file.name)
+    model = ["squeezenet1_1", "--input", "3x64x64", "--model-arg", "num_classes=2"]
+    result = run("evaluate", *model, "--data", "classes", "--held-out", "1")
+    _, words = suggested(result)
+    assert words == ["convert", *model, "--calibration", "classes"]
+
+
+@pytest.fixture
+def times(run, dense):
+    """Times a conversion whose speed-up counts as one or as none."""
+    run("convert", *dense, "-o", "out", "--ratio", "3", "--force")
+
+    def benchmark(monkeypatch, *, faster):
+        monkeypatch.setattr(next_step, "NO_FASTER", 0 if faster else inf)
+        return suggested(
+            run("benchmark", "out", "--model", *dense, "--runtime", "eager", "--seconds", "0")
+        )
+
+    return benchmark
+
+
+def test_what_is_faster_is_exported(times, monkeypatch):
+    purpose, words = times(monkeypatch, faster=True)
+    assert purpose == "Faster in eager. To export it"
+    assert words[:4] == ["export", "out", "--to", "onnx"]
+
+
+def test_what_is_not_faster_is_converted_by_time(times, monkeypatch, dense):
+    purpose, words = times(monkeypatch, faster=False)
+    assert purpose == "Not faster in eager. To replace only what is faster in eager"
+    assert words == [
+        "convert", *dense, "--ratio", "3", "--runtime", "eager", "--out", "out-eager"
+    ]  # fmt: skip
+
+
+def test_what_was_converted_by_time(times, monkeypatch):
+    monkeypatch.setattr(
+        "ghostify.io.recipe.read_recipe", with_options(runtime="eager", command=["convert", "x"])
+    )
+    purpose, words = times(monkeypatch, faster=False)
+    assert purpose == "Not faster in eager. To replace more of each layer"
+    assert words == ["convert", "x", "--ratio", "4", "--out", "out-eager"]
+
+
+def with_options(**options):
+    return lambda path: replace(read_recipe(path), options=options)
+
+
+def test_what_python_saved(times, monkeypatch):
+    monkeypatch.setattr("ghostify.io.recipe.read_recipe", with_options())
+    _, words = times(monkeypatch, faster=False)
+    assert words == [
+        "convert", "dense.py:build", "--input", "3x16x16", "--runtime", "eager", "--out",
+        "out-eager",
+    ]  # fmt: skip
+
+
+def test_little_is_faster(run, dense, monkeypatch):
+    monkeypatch.setattr(next_step, "_LITTLE", inf)
+    monkeypatch.setattr("ghostify.planning.rules.Rules.reason_to_keep", lambda *_: None)
+    purpose, words = suggested(run("convert", *dense, "--runtime", "eager", "-o", "out"))
+    assert purpose.startswith("In eager, only 2 of 2 convolutions are faster as Ghost modules")
+    assert words[-3:] == ["--force", "--ratio", "4"]
+
+
+def test_flags_are_what_the_user_wrote():
+    assert next_step.flags(DataOptions("pictures", workers=2, no_labels=True)) == [
+        "--data", "pictures", "--workers", "2", "--no-labels"
+    ]  # fmt: skip
+    assert next_step.flags(SiteOptions(include=["a", "b"], budget=["macs<=2G"])) == [
+        "--include", "a", "--include", "b", "--budget", "macs<=2G"
+    ]  # fmt: skip
+    assert next_step.flags(OriginalOptions()) == []
