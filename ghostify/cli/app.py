@@ -102,7 +102,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     warnings.filterwarnings("always", category=GhostifyWarning)
     try:
-        app()
+        app(prog_name="ghostify")
     except (GhostifyError, OSError) as error:
         fail(_with_options(" ".join(str(error).split())))
 

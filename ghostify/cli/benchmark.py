@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.cli import options
+from ghostify.cli import completion, options
 from ghostify.cli.context import build, build_target, load_artifact
 from ghostify.cli.next_step import after_benchmark
 from ghostify.cli.options import Format, OriginalOptions
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 def benchmark(
     target: options.ModelOrFolder,
     original: options.OriginalOptions,
-    against: str | None = option(None, metavar="MODEL_OR_DIR"),
-    runtime: str = option("eager", metavar="NAMES"),
+    against: str | None = option(
+        None, metavar="MODEL_OR_DIR", autocompletion=completion.models_or_artifacts
+    ),
+    runtime: str = option(
+        "eager", metavar="NAMES", autocompletion=completion.listed(*completion.RUNTIMES)
+    ),
     batch: str = option("1", metavar="NUMBERS"),
     threads: str = option("1", metavar="NUMBERS"),
     seconds: float = option(10.0, min=0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ghostify import GhostifyError
-from ghostify.cli import options
+from ghostify.cli import completion, options
 from ghostify.cli.context import load_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions, Format
 from ghostify.cli.settings import option
@@ -13,7 +13,7 @@ from ghostify.cli.terminal import print_document, stage
 def compare(
     folder: options.Folder,
     original: options.OriginalOptions,
-    data: str | None = option(None, metavar="SOURCE"),
+    data: str | None = option(None, metavar="SOURCE", autocompletion=completion.sources),
     images: options.Images = 256,
     format: options.FormatOption = Format.table,
 ) -> None:

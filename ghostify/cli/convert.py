@@ -9,7 +9,7 @@ import typer
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
-from ghostify.cli import options
+from ghostify.cli import completion, options
 from ghostify.cli.context import build, plan_arguments, read, read_calibration
 from ghostify.cli.next_step import after_convert, command_line
 from ghostify.cli.options import Format, is_given
@@ -33,7 +33,9 @@ def convert(
     force: bool = option(False),
     dry_run: bool = option(False),
     plan: Path | None = option(None, metavar="FILE"),
-    init: str | None = option(None, metavar="NAME"),
+    init: str | None = option(
+        None, metavar="NAME", autocompletion=completion.fixed(*completion.INITIALIZERS)
+    ),
     finetune_steps: int = option(0, min=0),
     report: Path | None = option(None, metavar="FILE"),
     format: options.FormatOption = Format.table,

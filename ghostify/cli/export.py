@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.cli import options
+from ghostify.cli import completion, options
 from ghostify.cli.context import build_target, load_artifact
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
@@ -16,7 +16,9 @@ from ghostify.io.atomic import check_new
 def export(
     target: options.ModelOrFolder,
     original: options.OriginalOptions,
-    to: str | None = option(None, metavar="FORMAT"),
+    to: str | None = option(
+        None, metavar="FORMAT", autocompletion=completion.fixed(*completion.FORMATS)
+    ),
     out: Path | None = option(None, None, "-o", metavar="FILE"),
     force: bool = option(False),
 ) -> None:

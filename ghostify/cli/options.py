@@ -10,23 +10,32 @@ from typing import Annotated
 import typer
 
 from ghostify import GhostSpec
+from ghostify.cli import completion
 from ghostify.cli.settings import option
 
 ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
+        autocompletion=completion.models,
         help="resnet50 (torchvision), torchvision:NAME, timm:NAME, ghostify:NAME, "
         "package.module:factory or path/to/file.py:factory.",
     ),
 ]
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A folder that ghostify convert has made.")
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        autocompletion=completion.artifacts,
+        help="A folder that ghostify convert has made.",
+    ),
 ]
 ModelOrFolder = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL_OR_DIR", help="A network, or a folder that ghostify convert has made."
+        metavar="MODEL_OR_DIR",
+        autocompletion=completion.models_or_artifacts,
+        help="A network, or a folder that ghostify convert has made.",
     ),
 ]
 Images = Annotated[
@@ -79,7 +88,7 @@ class OriginalOptions(ModelOptions):
         model: The original network, if the folder cannot say. It may load its own weights.
     """
 
-    model: str | None = option(None, "Model", metavar="MODEL")
+    model: str | None = option(None, "Model", metavar="MODEL", autocompletion=completion.models)
 
     @property
     def has_weights(self) -> bool:
@@ -111,7 +120,9 @@ class SiteOptions:
     all_eligible: bool = option(False, "Plan")
     budget: list[str] | None = option(None, "Plan", metavar="COST=LIMIT")
     sensitivity: Path | None = option(None, "Plan", metavar="FILE")
-    runtime: str | None = option(None, "Plan", metavar="NAME")
+    runtime: str | None = option(
+        None, "Plan", metavar="NAME", autocompletion=completion.fixed(*completion.RUNTIMES)
+    )
     threads: int = option(1, "Plan", min=1)
 
 
@@ -139,7 +150,9 @@ class CalibrationOptions:
         images: Maximum number of calibration images.
     """
 
-    calibration: str | None = option(None, "Data", metavar="SOURCE")
+    calibration: str | None = option(
+        None, "Data", metavar="SOURCE", autocompletion=completion.sources
+    )
     images: int = option(256, "Data", min=1)
 
 
@@ -159,7 +172,7 @@ class DataOptions:
         no_labels: Ignore the source's labels.
     """
 
-    data: str = option(..., "Data", metavar="SOURCE")
+    data: str = option(..., "Data", metavar="SOURCE", autocompletion=completion.sources)
     data_root: Path | None = option(None, "Data", metavar="DIR")
     batch_size: int = option(32, "Data", min=1)
     workers: int = option(0, "Data", min=0)
