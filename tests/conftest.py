@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -58,8 +59,25 @@ class SmallNet(nn.Module):
 
 
 @pytest.fixture
-def small_net() -> SmallNet:
-    return SmallNet()
+def as_trained() -> Callable[[nn.Module], nn.Module]:
+    """Gives a random network what tells a trained one: statistics, weights of any size."""
+
+    def change(network: nn.Module) -> nn.Module:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.fill_(0.01)
+            elif isinstance(module, (nn.Conv2d, nn.Linear)):
+                module.weight.data *= 1.1
+                if module.bias is not None:
+                    module.bias.data += 0.01
+        return network
+
+    return change
+
+
+@pytest.fixture
+def small_net(as_trained) -> SmallNet:
+    return as_trained(SmallNet())
 
 
 @pytest.fixture

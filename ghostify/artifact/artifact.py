@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ghostify import models
 from ghostify.analysis.arguments import check_model
 from ghostify.artifact.folder import read_folder, write_folder
+from ghostify.artifact.original import MissingWeightsError, Original
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment import Exported, export
@@ -24,7 +25,7 @@ from ghostify.evaluation.recalibrate import recalibrate
 from ghostify.io.measurements import record, recorded
 from ghostify.io.progress import is_main_process
 from ghostify.io.recipe import read_recipe
-from ghostify.models.registry import is_named
+from ghostify.models.identity import file_digest
 from ghostify.report.compare import compare
 from ghostify.report.evaluate_models import evaluate_models, evaluation_on, evaluation_row
 from ghostify.report.evaluation import Evaluation
@@ -38,6 +39,7 @@ from ghostify.types import (
     Example,
     GhostifyError,
     ModelSource,
+    OriginalWeights,
     Plan,
     PlanCandidate,
     Recovery,
@@ -57,11 +59,11 @@ class Artifact(os.PathLike[str]):
 
     Args:
         path: a folder that `save` or ``ghostify convert`` made.
-        original: the unconverted network. Default: built by its name, without trained weights, if
-            it is a network of an installed library. No code of the artifact is run.
+        original: the unconverted network. Default: built by its name, if it is a network of an
+            installed library. No code of the artifact is run. A randomly initialized one gets the
+            weights that the recipe names, in a copy, where they are needed.
+        weights: a file with the original's weights. Default: where the recipe says they are.
         example: an input. Default: zeros of the input size in the recipe.
-        original_trained: whether ``original`` holds its trained weights, so that the artifact can
-            be compared with it. Default: whether ``original`` is given.
 
     Raises:
         GhostifyError: if the folder is no artifact, or damaged.
@@ -73,14 +75,14 @@ class Artifact(os.PathLike[str]):
         path: str | os.PathLike[str],
         original: nn.Module | None = None,
         *,
+        weights: str | os.PathLike[str] | None = None,
         example: Example | None = None,
-        original_trained: bool | None = None,
     ) -> None:
         self.path = Path(path)
-        self.source = read_recipe(self.path).source
-        trained = original is not None if original_trained is None else original_trained
-        self.original_trained = trained
-        self._original, self._example = original, example
+        recipe = read_recipe(self.path)
+        self.source = recipe.source
+        self._original = Original(self.path, recipe, original, weights)
+        self._example = example
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -94,32 +96,26 @@ class Artifact(os.PathLike[str]):
         return self.path.resolve().name
 
     @property
-    def named_source(self) -> ModelSource:
-        """The unconverted network, if it can be built by its name.
-
-        Raises:
-            GhostifyError: If the recipe does not say, or names your own code, which is not run on
-                a folder's word.
-        """
-        if self.source is None:
-            raise GhostifyError(
-                f"{self.path} does not say what it was made from: pass the unconverted model"
-            )
-        if not is_named(self.source):
-            raise GhostifyError(
-                f"{self.path} was made from your own code ({self.source.name}). For safety, code "
-                "named in a folder is not run: pass the unconverted model"
-            )
-        return self.source
-
-    @cached_property
     def original(self) -> nn.Module:
-        """The unconverted network."""
-        return self._original if self._original is not None else models.build(self.named_source)[0]
+        """The unconverted network; its weights may be others than those that were converted."""
+        return self._original.network
 
     @property
-    def _teacher(self) -> nn.Module | None:
-        return self.original if self.original_trained else None
+    def teacher(self) -> nn.Module:
+        """The unconverted network with the weights that were converted.
+
+        Raises:
+            GhostifyError: if these cannot be found, were never trained, or others were given.
+        """
+        return self._original.trained
+
+    def _teacher_if_found(self) -> nn.Module | None:
+        """Return `teacher`; None, with a warning, if its weights cannot be found."""
+        try:
+            return self.teacher
+        except MissingWeightsError as error:
+            warnings.warn(f"without the original: {error}", GhostifyWarning, stacklevel=3)
+            return None
 
     @cached_property
     def model(self) -> nn.Module:
@@ -171,7 +167,7 @@ class Artifact(os.PathLike[str]):
     def compare(self, *, data: Any = None) -> Report:
         """Report what the conversion saved, and how far both networks agree; see `compare`."""
         report = compare(
-            self.original,
+            self.original if data is None else self.teacher,
             self.model,
             self.example,
             name=self.source.name if self.source else None,
@@ -183,17 +179,24 @@ class Artifact(os.PathLike[str]):
     def evaluate(
         self, data: Any, *, device: str | None = None, progress: ShowProgress = True
     ) -> Evaluation:
-        """Score the network, and its original if that is trained; see `evaluate_models`.
+        """Score the network and its original; see `evaluate_models`.
+
+        Without the original's weights, the network is scored alone, with a warning.
 
         Returns:
             The scores, with those remembered of other networks on the same images.
+
+        Raises:
+            GhostifyError: if the given original has other weights than the converted one, and as
+                `evaluate_models` does.
         """
-        networks = {"original": self._teacher} if self._teacher else {}
+        teacher = self._teacher_if_found()
+        networks = {"original": teacher} if teacher else {}
         evaluation = evaluate_models(
             {**networks, self.stage: self.model},
             data,
             example=self.example,
-            teacher=self._teacher,
+            teacher=teacher,
             device=device,
             progress=progress,
         )
@@ -232,7 +235,7 @@ class Artifact(os.PathLike[str]):
             {"before": self.model, "after": found},
             data,
             example=self.example,
-            teacher=self._teacher,
+            teacher=self._teacher_if_found(),
             device=device,
             progress=progress,
         )
@@ -249,6 +252,8 @@ class Artifact(os.PathLike[str]):
         settings: RecoverySettings | None = None,
         *,
         stages: int | None = None,
+        teacher_weights: str | os.PathLike[str] | None = None,
+        force: bool = False,
         **options: Any,
     ) -> tuple[Recovery, Evaluation | None]:
         """Train the network with its original as teacher, and update the artifact if it got better.
@@ -256,19 +261,25 @@ class Artifact(os.PathLike[str]):
         Checkpoints and the history are in the folder ``recovery`` of the artifact.
 
         Args:
-            data, settings, stages, options: As in `ghostify.recover`.
+            data, settings, stages, options: as in `ghostify.recover`.
+            teacher_weights: with ``force``, a file with other weights for the teacher than those
+                that were converted.
+            force: as in `ghostify.recover`.
 
         Returns:
             The record of the training, and the scores of all networks if there is validation data.
 
         Raises:
-            GhostifyError: If the original is not trained, and as `ghostify.recover` does.
+            GhostifyError: if the original's weights cannot be found, were never trained or are not
+                those that were converted, and as `ghostify.recover` does.
         """
-        if not self.original_trained:
-            raise GhostifyError("the teacher is the original with its weights: pass `original`")
+        if teacher_weights is None:
+            teacher = self.teacher
+        else:
+            teacher = self._original.with_weights(teacher_weights)
         before, folder = self.model, self.path / "recovery"
         model, recovery = recover(
-            self.original,
+            teacher,
             before,
             data,
             settings,
@@ -276,20 +287,24 @@ class Artifact(os.PathLike[str]):
             example=self.example,
             sensitivity=self._sensitivity() if stages else None,
             folder=folder,
+            force=force,
             **options,
         )
         if not is_main_process():
             return recovery, None
-        models = {"original": self.original, "converted": before}
+        reference = "original" if teacher_weights is None else "teacher"
+        networks = {reference: (teacher, recovery.original)}
+        networks[self.stage] = before, recovery.converted
         if recovery.best_epoch:
             self.update(model)
-            models["recovered"] = model
+            networks["recovered"] = model, recovery.recovered
         remove_checkpoints(folder)
         if recovery.recovered is None:
             return recovery, None
         rows = {
-            name: evaluation_row(network, getattr(recovery, name), self.example)
-            for name, network in models.items()
+            name: evaluation_row(network, score, self.example)
+            for name, (network, score) in networks.items()
+            if score is not None
         }
         return recovery, self.add_evaluation(evaluation_on(data, rows))
 
@@ -305,7 +320,7 @@ class Artifact(os.PathLike[str]):
     def sensitivity(self, *, calibration: Any = None, progress: ShowProgress = True) -> Sensitivity:
         """Measure the sensitivity of each layer of the original; see `ghostify.sensitivity`."""
         found = measure_sensitivity(
-            self.original, self.example, calibration=calibration, progress=progress
+            self._original.converted, self.example, calibration=calibration, progress=progress
         )
         self.remember("sensitivity", found.to_dict())
         return found
@@ -323,7 +338,7 @@ class Artifact(os.PathLike[str]):
             if on_candidate is not None:
                 on_candidate(candidate)
 
-        return search(self.original, self.example, on_candidate=remember, **options)
+        return search(self._original.converted, self.example, on_candidate=remember, **options)
 
     def benchmark(
         self, *, against: Mapping[str, nn.Module] | None = None, **options: Any
@@ -355,7 +370,9 @@ class Artifact(os.PathLike[str]):
 
     def record_feature_maps(self, image: Tensor) -> None:
         """Remember what some layers make of an image ``(1, C, H, W)``, for the report."""
-        self.remember("feature-maps", feature_map_images(self.model, image, self._teacher))
+        self.remember(
+            "feature-maps", feature_map_images(self.model, image, self._teacher_if_found())
+        )
 
     def write_report(
         self,
@@ -374,6 +391,7 @@ def save(
     original: nn.Module | None = None,
     example: Example | None = None,
     source: ModelSource | None = None,
+    weights: str | os.PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -387,6 +405,8 @@ def save(
         original: the unconverted network, for what the returned artifact measures.
         example: an input, for the same.
         source: where the unconverted network comes from, so that `load` can build it.
+        weights: the file that the unconverted network's weights are in, so that `Artifact` finds
+            them. Default: the one that `models.load_weights` or `models.build` read.
         options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
         force: replace an artifact that is there already.
 
@@ -397,6 +417,9 @@ def save(
     """
     check_model(model)
     path = Path(path)
+    known = OriginalWeights.find(model)
+    if weights is not None and known is not None:
+        known.from_file(weights, file_digest(Path(weights))).attach(model)
     write_folder(model, path, source=source, options=options, force=force)
     artifact = Artifact(path, original, example=example)
     artifact.model = model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,10 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ghostify.conversion.convert import convert
+from ghostify.conversion.swap import swap
 from ghostify.io.atomic import check_target, new_folder
 from ghostify.io.recipe import Recipe, Weights, read_recipe, write_recipe
-from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
+from ghostify.models.identity import file_digest
+from ghostify.types import Fidelity, GhostifyError, ModelSource, OriginalWeights, Plan, Recovery
+from ghostify.types.attachment import Attachment
 from ghostify.types.errors import first_line
 from ghostify.types.version import __version__
 
@@ -42,7 +43,7 @@ def write_folder(
             ``source`` or ``options`` are not JSON.
         OSError: If it cannot be written.
     """
-    plan = Plan.of(model)
+    plan, weights = Plan.of(model), OriginalWeights.find(model)
     if source is not None and not isinstance(source, ModelSource):
         raise GhostifyError(f"`source` (={source!r}) must be a ModelSource")
     _check_json(source and source.to_dict(), "source of the model")
@@ -59,11 +60,12 @@ def write_folder(
             model=type(model).__name__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             source=source,
+            original=weights and weights.relative_to(path),
             options=options,
             plan=plan,
             fidelity=Fidelity.find(model),
             recovery=Recovery.find(model),
-            weights=Weights(_WEIGHTS, _file_digest(folder / _WEIGHTS)),
+            weights=Weights(_WEIGHTS, file_digest(folder / _WEIGHTS)),
         )
         write_recipe(folder, recipe)
 
@@ -77,16 +79,18 @@ def read_folder(path: Path, model: Model) -> Model:
     """
     recipe = read_recipe(path)
     weights = path / _WEIGHTS
-    if _file_digest(weights) != recipe.weights.sha256:
+    if file_digest(weights) != recipe.weights.sha256:
         raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
-    converted = convert(model, plan=recipe.plan)
+    converted, plan = swap(model, recipe.plan)
+    Attachment.remove_all(converted)  # those of ``model``
     try:
         _fill(converted, load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
-    for attachment in (recipe.fidelity, recipe.recovery):
-        if attachment:
+    original = recipe.original and recipe.original.located_in(path)
+    for attachment in (plan, original, recipe.fidelity, recipe.recovery):
+        if attachment is not None:
             attachment.attach(converted)
     return converted
 
@@ -122,8 +126,3 @@ def _separate_tensors(model: nn.Module) -> dict[str, Tensor]:
         state[name] = plain.clone() if memory in taken else plain
         taken.add(memory)
     return state
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -114,6 +114,8 @@ _OPTIONS = {
     r"input_size=\(3, 224, 224\)": "--input 3x224x224",
     r"labels=False": "--no-labels",
     r"as data_root": "as --data-root",
+    r"pass (--weights|`weights`)$": "pass --weights FILE",
+    r"convert the network with its trained weights": "convert again with --weights or --pretrained",
 }
 """Advice for Python, as options."""
 
@@ -125,4 +127,4 @@ def _with_options(message: str) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {message}")
+    note(f"warning: {_with_options(str(message))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ghostify import GhostifyError
 from ghostify.cli import completion, options
 from ghostify.cli.context import load_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions, Format
@@ -19,14 +18,12 @@ def compare(
 ) -> None:
     """Print the report of a saved conversion again, and how much it has kept.
 
-    Example: ghostify compare resnet50-ghost --data photographs --pretrained
+    Example: ghostify compare resnet50-ghost --data photographs
 
     Options:
-        data: Compare the outputs on these images, named as for convert --calibration. The original
-            needs its weights: --weights or --pretrained.
+        data: Compare the outputs on these images, named as for convert --calibration. This needs
+            the original's weights.
     """
-    if data is not None and not original.has_weights:
-        raise GhostifyError("--data needs the original's weights: add --weights or --pretrained")
     artifact, found = load_artifact(folder, original)
     pictures = read_calibration(found, CalibrationOptions(data, images))
     with stage("comparing"):

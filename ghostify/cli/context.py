@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,14 @@ def build(name: str, options: ModelOptions) -> ModelContext:
         OSError: if a file cannot be read.
     """
     source = ModelSource.parse(name, options.input, options.model_arg or (), options.normalize)
-    return _build(source, options)
+    found = _build(source, options)
+    if options.weights is not None:
+        with stage(f"loading {options.weights}"):
+            from ghostify import models
+
+            loaded = models.load_weights(found.model, options.weights)
+        note(f"{options.weights}: {loaded}")
+    return found
 
 
 def _build(source: ModelSource, options: ModelOptions) -> ModelContext:
@@ -55,15 +63,13 @@ def _build(source: ModelSource, options: ModelOptions) -> ModelContext:
         from ghostify import models  # here, so that --help need not wait for torch
     with stage(f"building {source.name}"):
         model, source = models.build(source, pretrained=options.pretrained)
-    if options.weights is not None:
-        with stage(f"loading {options.weights}"):
-            loaded = models.load_weights(model, options.weights)
-        note(f"{options.weights}: {loaded}")
     return ModelContext(model, models.example(source), source)
 
 
 def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
     """Build the original of an artifact: by what the user says, and else what the folder says.
+
+    Its weights are not read: the artifact does that where it needs them.
 
     Raises:
         GhostifyError: if the artifact is damaged, or neither says it; and as `build` does.
@@ -74,13 +80,15 @@ def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
         from ghostify.models.registry import is_named
     known = read_recipe(folder).source
     if options.model is not None:
-        known = replace(known or ModelSource(""), name=options.model, arguments={})
+        if known is None or known.name != options.model:
+            known = replace(known or ModelSource(""), name=options.model, arguments={})
     elif known is None:
         raise GhostifyError(f"{folder} does not say what it was made from: add --model")
     elif not is_named(known):
+        size = "" if known.input_size or options.input else " --input CxHxW"
         raise GhostifyError(
-            f"{folder} was made from your own code ({known.name}). For safety, code named in a "
-            f"folder is not run: add --model {known.name}"
+            f"{folder} was made from your own code. For safety, code named in a folder is not run: "
+            f"add --model {shlex.quote(known.name)}{size}"
         )
     given = ModelSource.parse(known.name, options.input, options.model_arg or (), options.normalize)
     source = ModelSource(
@@ -113,7 +121,7 @@ def open_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, Mod
     """
     context = build_original(folder, options)
     artifact = ghostify.Artifact(
-        folder, context.model, example=context.example, original_trained=options.has_weights
+        folder, context.model, weights=options.weights, example=context.example
     )
     return artifact, context
 
@@ -181,15 +189,6 @@ def note_skipped(skipped: Mapping[str, str]) -> None:
 
     if skipped:
         note(summarize_skipped(skipped))
-
-
-def note_untrained(context: ModelContext) -> None:
-    """Say so if an original that others are compared with appears to be untrained."""
-    from ghostify.conversion.initialize import is_untrained
-
-    if is_untrained(context.model):
-        name = context.source.name
-        note(f"{name} appears to be randomly initialized: add --weights or --pretrained")
 
 
 def plan_arguments(options: SiteOptions) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def convert(
         finetune_steps=finetune_steps,
         **arguments,
     )
-    from ghostify.conversion.initialize import is_untrained
+    from ghostify.models.identity import is_untrained
 
     with stage("counting"):
         compared = ghostify.compare(found.model, ghost, found.example, name=model)

@@ -10,7 +10,6 @@ from ghostify.cli.context import (
     build_target,
     load_artifact,
     note_skipped,
-    note_untrained,
     open_data,
 )
 from ghostify.cli.next_step import after_evaluate_model, after_scores
@@ -27,17 +26,15 @@ def evaluate(
 ) -> None:
     """Score a network on images it was not trained on: accuracy, and agreement with its original.
 
-    The original of a folder has a row of its own if its weights are given: --weights, --pretrained,
-    or a --model that loads them. Without labels it is needed.
+    The original of a folder has a row of its own if its weights are where they were when it was
+    converted, or are given by --weights. Without labels they are needed.
 
-    Example: ghostify evaluate resnet50-ghost --data imagenet --pretrained
+    Example: ghostify evaluate resnet50-ghost --data imagenet
     """
     if Path(target).is_dir():
         artifact, found = load_artifact(Path(target), original)
         data = open_data(found, source)
         evaluation = artifact.evaluate(data, device=device)
-        if original.has_weights:
-            note_untrained(found)
     else:
         found = build_target(target, original)
         data = open_data(found, source)

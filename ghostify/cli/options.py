@@ -85,15 +85,10 @@ class OriginalOptions(ModelOptions):
     """How to build the original of an artifact.
 
     Attributes:
-        model: The original network, if the folder cannot say. It may load its own weights.
+        model: The original network, if it is your own code. It may load its own weights.
     """
 
     model: str | None = option(None, "Model", metavar="MODEL", autocompletion=completion.models)
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether the user says where the original's weights come from."""
-        return self.weights is not None or self.pretrained or self.model is not None
 
 
 @dataclass(frozen=True)

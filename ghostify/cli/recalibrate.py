@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ghostify import Augmentation
 from ghostify.cli import options
-from ghostify.cli.context import load_artifact, note_skipped, note_untrained, open_data
+from ghostify.cli.context import load_artifact, note_skipped, open_data
 from ghostify.cli.next_step import after_scores
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
@@ -23,8 +23,7 @@ def recalibrate(
     """Estimate a network's BatchNorm statistics again, and save them if they score no worse.
 
     It helps a network that was not fitted (--init weights). After a fit to --calibration it usually
-    harms. Without labels the original's weights are needed: --weights, --pretrained, or a --model
-    that loads them.
+    harms. Without labels the original's weights are needed.
 
     Example: ghostify recalibrate resnet50-ghost --data imagenet --batches 50
 
@@ -38,8 +37,6 @@ def recalibrate(
         data, batches=batches, keep_worse=keep_worse, device=device
     )
     note_skipped(data.skipped())
-    if original.has_weights:
-        note_untrained(found)
     print_document(evaluation.document(model=found.source.name), format)
     if updated:
         note(f"Saved to {folder}.")

@@ -8,9 +8,9 @@ from typing import Any
 
 import typer
 
-from ghostify import Augmentation, GhostifyError, RecoverySettings
+from ghostify import Augmentation, RecoverySettings
 from ghostify.cli import options
-from ghostify.cli.context import load_artifact, note_skipped, note_untrained, open_data
+from ghostify.cli.context import load_artifact, note_skipped, open_data
 from ghostify.cli.next_step import to_benchmark
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
@@ -25,6 +25,8 @@ def recover(
     settings: RecoverySettings,
     augmentation: Augmentation,
     original: options.OriginalOptions,
+    teacher_weights: Path | None = option(None, metavar="FILE"),
+    force: bool = option(False),
     stages: int | None = option(None, min=2),
     resume: bool = option(False),
     tensorboard: bool = option(False),
@@ -32,29 +34,28 @@ def recover(
 ) -> None:
     """Train a converted network with its original as teacher, and save it to its folder if better.
 
-    The original needs its weights: --weights, --pretrained, or a --model that loads them. Runs on
-    several GPUs by accelerate launch -m ghostify recover.
+    The original needs the weights that were converted: found where they were then, or given by
+    --weights. Runs on several GPUs by accelerate launch -m ghostify recover.
 
-    Example: ghostify recover resnet50-ghost --data imagenet --pretrained --minutes 20
+    Example: ghostify recover resnet50-ghost --data imagenet --minutes 20
 
     Options:
+        teacher_weights: With --force: other weights for the teacher than those that were converted.
+        force: Train with a teacher that has other weights than the network that was converted.
         stages: Progressive conversion in this many stages: convert the original's least sensitive
             layers first, and train after each stage for --epochs or --minutes.
         resume: Continue a training that was interrupted.
         tensorboard: Also write the history for TensorBoard.
     """
-    if not original.has_weights:
-        raise GhostifyError(
-            "the teacher is the original with its weights: add --weights, --pretrained or --model"
-        )
     artifact, found = load_artifact(folder, original)
     data = open_data(found, source, seed=settings.seed, augmentation=augmentation)
-    note_untrained(found)
     try:
         recovery, evaluation = artifact.recover(
             data,
             settings,
             stages=stages,
+            teacher_weights=teacher_weights,
+            force=force,
             resume=resume,
             tensorboard=tensorboard,
             on_epoch=_note_epoch,

@@ -8,11 +8,12 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import materialize
-from ghostify.conversion.initialize import initialize, is_untrained
+from ghostify.conversion.initialize import initialize
 from ghostify.conversion.plan import plan as make_plan
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.conversion.swap import swap
 from ghostify.data import as_batches
+from ghostify.models.identity import identify, is_untrained
 from ghostify.planning.budget import Budgets
 from ghostify.planning.rules import Patterns
 from ghostify.types import Example, GhostifyError, Plan, Sensitivity
@@ -103,9 +104,12 @@ def convert(
     elif given := [name for name, value in options.items() if value not in (None, False, ())]:
         raise GhostifyError(f"`plan` already decides {', '.join(given)}: pass one or the other")
     model = model if example is None else materialize(model, example)
+    weights = identify(model)
     converted, plan = swap(model, plan, example if verify else None)
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
     _with_earlier(model, plan).attach(converted)
+    if weights is not None:
+        weights.attach(converted)
     if sensitivity is not None:
         sensitivity.attach(converted)
     if init is None and calibration is None and (example is None or is_untrained(model)):

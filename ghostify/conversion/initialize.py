@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dataflow import trace_dataflow
@@ -20,6 +19,7 @@ from ghostify.data import hold_out_batches, images_in
 from ghostify.data.batches import device_of
 from ghostify.evaluation.evaluate import agreement
 from ghostify.io.progress import progress_bar
+from ghostify.models.identity import is_untrained
 from ghostify.types import Example, Fidelity, GhostifyError, Plan
 from ghostify.types.progress import ShowProgress
 
@@ -95,16 +95,3 @@ def initialize(
         score=agreement(model, converted, held_out) if held_out else None,
         notes=tuple(notes),
     ).attach(converted)
-
-
-def is_untrained(model: nn.Module) -> bool:
-    """Whether no BatchNorm has seen data or, without any, no convolution has a nonzero bias."""
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
-    if norms:
-        return not any(_is_nonzero(norm.get_buffer("running_mean")) for norm in norms)
-    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    return not any(m.bias is not None and _is_nonzero(m.bias) for m in convolutions)
-
-
-def _is_nonzero(tensor: Tensor) -> bool:
-    return not tensor.is_meta and bool(tensor.any())

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from ghostify.io.atomic import RECIPE
 from ghostify.io.checksummed_json import checksummed, read_checksummed
-from ghostify.types import Fidelity, GhostifyError, ModelSource, Plan, Recovery
+from ghostify.types import Fidelity, GhostifyError, ModelSource, OriginalWeights, Plan, Recovery
 from ghostify.types.serialization import Serializable
 
 
@@ -30,6 +30,7 @@ class Recipe(Serializable):
         model: class name of the model.
         created: time of the conversion in ISO format.
         source: how to build the original.
+        original: which weights the original had.
         options: options of the plan, in JSON types.
     """
 
@@ -39,6 +40,7 @@ class Recipe(Serializable):
     model: str
     created: str | None = None
     source: ModelSource | None = None
+    original: OriginalWeights | None = None
     options: Mapping[str, Any] | None = None
     plan: Plan
     fidelity: Fidelity | None = None

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ghostify.models.identity import attach_origin
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 
@@ -54,7 +55,8 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
 
     State dicts nested under ``state_dict``, ``model`` and the like are found, and prefixes of
     wrappers (``module.``, ``_orig_mod.``) are removed. Buffers of profilers are skipped, and the
-    BatchNorms in the checkpoints of GhostNetV3's authors are renamed as in timm.
+    BatchNorms in the checkpoints of GhostNetV3's authors are renamed as in timm. The network
+    remembers the file, so that an artifact made from it does (`OriginalWeights`).
 
     Raises:
         GhostifyError: if the file cannot be read, holds pickled code, or fits less than half of the
@@ -71,6 +73,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
             "the checkpoint of another network?"
         )
     model.load_state_dict(fitting, strict=False)
+    attach_origin(model, file=path)
     return LoadedWeights(
         loaded=tuple(fitting),
         missing=tuple(n for n in own if n not in state),

@@ -47,15 +47,20 @@ class Library(NamedTuple):
 
     Attributes:
         names: returns all names; none if the library is not installed.
-        build: builds a network from a name, whether it is pretrained, and keyword arguments.
+        build: builds a network from a name, its weights, and keyword arguments. Weights are a name,
+            True for the library's default, or False for a random initialization.
+        weights: returns the name of the default weights of a network, and the built network's own
+            where the library keeps it there.
     """
 
     names: Callable[[], list[str]]
-    build: Callable[[str, bool, dict[str, Any]], nn.Module]
+    build: Callable[[str, bool | str, dict[str, Any]], nn.Module]
+    weights: Callable[[str, nn.Module], str | None]
 
 
-def _build_torchvision(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
-    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+def _build_torchvision(name: str, pretrained: bool | str, arguments: dict[str, Any]) -> nn.Module:
+    weights = "DEFAULT" if pretrained is True else pretrained or None
+    options: dict[str, Any] = {"weights": weights}
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
         options["weights_backbone"] = None  # detectors would download those of their backbone
     with warnings.catch_warnings():
@@ -73,7 +78,7 @@ def torchvision_input_size(name: str) -> tuple[int, ...] | None:
     return (3, crop[0], crop[-1]) if crop else None
 
 
-def _build_ghostify(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
+def _build_ghostify(name: str, pretrained: bool | str, arguments: dict[str, Any]) -> nn.Module:
     family = name.rpartition("_")[0]
     if "width" in arguments and family in _FAMILIES:
         raise GhostifyError(f"the width is in its name: use ghostify:{family} with width=")
@@ -101,13 +106,24 @@ def _timm_names() -> list[str]:
     return [*timm.list_models(), *timm.list_pretrained()]
 
 
-def _build_timm(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
-    model: nn.Module = import_module("timm").create_model(name, pretrained=pretrained, **arguments)
-    return model
+def _build_timm(name: str, pretrained: bool | str, arguments: dict[str, Any]) -> nn.Module:
+    if isinstance(pretrained, str):
+        name = f"{name.partition('.')[0]}.{pretrained}"
+    create: Callable[..., nn.Module] = import_module("timm").create_model
+    return create(name, pretrained=bool(pretrained), **arguments)
+
+
+def _timm_weights(_: str, model: Any) -> str | None:
+    return getattr(model, "pretrained_cfg", {}).get("tag") or None
+
+
+def _torchvision_weights(name: str, _: nn.Module) -> str | None:
+    default = getattr(models.get_model_weights(name), "DEFAULT", None)
+    return default and default.name
 
 
 LIBRARIES = {
-    "torchvision": Library(models.list_models, _build_torchvision),
-    "ghostify": Library(lambda: list(NETWORKS), _build_ghostify),
-    "timm": Library(_timm_names, _build_timm),
+    "torchvision": Library(models.list_models, _build_torchvision, _torchvision_weights),
+    "ghostify": Library(lambda: list(NETWORKS), _build_ghostify, lambda *_: "timm"),
+    "timm": Library(_timm_names, _build_timm, _timm_weights),
 }

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from ghostify.models.identity import attach_origin
 from ghostify.models.libraries import LIBRARIES, torchvision_input_size
 from ghostify.models.user_code import call_code
 from ghostify.types import GhostifyError, ModelSource
@@ -36,13 +37,14 @@ def names() -> list[str]:
     ]
 
 
-def build(source: ModelSource, *, pretrained: bool = False) -> tuple[nn.Module, ModelSource]:
+def build(source: ModelSource, *, pretrained: bool | str = False) -> tuple[nn.Module, ModelSource]:
     """Build the network that ``source`` names.
 
     Args:
         source: its name is ``resnet50`` (torchvision), ``torchvision:NAME``, ``timm:NAME``,
             ``ghostify:NAME``, ``package.module:factory`` or ``path/to/file.py:factory``.
-        pretrained: download the library's weights. Default: random weights.
+        pretrained: download the library's default weights, or those of a name such as
+            ``IMAGENET1K_V1``. Default: random weights.
 
     Returns:
         The network, and ``source`` with the input size that the library or the network declares,
@@ -111,7 +113,7 @@ def example(source: ModelSource) -> Tensor:
         raise GhostifyError(f"`input_size` (={shape}) needs more memory than there is") from error
 
 
-def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool) -> nn.Module:
+def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool | str) -> nn.Module:
     library = LIBRARIES[prefix]
     known = library.names()
     if not known:
@@ -126,7 +128,7 @@ def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool) 
     if name not in known:
         raise GhostifyError(f"unknown model {source.name!r}{near(source.name, names())}")
     try:
-        return library.build(name, pretrained, source.arguments)
+        model = library.build(name, pretrained, source.arguments)
     except OSError as error:
         raise GhostifyError(
             f"cannot download the weights of {source.name} ({first_line(error)}): check the "
@@ -134,3 +136,7 @@ def _build_named(source: ModelSource, prefix: str, name: str, pretrained: bool) 
         ) from error
     except Exception as error:
         raise GhostifyError(f"{source.name} cannot be built: {first_line(error)}") from error
+    if pretrained:
+        known_as = pretrained if isinstance(pretrained, str) else library.weights(name, model)
+        attach_origin(model, name=known_as)
+    return model

@@ -12,9 +12,18 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data import as_batches
 from ghostify.evaluation.evaluate import agreement
+from ghostify.models.identity import check_original
 from ghostify.planning.flops import count
 from ghostify.report.report import HELD_OUT, Report, SiteRow
-from ghostify.types import ConvSite, Example, Fidelity, GhostifyError, Plan, describe_example
+from ghostify.types import (
+    ConvSite,
+    Example,
+    Fidelity,
+    GhostifyError,
+    OriginalWeights,
+    Plan,
+    describe_example,
+)
 
 
 def compare(
@@ -36,8 +45,9 @@ def compare(
             Default: report the agreement that `convert` measured.
 
     Raises:
-        GhostifyError: if ``converted`` was not converted from such a model, or a model does not
-            run on the example.
+        GhostifyError: if ``converted`` was not converted from such a model, a model does not run on
+            the example, or with ``data``, ``model`` is not trained or has other weights than the
+            network that was converted.
     """
     check_model(model)
     check_model(converted, "converted")
@@ -51,6 +61,7 @@ def compare(
         before, after = (count(m, example, counter="torch") for m in (model, converted))
     fidelity = Fidelity.find(converted)
     if data is not None:
+        check_original(model, OriginalWeights.find(converted), "`model`")
         batches = as_batches(data, example)
         dry_run(model, batches[0])  # the images may have another size than the example
         measured = agreement(model, converted, batches)

@@ -12,10 +12,18 @@ from torch import nn
 from ghostify.analysis.arguments import check_model
 from ghostify.data import Data
 from ghostify.io.progress import progress_bar
+from ghostify.models.identity import check_original
 from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
 from ghostify.training.progressive import train, train_in_stages
 from ghostify.training.trainer import Job, OnEpoch
-from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Sensitivity
+from ghostify.types import (
+    Example,
+    GhostifyError,
+    OriginalWeights,
+    Recovery,
+    RecoverySettings,
+    Sensitivity,
+)
 from ghostify.types.errors import near
 from ghostify.types.progress import ShowProgress
 
@@ -35,6 +43,7 @@ def recover(
     calibration: Any = None,
     folder: str | Path | None = None,
     resume: bool = False,
+    force: bool = False,
     tensorboard: bool = False,
     progress: ShowProgress = True,
     on_epoch: OnEpoch | None = None,
@@ -67,6 +76,7 @@ def recover(
         folder: where to write ``history.jsonl`` and checkpoints: one per epoch and one every
             ``checkpoint_minutes``. The last one stays; resumed, it gives the result at once.
         resume: continue from the checkpoint in ``folder``, if there is one.
+        force: train with a teacher that has other weights than the network that was converted.
         tensorboard: also write TensorBoard events to ``folder``.
         progress: whether to show a bar, or a function that is called with each `Progress`: while
             training, several times a second, with a `TrainingProgress`.
@@ -78,13 +88,15 @@ def recover(
         keeps as well.
 
     Raises:
-        GhostifyError: if an argument does not fit, ``folder`` holds an unfinished training and
+        GhostifyError: if an argument does not fit, the teacher is randomly initialized or has other
+            weights than the network that was converted, ``folder`` holds an unfinished training and
             ``resume`` is False, the loss is not finite, or Accelerate is missing.
         KeyboardInterrupt: on Ctrl-C, after a checkpoint.
         OSError: if ``folder`` cannot be written.
     """
     check_model(teacher, "teacher")
     check_model(student, "student")
+    _check_teacher(teacher, student, force)
     settings = _merged(settings or RecoverySettings(), options)
     if stages is None and not (sensitivity is None and calibration is None):
         raise GhostifyError("`sensitivity` and `calibration` require `stages`")
@@ -111,8 +123,24 @@ def recover(
             on_epoch=on_epoch or (lambda record: None),
         )
         if stages is None:
-            return train(job, student)
-        return train_in_stages(job, student, stages, sensitivity, calibration, progress)
+            model, recovery = train(job, student)
+        else:
+            model, recovery = train_in_stages(
+                job, student, stages, sensitivity, calibration, progress
+            )
+    if weights := OriginalWeights.find(student):
+        weights.attach(model)  # stages convert the teacher, which `force` allows to be another
+    return model, recovery
+
+
+def _check_teacher(teacher: nn.Module, student: nn.Module, force: bool) -> None:
+    weights = OriginalWeights.find(student)
+    if force:
+        return check_original(teacher, None)
+    try:
+        check_original(teacher, weights)
+    except GhostifyError as error:
+        raise GhostifyError(f"{error}. `force=True` allows another trained teacher") from error
 
 
 def _merged(settings: RecoverySettings, options: dict[str, Any]) -> RecoverySettings:

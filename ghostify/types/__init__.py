@@ -18,6 +18,7 @@ from ghostify.types.model_source import (
     describe_example,
     split_example,
 )
+from ghostify.types.original_weights import OriginalWeights
 from ghostify.types.plan import Decision, Plan, PlanCandidate
 from ghostify.types.recovery import Recovery
 from ghostify.types.score import Fidelity, Score
@@ -26,6 +27,6 @@ from ghostify.types.settings import Augmentation, RecoverySettings
 __all__ = [
     "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
-    "LayerRedundancy", "ModelSource", "Normalization", "Plan", "PlanCandidate", "Recovery",
-    "RecoverySettings", "Score", "Sensitivity", "describe_example", "split_example",
+    "LayerRedundancy", "ModelSource", "Normalization", "OriginalWeights", "Plan", "PlanCandidate",
+    "Recovery", "RecoverySettings", "Score", "Sensitivity", "describe_example", "split_example",
 ]  # fmt: skip

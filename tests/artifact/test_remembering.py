@@ -66,14 +66,6 @@ def test_an_evaluation_beside_the_original(saved, again, image):
     assert again.recorded("evaluation")
 
 
-def test_without_its_weights_the_original_is_not_compared_with(saved, small_net, image):
-    artifact = Artifact(saved.path, small_net, example=image, original_trained=False)
-    with pytest.raises(GhostifyError, match="original"):
-        artifact.evaluate([torch.rand(4, *image.shape[1:])])
-    with pytest.raises(GhostifyError, match="pass `original`"):
-        artifact.recover([torch.rand(4, *image.shape[1:])])
-
-
 def test_feature_maps(saved, again, image):
     saved.record_feature_maps(image)
     assert again.recorded("feature-maps")

@@ -42,11 +42,11 @@ def data(run, tmp_path):
 
 
 @pytest.fixture
-def weights(data, tmp_path):
+def weights(data, tmp_path, as_trained):
     sys.path.insert(0, str(tmp_path))
     from classes import build
 
-    torch.save(build().state_dict(), "classes.pt")
+    torch.save(as_trained(build()).state_dict(), "classes.pt")
     return ["--weights", "classes.pt"]
 
 
@@ -115,17 +115,27 @@ def test_an_artifact_remembers_how_images_are_normalised(run, data, weights):
         assert found["converted"]["score"]["loss"] == ghostify.evaluate(ghost, opened).loss
 
 
-def test_an_original_without_weights_is_named(run, data, out, weights):
-    said = "classes.py:build appears to be randomly initialized: add --weights or --pretrained"
-    assert said in run("evaluate", out, *LABELLED, "--data", data).err
-    trained = torch.load("classes.pt")
-    trained["1.running_mean"] += 1
-    torch.save(trained, "classes.pt")
-    assert "randomly" not in run("evaluate", out, *LABELLED, *weights, "--data", data).err
+def test_weights_that_are_gone_are_named(run, data, out, tmp_path):
+    (tmp_path / "classes.pt").rename(tmp_path / "moved.pt")
+    result = run("evaluate", out, *LABELLED, "--data", data)
+    assert "converted from the weights in classes.pt (SHA-256 " in result.err
+    assert result.err.splitlines()[0].endswith("which is not there: pass --weights FILE")
+    alone = run("evaluate", out, *LABELLED, "--data", data, "--format", "json")
+    assert list(json.loads(alone.out)["rows"]) == ["converted"]
+    found = evaluate(run, out, *LABELLED, "--weights", "moved.pt", "--data", data)
+    assert list(found) == ["original", "converted"]
 
 
-def test_without_labels(run, data, out, weights):
-    found = evaluate(run, out, *LABELLED, *weights, "--data", data, "--no-labels")
+def test_other_weights_are_refused(fails, data, out, tmp_path):
+    from classes import build
+
+    torch.save(build().state_dict(), tmp_path / "other.pt")
+    said = fails("evaluate", out, *LABELLED, "--weights", "other.pt", "--data", data)
+    assert "other.pt appears to be randomly initialized" in said
+
+
+def test_without_labels(run, data, out):
+    found = evaluate(run, out, *LABELLED, "--data", data, "--no-labels")
     assert found["converted"]["score"]["top1"] is None
     assert 0 <= found["converted"]["score"]["agreement"] <= 1
     assert found["original"]["score"]["agreement"] == 1

@@ -160,7 +160,7 @@ def test_interrupted_stages(run, out, interrupted_at, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "shades"], "add --weights, --pretrained or --model"),
+        (["--data", "shades"], "add --model classes.py:build"),
         (["--data", "none", "--model", "classes.py:build"], "none"),
         (["--data", "shades", "--model", "classes.py:build", "--alpha", "2"], "--alpha (=2.0)"),
     ],

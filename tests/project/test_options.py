@@ -7,7 +7,7 @@ import pytest
 import typer
 
 import ghostify
-from ghostify import Augmentation, RecoverySettings
+from ghostify import Artifact, Augmentation, RecoverySettings
 from ghostify.cli.app import app
 
 COMMANDS = typer.main.get_command(app).commands
@@ -16,19 +16,29 @@ COMMANDS = typer.main.get_command(app).commands
 # `Artifact` does; its further keywords are those of the function that it calls.
 BEHIND = {
     "analyze": [ghostify.analyze],
-    "benchmark": [ghostify.Artifact.benchmark, ghostify.benchmark],
-    "compare": [ghostify.Artifact.compare, ghostify.compare],
+    "benchmark": [Artifact, Artifact.benchmark, ghostify.benchmark],
+    "compare": [Artifact, Artifact.compare, ghostify.compare],
     "convert": [ghostify.convert, ghostify.save],
-    "evaluate": [ghostify.Artifact.evaluate, ghostify.evaluate_models, ghostify.open_data],
-    "export": [ghostify.Artifact.export, ghostify.export],
+    "evaluate": [
+        Artifact,
+        Artifact.evaluate,
+        ghostify.evaluate_models,
+        ghostify.open_data,
+    ],
+    "export": [Artifact, Artifact.export, ghostify.export],
     "models": [],
     "plan": [ghostify.plan],
-    "recalibrate": [ghostify.Artifact.recalibrate, ghostify.recalibrate, ghostify.open_data],
-    "recover": [ghostify.Artifact.recover, ghostify.recover, ghostify.open_data],
+    "recalibrate": [
+        Artifact,
+        Artifact.recalibrate,
+        ghostify.recalibrate,
+        ghostify.open_data,
+    ],
+    "recover": [Artifact, Artifact.recover, ghostify.recover, ghostify.open_data],
     "redundancy": [ghostify.redundancy],
-    "report": [ghostify.Artifact.write_report],
-    "search": [ghostify.Artifact.search, ghostify.search],
-    "sensitivity": [ghostify.Artifact.sensitivity, ghostify.sensitivity],
+    "report": [Artifact, Artifact.write_report],
+    "search": [Artifact, Artifact.search, ghostify.search],
+    "sensitivity": [Artifact, Artifact.sensitivity, ghostify.sensitivity],
 }
 
 # Positional arguments are named after what stands there; the options below are not keywords.
@@ -36,7 +46,9 @@ ARGUMENTS = {"model", "target", "folder", "pattern"}
 EXCEPTIONS = {
     "help": "the command line's own",
     "format": "a result's own methods: print, to_json, to_csv, to_markdown",
-    "weights": "Python is given a model that has its weights",
+    ("analyze", "weights"): "Python is given a model that has its weights",
+    ("plan", "weights"): "Python is given a model that has its weights",
+    ("redundancy", "weights"): "Python is given a model that has its weights",
     "pretrained": "Python is given a model that has its weights",
     "input": "Python is given an example input",
     "normalize": "Python is given images that are normalized, or a ModelSource",

@@ -8,7 +8,9 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, RecoverySettings
-from ghostify.types import Score
+from ghostify.types import OriginalWeights, Score
+
+from .conftest import Network, converted, trained
 
 TWO = RecoverySettings(epochs=2)
 
@@ -61,7 +63,7 @@ def test_without_labels(teacher, student, data):
     assert (recovery.original.agreement, recovery.original.relative_error) == (1, 0)
 
 
-def test_outputs_of_any_structure():
+def test_outputs_of_any_structure(as_trained):
     class Segmenter(nn.Module):
         def __init__(self):
             super().__init__()
@@ -73,7 +75,7 @@ def test_outputs_of_any_structure():
             x = self.stem(x).relu()
             return {"out": self.conv(x).relu(), "number": 7, "aux": [self.conv(x), None]}
 
-    teacher = Segmenter().eval()
+    teacher = as_trained(Segmenter()).eval()
     images = torch.randn(32, 3, 8, 8)
     student = ghostify.convert(teacher, images[:1], ratio=2)
     _, recovery = ghostify.recover(
@@ -83,15 +85,37 @@ def test_outputs_of_any_structure():
     assert recovery.recovered.agreement is None
 
 
-def test_a_detector_learns_from_feature_maps():
+def test_a_detector_learns_from_feature_maps(as_trained):
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
 
     teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
+    teacher = as_trained(teacher)
     images = [[torch.rand(3, 64, 64)] for _ in range(4)]
     student = ghostify.convert(teacher, images[0], ratio=2)
     _, recovery = ghostify.recover(teacher, student, images, TWO)
     first, second = (record["features"] for record in recovery.history)
     assert second < first
+
+
+def test_another_teacher_needs_force(teacher, student, data):
+    other = trained()
+    other.head.weight.data *= 2
+    with pytest.raises(GhostifyError, match="`teacher` has other weights .* `force=True`"):
+        ghostify.recover(other, student, data, TWO)
+    recovered, _ = ghostify.recover(other, student, data, TWO, epochs=1, force=True)
+    assert OriginalWeights.find(recovered) == OriginalWeights.find(student)
+
+
+def test_a_random_teacher_is_refused_always(student, data):
+    for force in (False, True):
+        with pytest.raises(GhostifyError, match="`teacher` appears to be randomly initialized"):
+            ghostify.recover(Network(), student, data, TWO, force=force)
+
+
+def test_a_conversion_of_a_random_network_has_no_teacher(data):
+    student = converted(Network())
+    with pytest.raises(GhostifyError, match="converted from a randomly initialized one"):
+        ghostify.recover(trained(), student, data, TWO)
 
 
 def test_the_best_weights_are_kept(teacher, student, data):
@@ -288,10 +312,10 @@ def test_compiled_networks_learn_the_same(teacher, student, data, monkeypatch):
         torch.testing.assert_close(found[1][0].state_dict()[name], tensor, atol=1e-4, rtol=1e-3)
 
 
-def test_compiled_networks_expose_no_feature_maps(teacher, data):
+def test_compiled_networks_expose_no_feature_maps(teacher, data, as_trained):
     with pytest.raises(GhostifyError, match=r"`feature_weight` \(=1\) to be 0"):
         RecoverySettings(feature_weight=1.0, compile=True)
-    network = nn.Sequential(*list(teacher.children())[:2])
+    network = as_trained(nn.Sequential(*list(teacher.children())[:2]))
     student = ghostify.convert(network, torch.randn(1, 3, 8, 8), ratio=2)
     with pytest.raises(GhostifyError, match="`compile` requires outputs that are logits"):
         ghostify.recover(network, student, data, RecoverySettings(compile=True))

@@ -1,0 +1,129 @@
+"""The original of an artifact: the network, and its weights when they are needed."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+
+from ghostify import models
+from ghostify.analysis.model_copy import copy_model
+from ghostify.io.recipe import Recipe
+from ghostify.models.identity import (
+    check_original,
+    file_digest,
+    is_untrained,
+    weights_digest,
+)
+from ghostify.models.registry import is_named
+from ghostify.types import GhostifyError, ModelSource
+
+
+class MissingWeightsError(GhostifyError):
+    """The original's weights cannot be found, or were never trained."""
+
+
+class Original:
+    """The unconverted network of an artifact.
+
+    Args:
+        folder: the artifact.
+        recipe: its recipe.
+        given: the network, if the caller has it. Default: built by its name.
+        weights: a file with its weights, instead of the recorded one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        given: nn.Module | None,
+        weights: str | os.PathLike[str] | None,
+    ) -> None:
+        self._folder, self._source = folder, recipe.source
+        self._recorded = recipe.original and recipe.original.located_in(folder)
+        self._given, self._weights = given, weights
+
+    @property
+    def named_source(self) -> ModelSource:
+        """Where the network comes from, if it can be built by its name.
+
+        Raises:
+            GhostifyError: if the recipe does not say, or names the user's own code, which is not
+                run on a folder's word.
+        """
+        if self._source is None:
+            raise GhostifyError(
+                f"{self._folder} does not say what it was made from: pass the unconverted model"
+            )
+        if not is_named(self._source):
+            raise GhostifyError(
+                f"{self._folder} was made from your own code ({self._source.name}). For safety, "
+                "code named in a folder is not run: pass the unconverted model"
+            )
+        return self._source
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network; its weights may be others than those that were converted."""
+        return self._given if self._given is not None else models.build(self.named_source)[0]
+
+    @cached_property
+    def trained(self) -> nn.Module:
+        """The network with the weights that were converted.
+
+        Raises:
+            MissingWeightsError: if they cannot be found, or were never trained.
+            GhostifyError: if the caller gave others.
+        """
+        recorded, given = self._recorded, self._given
+        if recorded is not None and not recorded.trained:
+            raise MissingWeightsError(
+                f"{self._folder} was converted from a randomly initialized network: convert the "
+                "network with its trained weights"
+            )
+        if self._weights is not None:
+            network, what = self.with_weights(self._weights), os.fspath(self._weights)
+        elif given is not None and (recorded is None or not is_untrained(given)):
+            network, what = given, "`original`"
+        else:
+            return self._with_recorded_weights()
+        check_original(network, recorded, what)
+        return network
+
+    @property
+    def converted(self) -> nn.Module:
+        """The network that was converted, `trained` unless it was randomly initialized."""
+        is_random = self._recorded is not None and not self._recorded.trained
+        return self.network if is_random else self.trained
+
+    def with_weights(self, file: str | os.PathLike[str]) -> nn.Module:
+        """Return a copy of the network with the weights in a file."""
+        network = copy_model(self.network)
+        models.load_weights(network, Path(file))
+        return network
+
+    def _with_recorded_weights(self) -> nn.Module:
+        recorded = self._recorded
+        if recorded is None or (recorded.name is None and recorded.file is None):
+            raise MissingWeightsError(
+                f"{self._folder} does not say where its original's weights are: pass `weights`"
+            )
+        wanted = f"{self._folder} was converted from {recorded}"
+        if recorded.name is not None:
+            try:
+                network = models.build(self.named_source, pretrained=recorded.name)[0]
+            except GhostifyError as error:
+                raise MissingWeightsError(f"{wanted}: {error}") from error
+        else:
+            file = Path(recorded.file or "")
+            if not file.is_file():
+                raise MissingWeightsError(f"{wanted}, which is not there: pass `weights`")
+            if file_digest(file) != recorded.sha256:
+                raise MissingWeightsError(f"{wanted}, which has changed since: pass `weights`")
+            network = self.with_weights(file)
+        if weights_digest(network) != recorded.digest:
+            raise MissingWeightsError(f"{wanted}, which give another network now: pass `weights`")
+        return network

@@ -1,0 +1,145 @@
+"""An artifact finds the weights of its original, and takes no others."""
+
+import shutil
+
+import pytest
+import torch
+
+import ghostify
+from ghostify import Artifact, GhostifyError, models
+from ghostify.io.recipe import read_recipe
+from ghostify.types import ModelSource
+from ghostify.types.errors import GhostifyWarning
+
+from ..conftest import SmallNet
+
+DATA = [torch.rand(4, 3, 16, 16)]
+
+
+@pytest.fixture
+def folder(small_net, image, tmp_path):
+    """An artifact in ``out``, made from the weights in ``net.pt`` beside it."""
+    torch.save(small_net.state_dict(), tmp_path / "net.pt")
+    ghost = ghostify.convert(small_net, image)
+    return ghostify.save(ghost, tmp_path / "out", weights=tmp_path / "net.pt").path
+
+
+def opened(folder, **options):
+    """The artifact, with a network whose weights are random."""
+    return Artifact(folder, SmallNet(), example=torch.zeros(1, 3, 16, 16), **options)
+
+
+def test_recorded_weights_are_used_unasked(folder, small_net):
+    artifact = opened(folder)
+    evaluation = artifact.evaluate(DATA, device="cpu")
+    assert evaluation.rows["original"].score.relative_error == 0
+    for name, tensor in small_net.state_dict().items():
+        assert torch.equal(artifact.teacher.state_dict()[name], tensor)
+    assert artifact.compare(data=DATA).fidelity.score.images == 4
+    assert artifact.recover(DATA, epochs=1)[0].steps == 1
+
+
+def test_the_path_is_relative_so_that_both_can_move(folder, tmp_path):
+    assert read_recipe(folder).original.file == "../net.pt"
+    (tmp_path / "new").mkdir()
+    for name in ("out", "net.pt"):
+        shutil.move(tmp_path / name, tmp_path / "new" / name)
+    assert opened(tmp_path / "new" / "out").teacher
+
+
+def test_a_file_that_load_weights_read_is_recorded(small_net, image, tmp_path):
+    torch.save(small_net.state_dict(), tmp_path / "net.pt")
+    network = SmallNet()
+    models.load_weights(network, tmp_path / "net.pt")
+    saved = ghostify.save(ghostify.convert(network, image), tmp_path / "deep" / "out")
+    assert read_recipe(saved.path).original.file == "../../net.pt"
+    again = ghostify.save(ghostify.load(saved, SmallNet()), tmp_path / "again")
+    assert read_recipe(again.path).original.file == "../net.pt"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [(lambda file: file.unlink(), "not there"), (lambda file: file.write_bytes(b"0"), "changed")],
+)
+def test_a_file_that_is_not_the_recorded_one_is_named(folder, tmp_path, change, problem):
+    change(tmp_path / "net.pt")
+    message = (
+        rf"converted from the weights in .*net.pt \(SHA-256 \w{{8}}\.\.\.\), which .*{problem}"
+    )
+    for call in (
+        lambda: opened(folder).recover(DATA),
+        lambda: opened(folder).compare(data=DATA),
+        lambda: opened(folder).sensitivity(),
+        lambda: opened(folder).search(budget="macs=0.8", calibration=DATA),
+    ):
+        with pytest.raises(GhostifyError, match=message):
+            call()
+    with pytest.warns(GhostifyWarning, match=message):
+        opened(folder).record_feature_maps(DATA[0][:1])
+    labelled = [(DATA[0], torch.arange(4))]
+    with pytest.warns(GhostifyWarning, match=message):
+        assert list(opened(folder).evaluate(labelled, device="cpu").rows) == ["converted"]
+
+
+def test_what_needs_no_weights_reads_none(folder, tmp_path):
+    (tmp_path / "net.pt").unlink()
+    artifact = opened(folder)
+    artifact.export(tmp_path / "ghost.pt2")
+    artifact.benchmark(seconds=0)
+    artifact.compare()
+
+
+def test_other_weights_are_refused(folder, small_net, tmp_path):
+    small_net.head.bias.data += 1
+    torch.save(small_net.state_dict(), tmp_path / "other.pt")
+    example = torch.zeros(1, 3, 16, 16)
+    for artifact, what in (
+        (opened(folder, weights=tmp_path / "other.pt"), "other.pt"),
+        (Artifact(folder, small_net, example=example), "`original`"),
+    ):
+        message = f"{what} has other weights than the network"
+        for call in (artifact.evaluate, artifact.recover):
+            with pytest.raises(GhostifyError, match=message):
+                call(DATA)
+        with pytest.raises(GhostifyError, match=message):
+            artifact.compare(data=DATA)
+    with pytest.raises(GhostifyError, match="`force=True`"):
+        opened(folder).recover(DATA, teacher_weights=tmp_path / "other.pt")
+    forced = opened(folder).recover(
+        DATA, teacher_weights=tmp_path / "other.pt", force=True, epochs=1, validation=DATA
+    )
+    assert next(iter(forced[1].rows)) == "teacher"
+
+
+def test_a_conversion_of_a_random_network_says_so(image, tmp_path):
+    network = SmallNet()
+    artifact = ghostify.save(
+        ghostify.convert(network, image), tmp_path / "out", original=network, example=image
+    )
+    message = "out was converted from a randomly initialized network: convert"
+    with pytest.raises(GhostifyError, match=message):
+        artifact.recover(DATA)
+    with pytest.warns(GhostifyWarning, match=message):
+        artifact.evaluate([(DATA[0], torch.arange(4))], device="cpu")
+    assert artifact.sensitivity().layers  # of the network as it was
+
+
+def test_weights_of_a_library_are_built_by_their_name(tmp_path, monkeypatch, as_trained):
+    state = as_trained(models.build(ModelSource("squeezenet1_1"))[0]).state_dict()
+    asked = []
+
+    def get(weights, *_, **__):
+        asked.append(weights.name)
+        return state
+
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", get)
+    source = ModelSource("squeezenet1_1", {}, (3, 64, 64))
+    network, source = models.build(source, pretrained=True)
+    path = ghostify.save(
+        ghostify.convert(network, models.example(source)), tmp_path / "out", source=source
+    ).path
+    assert read_recipe(path).original.name == "IMAGENET1K_V1"
+    ghostify.load(path)
+    assert len(asked) == 1
+    assert Artifact(path).teacher
+    assert asked == ["IMAGENET1K_V1"] * 2
