@@ -42,8 +42,9 @@ def trained(run, net):
 def dense(run, tmp_path):
     """A trained network without depthwise convolutions."""
     (tmp_path / "dense.py").write_text(
-        "from torch import nn\n\n"
+        "import torch\nfrom torch import nn\n\n"
         "def build():\n"
+        "    torch.manual_seed(0)\n"
         "    net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3))\n"
         "    for parameter in net.parameters():\n"
         "        parameter.data *= 1.7\n"
