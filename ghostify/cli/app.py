@@ -56,6 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a convolutional network smaller and faster: Ghost modules for its convolutions.",
+    epilog="Start with: ghostify convert resnet50 --pretrained --calibration IMAGES",
 )
 for command in (
     convert,

@@ -18,6 +18,7 @@ from ghostify.cli.options import (
     SiteOptions,
 )
 from ghostify.cli.terminal import note, stage
+from ghostify.io.atomic import RECIPE
 from ghostify.types import ModelSource, Sensitivity
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def build(name: str, options: ModelOptions) -> ModelContext:
         GhostifyError: if that cannot be done; the message says what to do.
         OSError: if a file cannot be read.
     """
+    if Path(name, RECIPE).is_file():
+        raise GhostifyError(f"{name} is a folder of a converted network: name an original network")
     source = ModelSource.parse(name, options.input, options.model_arg or (), options.normalize)
     found = _build(source, options)
     if options.weights is not None:

@@ -13,7 +13,8 @@ from ghostify.cli.terminal import stage
 
 def models(
     pattern: Annotated[
-        str | None, typer.Argument(help="A part of a name, or a glob such as 'resnet*'.")
+        str | None,
+        typer.Argument(metavar="PATTERN", help="A part of a name, or a glob such as 'resnet*'."),
     ] = None,
 ) -> None:
     """List the names of networks that MODEL can be."""

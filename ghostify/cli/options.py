@@ -56,7 +56,10 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print on stdout.")]
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", metavar="FORMAT", help="table, json, csv or markdown, on stdout."),
+]
 
 
 @dataclass(frozen=True)

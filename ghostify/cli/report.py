@@ -30,7 +30,7 @@ def report(
             its weights are given.
         plots: Also draw the charts there, PNG and SVG.
     """
-    check_page(plots=plots is not None)
+    check_page(out, plots=plots is not None)
     if image is not None:
         artifact, found = load_artifact(folder, original)
         pictures = read_calibration(found, CalibrationOptions(str(image), 1))

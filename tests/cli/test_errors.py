@@ -90,6 +90,11 @@ def test_the_folder_exists(fails, run, net, tmp_path):
         assert "not a ghostify artifact: choose another path" in said
 
 
+def test_a_converted_network_is_not_converted_again(fails, run, net):
+    run("convert", *net, "--out", "out")
+    assert "out is a folder of a converted network" in fails("convert", "out", *DRY)
+
+
 def test_force_keeps_what_is_not_the_artifacts(run, net, tmp_path):
     run("convert", *net, "--out", "out")
     (tmp_path / "out" / "thesis.tex").write_text("mine")

@@ -37,6 +37,8 @@ def test_a_page_of_nothing(fails, net):
 def test_what_can_be_put_right(fails, run, out, tmp_path):
     assert "missing is not a ghostify artifact" in fails("report", "missing")
     assert "there is no folder none" in fails("report", "out", "-o", "none/page.html")
+    said = fails("report", "out", "--image", "missing.png", "-o", "page.pdf")
+    assert said == "error: --out (='page.pdf') must end in .html"
     (out / "ghostify.json").write_text("{")
     assert "ghostify.json is damaged" in fails("report", "out")
     assert not (out / "report.html").exists()

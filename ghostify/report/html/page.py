@@ -42,21 +42,25 @@ def write_report(
         The path of the page.
 
     Raises:
-        GhostifyError: if the artifact is damaged, or Jinja2, or Matplotlib for plots, is missing.
+        GhostifyError: if the artifact is damaged, ``out`` is no .html, or Jinja2, or Matplotlib for
+            plots, is missing.
         OSError: if a file cannot be read or written.
     """
-    check_page(plots=plots is not None)
     summary = ArtifactSummary(artifact)
     out = summary.folder / "report.html" if out is None else Path(out)
-    check_parent(out)
+    check_page(out, plots=plots is not None)
     write_text(out, _rendered(summary))
     if plots is not None:
         write_plots(summary, Path(plots))
     return out
 
 
-def check_page(*, plots: bool = False) -> None:
-    """Raise an error if Jinja2 is missing, or Matplotlib for ``plots``."""
+def check_page(out: str | PathLike[str] | None = None, *, plots: bool = False) -> None:
+    """Raise an error if ``out`` cannot be a page, or Jinja2 is missing, or Matplotlib for plots."""
+    if out is not None:
+        if Path(out).suffix != ".html":
+            raise GhostifyError(f"`out` (={str(out)!r}) must end in .html")
+        check_parent(Path(out))
     _environment()
     if plots:
         check_plot(Path("plot.svg"))
