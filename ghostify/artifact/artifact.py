@@ -19,8 +19,10 @@ from ghostify.artifact.folder import read_folder, write_folder
 from ghostify.artifact.original import MissingWeightsError, Original
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
+from ghostify.data import Data, split_labels
 from ghostify.deployment import Exported, export
 from ghostify.deployment.benchmark import benchmark
+from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.evaluation.recalibrate import recalibrate
 from ghostify.io.measurements import record, recorded
 from ghostify.io.progress import is_main_process
@@ -40,6 +42,7 @@ from ghostify.types import (
     GhostifyError,
     ModelSource,
     OriginalWeights,
+    Outputs,
     Plan,
     PlanCandidate,
     Recovery,
@@ -47,6 +50,7 @@ from ghostify.types import (
     Sensitivity,
 )
 from ghostify.types.errors import GhostifyWarning
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -164,7 +168,7 @@ class Artifact(os.PathLike[str]):
         write_folder(model, self.path, source=self.source, options=recipe.options, force=True)
         self.model = model
 
-    def compare(self, *, data: Any = None) -> Report:
+    def compare(self, *, data: Any = None, outputs: OutputsLike = None) -> Report:
         """Report what the conversion saved, and how far both networks agree; see `compare`."""
         report = compare(
             self.original if data is None else self.teacher,
@@ -172,12 +176,33 @@ class Artifact(os.PathLike[str]):
             self.example,
             name=self.source.name if self.source else None,
             data=data,
+            outputs=outputs,
         )
         self.remember("costs", report.costs())
         return report
 
+    def outputs(self, data: Any, outputs: OutputsLike = None) -> Outputs:
+        """Return what the outputs of the network mean.
+
+        Args:
+            data: As in `ghostify.evaluate` or `ghostify.recover`; labels are evidence.
+            outputs: A kind, as in `ghostify.convert`. Default: What labels say, what an earlier
+                step found, or what the outputs themselves say.
+        """
+        try:
+            judge = self.teacher
+        except GhostifyError:
+            judge = self.model
+        batches = data.calibration() if isinstance(data, Data) else data
+        return find_outputs(judge, map(split_labels, batches), outputs, known_outputs(self.model))
+
     def evaluate(
-        self, data: Any, *, device: str | None = None, progress: ShowProgress = True
+        self,
+        data: Any,
+        *,
+        outputs: OutputsLike = None,
+        device: str | None = None,
+        progress: ShowProgress = True,
     ) -> Evaluation:
         """Score the network and its original; see `evaluate_models`.
 
@@ -197,6 +222,7 @@ class Artifact(os.PathLike[str]):
             data,
             example=self.example,
             teacher=teacher,
+            outputs=outputs,
             device=device,
             progress=progress,
         )
@@ -215,6 +241,7 @@ class Artifact(os.PathLike[str]):
         *,
         batches: int | None = None,
         keep_worse: bool = False,
+        outputs: OutputsLike = None,
         device: str | None = None,
         progress: ShowProgress = True,
     ) -> tuple[Evaluation, bool]:
@@ -224,6 +251,7 @@ class Artifact(os.PathLike[str]):
             data: As in `recalibrate`; both networks are scored on its validation part.
             batches: How many batches to use. Default: all.
             keep_worse: Save them even if the score is worse.
+            outputs: What the outputs are, as in `evaluate_models`.
             device: Where to compute. Default: a GPU if there is one.
             progress: As in `recalibrate`.
 
@@ -236,11 +264,12 @@ class Artifact(os.PathLike[str]):
             data,
             example=self.example,
             teacher=self._teacher_if_found(),
+            outputs=outputs,
             device=device,
             progress=progress,
         )
         before, after = (evaluation.rows[name] for name in ("before", "after"))
-        if after.score.selection_score < before.score.selection_score and not keep_worse:
+        if before.score.better_than(after.score) and not keep_worse:
             return evaluation, False
         self.update(found)
         self.add_evaluation(replace(evaluation, rows={self.stage: after}))
@@ -306,7 +335,7 @@ class Artifact(os.PathLike[str]):
             for name, (network, score) in networks.items()
             if score is not None
         }
-        return recovery, self.add_evaluation(evaluation_on(data, rows))
+        return recovery, self.add_evaluation(evaluation_on(data, rows, Outputs.find(model)))
 
     def _sensitivity(self) -> Sensitivity | None:
         """The remembered sensitivity, if it covers all that the plan replaces."""
@@ -317,10 +346,20 @@ class Artifact(os.PathLike[str]):
                 return found
         return None
 
-    def sensitivity(self, *, calibration: Any = None, progress: ShowProgress = True) -> Sensitivity:
+    def sensitivity(
+        self,
+        *,
+        calibration: Any = None,
+        outputs: OutputsLike = None,
+        progress: ShowProgress = True,
+    ) -> Sensitivity:
         """Measure the sensitivity of each layer of the original; see `ghostify.sensitivity`."""
         found = measure_sensitivity(
-            self._original.converted, self.example, calibration=calibration, progress=progress
+            self._original.converted,
+            self.example,
+            calibration=calibration,
+            outputs=outputs or read_recipe(self.path).outputs,
+            progress=progress,
         )
         self.remember("sensitivity", found.to_dict())
         return found
@@ -328,6 +367,7 @@ class Artifact(os.PathLike[str]):
     def search(
         self,
         *,
+        outputs: OutputsLike = None,
         on_candidate: Callable[[PlanCandidate], None] | None = None,
         **options: Any,
     ) -> Plan:
@@ -338,7 +378,9 @@ class Artifact(os.PathLike[str]):
             if on_candidate is not None:
                 on_candidate(candidate)
 
-        return search(self._original.converted, self.example, on_candidate=remember, **options)
+        outputs = outputs or read_recipe(self.path).outputs
+        network = self._original.converted
+        return search(network, self.example, outputs=outputs, on_candidate=remember, **options)
 
     def benchmark(
         self, *, against: Mapping[str, nn.Module] | None = None, **options: Any

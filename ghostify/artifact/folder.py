@@ -18,7 +18,15 @@ from ghostify.conversion.swap import swap
 from ghostify.io.atomic import check_target, new_folder
 from ghostify.io.recipe import Recipe, Weights, read_recipe, write_recipe
 from ghostify.models.identity import file_digest
-from ghostify.types import Fidelity, GhostifyError, ModelSource, OriginalWeights, Plan, Recovery
+from ghostify.types import (
+    Fidelity,
+    GhostifyError,
+    ModelSource,
+    OriginalWeights,
+    Outputs,
+    Plan,
+    Recovery,
+)
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import first_line
 from ghostify.types.version import __version__
@@ -63,6 +71,7 @@ def write_folder(
             original=weights and weights.relative_to(path),
             options=options,
             plan=plan,
+            outputs=Outputs.find(model),
             fidelity=Fidelity.find(model),
             recovery=Recovery.find(model),
             weights=Weights(_WEIGHTS, file_digest(folder / _WEIGHTS)),
@@ -89,7 +98,7 @@ def read_folder(path: Path, model: Model) -> Model:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
     original = recipe.original and recipe.original.located_in(path)
-    for attachment in (plan, original, recipe.fidelity, recipe.recovery):
+    for attachment in (plan, original, recipe.outputs, recipe.fidelity, recipe.recovery):
         if attachment is not None:
             attachment.attach(converted)
     return converted

@@ -14,6 +14,7 @@ def compare(
     original: options.OriginalOptions,
     data: str | None = option(None, metavar="SOURCE", autocompletion=completion.sources),
     images: options.Images = 256,
+    outputs: str | None = option(None, metavar="KIND"),
     format: options.FormatOption = Format.table,
 ) -> None:
     """Print the report of a saved conversion again, and how much it has kept.
@@ -23,9 +24,11 @@ def compare(
     Options:
         data: Compare the outputs on these images, named as for convert --calibration. This needs
             the original's weights.
+        outputs: What the outputs are, for --data: classes, multilabel or values. Default: what the
+            folder says, or found from the outputs.
     """
     artifact, found = load_artifact(folder, original)
     pictures = read_calibration(found, CalibrationOptions(data, images))
     with stage("comparing"):
-        report = artifact.compare(data=pictures)
+        report = artifact.compare(data=pictures, outputs=outputs)
     print_document(report.document(), format)

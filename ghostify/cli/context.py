@@ -19,7 +19,7 @@ from ghostify.cli.options import (
 )
 from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import RECIPE
-from ghostify.types import ModelSource, Sensitivity
+from ghostify.types import ModelSource, Outputs, Sensitivity
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -192,6 +192,12 @@ def note_skipped(skipped: Mapping[str, str]) -> None:
 
     if skipped:
         note(summarize_skipped(skipped))
+
+
+def note_outputs(outputs: Outputs) -> None:
+    """Say what the outputs are taken for, and how to say otherwise."""
+    other = "values if they are not" if outputs.are_scores else "classes if they are logits"
+    note(f"outputs: {outputs}" + ("" if outputs.given else f"; --outputs {other}"))
 
 
 def plan_arguments(options: SiteOptions) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import completion, options
-from ghostify.cli.context import build, plan_arguments, read, read_calibration
+from ghostify.cli.context import build, note_outputs, plan_arguments, read, read_calibration
 from ghostify.cli.next_step import after_convert, command_line
 from ghostify.cli.options import Format, is_given
 from ghostify.cli.settings import option
@@ -18,6 +18,7 @@ from ghostify.cli.terminal import interruptible, note, print_document, stage
 from ghostify.io.atomic import check_parent, check_target, write_text
 from ghostify.report.formats import format_of
 from ghostify.report.html import check_page
+from ghostify.types import Outputs
 
 _PLANNING = ("ratio", "dw_size", "include", "exclude", "stem", "all_eligible", "budget",
              "runtime", "threads")  # fmt: skip
@@ -82,11 +83,14 @@ def convert(
         found.example,
         init=init,
         calibration=read_calibration(found, calibration),
+        outputs=calibration.outputs,
         finetune_steps=finetune_steps,
         **arguments,
     )
     from ghostify.models.identity import is_untrained
 
+    if outputs := Outputs.find(ghost):
+        note_outputs(outputs)
     with stage("counting"):
         compared = ghostify.compare(found.model, ghost, found.example, name=model)
         document = compared.document()

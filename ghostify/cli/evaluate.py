@@ -34,12 +34,16 @@ def evaluate(
     if Path(target).is_dir():
         artifact, found = load_artifact(Path(target), original)
         data = open_data(found, source)
-        evaluation = artifact.evaluate(data, device=device)
+        evaluation = artifact.evaluate(data, outputs=source.outputs, device=device)
     else:
         found = build_target(target, original)
         data = open_data(found, source)
         evaluation = ghostify.evaluate_models(
-            {"original": found.model}, data, example=found.example, device=device
+            {"original": found.model},
+            data,
+            example=found.example,
+            outputs=source.outputs,
+            device=device,
         )
     note_skipped(data.skipped())
     print_document(evaluation.document(model=found.source.name), format)

@@ -146,12 +146,15 @@ class CalibrationOptions:
             one tensor (.pt, .safetensors, .npy); cifar10, cifar100, mnist5k, digits; or
             package.module:function or file.py:function that returns a DataLoader.
         images: Maximum number of calibration images.
+        outputs: What the network's outputs are: classes, multilabel or values. Default: what the
+            folder says, or found from the outputs.
     """
 
     calibration: str | None = option(
         None, "Data", metavar="SOURCE", autocompletion=completion.sources
     )
     images: int = option(256, "Data", min=1)
+    outputs: str | None = option(None, "Data", metavar="KIND")
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ class DataOptions:
         held_out: Share of the images to validate on, if the source has no validation part; 1 for
             all.
         no_labels: Ignore the source's labels.
+        outputs: What the network's outputs are: classes, multilabel or values. Default: found from
+            the labels, what the folder says, or found from the outputs.
     """
 
     data: str = option(..., "Data", metavar="SOURCE", autocompletion=completion.sources)
@@ -176,6 +181,7 @@ class DataOptions:
     workers: int = option(0, "Data", min=0)
     held_out: float = option(0.1, "Data", min=0, max=1)
     no_labels: bool = option(False, "Data")
+    outputs: str | None = option(None, "Data", metavar="KIND")
 
 
 def is_given(context: typer.Context, *names: str) -> bool:

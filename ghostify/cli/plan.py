@@ -60,7 +60,7 @@ def plan(
     found, artifact = _opened(target, original)
     images = read_calibration(found, calibration)
     if planning.budget and arguments["sensitivity"] is None:
-        arguments["sensitivity"] = _sensitivity(found, artifact, images)
+        arguments["sensitivity"] = _sensitivity(found, artifact, images, calibration.outputs)
     arguments["latencies"] = _latencies(found, planning, None if planning.budget else [spec])
     made = ghostify.plan(found.model, found.example, **arguments)
     _write(made, found, out, arguments)
@@ -90,10 +90,11 @@ def search(
     found, artifact = _opened(target, original)
     images = read_calibration(found, calibration)
     if arguments["sensitivity"] is None:
-        arguments["sensitivity"] = _sensitivity(found, artifact, images)
+        arguments["sensitivity"] = _sensitivity(found, artifact, images, calibration.outputs)
     arguments["latencies"] = _latencies(found, planning, None)
     compared: list[PlanCandidate] = []
     options = arguments | {"calibration": images, "on_candidate": compared.append}
+    options["outputs"] = calibration.outputs
     if artifact is None:
         made = ghostify.search(found.model, found.example, **options)
     else:
@@ -112,11 +113,14 @@ def _opened(target: str, original: OriginalOptions) -> tuple[ModelContext, Artif
 
 
 def _sensitivity(
-    found: ModelContext, artifact: Artifact | None, images: list[Tensor] | None
+    found: ModelContext,
+    artifact: Artifact | None,
+    images: list[Tensor] | None,
+    outputs: str | None,
 ) -> Sensitivity:
     if artifact is not None:
-        return artifact.sensitivity(calibration=images)
-    return ghostify.sensitivity(found.model, found.example, calibration=images)
+        return artifact.sensitivity(calibration=images, outputs=outputs)
+    return ghostify.sensitivity(found.model, found.example, calibration=images, outputs=outputs)
 
 
 def _latencies(

@@ -34,7 +34,7 @@ def recalibrate(
     artifact, found = load_artifact(folder, original)
     data = open_data(found, source, augmentation=Augmentation())
     evaluation, updated = artifact.recalibrate(
-        data, batches=batches, keep_worse=keep_worse, device=device
+        data, batches=batches, keep_worse=keep_worse, outputs=source.outputs, device=device
     )
     note_skipped(data.skipped())
     print_document(evaluation.document(model=found.source.name), format)

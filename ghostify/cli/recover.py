@@ -10,12 +10,13 @@ import typer
 
 from ghostify import Augmentation, RecoverySettings
 from ghostify.cli import options
-from ghostify.cli.context import load_artifact, note_skipped, open_data
+from ghostify.cli.context import load_artifact, note_outputs, note_skipped, open_data
 from ghostify.cli.next_step import to_benchmark
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
 from ghostify.io.progress import is_main_process
+from ghostify.report.metric_texts import METRIC_TEXTS, describe_score, format_metric
 from ghostify.types import Recovery, Score
 
 
@@ -49,6 +50,8 @@ def recover(
     """
     artifact, found = load_artifact(folder, original)
     data = open_data(found, source, seed=settings.seed, augmentation=augmentation)
+    outputs = artifact.outputs(data, source.outputs)
+    note_outputs(outputs)
     try:
         recovery, evaluation = artifact.recover(
             data,
@@ -58,6 +61,7 @@ def recover(
             force=force,
             resume=resume,
             tensorboard=tensorboard,
+            outputs=outputs,
             on_epoch=_note_epoch,
         )
     except KeyboardInterrupt:
@@ -84,24 +88,11 @@ def _interrupted(work: Path) -> str:
     return "Interrupted before the first checkpoint."
 
 
-_METRICS = (
-    ("top1", "top-1", "{:.2%}"),
-    ("agreement", "agreement", "{:.2%}"),
-    ("kl", "KL divergence", "{:.3g}"),
-    ("relative_error", "relative error", "{:.3g}"),
-)
-
-
 def _note_epoch(record: Mapping[str, Any]) -> None:
-    score = record["score"] or {}
-    shown = [
-        f"{name} {form.format(score[metric])}"
-        for metric, name, form in _METRICS
-        if score.get(metric) is not None
-    ]
+    shown = describe_score(Score(**record["score"])) if record["score"] else ""
     part = f"stage {record['stage']}, " if "stage" in record else ""
     minutes, seconds = divmod(int(record["seconds"]), 60)
-    held_out = f"; held out: {', '.join(shown)}" if shown else ""
+    held_out = f"; held out: {shown}" if shown else ""
     note(
         f"{part}epoch {record['epoch']}, {minutes}:{seconds:02d}: loss {record['loss']:.4g}"
         f"{held_out}"
@@ -113,9 +104,9 @@ def _not_better(recovery: Recovery) -> str:
     last = recovery.history[-1].get("stage")  # earlier stages convert fewer layers
     scores = [Score(**r["score"]) for r in recovery.history if r.get("stage") == last]
     best = max(scores, key=lambda score: score.selection_score)
-    decisive = [each for each in _METRICS if each[0] != "agreement"]
-    metric, name, form = next(m for m in decisive if getattr(best, m[0]) is not None)
-    found, before = (form.format(getattr(score, metric)) for score in (best, recovery.converted))
+    name = METRIC_TEXTS[best.decisive].heading
+    given = recovery.converted or best
+    found, before = (format_metric(score, best.decisive) for score in (best, given))
     return (
         f"Held-out {name} did not improve ({found} against {before}); the weights are unchanged. "
         f"Try --epochs {2 * len(scores)} or --lr {recovery.settings.peak_lr / 4:g}"

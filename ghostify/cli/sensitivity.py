@@ -38,11 +38,14 @@ def sensitivity(
         check_plot(plot)
     if Path(target).is_dir():
         artifact, found = open_artifact(Path(target), original)
-        measured = artifact.sensitivity(calibration=read_calibration(found, calibration))
+        images = read_calibration(found, calibration)
+        measured = artifact.sensitivity(calibration=images, outputs=calibration.outputs)
     else:
         found = build_target(target, original)
         images = read_calibration(found, calibration)
-        measured = ghostify.sensitivity(found.model, found.example, calibration=images)
+        measured = ghostify.sensitivity(
+            found.model, found.example, calibration=images, outputs=calibration.outputs
+        )
     with stage("counting"):
         from ghostify.report.plots import plot_sensitivity
         from ghostify.report.tables import list_sensitivity

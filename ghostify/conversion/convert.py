@@ -8,16 +8,18 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import materialize
+from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.initialize import initialize
 from ghostify.conversion.plan import plan as make_plan
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.conversion.swap import swap
-from ghostify.data import as_batches
+from ghostify.evaluation.output_kinds import calibration_batches, find_outputs
 from ghostify.models.identity import identify, is_untrained
 from ghostify.planning.budget import Budgets
 from ghostify.planning.rules import Patterns
-from ghostify.types import Example, GhostifyError, Plan, Sensitivity
+from ghostify.types import Example, GhostifyError, Outputs, Plan, Sensitivity
 from ghostify.types.attachment import Attachment
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -39,6 +41,7 @@ def convert(
     runtime: str | None = None,
     threads: int = 1,
     calibration: Any = None,
+    outputs: OutputsLike = None,
     init: str | None = None,
     finetune_steps: int = 0,
     verify: bool = True,
@@ -67,6 +70,10 @@ def convert(
         calibration: images of the kind the network is for, 64 to 512, no labels: a tensor, a
             DataLoader, or any iterable of batches. A fifth is held out to measure what was kept
             (`Fidelity`).
+        outputs: what the outputs are: ``"classes"`` (logits or probabilities along dimension 1),
+            ``"multilabel"`` or ``"values"``. Errors are weighted and measured by it, and the result
+            remembers it (`Outputs`). Default: found by labels in the calibration data, or by the
+            outputs themselves.
         init: what Ghost modules start from: ``"calibrated"``, ``"weights"`` or ``"random"``.
             Default: ``"calibrated"`` with calibration images; without, ``"weights"`` for a trained
             model, and for an untrained one the first m filters and random cheap kernels.
@@ -81,7 +88,11 @@ def convert(
     """
     check_model(model)
     if calibration is not None:
-        calibration = as_batches(calibration, example)  # once, since every step reads it
+        calibration, outputs = calibration_batches(model, calibration, example, outputs)
+    elif isinstance(outputs, str):
+        outputs = find_outputs(
+            frozen_copy(model), [] if example is None else [(example, None)], outputs
+        )
     options: dict[str, Any] = {
         "ratio": ratio,
         "dw_size": dw_size,
@@ -98,7 +109,7 @@ def convert(
             raise GhostifyError("convert needs `example`, an input of the model, or `plan`")
         if budget is not None and sensitivity is None:
             sensitivity = options["sensitivity"] = measure_sensitivity(
-                model, example, calibration=calibration, progress=progress
+                model, example, calibration=calibration, outputs=outputs, progress=progress
             )
         plan = make_plan(model, example, threads=threads, progress=progress, **options)
     elif given := [name for name, value in options.items() if value not in (None, False, ())]:
@@ -108,10 +119,9 @@ def convert(
     converted, plan = swap(model, plan, example if verify else None)
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
     _with_earlier(model, plan).attach(converted)
-    if weights is not None:
-        weights.attach(converted)
-    if sensitivity is not None:
-        sensitivity.attach(converted)
+    for record in (weights, outputs, sensitivity):
+        if record is not None:
+            record.attach(converted)
     if init is None and calibration is None and (example is None or is_untrained(model)):
         return converted
     initialize(
@@ -121,6 +131,7 @@ def convert(
         example,
         init=init or ("weights" if calibration is None else "calibrated"),
         batches=calibration or [],
+        outputs=outputs or Outputs(),
         finetune_steps=finetune_steps,
         progress=progress,
     )

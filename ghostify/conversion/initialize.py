@@ -20,7 +20,7 @@ from ghostify.data.batches import device_of
 from ghostify.evaluation.evaluate import agreement
 from ghostify.io.progress import progress_bar
 from ghostify.models.identity import is_untrained
-from ghostify.types import Example, Fidelity, GhostifyError, Plan
+from ghostify.types import Example, Fidelity, GhostifyError, Outputs, Plan
 from ghostify.types.progress import ShowProgress
 
 _UNTRAINED = "this network appears to be randomly initialized: there is nothing to keep"
@@ -51,6 +51,7 @@ def initialize(
     *,
     init: str,
     batches: list[Example],
+    outputs: Outputs,
     finetune_steps: int,
     progress: ShowProgress,
 ) -> None:
@@ -62,6 +63,7 @@ def initialize(
         example: an input; ``init="random"`` does without.
         init: a name in `INITIALIZERS`.
         batches: calibration data; a fifth is held out to measure the agreement on.
+        outputs: what the outputs mean.
     """
     if init not in INITIALIZERS:
         raise GhostifyError(f"`init` (={init!r}) must be one of {', '.join(INITIALIZERS)}")
@@ -83,6 +85,7 @@ def initialize(
             following_norms=flow.following_norms() if flow else {},
             last_terms=last_terms(flow) if flow else (),
             batches=fitted,
+            outputs=outputs,
             finetune_steps=finetune_steps,
             notes=notes,
             report=report,
@@ -92,6 +95,6 @@ def initialize(
         init=init,
         residuals=residuals,
         images=sum(map(images_in, fitted)),
-        score=agreement(model, converted, held_out) if held_out else None,
+        score=agreement(model, converted, held_out, outputs) if held_out else None,
         notes=tuple(notes),
     ).attach(converted)

@@ -23,6 +23,7 @@ from ghostify.types import (
     Plan,
     Sensitivity,
 )
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 
@@ -39,6 +40,7 @@ def plan(
     budget: Budgets | None = None,
     sensitivity: Sensitivity | None = None,
     calibration: Any = None,
+    outputs: OutputsLike = None,
     runtime: str | None = None,
     threads: int = 1,
     latencies: LayerLatencies | None = None,
@@ -72,6 +74,7 @@ def plan(
         sensitivity: what `ghostify.sensitivity` returned. Default: measured if there is a budget.
         calibration: images to measure the sensitivity on, as in `convert`. Default: it is
             estimated from the weights.
+        outputs: what the outputs are, as in `convert`; for ``calibration``.
         runtime: time each layer in this runtime, and keep what would not be faster there.
         threads: threads of the runtime.
         latencies: what `layer_latency` returned, instead of ``runtime``.
@@ -101,7 +104,7 @@ def plan(
             )
         if budget is not None and sensitivity is None:
             sensitivity = measure_sensitivity(
-                model, example, calibration=calibration, progress=progress
+                model, example, calibration=calibration, outputs=outputs, progress=progress
             )
         sites = analyze(model, example)
     else:

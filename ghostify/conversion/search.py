@@ -13,8 +13,8 @@ from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
-from ghostify.data import as_batches
 from ghostify.deployment.layer_latency import layer_latency
+from ghostify.evaluation.output_kinds import calibration_batches
 from ghostify.io.progress import progress_bar
 from ghostify.planning import CANDIDATES
 from ghostify.planning.budget import Budgets, parse_budgets
@@ -30,8 +30,10 @@ from ghostify.types import (
     LayerLatencies,
     Plan,
     PlanCandidate,
+    Score,
     Sensitivity,
 )
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 _CAPS = (inf, 4, 2.5)
@@ -45,6 +47,7 @@ def search(
     *,
     budget: Budgets,
     calibration: Any,
+    outputs: OutputsLike = None,
     sensitivity: Sensitivity | None = None,
     include: Patterns = (),
     exclude: Patterns = (),
@@ -67,6 +70,7 @@ def search(
         example: an input, as in `analyze`.
         budget: as in `ghostify.plan`.
         calibration: at least ten images, as in `convert`.
+        outputs: what the outputs are, as in `convert`.
         sensitivity: what `ghostify.sensitivity` returned. Default: measured here.
         include, exclude, stem, all_eligible, runtime, threads, latencies: as in `ghostify.plan`.
         on_candidate: called with each plan that was converted, and its agreement.
@@ -77,10 +81,10 @@ def search(
             any out.
     """
     check_model(model)
-    calibration = as_batches(calibration, example)  # once, since every plan reads it
+    calibration, outputs = calibration_batches(model, calibration, example, outputs)
     if sensitivity is None:
         sensitivity = measure_sensitivity(
-            model, example, calibration=calibration, progress=progress
+            model, example, calibration=calibration, outputs=outputs, progress=progress
         )
     if runtime is not None:
         latencies = layer_latency(
@@ -89,13 +93,20 @@ def search(
     rules: dict[str, Any] = {"include": include, "exclude": exclude, "stem": stem}
     rules |= {"all_eligible": all_eligible, "latencies": latencies}
     plans = list(_plans(analyze(model, example), budget, sensitivity, rules))
-    best, least = None, inf
+    best: Plan | None = None
+    highest: Score | None = None
     with progress_bar("searching", progress) as report:
         for number, (name, plan) in enumerate(plans, 1):
             if not plan.replaced:
                 return plan
             converted = convert(
-                model, example, plan=plan, calibration=calibration, verify=False, progress=progress
+                model,
+                example,
+                plan=plan,
+                calibration=calibration,
+                outputs=outputs,
+                verify=False,
+                progress=progress,
             )
             fidelity = Fidelity.find(converted)
             if fidelity is None or fidelity.score is None:
@@ -104,9 +115,8 @@ def search(
                 uniform = len(set(plan.replaced.values())) == 1
                 total = int(sum(macs(d.site, d.ghost) for d in plan.decisions))
                 on_candidate(PlanCandidate(name, uniform, total, fidelity.score))
-            loss = -fidelity.score.selection_score
-            if best is None or loss < least:  # NaN is never less
-                best, least = plan, loss if loss == loss else inf
+            if highest is None or fidelity.score.better_than(highest):
+                best, highest = plan, fidelity.score
             report(number, len(plans), name)
     assert best is not None
     return best

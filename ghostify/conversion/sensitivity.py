@@ -21,11 +21,12 @@ from ghostify.conversion.init.ghost_fit import sample_errors
 from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.targets import observe
 from ghostify.conversion.init.weights import FilterMoments, filter_errors, norm_importance
-from ghostify.data import as_batches
+from ghostify.evaluation.output_kinds import calibration_batches
 from ghostify.io.progress import Report, progress_bar
 from ghostify.planning import CANDIDATES
 from ghostify.planning.flops import count
-from ghostify.types import ConvSite, Example, GhostSpec, Sensitivity
+from ghostify.types import ConvSite, Example, GhostSpec, Outputs, Sensitivity
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 _POSITIONS = 4096
@@ -37,13 +38,14 @@ def sensitivity(
     example: Example,
     *,
     calibration: Any = None,
+    outputs: OutputsLike = None,
     candidates: Iterable[GhostSpec] = CANDIDATES,
     progress: ShowProgress = True,
 ) -> Sensitivity:
     """Measure or estimate the effect of replacing each convolution alone.
 
-    With calibration data, it is the Kullback-Leibler divergence of the outputs in nats, or their
-    relative squared error where they are no logits, to second order: half the sum over feature
+    With calibration data, it is the Kullback-Leibler divergence of classes and labels in nats, or
+    the relative squared error of values, to second order: half the sum over feature
     maps of Fisher information times the error after choosing intrinsic filters. One pass through
     the network measures all layers; nothing is converted. Without data, it is the error of the
     filters relative to their squared norm, weighted by the BatchNorm behind the layer.
@@ -52,6 +54,7 @@ def sensitivity(
         model: the original.
         example: an input, as in `analyze`.
         calibration: images, as in `convert`; the first 256 are used.
+        outputs: what the outputs are, as in `convert`.
         candidates: Ghost modules to try for each layer.
         progress: True shows a bar; a function is called with each `Progress`.
 
@@ -67,10 +70,10 @@ def sensitivity(
     if calibration is None:
         unit, layers = "share of the filters", _of_filters(model, example, sites, candidates)
     else:
-        unit = "KL (nats)"
         with progress_bar("measuring", progress) as report:
-            batches = as_batches(calibration, example)
-            layers = _on_data(model, batches, sites, candidates, report)
+            batches, found = calibration_batches(model, calibration, example, outputs)
+            unit = "KL (nats)" if found.are_scores else "relative error"
+            layers = _on_data(model, batches, found, sites, candidates, report)
     return Sensitivity(unit=unit, measured=calibration is not None, totals=totals, layers=layers)
 
 
@@ -78,6 +81,7 @@ def sensitivity(
 def _on_data(
     model: nn.Module,
     batches: list[Example],
+    outputs: Outputs,
     sites: list[ConvSite],
     candidates: tuple[GhostSpec, ...],
     report: Report,
@@ -88,7 +92,7 @@ def _on_data(
     names = [site.name for site in sites]
     report(0, len(names), "the original's feature maps")
     targets = observe(model, batches, dict.fromkeys(names, _POSITIONS))
-    fisher = fisher_importance(model, batches, names)
+    fisher = fisher_importance(model, batches, names, outputs)
     layers = {name: model.get_submodule(name) for name in targets}
     size = max((ghost.dw_size for ghost in candidates), default=1)
     found = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from ghostify.analysis.preserve import eval_mode
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
 from ghostify.evaluation.metrics import Metrics, Reduce
-from ghostify.types import Example, GhostifyError, Score
+from ghostify.evaluation.output_kinds import find_outputs, first_pairs, known_outputs
+from ghostify.types import Example, GhostifyError, Outputs, Score
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 
@@ -23,18 +26,22 @@ def evaluate(
     data: Data | Iterable[Any],
     *,
     teacher: nn.Module | None = None,
+    outputs: OutputsLike = None,
     progress: ShowProgress = True,
 ) -> Score:
     """Score a network in evaluation mode, on the device of its parameters.
 
-    Outputs of shape ``(B, classes)`` are logits. They are scored with the labels if every batch
-    has labels. With a teacher, outputs of any structure are compared with the teacher's.
+    The first output is scored with the labels if every batch has labels that fit. With a teacher,
+    outputs of any structure are compared with the teacher's. The metrics are those of the kind of
+    the outputs (`Outputs`).
 
     Args:
         model: the network. Its training mode is restored on return.
         data: batches of images, with or without labels, from a `DataLoader` or another iterable;
             or a `Data`, whose validation images are used.
         teacher: the network to compare with, usually the original, on the same device.
+        outputs: what the outputs are: ``"classes"``, ``"multilabel"`` or ``"values"``. Default:
+            found by the labels, by what an earlier step found, or by the outputs themselves.
         progress: show a progress bar, or call this function with each `Progress`.
 
     Raises:
@@ -44,11 +51,15 @@ def evaluate(
     if teacher is not None:
         check_model(teacher, "teacher", wrapped=True)
     with eval_mode(model), eval_mode(model if teacher is None else teacher):
-        batches = with_progress(_validation_batches(data), "evaluating", progress)
-        score = compute_score(model, map(split_labels, batches), teacher=teacher)
+        batches = with_progress(validation_batches(data), "evaluating", progress)
+        pairs = map(split_labels, batches)
+        first = list(first_pairs(pairs))
+        judge = model if teacher is None else teacher
+        outputs = find_outputs(judge, first, outputs, known_outputs(model, teacher))
+        score = compute_score(model, chain(first, pairs), outputs, teacher=teacher)
     if not score.images:
         raise GhostifyError("`data` must hold at least one image to evaluate on")
-    if score.top1 is not None or score.relative_error is not None:
+    if any(each is not None for each in (score.loss, score.mae, score.relative_error)):
         return score
     if teacher is None:
         raise GhostifyError(
@@ -60,14 +71,16 @@ def evaluate(
     )
 
 
-def agreement(model: nn.Module, converted: nn.Module, batches: Sequence[Example]) -> Score | None:
+def agreement(
+    model: nn.Module, converted: nn.Module, batches: Sequence[Example], outputs: Outputs
+) -> Score | None:
     """Compare the outputs of frozen copies of two networks on the same inputs.
 
     Returns:
         The score of ``converted`` with ``model`` as teacher; None if no outputs have equal shapes.
     """
     pairs = ((batch, None) for batch in batches)
-    score = compute_score(frozen_copy(converted), pairs, teacher=frozen_copy(model))
+    score = compute_score(frozen_copy(converted), pairs, outputs, teacher=frozen_copy(model))
     return None if score.relative_error is None else score
 
 
@@ -75,6 +88,7 @@ def agreement(model: nn.Module, converted: nn.Module, batches: Sequence[Example]
 def compute_score(
     model: nn.Module,
     batches: Iterable[tuple[Example, Tensor | None]],
+    outputs: Outputs,
     *,
     teacher: nn.Module | None = None,
     reduce: Reduce | None = None,
@@ -83,7 +97,7 @@ def compute_score(
 
     ``reduce`` sums a tensor over processes. Default: a single process.
     """
-    metrics = Metrics()
+    metrics = Metrics(outputs)
     for inputs, labels in batches:
         if images := images_in(inputs):
             output = call(model, inputs)
@@ -94,7 +108,8 @@ def compute_score(
     return metrics.compute(reduce)
 
 
-def _validation_batches(data: Data | Iterable[Any]) -> Iterable[Any]:
+def validation_batches(data: Data | Iterable[Any]) -> Iterable[Any]:
+    """Return the batches to evaluate on."""
     if not isinstance(data, Data):
         return data
     if data.validation is None:

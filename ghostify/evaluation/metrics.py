@@ -7,116 +7,88 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
-from ghostify.types import GhostifyError, Score
-
-_SUMS = (
-    "images", "labelled", "correct", "correct_top5", "loss",
-    "compared", "agreeing", "divergence", "squared_error", "squared_norm",
-)  # fmt: skip
-_TOP_K = 5
+from ghostify.evaluation import class_metrics, label_metrics, value_metrics
+from ghostify.evaluation.divergence import divergence, logits_of
+from ghostify.evaluation.labels import fit_labels
+from ghostify.types import Score
+from ghostify.types.outputs import Outputs
 
 Reduce = Callable[[Tensor], Tensor]
 """Sums a tensor over processes."""
+
+Sums = dict[str, Tensor]
+"""Sums over images by name, in float64."""
+
+_BY_KIND = {"classes": class_metrics, "multilabel": label_metrics, "values": value_metrics}
 
 
 class Metrics:
     """Accumulates how outputs compare with labels and with a teacher's outputs.
 
-    Outputs of shape ``(B, classes)`` are logits. The relative error covers every floating-point
-    output that has the shape of the teacher's.
-
     Attributes:
-        totals: sums over all batches, float64. Those of several processes can be added.
-        classes: number of classes, 0 without logits.
+        totals: sums over all batches. Those of several processes can be added.
     """
 
-    def __init__(self) -> None:
-        self.totals = torch.zeros(len(_SUMS), dtype=torch.float64)
-        self.classes = 0
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs, self._first = outputs, outputs[0]
+        self._kind = _BY_KIND[self._first.kind]
+        names = ("images", "labelled", "compared", "divergence", "squared_error", "squared_norm")
+        empty = {name: torch.zeros((), dtype=torch.float64) for name in names}
+        self.totals: Sums = empty | self._kind.zeros(self._first)
 
     def update(self, output: Any, labels: Tensor | None, expected: Any, images: int) -> None:
-        """Add the outputs of the network and of the teacher, or None, for a batch.
-
-        Labels are class indices ``(B)`` or probabilities ``(B, classes)``; others are ignored.
-        """
-        sums = dict.fromkeys(_SUMS, 0.0) | {"images": float(images)}
-        outputs = numbers(output)
-        if outputs and is_logits(outputs[0]):
-            self.classes = outputs[0].shape[1]
-            sums |= _compare_labels(outputs[0], labels)
-        if expected is not None:
-            sums |= _compare_outputs(outputs, numbers(expected))
-        self.totals += torch.tensor([sums[name] for name in _SUMS], dtype=torch.float64)
+        """Add the outputs of the network and of the teacher, or None, for a batch."""
+        tensors, taught = numbers(output), numbers(expected)
+        sums: dict[str, Any] = {"images": images}
+        if tensors and self._first.size:
+            tensor, first = tensors[0], self._first
+            fitted = fit_labels(labels, tensor, first)
+            if fitted is not None:
+                sums |= {"labelled": images} | self._kind.against_labels(tensor, fitted, first)
+            if taught and taught[0].shape == tensor.shape:
+                sums |= {"compared": images} | self._kind.against_teacher(tensor, taught[0], first)
+        sums |= self._over_all(tensors, taught)
+        for name, value in sums.items():
+            self.totals[name] += torch.as_tensor(value, dtype=torch.float64).cpu()
 
     def compute(self, reduce: Reduce | None = None) -> Score:
         """Return the score over all batches, of all processes if ``reduce`` is given."""
-        totals = self.totals if reduce is None else reduce(self.totals)
-        sums = dict(zip(_SUMS, totals.tolist(), strict=True))
-        images = sums["images"]
+        sums = self.totals
+        if reduce is not None:
+            flat = reduce(torch.cat([total.flatten() for total in sums.values()]))
+            parts = torch.split(flat, [total.numel() for total in sums.values()])
+            sums = {n: part.view_as(sums[n]) for n, part in zip(sums, parts, strict=True)}
+        images, norm = int(sums["images"]), float(sums["squared_norm"])
+        found: dict[str, float] = {}
+        if images and images == sums["labelled"]:
+            found |= self._kind.with_labels(sums, self._first)
+        if images and images == sums["compared"]:
+            found |= self._kind.with_teacher(sums, self._first)
+            if self.outputs.are_scores:
+                found["kl"] = float(sums["divergence"]) / images
+        error = float(sums["squared_error"]) / norm if norm else None
+        return Score(images, **found, relative_error=error)
 
-        def mean(name: str, over: str) -> float | None:
-            return sums[name] / images if 0 < images == sums[over] else None
-
-        norm = sums["squared_norm"]
-        return Score(
-            images=int(images),
-            top1=mean("correct", "labelled"),
-            top5=mean("correct_top5", "labelled") if self.classes > _TOP_K else None,
-            loss=mean("loss", "labelled"),
-            agreement=mean("agreeing", "compared"),
-            kl=mean("divergence", "compared"),
-            relative_error=sums["squared_error"] / norm if norm else None,
-        )
+    def _over_all(self, tensors: list[Tensor], taught: list[Tensor]) -> dict[str, float]:
+        """Return the divergence and the squared errors of all outputs."""
+        sums = dict.fromkeys(("divergence", "squared_error", "squared_norm"), 0.0)
+        for number, (own, teacher) in enumerate(zip(tensors, taught, strict=False)):
+            if own.shape != teacher.shape:
+                continue
+            finite = teacher.isfinite()  # the logit of a masked class is -inf
+            sums["squared_error"] += float((teacher - own)[finite].double().square().sum())
+            sums["squared_norm"] += float(teacher[finite].double().square().sum())
+            if self.outputs.are_scores:
+                output = self.outputs[number]
+                own, teacher = (logits_of(each.double(), output) for each in (own, teacher))
+                differing = divergence(own, teacher, output.kind)
+                sums["divergence"] += float(differing.sum()) * len(own) / differing.numel()
+        return sums
 
 
 def numbers(output: Any) -> list[Tensor]:
     """Return the floating-point tensors of an output of any structure."""
     leaves = tree_leaves(output)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-
-
-def is_logits(output: Tensor) -> bool:
-    """Return whether a tensor has shape ``(B, classes)``, with more than one class."""
-    return output.dim() == 2 and output.shape[1] > 1
-
-
-def _compare_labels(logits: Tensor, labels: Tensor | None) -> dict[str, float]:
-    if labels is None or labels.shape not in (logits.shape[:1], logits.shape):
-        return {}
-    labels = labels.to(logits.device)
-    classes = logits.shape[1]
-    if labels.dim() == 1:
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            raise GhostifyError(
-                f"labels (from {int(labels.min())} to {int(labels.max())}) must be from 0 to "
-                f"{classes - 1}: the network has {classes} classes"
-            )
-        target = labels = labels.long()
-    else:
-        target = labels.argmax(1)
-    top5 = logits.topk(min(_TOP_K, classes), 1).indices
-    return {
-        "labelled": float(len(logits)),
-        "correct": float((logits.argmax(1) == target).sum()),
-        "correct_top5": float((top5 == target[:, None]).any(1).sum()),
-        "loss": float(F.cross_entropy(logits.double(), labels, reduction="sum")),
-    }
-
-
-def _compare_outputs(outputs: list[Tensor], expected: list[Tensor]) -> dict[str, float]:
-    sums = dict.fromkeys(("squared_error", "squared_norm"), 0.0)
-    for teacher, own in zip(expected, outputs, strict=False):
-        if teacher.shape == own.shape:
-            finite = teacher.isfinite()  # the logit of a masked class is -inf
-            sums["squared_error"] += float((teacher - own)[finite].double().square().sum())
-            sums["squared_norm"] += float(teacher[finite].double().square().sum())
-    if expected and outputs and is_logits(expected[0]) and expected[0].shape == outputs[0].shape:
-        log_p, log_q = (logits[0].double().log_softmax(1) for logits in (expected, outputs))
-        possible = log_p.exp() > 0
-        sums["compared"] = float(len(log_p))
-        sums["agreeing"] = float((expected[0].argmax(1) == outputs[0].argmax(1)).sum())
-        sums["divergence"] = float((log_p.exp() * (log_p - log_q))[possible].sum())
-    return sums

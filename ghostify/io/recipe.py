@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 from ghostify.io.atomic import RECIPE
 from ghostify.io.checksummed_json import checksummed, read_checksummed
-from ghostify.types import Fidelity, GhostifyError, ModelSource, OriginalWeights, Plan, Recovery
+from ghostify.types import (
+    Fidelity,
+    GhostifyError,
+    ModelSource,
+    OriginalWeights,
+    Outputs,
+    Plan,
+    Recovery,
+)
 from ghostify.types.serialization import Serializable
 
 
@@ -32,6 +40,7 @@ class Recipe(Serializable):
         source: how to build the original.
         original: which weights the original had.
         options: options of the plan, in JSON types.
+        outputs: what the outputs are, as far as a step has found.
     """
 
     _format: ClassVar[str] = "ghostify/1"
@@ -43,6 +52,7 @@ class Recipe(Serializable):
     original: OriginalWeights | None = None
     options: Mapping[str, Any] | None = None
     plan: Plan
+    outputs: Outputs | None = None
     fidelity: Fidelity | None = None
     recovery: Recovery | None = None
     weights: Weights

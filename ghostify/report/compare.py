@@ -9,9 +9,8 @@ from torch import nn
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
-from ghostify.analysis.dry_run import dry_run
-from ghostify.data import as_batches
 from ghostify.evaluation.evaluate import agreement
+from ghostify.evaluation.output_kinds import calibration_batches, known_outputs
 from ghostify.models.identity import check_original
 from ghostify.planning.flops import count
 from ghostify.report.report import HELD_OUT, Report, SiteRow
@@ -24,6 +23,7 @@ from ghostify.types import (
     Plan,
     describe_example,
 )
+from ghostify.types.outputs import OutputsLike
 
 
 def compare(
@@ -33,6 +33,7 @@ def compare(
     *,
     name: str | None = None,
     data: Any = None,
+    outputs: OutputsLike = None,
 ) -> Report:
     """Report the costs of a model before and after conversion, and the agreement of outputs.
 
@@ -43,6 +44,8 @@ def compare(
         name: name of the model in the report. Default: its class name.
         data: images to compare the outputs on, in any form that `convert` takes as calibration.
             Default: report the agreement that `convert` measured.
+        outputs: what the outputs are, as in `convert`. Default: what ``converted`` remembers, or
+            found.
 
     Raises:
         GhostifyError: if ``converted`` was not converted from such a model, a model does not run on
@@ -59,12 +62,11 @@ def compare(
     before, after = count(model, example), count(converted, example)
     if before.counter != after.counter:
         before, after = (count(m, example, counter="torch") for m in (model, converted))
-    fidelity = Fidelity.find(converted)
+    fidelity, found = Fidelity.find(converted), known_outputs(converted)
     if data is not None:
         check_original(model, OriginalWeights.find(converted), "`model`")
-        batches = as_batches(data, example)
-        dry_run(model, batches[0])  # the images may have another size than the example
-        measured = agreement(model, converted, batches)
+        batches, found = calibration_batches(model, data, example, outputs or found)
+        measured = agreement(model, converted, batches, found)
         fidelity = replace(fidelity or Fidelity("unknown"), score=measured)
     return Report(
         model=name or type(model).__name__,
@@ -74,6 +76,7 @@ def compare(
         after=after,
         fidelity=fidelity,
         agreement_on=HELD_OUT if data is None else "images given to compare",
+        outputs=found,
     )
 
 

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.arguments import check_models
-from ghostify.data import Data
+from ghostify.data import Data, split_labels
 from ghostify.data.batches import device_of
-from ghostify.evaluation.evaluate import evaluate
+from ghostify.evaluation.evaluate import evaluate, validation_batches
+from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.planning.flops import count
 from ghostify.report.evaluation import Evaluation, EvaluationRow
-from ghostify.types import Example, GhostifyError, Score
+from ghostify.types import Example, GhostifyError, Outputs, Score
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 
@@ -26,6 +28,7 @@ def evaluate_models(
     *,
     example: Example,
     teacher: nn.Module | None = None,
+    outputs: OutputsLike = None,
     device: torch.device | str | None = None,
     progress: ShowProgress = True,
 ) -> Evaluation:
@@ -36,6 +39,7 @@ def evaluate_models(
         data: what `evaluate` takes; an iterable must be repeatable.
         example: an input to count MACs on.
         teacher: the network to compare the others with, usually the original.
+        outputs: what the outputs are, as in `evaluate`, which is the same for all networks.
         device: where to compute; the networks are moved there and back. Default: a GPU if any.
         progress: show progress bars, or call this function with each `Progress`.
 
@@ -47,17 +51,22 @@ def evaluate_models(
         raise GhostifyError("`models` must hold at least one network")
     rows = {}
     with _moved([*models.values(), *([] if teacher is None else [teacher])], _device(device)):
+        judge = next(iter(models.values())) if teacher is None else teacher
+        pairs = map(split_labels, validation_batches(data))
+        outputs = find_outputs(judge, pairs, outputs, known_outputs(*models.values(), teacher))
         for name, model in models.items():
-            score = evaluate(model, data, teacher=teacher, progress=progress)
+            score = evaluate(model, data, teacher=teacher, outputs=outputs, progress=progress)
             rows[name] = evaluation_row(model, score, example)
-    return evaluation_on(data, rows)
+    return evaluation_on(data, rows, outputs)
 
 
-def evaluation_on(data: Data | Iterable[Any], rows: Mapping[str, EvaluationRow]) -> Evaluation:
+def evaluation_on(
+    data: Data | Iterable[Any], rows: Mapping[str, EvaluationRow], outputs: Outputs | None
+) -> Evaluation:
     """Return an evaluation of these rows, named after the data that they were scored on."""
     if isinstance(data, Data):
-        return Evaluation(data.name, data.held_out, rows)
-    return Evaluation("data", 0, rows)
+        return Evaluation(data.name, data.held_out, rows, outputs)
+    return Evaluation("data", 0, rows, outputs)
 
 
 def _device(name: torch.device | str | None) -> torch.device:

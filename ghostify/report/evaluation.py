@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import takewhile
 
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
-from ghostify.types import Score
+from ghostify.report.metric_texts import METRIC_TEXTS, definitions, format_metric, known_metrics
+from ghostify.types import Outputs, Score
 from ghostify.types.serialization import Serializable
 
 
@@ -35,6 +36,7 @@ class Evaluation(Serializable, Printable):
         data: name of the data source.
         held_out: number of images held out from the training set; 0 if the source has a
             validation set.
+        outputs: what the outputs of the networks are.
         rows: by name, in order of their making: ``original``, ``converted``, ``recovered``. The
             last row is that of the current weights.
     """
@@ -42,6 +44,7 @@ class Evaluation(Serializable, Printable):
     data: str
     held_out: int
     rows: Mapping[str, EvaluationRow] = field(default_factory=dict)
+    outputs: Outputs | None = None
 
     def including(self, earlier: Evaluation) -> Evaluation:
         """Return this evaluation with the rows of an earlier one on the same images before it.
@@ -56,16 +59,16 @@ class Evaluation(Serializable, Printable):
             return self
         last = list(self.rows)[-1]
         before = dict(takewhile(lambda entry: entry[0] != last, earlier.rows.items()))
-        return Evaluation(self.data, self.held_out, {**before, **self.rows})
+        return replace(self, rows={**before, **self.rows})
 
     def document(self, model: str = "") -> Document:
         """Return a table with a row for each network and a column for each known metric."""
         scores = [row.score for row in self.rows.values()]
-        known = [m for m in _METRICS if any(getattr(score, m) is not None for score in scores)]
-        headings = ("MACs", "params", *(_METRICS[metric][0] for metric in known))
+        known = known_metrics(*scores)
+        headings = ("MACs", "params", *(METRIC_TEXTS[metric].heading for metric in known))
         rows, records = [], []
         for name, row in self.rows.items():
-            cells = (_cell(row.score, metric) for metric in known)
+            cells = (format_metric(row.score, metric) for metric in known)
             rows.append((name, si(row.macs), si(row.params), *cells))
             costs = {"network": name, "macs": row.macs, "params": row.params}
             records.append({**costs, **asdict(row.score)})
@@ -74,27 +77,12 @@ class Evaluation(Serializable, Printable):
         return Document(
             title=f"{model} on {self.data}: {images} images{held_out}".removeprefix(" on "),
             tables=(Table("Scores", (Column("network"), *numeric(*headings)), tuple(rows)),),
-            notes=tuple(filter(None, (_METRICS[metric][2] for metric in known))),
+            notes=tuple(self._notes(known)),
             records=tuple(records),
             data={"model": model, **self.to_dict()},
         )
 
-
-_METRICS = {
-    "top1": ("top-1", ".2%", ""),
-    "top5": ("top-5", ".2%", ""),
-    "loss": ("loss", ".3g", "loss: cross-entropy with the labels, in nats per image."),
-    "agreement": (
-        "agree", ".2%", "agree: share of images with the same top-1 class as the original."
-    ),
-    "kl": ("KL", ".3g", "KL: divergence from the original's probabilities, in nats per image."),
-    "relative_error": (
-        "error", ".2%", "error: squared error of the outputs divided by their squared norm."
-    ),
-}  # fmt: skip
-"""Heading, format and note of each metric of a `Score`."""
-
-
-def _cell(score: Score, metric: str) -> str:
-    value = getattr(score, metric)
-    return "-" if value is None else format(value, _METRICS[metric][1])
+    def _notes(self, metrics: Sequence[str]) -> Iterator[str]:
+        if self.outputs is not None:
+            yield f"Outputs: {self.outputs}."
+        yield from definitions(metrics, self.outputs)

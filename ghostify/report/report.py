@@ -12,7 +12,7 @@ from ghostify.report.charts import LayerBar
 from ghostify.report.document import Column, Document, Table, numeric, si, summarize_names
 from ghostify.report.formats import Printable
 from ghostify.report.svg import bars_svg
-from ghostify.types import ConvSite, Count, Fidelity, GhostSpec
+from ghostify.types import ConvSite, Count, Fidelity, GhostSpec, Outputs
 
 HELD_OUT = "images held out, before training"
 
@@ -47,6 +47,7 @@ class Report(Printable):
         before, after: costs of the original and of the converted model, by the same counter.
         fidelity: how far the converted model keeps the original's outputs, if known.
         agreement_on: the images on which the agreement of the outputs was measured.
+        outputs: what the outputs are, if known.
     """
 
     model: str
@@ -56,6 +57,13 @@ class Report(Printable):
     after: Count
     fidelity: Fidelity | None = None
     agreement_on: str = HELD_OUT
+    outputs: Outputs | None = None
+
+    @property
+    def same(self) -> str:
+        """What both networks may agree on, such as the ``same top-1 class``."""
+        same = self.outputs[0].same if self.outputs else "images with the same top-1 class"
+        return same.removeprefix("images with the ")
 
     @property
     def replaced(self) -> tuple[SiteRow, ...]:
@@ -201,8 +209,10 @@ class Report(Printable):
         score = self.fidelity.score
         rows = [(self.agreement_on, str(score.images))]
         if score.agreement is not None and score.kl is not None:
-            rows.append(("same top-1 class", f"{score.agreement:.1%}"))
+            rows.append((self.same, f"{score.agreement:.1%}"))
             rows.append(("KL divergence", f"{score.kl:.3g} nats"))
+        if score.teacher_mae is not None:
+            rows.append(("mean absolute difference", f"{score.teacher_mae:.3g}"))
         rows.append(("relative error of the outputs", _percent(score.relative_error)))
         return Table("Agreement with the original", (Column(""), *numeric("")), tuple(rows))
 

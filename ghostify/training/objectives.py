@@ -13,17 +13,14 @@ from torch.utils._pytree import tree_leaves
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.output_hooks import Calls, record_calls
 from ghostify.data.batches import call
-from ghostify.evaluation.metrics import is_logits, numbers
+from ghostify.evaluation.divergence import decisions, divergence, logits_of
+from ghostify.evaluation.labels import fit_labels
+from ghostify.evaluation.metrics import numbers
 from ghostify.nn import GhostModule
-from ghostify.types import Example, GhostifyError, RecoverySettings
+from ghostify.types import Example, GhostifyError, Output, Outputs, RecoverySettings
 
 _FLAT, _TINY = 1e-4, 1e-12
 """Lower bounds of a scale: relative to the mean square, and absolute."""
-
-
-def are_logits(outputs: Sequence[Tensor]) -> bool:
-    """Whether an output is one tensor ``(B, classes)``."""
-    return len(outputs) == 1 and is_logits(outputs[0])
 
 
 def match_layers(teacher: nn.Module, student: nn.Module, example: Example) -> dict[str, str]:
@@ -55,16 +52,12 @@ def scale_of(tensor: Tensor) -> float:
 @torch.no_grad()
 def measure_scales(
     teacher: nn.Module, layers: Iterable[str], inputs: Example
-) -> tuple[dict[str, tuple[float, ...]], bool]:
-    """Return the scales of the teacher's outputs (key ``""``) and feature maps, call by call.
-
-    Also return whether its outputs are logits.
-    """
+) -> dict[str, tuple[float, ...]]:
+    """Return the scales of the teacher's outputs (key ``""``) and feature maps, call by call."""
     with record_calls(teacher, layers) as calls:
         outputs = numbers(call(teacher, inputs))
     tensors = {"": outputs} | {name: [output for _, output in calls[name]] for name in calls}
-    scales = {name: tuple(map(scale_of, found)) for name, found in tensors.items()}
-    return scales, are_logits(outputs)
+    return {name: tuple(map(scale_of, found)) for name, found in tensors.items()}
 
 
 def relative_errors(
@@ -82,20 +75,50 @@ def relative_errors(
     return torch.stack(errors).mean() if errors else torch.zeros(())
 
 
-def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """Return the KL divergence from the teacher's softened probabilities, in nats per image.
+def distillation_loss(
+    found: Sequence[Tensor],
+    taught: Sequence[Tensor],
+    outputs: Outputs,
+    scales: Sequence[float],
+    temperature: float,
+) -> Tensor:
+    """Return the mean over tensors of how far they are from the teacher's.
 
-    It is multiplied by the squared temperature, so that gradients do not depend on it (Hinton et
-    al., arXiv 1503.02531, section 2).
-
-    Args:
-        logits: ``(B, classes)``, the student's.
-        taught: ``(B, classes)``, the teacher's. Classes at minus infinity are ignored.
+    That of classes and labels is the KL divergence of softened probabilities, the mean over images
+    and pixels. That of values is the mean squared error divided by its scale. Pairs of different
+    shapes, such as the boxes of two detectors, are skipped.
     """
-    log_p = (taught.float() / temperature).log_softmax(1)
-    log_q = (logits.float() / temperature).log_softmax(1)
-    terms = torch.where(log_p != -torch.inf, log_p.exp() * (log_p - log_q), 0.0)
-    return terms.sum(1).mean() * temperature**2
+    losses = []
+    for number, (own, other, scale) in enumerate(zip(found, taught, scales, strict=False)):
+        output = outputs[number]
+        if own.shape != other.shape or not own.numel():
+            continue
+        if output.kind == "values":
+            losses.append(relative_errors([own], [other], [scale]))
+        else:
+            logits, teachers = (logits_of(each.float(), output) for each in (own, other))
+            losses.append(divergence(logits, teachers, output.kind, temperature).mean())
+    return torch.stack(losses).mean() if losses else torch.zeros(())
+
+
+def label_loss(
+    tensor: Tensor, labels: Tensor, output: Output, scale: float, smoothing: float
+) -> Tensor:
+    """Return the cross-entropy of classes or labels, or the squared error of values."""
+    fitted = fit_labels(labels, tensor, output)
+    if fitted is None:
+        raise GhostifyError(
+            f"`alpha` must be 0: labels {tuple(labels.shape)} do not fit outputs "
+            f"{tuple(tensor.shape)} that are {output.kind}"
+        )
+    if output.kind == "values":
+        return relative_errors([tensor], [fitted], [scale])
+    logits = logits_of(tensor.float(), output)
+    if output.kind == "classes":
+        return F.cross_entropy(logits, fitted, ignore_index=-1, label_smoothing=smoothing)
+    target = fitted.view_as(logits).float() * (1 - smoothing) + smoothing / 2
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return entropy.sum(1).mean()
 
 
 class Objective(nn.Module):
@@ -104,6 +127,7 @@ class Objective(nn.Module):
     Args:
         layers: for each Ghost module, the module whose output is compared.
         scales: for each compared module, the scale of its errors, call by call.
+        outputs: what the outputs mean.
     """
 
     name: str
@@ -115,10 +139,12 @@ class Objective(nn.Module):
         layers: Mapping[str, str],
         scales: Mapping[str, Sequence[float]],
         settings: RecoverySettings,
+        outputs: Outputs,
     ) -> None:
         super().__init__()
         self.teacher, self.student = teacher, student
         self.layers, self.scales, self.settings = dict(layers), scales, settings
+        self.outputs = outputs
 
     @abstractmethod
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -171,37 +197,36 @@ class EndToEnd(Objective):
     name = "end-to-end"
 
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the weighted sum and its parts; for logits also the top-1 accuracy."""
-        settings = self.settings
+        """Return the weighted sum and its parts; for classes and labels also the accuracy."""
+        settings, scales = self.settings, self.scales[""]
         layers = self.layers.values() if settings.feature_weight else ()
         with torch.no_grad(), record_calls(self.teacher, layers) as wanted:
             taught = numbers(call(self.teacher, inputs))
         with record_calls(self.student, layers) as found:
-            outputs = numbers(call(self.student, inputs))
-        logits = are_logits(taught) and are_logits(outputs)
-        if logits:
-            loss = distillation_loss(outputs[0], taught[0], settings.temperature)
-        else:
-            loss = relative_errors(outputs, taught, self.scales[""])
+            tensors = numbers(call(self.student, inputs))
+        loss = distillation_loss(tensors, taught, self.outputs, scales, settings.temperature)
         parts = {"distillation": loss}
         if labels is not None and settings.alpha:
-            if not logits:
-                reason = "labels need outputs (B, classes)"
-                raise GhostifyError(f"`alpha` (={settings.alpha:g}) must be 0: {reason}")
-            smoothing = settings.label_smoothing
-            parts["labels"] = F.cross_entropy(outputs[0].float(), labels, label_smoothing=smoothing)
+            arguments = tensors[0], labels, self.outputs[0], scales[0]
+            parts["labels"] = label_loss(*arguments, settings.label_smoothing)
             loss = (1 - settings.alpha) * loss + settings.alpha * parts["labels"]
         if settings.feature_weight:
             parts["features"] = self.feature_loss(found, wanted)
             loss = loss + settings.feature_weight * parts["features"]
-        if logits:
-            parts["top1"] = _top1(outputs[0], taught[0] if labels is None else labels)
+        if self.outputs[0].kind != "values" and tensors[0].shape == taught[0].shape:
+            parts["accuracy"] = accuracy(tensors[0], taught[0], labels, self.outputs[0])
         return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
 
 
-def _top1(logits: Tensor, target: Tensor) -> Tensor:
-    target = target.argmax(1) if target.dim() == 2 else target
-    return (logits.argmax(1) == target).float().mean()
+def accuracy(tensor: Tensor, taught: Tensor, labels: Tensor | None, output: Output) -> Tensor:
+    """Return the share of decisions that are those of the labels, or of the teacher."""
+    found, target = (decisions(logits_of(t, output), output.kind) for t in (tensor, taught))
+    fitted = fit_labels(labels, tensor, output)
+    if fitted is not None and output.kind == "multilabel":
+        target = fitted.view_as(found) > 0.5
+    elif fitted is not None:
+        target = fitted.argmax(1) if fitted.dim() > found.dim() else fitted
+    return (found == target).float().mean()
 
 
 OBJECTIVES: dict[str, type[Objective]] = {each.name: each for each in (Layerwise, EndToEnd)}

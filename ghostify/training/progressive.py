@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map_only
 from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.convert import convert
 from ghostify.data import images_in, set_epoch, split_labels
+from ghostify.evaluation.output_kinds import known_outputs
 from ghostify.planning.plan import loss_increase_from
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
@@ -51,6 +52,7 @@ def train(job: Job, student: Model, given: Model | None = None) -> tuple[Model, 
     fidelity = Fidelity.find(recovered)
     if fidelity and recovery.best_epoch:  # its score is of other weights
         replace(fidelity, score=None).attach(recovered)
+    trainer.outputs.attach(recovered)
     recovery.attach(recovered)
     return recovered, recovery
 
@@ -70,6 +72,7 @@ def train_in_stages(
         first = next(_first_images(job.data))
         job = replace(job, example=tree_map_only(Tensor, lambda tensor: tensor[:1], first))
     model: Any = job.teacher
+    outputs = job.outputs or known_outputs(student, model)
     recoveries = []
     for stage, group in enumerate(groups, 1):
         folder = job.folder and stage_folder(job.folder, stage)
@@ -79,6 +82,7 @@ def train_in_stages(
         model = convert(
             model,
             job.example,
+            outputs=outputs,
             plan=plan.keeping(dict.fromkeys(plan.replaced.keys() - group, _LATER)),
             init="random" if resumed else None,
             calibration=None if resumed else calibration,

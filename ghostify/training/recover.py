@@ -25,6 +25,7 @@ from ghostify.types import (
     Sensitivity,
 )
 from ghostify.types.errors import near
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -38,6 +39,7 @@ def recover(
     *,
     stages: int | None = None,
     validation: Iterable[Any] | None = None,
+    outputs: OutputsLike = None,
     example: Example | None = None,
     sensitivity: Sensitivity | None = None,
     calibration: Any = None,
@@ -51,9 +53,9 @@ def recover(
 ) -> tuple[Model, Recovery]:
     """Train a converted network by distillation from its original. Neither network is changed.
 
-    The distillation loss is the KL divergence for outputs ``(B, classes)``, which are taken for
-    logits, and the relative squared error for other outputs. ``feature_weight`` adds a loss of
-    feature maps at the replaced layers, ``alpha`` one of labels. With validation data, the result
+    The distillation loss is the KL divergence of classes and labels, and the relative squared error
+    of values (`Outputs`). ``feature_weight`` adds a loss of feature maps at the replaced layers,
+    ``alpha`` one of labels. With validation data, the result
     has the best weights of all epochs, or those of ``student`` if no epoch is better.
 
     Accelerate chooses the device. Processes that ``accelerate launch`` or ``torchrun`` has started
@@ -69,6 +71,8 @@ def recover(
             ``student``, the least sensitive layers first, and trained after each stage for the
             epochs or minutes of the settings. The last stage has to beat ``student``.
         validation: batches to score on after each epoch. Default: those of a `Data`.
+        outputs: what the outputs are, as in `convert`. Default: found by the labels, by what
+            `convert` found, or by the teacher's outputs.
         example: an input, as in `convert`. Default: the first image of the data.
         sensitivity: with ``stages``, the order of the layers. Default: a geometric estimate.
         calibration: with ``stages``, calibration images, as in `convert`. Default: the first 256
@@ -114,6 +118,7 @@ def recover(
             teacher=teacher,
             data=data,
             validation=validation,
+            outputs=outputs,
             settings=settings,
             example=example,
             folder=folder,

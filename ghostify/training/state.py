@@ -97,7 +97,7 @@ class TrainingState:
         position, best = self.position, self.position.recovered
         if score is None:
             position.best_epoch = position.epoch
-        elif best is None or score.selection_score > best.selection_score:
+        elif best is None or score.better_than(best):
             position.best_epoch, position.recovered, position.stale = position.epoch, score, 0
             self.best = {name: t.detach().clone() for name, t in model.state_dict().items()}
         else:

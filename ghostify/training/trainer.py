@@ -18,6 +18,7 @@ from ghostify.analysis.model_copy import copy_model, frozen_copy
 from ghostify.analysis.preserve import eval_mode, preserve_rng
 from ghostify.data import images_in
 from ghostify.evaluation.evaluate import compute_score
+from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.training import objectives
 from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import (
@@ -30,7 +31,8 @@ from ghostify.training.clock import Budget, Clock, lr_at, phase_at
 from ghostify.training.loader import ShardedLoader
 from ghostify.training.optim import make_optimizers
 from ghostify.training.state import Position, TrainingState
-from ghostify.types import Example, GhostifyError, Recovery, RecoverySettings, Score
+from ghostify.types import Example, GhostifyError, Outputs, Recovery, RecoverySettings, Score
+from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Job:
     tensorboard: bool
     report: Callable[[TrainingProgress], None]
     on_epoch: OnEpoch
+    outputs: OutputsLike = None
     stage: int = 1
     stages: int | None = None
 
@@ -78,6 +81,7 @@ class Trainer:
         self.folder = job.folder if accelerator.is_main_process else None
         self.state = TrainingState(self.student, self.settings, accelerator)
         self.clock = Clock(accelerator)
+        self.outputs = Outputs()
         self._layers: dict[str, str] = {}
         self._objective: Any = None
         self._trainable: list[nn.Parameter] = []
@@ -92,19 +96,22 @@ class Trainer:
 
     def prepare(self) -> None:
         """Find the feature maps to compare and their scales, and check the settings."""
-        inputs, _ = self.loader.first()
+        inputs, labels = self.loader.first()
+        known = known_outputs(self.student, self.job.teacher)
+        self.outputs = find_outputs(self.teacher, [(inputs, labels)], self.job.outputs, known)
         first = tree_map_only(Tensor, lambda t: t[:1], inputs)
         example = first if self.job.example is None else self.job.example
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
         self._layers = objectives.match_layers(self.teacher, self.student, example)
-        scales, logits = objectives.measure_scales(self.teacher, self._layers.values(), inputs)
-        self.state.position.scales = scales
+        layers = self._layers.values()
+        self.state.position.scales = objectives.measure_scales(self.teacher, layers, inputs)
+        scores = self.outputs.are_scores
         if self.settings.feature_weight is None:
-            weight = 0.0 if logits or not self._layers else 1.0
+            weight = 0.0 if scores or not self._layers else 1.0
             if weight and self.settings.compile:
                 raise GhostifyError(
-                    "`compile` requires outputs that are logits, or `feature_weight` 0: compiled "
-                    "networks do not expose feature maps"
+                    "`compile` requires outputs that are classes or labels, or `feature_weight` 0: "
+                    "compiled networks do not expose feature maps"
                 )
             self.settings = replace(self.settings, feature_weight=weight)
         for name in ("feature_weight", "layerwise_fraction"):
@@ -114,7 +121,7 @@ class Trainer:
                     "Ghost module in place of a layer of the teacher"
                 )
         if handler := self.accelerator.ddp_handler:  # not every phase uses all parameters
-            handler.static_graph = logits and self.settings.freeze_bn
+            handler.static_graph = scores and self.settings.freeze_bn
             handler.find_unused_parameters = not handler.static_graph
 
     def score_given(self, given: nn.Module) -> None:
@@ -215,7 +222,9 @@ class Trainer:
     def _enter(self, phase: str) -> None:
         """Set up the objective of a phase, its parameters and its optimizers."""
         networks, scales = (self.teacher, self.student), self.state.position.scales
-        objective = objectives.OBJECTIVES[phase](*networks, self._layers, scales, self.settings)
+        objective = objectives.OBJECTIVES[phase](
+            *networks, self._layers, scales, self.settings, self.outputs
+        )
         trained = objective.trained()
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(name in trained)
@@ -245,7 +254,7 @@ class Trainer:
         summed = partial(reduce_sum, self.accelerator)
         with preserve_rng(), eval_mode(model):
             batches = self.validation.epoch(0)
-            return compute_score(model, batches, teacher=self.teacher, reduce=summed)
+            return compute_score(model, batches, self.outputs, teacher=self.teacher, reduce=summed)
 
     def _is_async(self) -> bool:
         """Whether reading a value of this step from the device would slow it down."""
@@ -266,7 +275,7 @@ class Trainer:
             epoch=position.epoch + 1,
             done=100 * (stage - 1 + spent) / stages,
             loss=float(sums["loss"]) / steps,
-            score=float(sums["top1"]) / steps if "top1" in sums else None,
+            score=float(sums["accuracy"]) / steps if "accuracy" in sums else None,
             speed=images * self.accelerator.num_processes / seconds,
             seconds_left=position.seconds * (1 - spent) / spent,
         )

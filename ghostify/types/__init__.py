@@ -19,6 +19,7 @@ from ghostify.types.model_source import (
     split_example,
 )
 from ghostify.types.original_weights import OriginalWeights
+from ghostify.types.outputs import Output, Outputs
 from ghostify.types.plan import Decision, Plan, PlanCandidate
 from ghostify.types.recovery import Recovery
 from ghostify.types.score import Fidelity, Score
@@ -27,6 +28,7 @@ from ghostify.types.settings import Augmentation, RecoverySettings
 __all__ = [
     "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
-    "LayerRedundancy", "ModelSource", "Normalization", "OriginalWeights", "Plan", "PlanCandidate",
+    "LayerRedundancy", "ModelSource", "Normalization", "OriginalWeights", "Output", "Outputs",
+    "Plan", "PlanCandidate",
     "Recovery", "RecoverySettings", "Score", "Sensitivity", "describe_example", "split_example",
 ]  # fmt: skip

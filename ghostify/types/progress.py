@@ -53,7 +53,7 @@ class TrainingProgress(Progress):
 
     def __post_init__(self) -> None:
         stage = f"stage {self.stage}/{self.stages}, " if self.stages > 1 else ""
-        score = "" if self.score is None else f", top-1 {self.score:.1%}"
+        score = "" if self.score is None else f", accuracy {self.score:.1%}"
         text = f"{stage}epoch {self.epoch}: loss {self.loss:.3g}{score}, {self.speed:.0f} img/s"
         object.__setattr__(self, "detail", text)
 

@@ -4,50 +4,99 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf, isnan
 
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
+_HIGHER_IS_BETTER = ("top1", "mean_iou", "mean_ap")
+_LOWER_IS_BETTER = ("mae", "kl", "relative_error")
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Metrics of a network. A metric is None without labels or a teacher. Shares are 0 to 1.
+    """Metrics of a network. Shares are 0 to 1.
+
+    A metric is None if it does not fit the kind of the outputs (`Outputs`), or without labels or a
+    teacher. Metrics other than ``kl`` and ``relative_error`` are those of the first output.
 
     Attributes:
         images: number of images.
         top1: top-1 accuracy.
         top5: top-5 accuracy; None with five classes or fewer.
-        loss: cross-entropy with the labels, in nats per image.
-        agreement: share of images with the same top-1 class as the teacher.
-        kl: Kullback-Leibler divergence from the teacher's probabilities, in nats per image.
-        relative_error: squared error of the outputs divided by the teacher's squared norm.
+        accuracy: share of correct pixels of a segmentation, or of correct labels.
+        mean_iou: mean intersection over union of the classes or labels of a segmentation.
+        mean_ap: mean over labels of the average precision. Scores are compared with a resolution
+            of 1/64 of a logit.
+        mae: mean absolute error of values, in their own units.
+        r2: coefficient of determination of values, mean over dimension 1.
+        loss: cross-entropy with the labels, in nats per image; of a segmentation per pixel.
+        agreement: share of images, labels or pixels with the same class as the teacher.
+        kl: Kullback-Leibler divergence from the teacher's probabilities, in nats per image; of a
+            segmentation per pixel. None unless all outputs are classes or labels.
+        teacher_mae: mean absolute difference from the teacher's values.
+        teacher_r2: ``r2`` with the teacher's values in place of labels.
+        relative_error: squared error of all outputs divided by the teacher's squared norm.
     """
 
     images: int
     top1: float | None = None
     top5: float | None = None
+    accuracy: float | None = None
+    mean_iou: float | None = None
+    mean_ap: float | None = None
+    mae: float | None = None
+    r2: float | None = None
     loss: float | None = None
     agreement: float | None = None
     kl: float | None = None
+    teacher_mae: float | None = None
+    teacher_r2: float | None = None
     relative_error: float | None = None
 
     @property
-    def selection_score(self) -> float:
-        """The metric to compare networks by; higher is better.
+    def decisive(self) -> str:
+        """The name of the metric to compare networks by.
 
-        It is the top-1 accuracy; without labels, the negative divergence from the teacher or
-        relative error.
+        With labels it is the top-1 accuracy, mean IoU, mean average precision or mean absolute
+        error; without, the divergence from the teacher or the relative error.
 
         Raises:
             GhostifyError: if the score has none of them.
         """
-        if self.top1 is not None:
-            return self.top1
-        for error in (self.kl, self.relative_error):
-            if error is not None:
-                return -error
+        for metric in (*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER):
+            if getattr(self, metric) is not None:
+                return metric
         raise GhostifyError("a score needs labels or a teacher to compare networks by")
+
+    @property
+    def selection_score(self) -> float:
+        """The `decisive` metric, negative if lower is better.
+
+        Raises:
+            GhostifyError: if the score has none.
+        """
+        metric = self.decisive
+        value: float = getattr(self, metric)
+        return value if metric in _HIGHER_IS_BETTER else -value
+
+    @property
+    def divergence(self) -> float:
+        """Divergence from the teacher or relative error; without a teacher the loss, or 0."""
+        known = (each for each in (self.kl, self.relative_error, self.loss) if each is not None)
+        return next(known, 0.0)
+
+    def better_than(self, other: Score) -> bool:
+        """Return whether the selection score is higher, or is equal with a lower divergence.
+
+        A score that is not a number is the worst.
+        """
+        own, others = (
+            tuple(-inf if isnan(value) else value for value in (s.selection_score, -s.divergence))
+            for s in (self, other)
+        )
+        return own > others
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def planned(result):
 def test_a_table_of_sensitivities(run, net, tensor, measured):
     result = run("sensitivity", *net, *(["--calibration", tensor] if measured else []))
     assert result.code == 0, result.err
-    unit = "KL (nats)" if measured else "share of the filters"
+    unit = "relative error" if measured else "share of the filters"
     assert result.out.startswith(f"net.py:build: sensitivity of each layer, {unit}\n")
     assert ("Measured on data" in result.out) == measured
     assert ("without data" in result.out) == (not measured)
@@ -72,7 +72,7 @@ def test_from_measurement_to_artifact(run, net, tensor, tmp_path):
     budget = ["--budget", "macs=0.75", "--sensitivity", "s.json"]
     result = run("plan", *net, *budget, "-o", "p.json")
     assert result.code == 0
-    assert "Predicted KL (nats)" in result.out
+    assert "Predicted relative error" in result.out
     plan = Plan.from_json((tmp_path / "p.json").read_text(encoding="utf-8"))
     assert "0" not in plan.replaced
     made = run("convert", *net, "--plan", "p.json", "--out", "out", "--format", "json")

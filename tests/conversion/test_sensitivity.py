@@ -10,7 +10,7 @@ import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.evaluation.evaluate import agreement
 from ghostify.planning.flops import count
-from ghostify.types import Decision
+from ghostify.types import Decision, Outputs
 
 RATIOS = [GhostSpec(ratio, 3) for ratio in (1.25, 2, 4)]
 
@@ -42,7 +42,8 @@ def net(images):
     for _ in range(20):
         net(images)
     with torch.no_grad():
-        net[-1].weight.mul_(8)
+        net[-1].weight.mul_(8).sub_(net[-1].weight.mean(0))  # as cross-entropy trains it
+        net[-1].bias.sub_(net[-1].bias.mean())
     return net.eval()
 
 
@@ -73,7 +74,9 @@ def test_it_is_the_divergence_that_the_site_alone_causes(net, images, name):
     alone = copy.deepcopy(net)  # with nothing else refitted than the mean of the batch norm
     for place in (int(name), int(name) + 1):
         alone[place] = converted[place]
-    assert found / 3 < agreement(net, alone, [images]).kl < found * 3
+    outputs = Outputs.find(converted)
+    assert outputs[0].kind == "classes"
+    assert found / 3 < agreement(net, alone, [images], outputs).kl < found * 3
 
 
 def test_totals_are_those_of_the_whole_network(small_net, image):
@@ -85,9 +88,11 @@ def test_totals_are_those_of_the_whole_network(small_net, image):
 
 def test_units(small_net, image):
     estimated = ghostify.sensitivity(small_net, image)
-    measured = ghostify.sensitivity(small_net, image, calibration=smooth(8, 16))
     assert (estimated.unit, estimated.measured) == ("share of the filters", False)
-    assert (measured.unit, measured.measured) == ("KL (nats)", True)
+    units = {"classes": "KL (nats)", "multilabel": "KL (nats)", "values": "relative error"}
+    for kind, unit in units.items():
+        measured = ghostify.sensitivity(small_net, image, calibration=smooth(8, 16), outputs=kind)
+        assert (measured.unit, measured.measured) == (unit, True)
     assert all(0 <= d <= 1 for by in estimated.layers.values() for d in by.values())
 
 

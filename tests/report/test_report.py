@@ -188,7 +188,9 @@ def test_torch_counts_what_fvcore_cannot_trace(small_net, image):
 
 @pytest.fixture
 def calibrated(small_net, image):
-    return ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+    return ghostify.convert(
+        small_net, image, calibration=torch.randn(20, 3, 16, 16), outputs="classes"
+    )
 
 
 def test_fidelity(small_net, image, calibrated):

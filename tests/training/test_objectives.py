@@ -4,31 +4,75 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ghostify.training.objectives import are_logits, distillation_loss, relative_errors, scale_of
+from ghostify import GhostifyError
+from ghostify.training.objectives import (
+    accuracy,
+    distillation_loss,
+    label_loss,
+    relative_errors,
+    scale_of,
+)
+from ghostify.types import Output, Outputs
+
+CLASSES, LABELS = Output("classes", "", 2), Output("multilabel", "", 2)
+VALUES = Output("values", "", 2)
+COIN = math.log(2) - math.log(3) / 2
+"""Divergence of a coin of 1/4 from one of 1/2."""
 
 
-def test_the_distillation_loss_of_two_coins():
-    # p = (1/2, 1/2), q = (1/4, 3/4): KL = ln 2 - ln(3) / 2
-    logits = torch.tensor([[0.25, 0.75]]).log()
-    found = distillation_loss(logits, torch.zeros(1, 2), temperature=1)
-    assert float(found) == pytest.approx(math.log(2) - math.log(3) / 2)
+def test_each_output_has_the_loss_of_its_kind():
+    odds, even = torch.tensor([[0.25, 0.75]]).log(), torch.zeros(1, 2)
+    shift = torch.tensor([[1.0, 1.0]])
+
+    def loss(output, found):
+        return float(distillation_loss([found], [even], Outputs((output,)), [2.0], 1))
+
+    assert loss(CLASSES, odds) == pytest.approx(COIN)
+    assert loss(CLASSES, shift) == pytest.approx(0, abs=1e-7)
+    assert loss(LABELS, torch.tensor([[math.log(3), 0.0]])) == pytest.approx(COIN)
+    assert loss(VALUES, shift) == 1 / 2
 
 
-def test_a_temperature_softens_both_and_keeps_the_size_of_gradients():
-    logits, taught = torch.randn(4, 10), torch.randn(4, 10)
-    expected = 9 * F.kl_div(
-        (logits / 3).log_softmax(1), (taught / 3).softmax(1), reduction="batchmean"
-    )
-    torch.testing.assert_close(distillation_loss(logits, taught, 3), expected)
+def test_losses_of_several_outputs_are_averaged_and_pixels_are_too():
+    odds = torch.tensor([0.25, 0.75]).log().view(1, 2, 1, 1)
+    maps = torch.cat([odds, torch.zeros(1, 2, 1, 1)], 3)
+    found = [maps, torch.full((1, 3), 2.0), torch.zeros(7)]
+    taught = [torch.zeros(1, 2, 1, 2), torch.zeros(1, 3), torch.zeros(4)]
+    outputs = Outputs((Output("classes", "", 2, dense=True), VALUES))
+    loss = distillation_loss(found, taught, outputs, [1.0, 8.0, 1.0], 1)
+    assert float(loss) == pytest.approx((COIN / 2 + 4 / 8) / 2)
 
 
-def test_classes_at_minus_infinity_are_ignored():
-    taught = torch.tensor([[0.0, 0.0, -torch.inf]])
-    logits = torch.zeros(1, 3, requires_grad=True)
-    found = distillation_loss(logits, taught, 1)
-    found.backward()
-    assert found.item() == pytest.approx(math.log(3) - math.log(2))
-    assert logits.grad.isfinite().all()
+def test_label_losses_are_those_of_torch():
+    logits = torch.randn(5, 2)
+    classes, bits = torch.tensor([0, 1, 1, 0, 1]), torch.randint(2, (5, 2))
+    found = label_loss(logits, classes, CLASSES, 1.0, 0.1)
+    torch.testing.assert_close(found, F.cross_entropy(logits, classes, label_smoothing=0.1))
+    found = label_loss(logits, bits, LABELS, 1.0, 0.0)
+    expected = F.binary_cross_entropy_with_logits(logits, bits.float()) * 2
+    torch.testing.assert_close(found, expected)
+    found = label_loss(logits, logits + 1, VALUES, 4.0, 0.0)
+    torch.testing.assert_close(found, torch.tensor(1 / 4))
+
+
+def test_pixels_without_a_label_have_no_loss():
+    logits = torch.randn(1, 2, 1, 3)
+    labels = torch.tensor([[[1, 255, -1]]])
+    found = label_loss(logits, labels, Output("classes", "", 2, dense=True), 1.0, 0.0)
+    torch.testing.assert_close(found, F.cross_entropy(logits[..., :1], labels[..., :1]))
+
+
+def test_labels_that_do_not_fit():
+    with pytest.raises(GhostifyError, match=r"`alpha` must be 0: labels \(5,\) do not fit outputs"):
+        label_loss(torch.randn(5, 2), torch.zeros(5), VALUES, 1.0, 0.0)
+
+
+def test_accuracy_counts_decisions():
+    logits, taught = torch.tensor([[1.0, -1.0], [1.0, 2.0]]), torch.tensor([[1.0, 2.0], [0.0, 1.0]])
+    assert float(accuracy(logits, taught, None, CLASSES)) == 1 / 2
+    assert float(accuracy(logits, taught, torch.tensor([0, 1]), CLASSES)) == 1
+    assert float(accuracy(logits, taught, None, LABELS)) == 2 / 4
+    assert float(accuracy(logits, taught, torch.tensor([[1, 0], [0, 1]]), LABELS)) == 3 / 4
 
 
 def test_a_scale_is_the_variance_around_the_mean_of_each_channel():
@@ -44,10 +88,3 @@ def test_relative_errors_are_a_mean_over_those_of_one_shape():
     wanted = [torch.zeros(2, 2), torch.full((3,), 2.0), torch.zeros(4)]
     # 1 / 2 and 4 / 8
     assert float(relative_errors(found, wanted, [2.0, 8.0, 1.0])) == 0.5
-
-
-def test_logits_are_the_only_output_and_have_classes():
-    assert are_logits([torch.zeros(4, 10)])
-    assert not are_logits([torch.zeros(4, 1)])
-    assert not are_logits([torch.zeros(4, 10, 2)])
-    assert not are_logits([torch.zeros(4, 10), torch.zeros(4, 10)])

@@ -56,7 +56,9 @@ def test_attached_to_a_model():
 
 
 def test_saved_in_an_artifact(small_net, image, tmp_path):
-    converted = ghostify.convert(small_net, image, calibration=torch.randn(20, 3, 16, 16))
+    converted = ghostify.convert(
+        small_net, image, calibration=torch.randn(20, 3, 16, 16), outputs="classes"
+    )
     loaded = ghostify.load(ghostify.save(converted, tmp_path / "out"), small_net)
     assert Fidelity.find(loaded) == Fidelity.find(converted)
     assert set(Fidelity.find(loaded).residuals) == {"wide", "project"}

@@ -55,7 +55,8 @@ def init_calibrated(task: Task) -> dict[str, float]:
     terms = {name: task.following_norms.get(name) for name in task.last_terms}
     targets = observe(task.original, task.batches, positions, terms)
     _check_finite(targets)
-    importance = fisher_importance(task.original, images_for_fisher(task.batches), task.sites)
+    images = images_for_fisher(task.batches)
+    importance = fisher_importance(task.original, images, task.sites, task.outputs)
 
     names = list(dropwhile(lambda name: name not in sites, targets))  # others keep their inputs
     modules = {name: task.converted.get_submodule(name) for name in names}

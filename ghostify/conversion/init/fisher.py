@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain, islice, zip_longest
 from typing import Any
 
 import torch
@@ -11,27 +12,33 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ghostify.analysis.output_hooks import output_hooks
 from ghostify.data import images_in
-from ghostify.types import Example, split_example
+from ghostify.evaluation.metrics import numbers
+from ghostify.types import Example, Output, Outputs, split_example
 
 _FLOOR = 1e-3
 _MIN_IMAGES, _MAX_IMAGES = 32, 256
 _MAX_NUMBERS = 5_000_000
+_NORM_IMAGES = 16
+_SMALLEST = 1e-6
+"""Smallest variance of a probability."""
 
 
 def fisher_importance(
-    model: nn.Module, batches: Iterable[Example], names: Sequence[str]
+    model: nn.Module, batches: Sequence[Example], names: Sequence[str], outputs: Outputs
 ) -> dict[str, Tensor]:
     """Return the diagonal of the Fisher information with respect to feature maps.
 
     The importance of a layer's feature map j is the sum over positions of
-    E[(v^T dlogits/dy_j)^2] per image, where E[v v^T] = diag(p) - p p^T. Half the sum over feature
-    maps of importance times mean squared error is, to second order, the Kullback-Leibler
-    divergence that the error causes. Outputs other than logits count by their relative squared
-    error instead.
+    E[(v^T dlogits/dy_j)^2] per image, where E[v v^T] = diag(p) - p p^T for classes, and
+    diag(p (1 - p)) for labels. Half the sum over feature maps of importance times mean squared
+    error is, to second order, the Kullback-Leibler divergence that the error causes; for each
+    pixel, if outputs are dense. Values count by their squared error divided by their mean squared
+    norm.
 
     Args:
         model: in evaluation mode; its parameters need no gradient.
         names: layers with one output tensor, ``(B, n, H, W)`` or ``(B, n)``.
+        outputs: what the outputs mean.
 
     Returns:
         ``(n,)`` by layer, without layers that no gradient reaches.
@@ -39,6 +46,7 @@ def fisher_importance(
     found: dict[str, Tensor] = {}
     images = 0
     generator = torch.Generator().manual_seed(0)
+    norms = _norms(model, batches)
 
     def accumulate(name: str, _: nn.Module, __: Any, output: Tensor) -> Tensor | None:
         def add(gradient: Tensor) -> None:
@@ -56,8 +64,8 @@ def fisher_importance(
             for image in _split(batch):
                 args, kwargs = split_example(image)
                 with torch.enable_grad():
-                    outputs = tree_leaves(model(*args, **kwargs))
-                _backward(outputs, generator)
+                    found_outputs = numbers(model(*args, **kwargs))
+                _backward(found_outputs, outputs, norms, generator)
                 images += 1
     return {name: value / images for name, value in found.items()}
 
@@ -102,17 +110,41 @@ def _split(batch: Example) -> list[Example]:
     return [image(number) for number in range(sizes.pop())]
 
 
-def _backward(outputs: Sequence[Any], generator: torch.Generator) -> None:
-    outputs = [o for o in outputs if isinstance(o, Tensor) and o.requires_grad and o.numel()]
-    gradients = []
-    for output in outputs:
-        noise = torch.randn(output.shape, generator=generator).to(output)
-        value = output.detach()
-        if value.dim() == 2 and value.shape[1] > 1:
-            probability = value.softmax(1)
-            noise = noise * probability.sqrt()
-            gradients.append(noise - probability * noise.sum(1, keepdim=True))
-        else:
-            gradients.append(noise / value.norm().clamp_min(1e-12))
-    if outputs:
-        torch.autograd.backward(outputs, gradients)
+@torch.no_grad()
+def _norms(model: nn.Module, batches: Sequence[Example]) -> list[float]:
+    """Return the root mean square over some images of the norm of each output."""
+    squares: list[list[Tensor]] = []
+    for image in islice(chain.from_iterable(map(_split, batches)), _NORM_IMAGES):
+        args, kwargs = split_example(image)
+        squares.append([value.square().sum() for value in numbers(model(*args, **kwargs))])
+    columns = zip_longest(*squares, fillvalue=torch.zeros(()))
+    return [float(torch.stack([each.cpu() for each in c]).mean().sqrt()) for c in columns]
+
+
+def _backward(
+    tensors: Sequence[Tensor], outputs: Outputs, norms: Sequence[float], generator: torch.Generator
+) -> None:
+    reached, gradients = [], []
+    for number, (tensor, norm) in enumerate(zip(tensors, norms, strict=False)):
+        if tensor.requires_grad and tensor.numel():
+            noise = torch.randn(tensor.shape, generator=generator).to(tensor)
+            reached.append(tensor)
+            gradients.append(_with_fisher_covariance(noise, tensor.detach(), outputs[number], norm))
+    if reached:
+        torch.autograd.backward(reached, gradients)
+
+
+def _with_fisher_covariance(noise: Tensor, value: Tensor, output: Output, norm: float) -> Tensor:
+    """Return a gradient whose covariance is the Fisher information of an output."""
+    if output.kind == "values":
+        return noise / max(norm, 1e-12)
+    positions = value.numel() / len(value) / output.size
+    noise = noise / positions**0.5
+    if output.probabilities:
+        variance = value * (1 - value) if output.kind == "multilabel" else value
+        return noise / variance.clamp_min(_SMALLEST).sqrt()
+    if output.kind == "multilabel":
+        return noise * (value.sigmoid() * (-value).sigmoid()).sqrt()
+    probability = value.softmax(1)
+    noise = noise * probability.sqrt()
+    return noise - probability * noise.sum(1, keepdim=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ghostify.io.progress import Report
 from ghostify.nn import GhostModule
-from ghostify.types import Example
+from ghostify.types import Example, Outputs
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Task:
         following_norms: by layer, the BatchNorm that alone reads it.
         last_terms: layers that compute the last term of a residual sum.
         batches: calibration data; may be empty.
+        outputs: what the outputs mean.
         finetune_steps: gradient steps per site after the closed-form fit.
         notes: collects remarks for the user.
         report: reports progress.
@@ -34,6 +35,7 @@ class Task:
     following_norms: Mapping[str, str]
     last_terms: Collection[str]
     batches: Sequence[Example]
+    outputs: Outputs
     finetune_steps: int
     notes: list[str]
     report: Report

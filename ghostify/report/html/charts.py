@@ -9,6 +9,7 @@ from typing import Any
 from ghostify.report.charts import Curve, Plot
 from ghostify.report.document import si
 from ghostify.report.html.summary import ArtifactSummary
+from ghostify.report.metric_texts import METRIC_TEXTS
 from ghostify.report.plots import plot_curves, plot_layers, plot_timing
 from ghostify.types import PlanCandidate, Recovery, Score
 
@@ -50,7 +51,8 @@ def _plan_plot(summary: ArtifactSummary) -> Plot | None:
     if score is not None and (score.agreement is not None) == logits:
         points = _points([(sum(row.macs[1] for row in report.sites), _kept(score))])
         curves.append(Curve("this network", points, "current", ("this network",)))
-    label = "share of images with the original's top-1 class" if logits else "relative error"
+    agreement = f"share of images with the {report.same} as the original"
+    label = agreement if logits else "relative error"
     shown = tuple(curve for curve in curves if curve.points)
     return Plot(label.capitalize(), "MACs of the convolutions", label, shown, percent=logits)
 
@@ -65,14 +67,13 @@ def _loss_plot(recovery: Recovery | None) -> Plot | None:
 
 
 def _score_plot(recovery: Recovery | None) -> Plot | None:
-    """Return top-1 accuracy, or else agreement, by epoch."""
+    """Return the metric that decides, or the agreement instead of a divergence, by epoch."""
     if recovery is None or recovery.recovered is None or not recovery.history:
         return None
-    metric, label = "top1", "Top-1 accuracy"
-    if recovery.recovered.top1 is None:
-        metric, label = "agreement", "Same top-1 class as the original"
-    if getattr(recovery.recovered, metric) is None:
-        return None
+    metric = recovery.recovered.decisive
+    if metric == "kl":
+        metric = "agreement"
+    label = METRIC_TEXTS[metric].name
     epochs = [(r["epoch"], (r.get("score") or {}).get(metric)) for r in recovery.history]
     points = _points([(0, getattr(recovery.converted, metric, None)), *epochs])
     curves = [Curve("this network", points, "ghost", line=True)]
@@ -80,7 +81,7 @@ def _score_plot(recovery: Recovery | None) -> Plot | None:
     if original is not None and points:
         ends = ((0.0, original), (points[-1][0], original))
         curves.append(Curve("original", ends, "original", line=True))
-    return Plot(label, "epoch", label, tuple(curves), percent=True)
+    return Plot(label, "epoch", label, tuple(curves), percent=METRIC_TEXTS[metric].is_share)
 
 
 def _points(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple[float, float], ...]:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.output_hooks import output_hooks
-from ghostify.evaluation.metrics import is_logits
+from ghostify.evaluation.divergence import logits_of
+from ghostify.evaluation.metrics import numbers
 from ghostify.nn import GhostModule
-from ghostify.types import GhostifyError, Plan
+from ghostify.types import GhostifyError, Output, Outputs, Plan
 
 _MAX_LAYERS = 4
 _MAX_MAPS = 6
@@ -37,8 +38,8 @@ def feature_map_images(
 
     Returns:
         JSON types: the image, pairs of intrinsic map and ghost for each layer, and the most likely
-        classes if the output is logits. Pictures are PNG in base64. A ghost and the original's
-        feature map share their grey scale.
+        classes if the network is known to have some. Pictures are PNG in base64. A ghost and the
+        original's feature map share their grey scale.
 
     Raises:
         GhostifyError: if the feature maps of all Ghost modules are smaller than 5 x 5.
@@ -54,6 +55,7 @@ def feature_map_images(
     steps = (round(i * (len(large) - 1) / (_MAX_LAYERS - 1)) for i in range(_MAX_LAYERS))
     chosen = [large[step] for step in dict.fromkeys(steps)]
     known, known_output = ({}, None) if original is None else _run(original, image, chosen)
+    meaning = (Outputs.find(converted) or Outputs())[0]
     sites = []
     for name in chosen:
         _, same = known.get(name, (None, None))
@@ -62,8 +64,8 @@ def feature_map_images(
     return {
         "image": _png(image[0, :3] if image.shape[1] >= 3 else image[0, :1]),
         "sites": sites,
-        "classes": _top_classes(output),
-        "original_classes": _top_classes(known_output),
+        "classes": _top_classes(output, meaning),
+        "original_classes": _top_classes(known_output, meaning),
     }
 
 
@@ -133,9 +135,11 @@ def _png(picture: Tensor, span: tuple[float, float] | None = None) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def _top_classes(output: Any) -> list[list[float]] | None:
+def _top_classes(output: Any, meaning: Output) -> list[list[float]] | None:
     """Return the most likely classes and their probabilities."""
-    if not isinstance(output, Tensor) or not is_logits(output):
+    scores = numbers(output)
+    if meaning.kind != "classes" or meaning.dense or not scores:
         return None
-    top = output[0].double().softmax(0).topk(min(_TOP_K, output.shape[1]))
+    logits = logits_of(scores[0][:1].double(), meaning)[0]
+    top = logits.softmax(0).topk(min(_TOP_K, len(logits)))
     return [[int(c), float(p)] for c, p in zip(top.indices, top.values, strict=True)]

@@ -95,7 +95,7 @@ def _report(
         for side, count in enumerate((before, after))
     )
     name = model or (recipe.source.name if recipe.source else recipe.model)
-    return Report(name, input, rows, old, new, recipe.fidelity)
+    return Report(name, input, rows, old, new, recipe.fidelity, outputs=recipe.outputs)
 
 
 def _convolutions(rows: tuple[SiteRow, ...], side: int) -> Count:

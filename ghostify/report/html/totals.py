@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ghostify.report.document import si
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.html.summary import ArtifactSummary
+from ghostify.report.metric_texts import METRIC_TEXTS
 from ghostify.report.timing import Measurement, Timing
 
 _MAX_CLASSES = 6
@@ -42,7 +43,8 @@ def totals(summary: ArtifactSummary) -> Iterator[Total]:
             error = f"{score.relative_error:.2%}"
             yield Total("Relative error of the outputs", "", error, images)
         else:
-            yield Total("Same top-1 class as the original", "", percent(score.agreement), images)
+            label = f"{summary.report.same} as the original".capitalize()
+            yield Total(label, "", percent(score.agreement), images)
 
 
 def percent(share: float | None) -> str:
@@ -84,13 +86,22 @@ def _latency(timing: Timing) -> Iterator[Total]:
 
 
 def _accuracy(evaluation: Evaluation) -> Iterator[Total]:
+    """Yield the metric that networks are compared by, if it is one of labels."""
+    if not evaluation.rows:
+        return
     original = evaluation.rows.get("original")
-    last = list(evaluation.rows.values())[-1].score.top1 if evaluation.rows else None
-    if last is not None:
-        top1 = original.score.top1 if original else None
-        change = "" if top1 is None else f"{100 * (last - top1):+.1f} points".replace("-", "−")
-        label = f"Top-1 accuracy on {evaluation.data}"
-        yield Total(label, percent(top1), percent(last), change)
+    last = list(evaluation.rows.values())[-1].score
+    metric = last.decisive
+    if metric in ("kl", "relative_error"):
+        return
+    text, change = METRIC_TEXTS[metric], ""
+    before: float | None = getattr(original.score, metric) if original else None
+    if before is not None:
+        difference = getattr(last, metric) - before
+        change = f"{100 * difference:+.1f} points" if text.is_share else f"{difference:+.3g}"
+    old, new = ("" if x is None else percent(x) if text.is_share else format(x, text.form)
+                for x in (before, getattr(last, metric)))  # fmt: skip
+    yield Total(f"{text.name} on {evaluation.data}", old, new, change.replace("-", "−"))
 
 
 def class_rows(images: dict[str, Any]) -> list[tuple[str, str, str]]:

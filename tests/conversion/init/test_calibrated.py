@@ -201,7 +201,8 @@ def test_a_deep_copy_trains(net, images):
 
 
 def test_a_fifth_is_held_out_and_measured(net, images):
-    fidelity = Fidelity.find(ghostify.convert(net, images[:1], calibration=images))
+    converted = ghostify.convert(net, images[:1], calibration=images, outputs="classes")
+    fidelity = Fidelity.find(converted)
     assert (fidelity.init, fidelity.images, fidelity.score.images) == ("calibrated", 16, 4)
     assert 0 <= fidelity.score.agreement <= 1
     assert list(fidelity.residuals) == ["wide", "project"]

@@ -26,7 +26,8 @@ def levels(maps, low, high):
 def pair(small_net, image):
     small_net.eval()
     calibration = torch.randn(24, 3, 16, 16)
-    return small_net, ghostify.convert(small_net, image, calibration=calibration).eval()
+    options = {"calibration": calibration, "outputs": "classes"}
+    return small_net, ghostify.convert(small_net, image, **options).eval()
 
 
 def test_pictures_show_the_feature_maps_of_the_layer(pair, image):
