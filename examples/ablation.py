@@ -33,13 +33,13 @@ from torch.nn import functional as F
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, models
-from ghostify.data import Preprocessing, open_data
+from ghostify.data import open_data
 from ghostify.io.atomic import write_text
 from ghostify.models.cifar import CIFAR_NETWORKS
 from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 from ghostify.report.plots import check_plot, write_plot
-from ghostify.types import Augmentation, ModelSource
+from ghostify.types import Augmentation, ModelSource, Preprocessing
 
 GRAY = ("mnist5k", "digits")
 HELD_OUT = 0.2
@@ -155,7 +155,7 @@ def read(settings: Settings) -> Images:
         batch_size=10**9,  # all in one
         held_out=HELD_OUT,
         augmentation=Augmentation(),
-        preprocessing=Preprocessing((0.5,) * shape[0], (0.5,) * shape[0], crop=1.0),
+        preprocessing=Preprocessing((0.5,) * shape[0], (0.5,) * shape[0]),
     )
     if data.validation is None or data.classes is None:
         raise GhostifyError(f"{settings.data} has no classes or no test images")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Readable = TypeVar("Readable", Plan, Sensitivity)
 
+_PREPROCESSING = ("resize", "crop", "interpolation", "normalize")
+
 
 @dataclass(frozen=True)
 class ModelContext:
@@ -48,7 +50,7 @@ def build(name: str, options: ModelOptions) -> ModelContext:
     """
     if Path(name, RECIPE).is_file():
         raise GhostifyError(f"{name} is a folder of a converted network: name an original network")
-    source = ModelSource.parse(name, options.input, options.model_arg or (), options.normalize)
+    source = ModelSource.parse(name, options.input, options.model_arg or ())
     found = _build(source, options)
     if options.weights is not None:
         with stage(f"loading {options.weights}"):
@@ -66,6 +68,9 @@ def _build(source: ModelSource, options: ModelOptions) -> ModelContext:
         from ghostify import models  # here, so that --help need not wait for torch
     with stage(f"building {source.name}"):
         model, source = models.build(source, pretrained=options.pretrained)
+    chosen = {name: getattr(options, name) for name in _PREPROCESSING}
+    if source.preprocessing is not None:
+        source = replace(source, preprocessing=source.preprocessing.changed(chosen))
     return ModelContext(model, models.example(source), source)
 
 
@@ -93,13 +98,10 @@ def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
             f"{folder} was made from your own code. For safety, code named in a folder is not run: "
             f"add --model {shlex.quote(known.name)}{size}"
         )
-    given = ModelSource.parse(known.name, options.input, options.model_arg or (), options.normalize)
-    source = ModelSource(
-        known.name,
-        {**known.arguments, **given.arguments},
-        given.input_size or known.input_size,
-        given.normalization or known.normalization,
-    )
+    given = ModelSource.parse(known.name, options.input, options.model_arg or ())
+    source = replace(known, arguments={**known.arguments, **given.arguments})
+    if given.input_size:
+        source = source.resized(given.input_size)
     return _build(source, options)
 
 
@@ -155,6 +157,7 @@ def read_calibration(context: ModelContext, options: CalibrationOptions) -> list
         found = open_calibration(
             options.calibration, context.model, context.source, images=options.images
         )
+    note(f"images: {found.preprocessing}")
     note_skipped(found.skipped)
     return found.batches
 
@@ -172,7 +175,7 @@ def open_data(
         GhostifyError: as `ghostify.open_data` does.
     """
     with stage(f"opening {options.data}"):
-        return ghostify.open_data(
+        opened = ghostify.open_data(
             options.data,
             context.model,
             context.source,
@@ -184,6 +187,8 @@ def open_data(
             held_out=options.held_out,
             augmentation=augmentation,
         )
+    note(f"images: {opened.preprocessing}")
+    return opened
 
 
 def note_skipped(skipped: Mapping[str, str]) -> None:

@@ -70,15 +70,22 @@ class ModelOptions:
         weights: Load safetensors or a tensors-only checkpoint.
         pretrained: Download the library's weights.
         input: Shape of one input, such as 3x224x224. Default: what the model says of itself.
+        resize: Shorter side in pixels that images are resized to before the crop. Default: what
+            the library says of the weights, else the input's, without a zoom.
+        crop: center keeps the aspect ratio of images, squash does not.
+        interpolation: bicubic, bilinear, lanczos or nearest.
         normalize: Normalization of images with values in [0, 1], per channel or for all, such as
-            0.5/0.5 or 0.485,0.456,0.406/0.229,0.224,0.225. Default: what the model or its library
-            says.
+            0.5/0.5 or 0.485,0.456,0.406/0.229,0.224,0.225. Default: what the library says of the
+            weights, else ImageNet's.
         model_arg: An argument for the model's factory, such as num_classes=10. May be repeated.
     """
 
     weights: Path | None = option(None, "Model", metavar="FILE")
     pretrained: bool = option(False, "Model")
     input: str | None = option(None, "Model", metavar="CxHxW")
+    resize: int | None = option(None, "Model", min=1, metavar="PIXELS")
+    crop: str | None = option(None, "Model", metavar="center|squash")
+    interpolation: str | None = option(None, "Model", metavar="NAME")
     normalize: str | None = option(None, "Model", metavar="MEAN/STD")
     model_arg: list[str] | None = option(None, "Model", metavar="KEY=VALUE")
 

@@ -6,18 +6,15 @@ from ghostify.data.calibration import Calibration, open_calibration
 from ghostify.data.images import summarize_skipped
 from ghostify.data.loaders import Data, set_epoch
 from ghostify.data.open_data import open_data
-from ghostify.data.preprocessing import Preprocessing, preprocessing_of
 
 __all__ = [
     "Calibration",
     "Data",
-    "Preprocessing",
     "as_batches",
     "hold_out_batches",
     "images_in",
     "open_calibration",
     "open_data",
-    "preprocessing_of",
     "set_epoch",
     "split_labels",
     "summarize_skipped",

@@ -17,11 +17,10 @@ from ghostify.data.as_batches import as_batches, read_inputs
 from ghostify.data.datasets import EvaluationDataset
 from ghostify.data.images import Images, find_images, image_suffixes, images_of_files
 from ghostify.data.open_data import data_from_code, evaluation_transform, input_size_of, is_code
-from ghostify.data.preprocessing import Preprocessing
 from ghostify.data.sources import SOURCES, open_source
 from ghostify.io.progress import progress_bar
 from ghostify.models.checkpoint import read_tensors
-from ghostify.types import Example, GhostifyError, ModelSource
+from ghostify.types import Example, GhostifyError, ModelSource, Preprocessing
 from ghostify.types.errors import first_line
 from ghostify.types.model_source import describe
 from ghostify.types.progress import ShowProgress
@@ -31,10 +30,17 @@ _TENSOR_SUFFIXES = (".pt", ".pth", ".safetensors", ".npy")
 
 @dataclass(frozen=True)
 class Calibration:
-    """Batches to call the network with, and the reason for each file that was skipped."""
+    """Batches to calibrate with.
+
+    Attributes:
+        batches: what to call the network with.
+        skipped: the reason for each file that was skipped.
+        preprocessing: what was done to the images, in one line.
+    """
 
     batches: list[Example]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: str = ""
 
 
 def open_calibration(
@@ -74,15 +80,18 @@ def open_calibration(
     if is_code(calibration):
         opened = data_from_code(str(calibration))
         batches = as_batches(opened, example, batch_size=batch_size, images=images)
-        return Calibration(batches, opened.skipped())
+        return Calibration(batches, opened.skipped(), opened.preprocessing)
     if path.is_file() and path.suffix.lower() in _TENSOR_SUFFIXES:
         tensor = read_tensor(path, example)
         if len(tensor) > images:
             order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
             tensor = tensor[order[:images].sort().values]
-        return Calibration(list(torch.split(tensor, batch_size)))
-    transform = evaluation_transform(calibration, model, source, preprocessing)
+        size = "x".join(map(str, tensor.shape[1:]))
+        return Calibration(
+            list(torch.split(tensor, batch_size)), preprocessing=f"as in the file, {size}"
+        )
     found, skipped = _open_images(calibration, data_root)
+    transform = evaluation_transform(calibration, found, model, source, preprocessing)
     dataset = EvaluationDataset(found.select(choose(found.names, images, seed)), transform)
     inputs: list[Tensor] = []
     with progress_bar(f"reading {calibration}", progress) as report:
@@ -93,7 +102,7 @@ def open_calibration(
     if not inputs:
         dataset.check()
     batches = list(torch.split(torch.stack(inputs), batch_size))
-    return Calibration(batches, skipped | dataset.skipped())
+    return Calibration(batches, skipped | dataset.skipped(), str(transform))
 
 
 def read_tensor(path: Path, example: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
 from ghostify.data.images import Images, summarize_skipped
-from ghostify.data.preprocessing import Transform
 from ghostify.data.rng import seed_of
+from ghostify.data.transform import Transform
 from ghostify.types import Augmentation, GhostifyError
 from ghostify.types.errors import first_line
 

@@ -58,6 +58,21 @@ class Images:
     def without_labels(self) -> Images:
         return replace(self, labels=None)
 
+    def have_size(self, size: tuple[int, ...]) -> bool:
+        """Whether all images have this height and width; of many, a hundred are looked at."""
+        sizes = {self._size(index) for index in range(0, len(self), -(-len(self) // 100) or 1)}
+        return sizes - {None} == {size}
+
+    def _size(self, index: int) -> tuple[int, int] | None:
+        item = self.items[index]
+        if not isinstance(item, Path):
+            return item.shape[:2]  # type: ignore[no-any-return]
+        try:
+            with Image.open(item, formats=_formats()) as image:
+                return image.height, image.width
+        except Exception:  # decoders raise exceptions of all kinds
+            return None
+
     def hold_out(self, share: float) -> tuple[Images, Images]:
         """Split off the same ``share`` of each class; return the other images, and those held out.
 

@@ -25,6 +25,7 @@ class Data:
         held_out: images of ``validation`` that were held out of the training images; 0 if the
             dataset has a validation split.
         passed_over: files and folders that are not part of the dataset, with the reason for each.
+        preprocessing: what is done to the images, in one line.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Data:
     classes: int | None = None
     held_out: int = 0
     passed_over: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: str = "as the loader gives them"
 
     def skipped(self) -> dict[str, str]:
         """Return all that was skipped so far, unreadable images included, with the reasons."""

@@ -13,12 +13,14 @@ from torch.utils.data import DataLoader
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data.batches import device_of
 from ghostify.data.datasets import EvaluationDataset, TrainingDataset
+from ghostify.data.images import Images
 from ghostify.data.loaders import Data, evaluation_loader, training_loader
-from ghostify.data.preprocessing import Preprocessing, Transform, preprocessing_of
 from ghostify.data.sources import SOURCES, open_source
+from ghostify.data.transform import Transform
+from ghostify.models.preprocessing import preprocessing_of
 from ghostify.models.registry import declared_input_size
 from ghostify.models.user_code import call_code
-from ghostify.types import Augmentation, GhostifyError, ModelSource
+from ghostify.types import Augmentation, GhostifyError, ModelSource, Preprocessing
 
 _SMALL = 64  # pixels; random crops of smaller images keep more of the image
 
@@ -51,8 +53,8 @@ def open_data(
             ``package.module:function`` or ``file.py:function``, which returns a `DataLoader`, a
             pair of them for training and validation, or a `Data`.
         model: the network that the images are for.
-        source: its input size and normalization, and the name by which torchvision's preprocessing
-            is found. Default: what the model declares.
+        source: its input size and preprocessing, and the name by which torchvision's
+            preprocessing is found. Default: what the model declares.
         batch_size: images per batch. The last training batch is dropped if it is not full.
         workers: processes that load images; 0 loads them in this process.
         seed: of the order and the augmentation.
@@ -81,7 +83,8 @@ def open_data(
         _check_classes(opened, model, source)
         return opened
     images = open_source(data, data_root)
-    plain = evaluation_transform(data, model, source, preprocessing)
+    seen = images.train if len(images.train) else images.validation
+    plain = evaluation_transform(data, seen, model, source, preprocessing)
     if augmentation is None:
         scale = 0.7 if min(plain.input_size[1:]) <= _SMALL else 0.35
         augmentation = Augmentation(crop_scale=scale, flip=images.flip)
@@ -103,6 +106,7 @@ def open_data(
         classes,
         held,
         images.skipped,
+        str(plain),
     )
     _check_classes(opened, model, source)
     return opened
@@ -110,17 +114,20 @@ def open_data(
 
 def evaluation_transform(
     data: str | Path,
+    images: Images,
     model: nn.Module,
     source: ModelSource | None,
     preprocessing: Preprocessing | None,
 ) -> Transform:
-    """Return the transform without augmentation, for evaluation and calibration."""
+    """Return the transform without augmentation, for evaluation and calibration.
+
+    Images that have the size of the input are never zoomed, nor are small ones of a named dataset.
+    """
     input_size = input_size_of(model, source)
-    if preprocessing is None:
-        preprocessing = preprocessing_of(model, source, channels=input_size[0])
-        if str(data) in SOURCES:  # small images are resized whole
-            preprocessing = replace(preprocessing, crop=1.0)
-    return Transform(input_size, preprocessing)
+    found = preprocessing or preprocessing_of(model, source, input_size=input_size)
+    if str(data) in SOURCES or images.have_size(input_size[1:]):
+        found = replace(found, resize=None)
+    return Transform(input_size, found)
 
 
 def input_size_of(model: nn.Module, source: ModelSource | None) -> tuple[int, ...]:

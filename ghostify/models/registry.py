@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ghostify.models.identity import attach_origin
 from ghostify.models.libraries import LIBRARIES, torchvision_input_size
+from ghostify.models.preprocessing import preprocessing_of
 from ghostify.models.user_code import call_code
 from ghostify.types import GhostifyError, ModelSource
 from ghostify.types.errors import first_line, near
@@ -47,8 +48,8 @@ def build(source: ModelSource, *, pretrained: bool | str = False) -> tuple[nn.Mo
             ``IMAGENET1K_V1``. Default: random weights.
 
     Returns:
-        The network, and ``source`` with the input size that the library or the network declares,
-        unless it has one.
+        The network, and ``source`` with the input size and the preprocessing of images that the
+        library or the network declares, unless it has them.
 
     Raises:
         GhostifyError: if the name is unknown, or the network cannot be built or downloaded.
@@ -70,7 +71,12 @@ def build(source: ModelSource, *, pretrained: bool | str = False) -> tuple[nn.Mo
         if not isinstance(model, nn.Module):
             kind = type(model).__name__
             raise GhostifyError(f"{source.name} returned a {kind}, not an nn.Module")
-    return model, replace(source, input_size=size or declared_input_size(model))
+    size = size or declared_input_size(model)
+    preprocessing = source.preprocessing
+    if size is not None and len(size) == 3:
+        weights = pretrained if isinstance(pretrained, str) else "DEFAULT"
+        preprocessing = preprocessing_of(model, source, input_size=size, weights=weights)
+    return model, replace(source, input_size=size, preprocessing=preprocessing)
 
 
 def is_named(source: ModelSource) -> bool:

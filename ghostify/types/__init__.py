@@ -14,13 +14,13 @@ from ghostify.types.model_measurements import (
 from ghostify.types.model_source import (
     Example,
     ModelSource,
-    Normalization,
     describe_example,
     split_example,
 )
 from ghostify.types.original_weights import OriginalWeights
 from ghostify.types.outputs import Output, Outputs
 from ghostify.types.plan import Decision, Plan, PlanCandidate
+from ghostify.types.preprocessing import Preprocessing
 from ghostify.types.recovery import Recovery
 from ghostify.types.score import Fidelity, Score
 from ghostify.types.settings import Augmentation, RecoverySettings
@@ -28,7 +28,7 @@ from ghostify.types.settings import Augmentation, RecoverySettings
 __all__ = [
     "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
-    "LayerRedundancy", "ModelSource", "Normalization", "OriginalWeights", "Output", "Outputs",
-    "Plan", "PlanCandidate",
+    "LayerRedundancy", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
+    "PlanCandidate", "Preprocessing",
     "Recovery", "RecoverySettings", "Score", "Sensitivity", "describe_example", "split_example",
 ]  # fmt: skip

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from math import inf, isfinite
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from ghostify.types.errors import GhostifyError
+from ghostify.types.preprocessing import Preprocessing
 from ghostify.types.serialization import Serializable
 
 Example: TypeAlias = Any
 """A single input such as a tensor, a tuple of positional inputs, or a dict of keyword inputs."""
-
-Normalization: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of pixels in [0, 1], one for each channel or one for all."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +23,24 @@ class ModelSource(Serializable):
         name: MODEL, such as ``resnet50`` or ``net.py:build``.
         arguments: keyword arguments of the factory.
         input_size: shape of one input without the batch, such as ``(3, 224, 224)``.
-        normalization: overrides the normalization that the model or its library declares.
+        preprocessing: how images become inputs. Default: what the model or its library declares.
     """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     input_size: tuple[int, ...] | None = None
-    normalization: Normalization | None = None
+    preprocessing: Preprocessing | None = None
+
+    def resized(self, input_size: tuple[int, ...]) -> ModelSource:
+        """Return the source for another input size, whose images show as much."""
+        preprocessing = self.preprocessing
+        if preprocessing is not None and self.input_size is not None:
+            preprocessing = preprocessing.scaled(self.input_size, input_size)
+        return replace(self, input_size=input_size, preprocessing=preprocessing)
 
     @classmethod
     def parse(
-        cls,
-        name: str,
-        input: str | None = None,
-        arguments: Iterable[str] = (),
-        normalize: str | None = None,
+        cls, name: str, input: str | None = None, arguments: Iterable[str] = ()
     ) -> ModelSource:
         """Parse a source from strings.
 
@@ -49,8 +49,6 @@ class ModelSource(Serializable):
             input: shape of one input, such as ``3x224x224``.
             arguments: each ``KEY=VALUE``; values are JSON, or Python's True, False and None, or
                 strings.
-            normalize: ``MEAN/STD``, such as ``0.5/0.5`` or
-                ``0.485,0.456,0.406/0.229,0.224,0.225``.
 
         Raises:
             GhostifyError: if a string cannot be parsed.
@@ -59,7 +57,6 @@ class ModelSource(Serializable):
             name,
             dict(map(_parse_argument, arguments)),
             None if input is None else _parse_shape(input),
-            None if normalize is None else _parse_normalization(normalize),
         )
 
 
@@ -71,19 +68,6 @@ def _parse_shape(text: str) -> tuple[int, ...]:
     if not shape or min(shape) < 1:
         raise GhostifyError(f"input (={text!r}) must be a shape such as 3x224x224")
     return shape
-
-
-def _parse_normalization(text: str) -> Normalization:
-    try:
-        mean, std = (tuple(map(float, part.split(","))) for part in text.split("/"))
-    except ValueError:
-        mean = std = ()
-    if not mean or not all(map(isfinite, mean)) or not all(0 < s < inf for s in std):
-        raise GhostifyError(
-            f"normalize (={text!r}) must be means and standard deviations such as 0.5/0.5 or "
-            "0.485,0.456,0.406/0.229,0.224,0.225"
-        )
-    return mean, std
 
 
 def _parse_argument(text: str) -> tuple[str, Any]:

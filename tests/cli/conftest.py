@@ -62,7 +62,7 @@ def fails(run):
         assert result.code != 0
         assert "Traceback" not in result.err
         assert result.out == ""
-        lines = result.err.strip().splitlines()
+        lines = [line for line in result.err.strip().splitlines() if line[:8] != "images: "]
         assert len(lines) == 1
         return lines[0]
 

@@ -27,8 +27,18 @@ def test_the_main_job(run, net, tmp_path):
     assert set(Plan.of(loaded).replaced) == {"2", "5"}
     recipe = json.loads((tmp_path / "out" / "ghostify.json").read_text(encoding="utf-8"))
     assert recipe["source"] == {
-        "name": "net.py:build", "arguments": {}, "input_size": [3, 16, 16], "normalization": None,
-    }  # fmt: skip
+        "name": "net.py:build",
+        "arguments": {},
+        "input_size": [3, 16, 16],
+        "preprocessing": {
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+            "interpolation": "bicubic",
+            "resize": None,
+            "crop": "center",
+            "origin": "assumed",
+        },
+    }
 
 
 def test_the_default_folder(run, net, tmp_path):

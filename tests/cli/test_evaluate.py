@@ -101,15 +101,16 @@ def test_an_artifact_remembers_how_images_are_normalised(run, data, weights):
 
     run("convert", *LABELLED[1:], *weights, "--normalize", "0.2/0.1,0.2,0.3", "--out", "out")
     ghost = ghostify.load("out", build())
-    for more, normalization in (
-        ([], ((0.2,), (0.1, 0.2, 0.3))),
-        (["--normalize", "0/1"], ((0.0,), (1.0,))),
+    for more, mean, std in (
+        ([], (0.2,), (0.1, 0.2, 0.3)),
+        (["--normalize", "0/1"], (0.0,), (1.0,)),
     ):
         opened = ghostify.open_data(
             data,
             ghost,
-            ghostify.types.ModelSource("classes.py:build", {}, (3, 16, 16), normalization),
+            ghostify.types.ModelSource("classes.py:build", {}, (3, 16, 16)),
             held_out=1,
+            preprocessing=ghostify.types.Preprocessing(mean, std),
         )
         found = evaluate(run, "out", "--model", "classes.py:build", "--data", data, *more)
         assert found["converted"]["score"]["loss"] == ghostify.evaluate(ghost, opened).loss
@@ -119,7 +120,7 @@ def test_weights_that_are_gone_are_named(run, data, out, tmp_path):
     (tmp_path / "classes.pt").rename(tmp_path / "moved.pt")
     result = run("evaluate", out, *LABELLED, "--data", data)
     assert "converted from the weights in classes.pt (SHA-256 " in result.err
-    assert result.err.splitlines()[0].endswith("which is not there: pass --weights FILE")
+    assert result.err.splitlines()[1].endswith("which is not there: pass --weights FILE")
     alone = run("evaluate", out, *LABELLED, "--data", data, "--format", "json")
     assert list(json.loads(alone.out)["rows"]) == ["converted"]
     found = evaluate(run, out, *LABELLED, "--weights", "moved.pt", "--data", data)

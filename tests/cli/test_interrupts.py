@@ -52,7 +52,8 @@ def test_in_the_middle_of_a_calibration(run, tmp_path):
     (tmp_path / "ctrl_c.py").write_text(CTRL_C)
     torch.save(torch.randn(20, 3, 16, 16), "images.pt")
     result = run("convert", "ctrl_c.py:build", "--input", "3x16x16", "--calibration", "images.pt")
-    assert (result.code, result.err) == (130, "Interrupted; nothing was saved.\n")
+    assert result.code == 130
+    assert result.err.endswith("\nInterrupted; nothing was saved.\n")
     assert {path.name for path in tmp_path.iterdir()} <= {
         "__pycache__", "ctrl_c.py", "images.pt", "net.py"
     }  # fmt: skip
@@ -69,6 +70,6 @@ def test_plans_that_were_compared_are_remembered(run, net, monkeypatch, tensor):
     monkeypatch.setattr(Artifact, "search", interrupt)
     result = run("search", "out", "--model", *net, "--budget", "macs=0.6", "--calibration", tensor)
     assert result.code == 130
-    assert result.err == (
-        "Interrupted; out remembers the plans that were compared; none was written.\n"
+    assert result.err.endswith(
+        "\nInterrupted; out remembers the plans that were compared; none was written.\n"
     )

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from ghostify.data import Preprocessing, open_data
-from ghostify.types import ModelSource
+from ghostify.data import open_data
+from ghostify.types import ModelSource, Preprocessing
 
 SOURCE = ModelSource("net.py:build", input_size=(3, 16, 16))
 
@@ -52,4 +52,4 @@ def open_it():
 @pytest.fixture
 def ways():
     """Preprocessing that leaves shades as they are."""
-    return Preprocessing((0.0,) * 3, (1 / 255,) * 3, "bilinear", 1.0)
+    return Preprocessing((0.0,), (1 / 255,), "bilinear")

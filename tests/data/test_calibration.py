@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ghostify import GhostifyError, open_data
-from ghostify.data import Preprocessing, as_batches, open_calibration
+from ghostify.data import as_batches, open_calibration
 from ghostify.data.calibration import choose, read_tensor
-from ghostify.types import Augmentation, ModelSource
+from ghostify.types import Augmentation, ModelSource, Preprocessing
 
-SOURCE = ModelSource("net.py:build", {}, (3, 8, 8), ((0.0,), (1.0,)))
+SOURCE = ModelSource("net.py:build", {}, (3, 8, 8), Preprocessing((0.0,), (1.0,)))
 
 read = partial(open_calibration, model=nn.Identity(), source=SOURCE)
 
@@ -56,12 +56,12 @@ def test_batches_are_full_but_the_last(tmp_path):
 
 def test_normalized(tmp_path):
     save(tmp_path / "red.png")
-    source = ModelSource("x", {}, (3, 4, 4), ((0.5, 0.5, 0.0), (0.5, 1.0, 1.0)))
+    source = ModelSource("x", {}, (3, 4, 4), Preprocessing((0.5, 0.5, 0.0), (0.5, 1.0, 1.0)))
     images = images_of(read(tmp_path, source=source))
     assert images[0, :, 0, 0].tolist() == [1.0, -0.5, 0.0]
 
 
-@pytest.mark.parametrize("preprocessing", [None, Preprocessing((0.4,) * 3, (0.2,) * 3, crop=0.6)])
+@pytest.mark.parametrize("preprocessing", [None, Preprocessing((0.4,), (0.2,), resize=13)])
 def test_the_same_preprocessing_as_in_evaluation(folder, noise, preprocessing):
     """A folder and its `Data` give the same images, whatever the augmentation of training."""
     source = ModelSource("resnet50", {}, (3, 8, 8))

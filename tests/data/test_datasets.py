@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from ghostify.data import Preprocessing
 from ghostify.data.datasets import TrainingDataset
 from ghostify.data.images import images_of_array
-from ghostify.data.preprocessing import Transform
-from ghostify.types import Augmentation
+from ghostify.data.transform import Transform
+from ghostify.types import Augmentation, Preprocessing
 
 SIZE = (1, 8, 8)
-WAYS = Preprocessing((0.0,), (1.0,), "bilinear", 1.0)
+WAYS = Preprocessing((0.0,), (1.0,), "bilinear")
 
 
 def make(augmentation, pixels, labels, classes=None):

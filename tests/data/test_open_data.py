@@ -9,7 +9,7 @@ from torch import nn
 
 from ghostify import GhostifyError
 from ghostify.data import Data, open_data
-from ghostify.types import Augmentation
+from ghostify.types import Augmentation, Preprocessing
 
 from .conftest import SOURCE, Scores, write
 
@@ -35,7 +35,9 @@ def test_classes_in_a_folder(open_it, folder, ways):
 
 def test_a_normalization_of_ones_own(open_it, folder):
     data = open_it(
-        folder, source=replace(SOURCE, normalization=((0.0,), (1 / 255,))), augmentation=PLAIN
+        folder,
+        source=replace(SOURCE, preprocessing=Preprocessing((0.0,), (1 / 255,))),
+        augmentation=PLAIN,
     )
     assert [shade // 10 for shade in shades(data.validation)] == [0, 1]
 

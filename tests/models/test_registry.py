@@ -16,7 +16,7 @@ def test_torchvision_needs_no_prefix():
     model, source = build("resnet18", num_classes=7)
     assert type(model).__name__ == "ResNet"
     assert model.fc.out_features == 7
-    assert source == ModelSource("resnet18", {"num_classes": 7}, (3, 224, 224))
+    assert (source.arguments, source.input_size) == ({"num_classes": 7}, (3, 224, 224))
     assert type(build("torchvision:resnet18")[0]) is type(model)
 
 
