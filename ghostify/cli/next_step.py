@@ -27,6 +27,7 @@ NO_FASTER = 1.05
 _LITTLE = 1.1
 _DEPTHWISE_SHARE = 0.2
 _IMAGES = "IMAGES"
+_SWITCHES = {"--force", "--pretrained"}
 _FORMATS = {"onnxruntime": "onnx", "openvino": "openvino", "executorch": "executorch"}
 
 
@@ -38,6 +39,12 @@ def command_line() -> list[str]:
 def note_next(purpose: str, *words: object) -> None:
     """Print a purpose, and the command for it, quoted for a shell."""
     note(f"{purpose}: {shlex.join(['ghostify', *map(str, words)])}")
+
+
+def note_again(purpose: str, *changes: object) -> None:
+    """Print a purpose, and this command with other options."""
+    names = [word for word in changes if str(word).startswith("-")]
+    note_next(purpose, *_without(command_line(), *map(str, names)), *changes)
 
 
 def flags(options: Any) -> list[str]:
@@ -64,27 +71,22 @@ def after_convert(
     runtime: str | None,
 ) -> None:  # fmt: skip
     """Say what is wrong with a conversion, or how to see what it has kept."""
-    model, again = model_flags(source), [*command_line(), "--force"]
+    model = model_flags(source)
     if not trained:
         published = not model and not source.name.startswith("ghostify:")
         why = f"{source.name} has random weights, so nothing was kept. Train it in Python "
         why += "(ghostify.load), or convert it with trained weights"
-        note_next(why, *again, *(["--pretrained"] if published else ["--weights", "FILE"]))
+        note_again(why, *(["--pretrained"] if published else ["--weights", "FILE"]), "--force")
     elif runtime is not None and report.macs_ratio < _LITTLE:
-        note_next(
-            f"In {runtime}, only {len(report.replaced)} of {len(report.sites)} convolutions are "
-            "faster as Ghost modules. To save more in each of them", *again, "--ratio", 4
-        )  # fmt: skip
+        why = f"In {runtime}, only {len(report.replaced)} of {len(report.sites)} convolutions are "
+        why += "faster as Ghost modules. To save more in each of them"
+        note_again(why, "--ratio", 4, "--force")
     elif runtime is None and _is_depthwise_separable(report):
-        note_next(
-            "Networks of depthwise convolutions often get slower. To see whether this one does",
-            "benchmark", folder, *_runtime(), *model,
-        )  # fmt: skip
+        why = "Networks of depthwise convolutions often get slower. To see whether this one does"
+        note_next(why, "benchmark", folder, *_runtime(), *model)
     elif calibration is None:
-        note_next(
-            "To keep far more accuracy, convert with a few hundred images",
-            *again, "--calibration", _IMAGES,
-        )  # fmt: skip
+        why = "To keep far more accuracy, convert with a few hundred images"
+        note_again(why, "--calibration", _IMAGES, "--force")
     else:
         note_next("To see how much was kept", "evaluate", folder, "--data", calibration, *model)
 
@@ -164,7 +166,7 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
 def _converted_by(recipe: Recipe) -> list[str]:
     """Return the command that an artifact was made by, or what the recipe knows of it."""
     if recorded := (recipe.options or {}).get("command"):
-        return _without(recorded, "--plan", "--out", "-o")
+        return _without(recorded, "--plan", "--out", "-o", "--force")
     source = recipe.source or ModelSource("MODEL")
     size = ["--input", "x".join(map(str, source.input_size))] if source.input_size else []
     arguments = [f"--model-arg={key}={value}" for key, value in source.arguments.items()]
@@ -172,10 +174,17 @@ def _converted_by(recipe: Recipe) -> list[str]:
 
 
 def _without(words: Sequence[str], *options: str) -> list[str]:
-    """Leave out options with a value."""
-    pairs = zip(words, ["", *words], strict=False)
-    kept = (word for word, before in pairs if word not in options and before not in options)
-    return [word for word in kept if word.partition("=")[0] not in options and word != "--force"]
+    """Leave out options, with their values."""
+    kept: list[str] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        place += 1
+        if word.partition("=")[0] not in options:
+            kept.append(word)
+        elif word in options and word not in _SWITCHES:
+            place += 1
+    return kept
 
 
 def _is_depthwise_separable(report: Report) -> bool:
