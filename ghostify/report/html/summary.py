@@ -74,6 +74,13 @@ class ArtifactSummary:
         own = colon and prefix not in _LIBRARIES
         return f" --model {shlex.quote(source.name)}" if own else ""
 
+    @property
+    def command_weights(self) -> str:
+        """The option that commands need if the recipe does not know the original's weights."""
+        known = self.recipe.original
+        found = known is not None and (known.file is not None or known.name is not None)
+        return "" if found else " --weights original.safetensors"
+
     def _recorded(self, kind: str, read: Callable[[Any], T]) -> tuple[T, ...]:
         try:
             return tuple(read(data) for data in recorded(self.folder, kind, recipe=self.recipe))

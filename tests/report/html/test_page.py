@@ -120,6 +120,18 @@ def test_commands_for_the_users_own_code(artifact, read, make):
     assert "--input" not in words
 
 
+def test_commands_name_weights_that_the_recipe_does_not_know(artifact, read, make):
+    command = "ghostify recover out --data images"
+    assert (
+        f"{command} --weights original.safetensors" in read(ghostify.write_report(artifact)).words
+    )
+    known = {"digest": "0", "trained": True, "name": "IMAGENET1K_V2"}
+    make.change(artifact, lambda recipe: recipe.update(original=known))
+    words = read(ghostify.write_report(artifact)).words
+    assert command in words
+    assert "--weights" not in words
+
+
 @pytest.mark.parametrize("file", ["ghostify.json", f"{FOLDER}/timing-eager.json"])
 def test_damaged_files(measured, file):
     text = (measured / file).read_text()
