@@ -14,7 +14,7 @@ from ghostify.types import Decision, Fidelity
 
 @pytest.fixture
 def report(small_net, image):
-    converted = ghostify.convert(small_net, image)
+    converted = ghostify.convert(small_net, image, init="random")
     return ghostify.compare(small_net, converted, image, name="small")
 
 
@@ -229,7 +229,7 @@ def test_images_given_to_compare(small_net, image, calibrated):
 
 
 def test_images_without_known_fidelity(small_net, image):
-    converted = ghostify.convert(small_net, image)
+    converted = ghostify.convert(small_net, image, init="random")
     report = ghostify.compare(small_net, converted, image, data=torch.randn(7, 3, 16, 16))
     assert report.fidelity.score.images == 7
     assert "The cheap operations have random weights: train this network before use." in str(report)
