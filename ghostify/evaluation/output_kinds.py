@@ -154,7 +154,7 @@ def _by_values(seen: Seen, tensor: Tensor, size: int) -> tuple[str, str]:
         return "classes", "they are probabilities that sum to 1"
     if size > 1 and images and sums_to_one(tensor.exp()):
         return "classes", "they are logarithms of probabilities"
-    if _are_decided(tensor, size):
+    if _are_decided(tensor):
         return "multilabel", "they are probabilities of labels, near 0 or 1"
     if size == 1:
         return "values", "there is one for each image"
@@ -165,7 +165,7 @@ def _by_values(seen: Seen, tensor: Tensor, size: int) -> tuple[str, str]:
     sums, level = _sums(tensor, layer)
     if sums < _TRAINED_SUMS and level < _TRAINED_LEVEL:
         return "classes", "their sums are untrained, as cross-entropy leaves them"
-    return "values", "their sums are trained"
+    return "values", "their sums are trained, unlike those of logits"
 
 
 def _sums(tensor: Tensor, layer: Tensor) -> tuple[float, float]:
@@ -184,12 +184,12 @@ def _sums(tensor: Tensor, layer: Tensor) -> tuple[float, float]:
     return scale * float(means.var(correction=0)), scale * float(means.square().mean())
 
 
-def _are_decided(tensor: Tensor, size: int) -> bool:
+def _are_decided(tensor: Tensor) -> bool:
     """Whether values are from 0 to 1 and mostly near an end, as probabilities of labels are.
 
-    Pictures have such values too, so maps of several are none.
+    Pictures have such values, too, so maps are none.
     """
-    if (tensor.dim() > 2 and size > 1) or not tensor.numel():
+    if tensor.dim() > 2 or not tensor.numel():
         return False
     within = bool(((tensor >= 0) & (tensor <= 1)).all())
     if not within or bool((tensor > 0.5).all()) or bool((tensor < 0.5).all()):

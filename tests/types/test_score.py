@@ -91,3 +91,24 @@ def test_the_better_of_two():
     )
     with pytest.raises(GhostifyError, match="needs labels or a teacher"):
         _ = Score(1).selection_score
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (Score(1, top1=0.9, kl=9.0), Score(1, top1=0.8, kl=0.0)),
+        (Score(1, top1=0.9, kl=0.1), Score(1, top1=0.9, kl=0.2)),
+        (Score(1, top1=0.9, loss=0.1), Score(1, top1=0.9, loss=0.2)),
+        (Score(1, mean_iou=0.5, accuracy=0.1), Score(1, mean_iou=0.4, accuracy=0.9)),
+        (Score(1, mean_ap=0.5), Score(1, mean_ap=0.4)),
+        (Score(1, mae=0.5, r2=0.1), Score(1, mae=0.6, r2=0.9)),
+        (Score(1, mae=0.5, relative_error=0.1), Score(1, mae=0.5, relative_error=0.2)),
+        (Score(1, relative_error=0.1), Score(1, relative_error=0.2)),
+        (Score(1, kl=5.0), Score(1, kl=float("nan"))),
+        (Score(1, top1=0.5, kl=5.0), Score(1, top1=0.5, kl=float("nan"))),
+    ],
+)
+def test_ties_go_to_the_lower_divergence(better, worse):
+    assert better.better_than(worse)
+    assert not worse.better_than(better)
+    assert not better.better_than(better)
