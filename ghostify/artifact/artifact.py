@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import groupby
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ghostify import models
 from ghostify.analysis.arguments import check_model
-from ghostify.artifact.folder import read_folder, write_folder
+from ghostify.artifact.folder import beside, read_folder, write_folder
 from ghostify.artifact.original import MissingWeightsError, Original
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
@@ -24,7 +25,8 @@ from ghostify.deployment import Exported, export
 from ghostify.deployment.benchmark import benchmark
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.evaluation.recalibrate import recalibrate
-from ghostify.io.measurements import record, recorded
+from ghostify.io.atomic import TRAINING, check_target
+from ghostify.io.measurements import carry_over, record, recorded
 from ghostify.io.progress import is_main_process
 from ghostify.io.recipe import read_recipe
 from ghostify.models.identity import file_digest
@@ -35,11 +37,12 @@ from ghostify.report.html import write_report
 from ghostify.report.html.feature_maps import feature_map_images
 from ghostify.report.report import Report
 from ghostify.report.timing import Timing
-from ghostify.training.checkpoint import remove_checkpoints
+from ghostify.training.checkpoint import remove_checkpoints, remove_training
 from ghostify.training.recover import recover
 from ghostify.types import (
     Example,
     GhostifyError,
+    Lineage,
     ModelSource,
     OriginalWeights,
     Outputs,
@@ -137,8 +140,8 @@ class Artifact(os.PathLike[str]):
 
     @property
     def stage(self) -> str:
-        """What the weights are: ``converted``, or ``recovered`` after training."""
-        return "recovered" if read_recipe(self.path).recovery else "converted"
+        """What the weights are: ``converted``, ``recovered`` after training, ``recovered 2``."""
+        return read_recipe(self.path).lineage[-1]
 
     def remember(self, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
         """Remember a measurement, in place of an earlier one of this kind and part.
@@ -155,18 +158,16 @@ class Artifact(os.PathLike[str]):
         """Return the measurements of a kind that hold for the artifact as it is now."""
         return recorded(self.path, kind)
 
-    def update(self, model: nn.Module) -> None:
-        """Replace the weights by those of ``model``, atomically. The rest of the recipe stays.
-
-        Raises:
-            GhostifyError: If the model has another plan than the artifact.
-            OSError: If it cannot be written.
-        """
-        recipe = read_recipe(self.path)
-        if Plan.of(model) != recipe.plan:
-            raise GhostifyError(f"{self.path} is another conversion: save to another folder")
-        write_folder(model, self.path, source=self.source, options=recipe.options, force=True)
-        self.model = model
+    def _save_as(self, model: nn.Module, out: Path) -> Artifact:
+        """Save this network with other weights, and the measurements that hold for them."""
+        options = read_recipe(self.path).options
+        write_folder(model, out, source=self.source, options=options, force=True)
+        carry_over(self.path, out)
+        saved = copy(self)
+        saved.path, saved.model = out, model
+        for data in self.recorded("evaluation"):
+            saved.remember("evaluation", data, part=data["data"])
+        return saved
 
     def compare(self, *, data: Any = None, outputs: OutputsLike = None) -> Report:
         """Report what the conversion saved, and how far both networks agree; see `compare`."""
@@ -239,28 +240,34 @@ class Artifact(os.PathLike[str]):
         self,
         data: Any,
         *,
+        out: str | os.PathLike[str] | None = None,
+        force: bool = False,
         batches: int | None = None,
         keep_worse: bool = False,
         outputs: OutputsLike = None,
         device: str | None = None,
         progress: ShowProgress = True,
-    ) -> tuple[Evaluation, bool]:
-        """Estimate BatchNorm statistics again; save them if the score is no worse.
+    ) -> tuple[Artifact, Evaluation]:
+        """Estimate BatchNorm statistics again; save them as a new artifact if they score no worse.
 
         Args:
-            data: As in `recalibrate`; both networks are scored on its validation part.
-            batches: How many batches to use. Default: all.
-            keep_worse: Save them even if the score is worse.
-            outputs: What the outputs are, as in `evaluate_models`.
-            device: Where to compute. Default: a GPU if there is one.
-            progress: As in `recalibrate`.
+            data: as in `recalibrate`; both networks are scored on its validation part.
+            out: the folder to make. Default: ``DIR-recalibrated``, beside this one.
+            force: replace an artifact that is there already.
+            batches: how many batches to use. Default: all.
+            keep_worse: save them even if the score is worse.
+            outputs: what the outputs are, as in `evaluate_models`.
+            device: where to compute. Default: a GPU if there is one.
+            progress: as in `recalibrate`.
 
         Returns:
-            Scores ``before`` and ``after``, and whether the artifact was updated.
+            The new artifact, or this one if the score is worse; and the scores of both networks.
         """
+        target = self._target(out, "recalibrated", force=force)
         found = recalibrate(self.model, data, batches=batches, progress=progress)
+        name = Lineage.of(found).name
         evaluation = evaluate_models(
-            {"before": self.model, "after": found},
+            {self.stage: self.model, name: found},
             data,
             example=self.example,
             teacher=self._teacher_if_found(),
@@ -268,74 +275,95 @@ class Artifact(os.PathLike[str]):
             device=device,
             progress=progress,
         )
-        before, after = (evaluation.rows[name] for name in ("before", "after"))
+        before, after = (evaluation.rows[network] for network in (self.stage, name))
         if before.score.better_than(after.score) and not keep_worse:
-            return evaluation, False
-        self.update(found)
-        self.add_evaluation(replace(evaluation, rows={self.stage: after}))
-        return evaluation, True
+            return self, evaluation
+        saved = self._save_as(found, target)
+        saved.add_evaluation(evaluation)
+        return saved, evaluation
 
     def recover(
         self,
         data: Any,
         settings: RecoverySettings | None = None,
         *,
+        out: str | os.PathLike[str] | None = None,
+        force: bool = False,
         stages: int | None = None,
         teacher_weights: str | os.PathLike[str] | None = None,
-        force: bool = False,
+        tensorboard: bool = False,
         **options: Any,
-    ) -> tuple[Recovery, Evaluation | None]:
-        """Train the network with its original as teacher, and update the artifact if it got better.
+    ) -> tuple[Artifact, Recovery, Evaluation | None]:
+        """Train the network with its original as teacher, and save it as a new artifact if better.
 
-        Checkpoints and the history are in the folder ``recovery`` of the artifact.
+        Checkpoints and the history are in the folder ``recovery`` of the new artifact. If no epoch
+        is better, nothing stays there but the events of TensorBoard.
 
         Args:
-            data, settings, stages, options: as in `ghostify.recover`.
+            data, settings, stages, tensorboard, options: as in `ghostify.recover`.
+            out: the folder to make. Default: ``DIR-recovered``, beside this one.
+            force: replace an artifact that is there already; and as in `ghostify.recover`.
             teacher_weights: with ``force``, a file with other weights for the teacher than those
                 that were converted.
-            force: as in `ghostify.recover`.
 
         Returns:
-            The record of the training, and the scores of all networks if there is validation data.
+            The new artifact, or this one if no epoch was better; the record of the training; and
+            the scores of all networks if there is validation data.
 
         Raises:
             GhostifyError: if the original's weights cannot be found, were never trained or are not
                 those that were converted, and as `ghostify.recover` does.
         """
+        target = self._target(out, "recovered", force=force)
         if teacher_weights is None:
             teacher = self.teacher
         else:
             teacher = self._original.with_weights(teacher_weights)
-        before, folder = self.model, self.path / "recovery"
         model, recovery = recover(
             teacher,
-            before,
+            self.model,
             data,
             settings,
             stages=stages,
             example=self.example,
             sensitivity=self._sensitivity() if stages else None,
-            folder=folder,
+            folder=target / TRAINING,
             force=force,
+            tensorboard=tensorboard,
             **options,
         )
         if not is_main_process():
-            return recovery, None
+            return self, recovery, None
         reference = "original" if teacher_weights is None else "teacher"
-        networks = {reference: (teacher, recovery.original)}
-        networks[self.stage] = before, recovery.converted
+        networks = {
+            reference: (teacher, recovery.original),
+            self.stage: (self.model, recovery.converted),
+        }
+        saved = self
         if recovery.best_epoch:
-            self.update(model)
-            networks["recovered"] = model, recovery.recovered
-        remove_checkpoints(folder)
-        if recovery.recovered is None:
-            return recovery, None
+            saved = self._save_as(model, target)
+            networks[saved.stage] = model, recovery.recovered
+        remove_checkpoints(target / TRAINING)
+        if saved is self and not tensorboard:
+            remove_training(target)
         rows = {
             name: evaluation_row(network, score, self.example)
             for name, (network, score) in networks.items()
             if score is not None
         }
-        return recovery, self.add_evaluation(evaluation_on(data, rows, Outputs.find(model)))
+        if not rows:
+            return saved, recovery, None
+        evaluation = evaluation_on(data, rows, Outputs.find(model))
+        return saved, recovery, saved.add_evaluation(evaluation)
+
+    def _target(self, out: str | os.PathLike[str] | None, step: str, *, force: bool) -> Path:
+        """Return the folder for a new artifact, checked before any work begins."""
+        target = beside(self.path, step) if out is None else Path(out)
+        if target.resolve() == self.path.resolve():
+            raise GhostifyError(f"`out` (={target}) is the artifact itself: name another folder")
+        if is_main_process():
+            check_target(target, force=force)
+        return target
 
     def _sensitivity(self) -> Sensitivity | None:
         """The remembered sensitivity, if it covers all that the plan replaces."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from ghostify.models.identity import file_digest
 from ghostify.types import (
     Fidelity,
     GhostifyError,
+    Lineage,
     ModelSource,
     OriginalWeights,
     Outputs,
@@ -74,9 +76,19 @@ def write_folder(
             outputs=Outputs.find(model),
             fidelity=Fidelity.find(model),
             recovery=Recovery.find(model),
+            lineage=Lineage.of(model).steps,
             weights=Weights(_WEIGHTS, file_digest(folder / _WEIGHTS)),
         )
         write_recipe(folder, recipe)
+
+
+def beside(folder: Path, step: str) -> Path:
+    """Return ``DIR-recovered`` of ``DIR``, and ``DIR-recovered-2`` of ``DIR-recovered``."""
+    folder = folder if folder.name else folder.resolve()
+    earlier = re.fullmatch(rf"(.*-{step})(?:-(\d+))?", folder.name)
+    if earlier is None:
+        return folder.with_name(f"{folder.name}-{step}")
+    return folder.with_name(f"{earlier[1]}-{int(earlier[2] or 1) + 1}")
 
 
 def read_folder(path: Path, model: Model) -> Model:
@@ -97,8 +109,10 @@ def read_folder(path: Path, model: Model) -> Model:
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
+    lineage = Lineage(recipe.lineage)
     original = recipe.original and recipe.original.located_in(path)
-    for attachment in (plan, original, recipe.outputs, recipe.fidelity, recipe.recovery):
+    kept = (plan, original, lineage, recipe.outputs, recipe.fidelity, recipe.recovery)
+    for attachment in kept:
         if attachment is not None:
             attachment.attach(converted)
     return converted

@@ -104,8 +104,11 @@ def main() -> None:
     warnings.filterwarnings("always", category=GhostifyWarning)
     try:
         app(prog_name="ghostify")
-    except (GhostifyError, OSError) as error:
+    except GhostifyError as error:
         fail(_with_options(" ".join(str(error).split())))
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        fail(f"{error.filename}: {error.strerror}" if named else " ".join(str(error).split()))
 
 
 _OPTIONS = {

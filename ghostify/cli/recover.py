@@ -15,6 +15,7 @@ from ghostify.cli.next_step import to_benchmark
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
+from ghostify.io.atomic import TRAINING
 from ghostify.io.progress import is_main_process
 from ghostify.report.metric_texts import METRIC_TEXTS, describe_score, format_metric
 from ghostify.types import Recovery, Score
@@ -26,6 +27,7 @@ def recover(
     settings: RecoverySettings,
     augmentation: Augmentation,
     original: options.OriginalOptions,
+    out: Path | None = option(None, None, "-o", metavar="DIR"),
     teacher_weights: Path | None = option(None, metavar="FILE"),
     force: bool = option(False),
     stages: int | None = option(None, min=2),
@@ -33,29 +35,36 @@ def recover(
     tensorboard: bool = option(False),
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Train a converted network with its original as teacher, and save it to its folder if better.
+    """Train a converted network with its original as teacher, and save the result beside it.
 
-    The original needs the weights that were converted: found where they were then, or given by
-    --weights. Runs on several GPUs by accelerate launch -m ghostify recover.
+    If no epoch is better, nothing is saved. The original's weights are found where they were when
+    it was converted, or given by --weights. Runs on several GPUs by accelerate launch -m ghostify
+    recover.
 
     Example: ghostify recover resnet50-ghost --data imagenet --minutes 20
 
     Options:
-        teacher_weights: With --force: other weights for the teacher than those that were converted.
-        force: Train with a teacher that has other weights than the network that was converted.
+        out: Where to save. Default: DIR-recovered.
+        teacher_weights: With --force: other weights for the teacher than those that were
+            converted.
+        force: Replace an artifact that is there already, and allow a teacher with other weights
+            than the network that was converted.
         stages: Progressive conversion in this many stages: convert the original's least sensitive
             layers first, and train after each stage for --epochs or --minutes.
         resume: Continue a training that was interrupted.
         tensorboard: Also write the history for TensorBoard.
     """
     artifact, found = load_artifact(folder, original)
+    from ghostify.artifact.folder import beside
+
     data = open_data(found, source, seed=settings.seed, augmentation=augmentation)
     outputs = artifact.outputs(data, source.outputs)
     note_outputs(outputs)
     try:
-        recovery, evaluation = artifact.recover(
+        saved, recovery, evaluation = artifact.recover(
             data,
             settings,
+            out=out,
             stages=stages,
             teacher_weights=teacher_weights,
             force=force,
@@ -65,24 +74,25 @@ def recover(
             on_epoch=_note_epoch,
         )
     except KeyboardInterrupt:
-        note(_interrupted(folder / "recovery"))
+        note(_interrupted(out or beside(folder, "recovered")))
         raise typer.Exit(130) from None
     if not is_main_process():
         return
     note_skipped(data.skipped())
     if recovery.best_epoch:
-        note(f"Saved to {folder}: the weights of epoch {recovery.best_epoch}.")
+        note(f"Saved to {saved.path}: the weights of epoch {recovery.best_epoch}.")
     else:
         note(_not_better(recovery))
     if evaluation is not None:
         print_document(evaluation.document(model=found.source.name), format)
     if recovery.best_epoch:
-        to_benchmark(folder, original)
+        to_benchmark(saved.path, original)
 
 
-def _interrupted(work: Path) -> str:
+def _interrupted(out: Path) -> str:
     from ghostify.training.checkpoint import has_checkpoint, has_stages
 
+    work = out / TRAINING
     if has_checkpoint(work) or has_stages(work):
         return f"Interrupted; {work} holds a checkpoint. To continue, repeat with --resume."
     return "Interrupted before the first checkpoint."
@@ -108,6 +118,6 @@ def _not_better(recovery: Recovery) -> str:
     given = recovery.converted or best
     found, before = (format_metric(score, best.decisive) for score in (best, given))
     return (
-        f"Held-out {name} did not improve ({found} against {before}); the weights are unchanged. "
+        f"Held-out {name} did not improve ({found} against {before}); nothing is saved. "
         f"Try --epochs {2 * len(scores)} or --lr {recovery.settings.peak_lr / 4:g}"
     )

@@ -27,10 +27,10 @@ def report(
     Options:
         out: File to write. Default: report.html in the folder.
         image: Also show the feature maps of some layers for this image, and the original's if
-            its weights are given.
+            its weights are found.
         plots: Also draw the charts there, PNG and SVG.
     """
-    check_page(out, plots=plots is not None)
+    check_page(out, plots=plots)
     if image is not None:
         artifact, found = load_artifact(folder, original)
         pictures = read_calibration(found, CalibrationOptions(str(image), 1))

@@ -13,7 +13,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
 from ghostify.data import Data, images_in, split_labels
 from ghostify.data.batches import call, with_progress
-from ghostify.types import GhostifyError
+from ghostify.types import GhostifyError, Lineage
 from ghostify.types.errors import first_line
 from ghostify.types.progress import ShowProgress
 
@@ -80,4 +80,5 @@ def recalibrate(
             norm.load_state_dict(before.state_dict())
         elif not (norm.running_mean.isfinite().all() and norm.running_var.isfinite().all()):
             raise GhostifyError(f"the statistics of {name} are not finite: recalibrate in float32")
+    Lineage.of(model).then("recalibrated").attach(copied)
     return copied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -13,6 +14,16 @@ from ghostify.types import GhostifyError
 
 RECIPE = "ghostify.json"
 """The file that makes a folder a ghostify artifact."""
+
+TRAINING = "recovery"
+"""The folder in an artifact, perhaps one to come, with the files of its training."""
+
+_REASONS = {
+    errno.EACCES: "you have no permission to write there",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.ENOTDIR: "a part of the path is a file",
+}
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -57,27 +68,46 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 def check_new(path: str | Path, *, force: bool) -> None:
-    """Check that ``path`` is in a folder, and free unless ``force``."""
+    """Check that ``path`` is in a folder, writable, and free unless ``force``."""
     check_parent(path)
     _check_force(Path(path), force)
 
 
 def check_parent(path: str | Path) -> None:
-    """Check that ``path`` is in a folder, and not a folder itself."""
+    """Check that ``path`` is in a folder, writable, and not a folder itself."""
     path = Path(path)
     if not path.parent.is_dir():
         raise GhostifyError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise GhostifyError(f"cannot write {path}: it is a folder")
+    check_writable(path)
 
 
 def check_target(path: str | Path, *, force: bool) -> None:
-    """Check that ``path`` is free, or with ``force`` an artifact or an empty folder."""
+    """Check that ``path`` is writable, and free or with ``force`` an artifact or an empty folder.
+
+    A folder that holds only an unfinished training is free.
+    """
     path = Path(path)
-    replaceable = path.is_dir() and ((path / RECIPE).is_file() or not any(path.iterdir()))
-    if path.exists() and not replaceable:
+    names = {file.name for file in path.iterdir()} if path.is_dir() else None
+    if path.exists() and (names is None or (names - {TRAINING} and RECIPE not in names)):
         raise GhostifyError(f"{path} exists and is not a ghostify artifact: choose another path")
-    _check_force(path, force)
+    if names != {TRAINING}:
+        _check_force(path, force)
+    check_writable(path)
+
+
+def check_writable(path: str | Path) -> None:
+    """Check that a file or folder can be made at ``path``, by making a file and removing it."""
+    parent = Path(path).resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=parent, prefix=f".{Path(path).name}."):
+            pass
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0) or str(error.strerror).lower()
+        raise GhostifyError(f"cannot write {path}: {reason}") from error
 
 
 def _check_force(path: Path, force: bool) -> None:

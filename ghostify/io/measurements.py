@@ -18,7 +18,7 @@ FOLDER = "measurements"
 
 KINDS = {
     "costs": "plan",
-    "evaluation": "plan",
+    "evaluation": "weights",
     "export": "weights",
     "feature-maps": "weights",
     "plan-candidate": "layers",
@@ -67,11 +67,25 @@ def recorded(
         kind: a key of `KINDS`.
         recipe: the recipe of the artifact, if it has been read already.
     """
-    folder = Path(folder)
-    identity = _identity(recipe or read_recipe(folder), kind)
+    valid = _valid(Path(folder), kind, recipe or read_recipe(Path(folder)))
+    return [dict(measurement.data) for measurement in valid.values()]
+
+
+def carry_over(old: Path, new: Path) -> None:
+    """Copy the measurements of an artifact that hold for another one, whose weights differ."""
+    recipe = read_recipe(new)
+    (new / FOLDER).mkdir(exist_ok=True)
+    for kind in KINDS:
+        for file, measurement in _valid(old, kind, recipe).items():
+            write_text(new / FOLDER / file.name, checksummed(measurement.to_dict()))
+
+
+def _valid(folder: Path, kind: str, recipe: Recipe) -> dict[Path, _Measurement]:
+    """Return the measurements of a kind in a folder that are valid for a recipe."""
+    identity = _identity(recipe, kind)
     files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
-    found = [read_checksummed(file, _Measurement) for file in files if file.is_file()]
-    return [dict(measurement.data) for measurement in found if measurement.of == identity]
+    found = {file: read_checksummed(file, _Measurement) for file in files if file.is_file()}
+    return {file: each for file, each in found.items() if each.of == identity}
 
 
 def _identity(recipe: Recipe, kind: str) -> str:

@@ -41,6 +41,7 @@ class Recipe(Serializable):
         original: which weights the original had.
         options: options of the plan, in JSON types.
         outputs: what the outputs are, as far as a step has found.
+        lineage: what was done to the network, as in `Lineage`.
     """
 
     _format: ClassVar[str] = "ghostify/1"
@@ -55,6 +56,7 @@ class Recipe(Serializable):
     outputs: Outputs | None = None
     fidelity: Fidelity | None = None
     recovery: Recovery | None = None
+    lineage: tuple[str, ...] = ("converted",)
     weights: Weights
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ghostify.io.atomic import new_folder, write_text
+from ghostify.io.atomic import TRAINING, new_folder, write_text
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 
@@ -89,6 +90,13 @@ def remove_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a training and of its stages."""
     for path in [*_checkpoints(folder), *folder.glob(f"stage-*/{_PREFIX}*")]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_training(folder: Path) -> None:
+    """Remove the files of a training from the folder of an artifact, and the folder if empty."""
+    shutil.rmtree(folder / TRAINING, ignore_errors=True)
+    with suppress(OSError):  # an artifact is in it
+        folder.rmdir()
 
 
 def _checkpoints(folder: Path) -> list[Path]:

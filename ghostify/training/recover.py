@@ -11,6 +11,7 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.data import Data
+from ghostify.io.atomic import check_writable
 from ghostify.io.progress import progress_bar
 from ghostify.models.identity import check_original
 from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
@@ -19,6 +20,7 @@ from ghostify.training.trainer import Job, OnEpoch
 from ghostify.types import (
     Example,
     GhostifyError,
+    Lineage,
     OriginalWeights,
     Recovery,
     RecoverySettings,
@@ -110,6 +112,7 @@ def recover(
     folder = None if folder is None else Path(folder)
     if folder is not None:
         _check_folder(folder, stages, resume)
+        check_writable(folder / "history.jsonl")
     with progress_bar("", progress) as update:  # the detail says what is done, in 80 columns
         if not callable(progress):
             update(0, 100, "recovering")
@@ -135,6 +138,8 @@ def recover(
             )
     if weights := OriginalWeights.find(student):
         weights.attach(model)  # stages convert the teacher, which `force` allows to be another
+    lineage = Lineage.of(student)
+    (lineage.then("recovered") if recovery.best_epoch else lineage).attach(model)
     return model, recovery
 
 

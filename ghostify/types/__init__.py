@@ -4,6 +4,7 @@ from ghostify.types.attachment import DeploymentReport
 from ghostify.types.conv_site import ConvSite, Geometry
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
+from ghostify.types.lineage import Lineage
 from ghostify.types.model_measurements import (
     Count,
     FeatureMapPair,
@@ -28,7 +29,7 @@ from ghostify.types.settings import Augmentation, RecoverySettings
 __all__ = [
     "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
-    "LayerRedundancy", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
-    "PlanCandidate", "Preprocessing",
-    "Recovery", "RecoverySettings", "Score", "Sensitivity", "describe_example", "split_example",
+    "LayerRedundancy", "Lineage", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
+    "PlanCandidate", "Preprocessing", "Recovery", "RecoverySettings", "Score", "Sensitivity",
+    "describe_example", "split_example",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 import ghostify
 from ghostify import Artifact, GhostifyError, Plan
+from ghostify.artifact.folder import beside
 from ghostify.io.checksummed_json import checksummed, json_digest
 from ghostify.io.recipe import read_recipe
 from ghostify.types import Fidelity, ModelSource
@@ -259,23 +260,32 @@ def test_where_the_original_comes_from(ghost, tmp_path):
         Artifact(tmp_path)
 
 
-def test_new_weights_in_the_place_of_old_ones(tmp_path, small_net, image):
-    ghost = ghostify.convert(small_net, image)
-    source = ModelSource("net.py:build", {"width": 3}, (3, 16, 16))
-    ghostify.save(ghost, tmp_path / "out", source=source, options={"ratio": 2})
-    (tmp_path / "out" / "notes.txt").write_text("mine")
-    before = read_recipe(tmp_path / "out")
-    with torch.no_grad():
-        ghost.head.weight.zero_()
-    Artifact(tmp_path / "out", small_net).update(ghost)
-    after = read_recipe(tmp_path / "out")
-    changed = {f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)}
-    assert changed - {"created"} == {"weights"}
-    assert not ghostify.load(tmp_path / "out", small_net).head.weight.any()
-    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("killed")])
+def test_weights_survive_a_failure_to_replace_them(ghost, small_net, tmp_path, monkeypatch, error):
+    path = ghostify.save(ghost, tmp_path / "out").path
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+
+    def fail(*_, **__):
+        raise error
+
+    ghost.head.weight.data += 1
+    for place in ("save_file", "write_recipe", "file_digest"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"ghostify.artifact.folder.{place}", fail)
+            with pytest.raises(type(error)):
+                ghostify.save(ghost, path, force=True)
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+        assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
-def test_weights_of_another_conversion(tmp_path, small_net, image):
-    ghostify.save(ghostify.convert(small_net, image), tmp_path / "out")
-    with pytest.raises(GhostifyError, match="another conversion"):
-        Artifact(tmp_path / "out", small_net).update(ghostify.convert(small_net, image, ratio=3))
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("out", "out-recovered"),
+        ("out-recovered", "out-recovered-2"),
+        ("out-recovered-2", "out-recovered-3"),
+        ("out-recalibrated", "out-recalibrated-recovered"),
+    ],
+)
+def test_the_folder_beside(name, new):
+    assert beside(Path("some") / name, "recovered") == Path("some") / new

@@ -36,7 +36,7 @@ def test_recorded_weights_are_used_unasked(folder, small_net):
     for name, tensor in small_net.state_dict().items():
         assert torch.equal(artifact.teacher.state_dict()[name], tensor)
     assert artifact.compare(data=DATA).fidelity.score.images == 4
-    assert artifact.recover(DATA, epochs=1)[0].steps == 1
+    assert artifact.recover(DATA, epochs=1)[1].steps == 1
 
 
 def test_the_path_is_relative_so_that_both_can_move(folder, tmp_path):
@@ -108,7 +108,7 @@ def test_other_weights_are_refused(folder, small_net, tmp_path):
     forced = opened(folder).recover(
         DATA, teacher_weights=tmp_path / "other.pt", force=True, epochs=1, validation=DATA
     )
-    assert next(iter(forced[1].rows)) == "teacher"
+    assert next(iter(forced[2].rows)) == "teacher"
 
 
 def test_a_conversion_of_a_random_network_says_so(image, tmp_path):

@@ -77,26 +77,92 @@ def test_an_export(saved, again, tmp_path):
     assert (found["path"], found["size"]) == ("ghost.pt2", exported.size)
 
 
-def test_recovery_updates_the_folder_only_if_it_is_better(saved, small_net, image):
-    torch.manual_seed(0)
+def contents(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def far(saved):
+    """The artifact with a network that any training makes better."""
+    saved.model.head.weight.data *= 0.1
+    return saved
+
+
+@pytest.fixture
+def data(image):
+    return [torch.rand(8, *image.shape[1:]) for _ in range(4)]
+
+
+TRAINING = {"epochs": 5, "lr": 0.01, "patience": None}
+
+
+def test_recovery_makes_a_new_artifact(far, small_net, image, data):
+    saved = far
+    saved.benchmark(runtime="eager", seconds=0)
+    saved.evaluate(data, device="cpu")
+    before = contents(saved.path)
+    new, recovery, evaluation = saved.recover(data, **TRAINING, validation=data)
+    assert recovery.best_epoch
+    assert contents(saved.path) == before
+    assert new.path == saved.path.with_name("out-recovered")
+    assert list(evaluation.rows) == ["original", "converted", "recovered"]
+    assert (saved.stage, new.stage) == ("converted", "recovered")
+    assert new.recorded("timing") == saved.recorded("timing")
+    assert not list((new.path / "recovery").glob("checkpoint-*"))
+    loaded = ghostify.load(new, small_net).state_dict()
+    assert all(torch.equal(loaded[name], t) for name, t in new.model.state_dict().items())
+    again = Artifact(new.path, small_net, example=image)
+    assert list(again.evaluate(data, device="cpu").rows) == ["original", "converted", "recovered"]
+    with pytest.raises(GhostifyError, match=r"out-recovered exists: pass `force=True`"):
+        saved.recover(data)
+    with pytest.raises(GhostifyError, match="`out` .* is the artifact itself"):
+        saved.recover(data, out=saved.path, force=True)
+
+
+def test_a_second_recovery_is_named_so(far, data):
+    first, _, _ = far.recover(data, **TRAINING, validation=data)
+    first.model.head.weight.data *= 0.1
+    second, _, evaluation = first.recover(data, **TRAINING, validation=data)
+    assert second.path.name == "out-recovered-2"
+    assert list(evaluation.rows) == ["original", "converted", "recovered", "recovered 2"]
+    assert second.stage == Artifact(second.path).stage == "recovered 2"
+
+
+def test_nothing_is_written_if_no_epoch_is_better(saved, image):
     images = [torch.rand(8, *image.shape[1:])]
-    before = {name: t.clone() for name, t in saved.model.state_dict().items()}
-    recovery, evaluation = saved.recover(images, epochs=1, lr=1e-12, validation=images)
-    loaded = ghostify.load(saved, small_net).state_dict()
-    changed = any(not torch.equal(before[name], loaded[name]) for name in before)
-    assert changed == bool(recovery.best_epoch)
-    assert ("recovered" in evaluation.rows) == changed
-    assert not list((saved.path / "recovery").glob("checkpoint-*"))
+    new, recovery, evaluation = saved.recover(
+        images, epochs=1, lr=1e-12, optimizer="sgd", validation=images
+    )
+    assert (new, recovery.best_epoch) == (saved, 0)
+    assert list(evaluation.rows) == ["original", "converted"]
+    assert [file.name for file in saved.path.parent.iterdir()] == ["out"]
 
 
-def test_worse_statistics_are_not_saved(saved, image):
-    before = {name: t.clone() for name, t in saved.model.state_dict().items()}
+def test_a_folder_to_make_is_checked_before_training(saved, image, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("ghostify.artifact.artifact.recover", None)
+    monkeypatch.setattr("ghostify.artifact.artifact.recalibrate", None)
+    for work in (saved.recover, saved.recalibrate):
+        with pytest.raises(GhostifyError, match="cannot write .*: the file system is read-only"):
+            work([torch.rand(8, *image.shape[1:])])
+
+
+def test_statistics_are_saved_if_they_are_no_worse(saved, small_net, image):
+    before = contents(saved.path)
+    calibration = torch.rand(32, *image.shape[1:])
+    data = Data("noise", DataLoader(calibration, 8), DataLoader(calibration, 8))
+    new, evaluation = saved.recalibrate(data, device="cpu", keep_worse=True)
+    assert (new.path.name, new.stage) == ("out-recalibrated", "recalibrated")
+    assert list(evaluation.rows) == ["converted", "recalibrated"]
+    assert {file: before[file] for file in before} == {
+        file: content for file, content in contents(saved.path).items() if file in before
+    }
     noise = DataLoader(100 * torch.rand(4, *image.shape[1:]))
-    data = Data("noise", noise, DataLoader(torch.rand(4, *image.shape[1:])))
-    evaluation, updated = saved.recalibrate(data, device="cpu")
-    after = ghostify.load(saved, saved.original).state_dict()
-    assert list(evaluation.rows) == ["before", "after"]
-    assert updated == any(not torch.equal(before[name], after[name]) for name in before)
+    found, _ = saved.recalibrate(Data("noise", noise, DataLoader(calibration)), out="no")
+    assert found is saved
 
 
 def test_a_folder_that_cannot_be_written_costs_no_measurement(saved, monkeypatch):

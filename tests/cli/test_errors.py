@@ -34,8 +34,8 @@ DRY = ("--dry-run",)
         (["resnet18", "--model-arg", "classes"], "must be KEY=VALUE, such as num_classes=10"),
         (["resnet18", "--model-arg", "klasses=3"], "resnet18 cannot be built"),
         (["resnet18", "--model-arg", "weights=DEFAULT"], "pass --weights FILE instead"),
-        (["resnet18", "--plan", "missing.json"], "No such file or directory: 'missing.json'"),
-        (["resnet18", "--weights", "missing.pt"], "No such file or directory: 'missing.pt'"),
+        (["resnet18", "--plan", "missing.json"], "missing.json: No such file or directory"),
+        (["resnet18", "--weights", "missing.pt"], "missing.pt: No such file or directory"),
         (["resnet18", "--report", "r.pdf"], "must be one of .html, .txt, .json, .csv, .md"),
         (["dir/my.pth"], "such as net.py:build, and pass --weights dir/my.pth"),
         (["net.py:build", "--input", "1x3x16x16"], "leave the batch out of the input's size: 3x16"),
@@ -164,3 +164,31 @@ def test_a_wrong_option_shows_usage(run):
     result = run("convert", "resnet18", "--ratoi", "2")
     assert result.code == 2
     assert "--ratio" in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("convert", "--out"),
+        ("convert", "--report"),
+        ("plan", "--out"),
+        ("search", "--out"),
+        ("sensitivity", "--out"),
+        ("sensitivity", "--plot"),
+        ("benchmark", "--out"),
+        ("benchmark", "--plot"),
+        ("export", "--out"),
+        ("redundancy", "--out"),
+    ],
+)
+def test_a_target_is_checked_before_work_begins(fails, net, monkeypatch, command, option):
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("ghostify.models.build", None)
+    endings = {"--plot": "svg", "--report": "csv"}
+    ending = endings.get(option, {"export": "pt2", "redundancy": "png"}.get(command, "json"))
+    more = ["--budget", "macs=0.5", "--calibration", "digits"] if command == "search" else []
+    said = fails(command, *net, *more, option, f"out.{ending}")
+    assert said == f"error: cannot write out.{ending}: the file system is read-only"

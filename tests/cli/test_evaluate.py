@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ import torch
 from PIL import Image
 
 from ghostify.io.measurements import recorded
-from ghostify.io.recipe import read_recipe, write_recipe
-from ghostify.types import Recovery, RecoverySettings
 
 NET = """
 from torch import nn
@@ -23,7 +20,6 @@ def build():
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
     )
 """
-RECOVERY = Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs")
 LABELLED = ["--model", "classes.py:build", "--input", "3x16x16"]
 
 
@@ -145,16 +141,6 @@ def test_without_labels(run, data, out):
 def test_a_network_that_is_no_folder(run, data, weights):
     found = evaluate(run, "classes.py:build", "--input", "3x16x16", *weights, "--data", data)
     assert list(found) == ["original"]
-
-
-def test_what_is_recovered_stands_beside_what_it_was(run, data, out, tmp_path):
-    evaluate(run, out, *LABELLED, "--data", data)
-    recipe = read_recipe(tmp_path / out)
-    write_recipe(tmp_path / out, replace(recipe, recovery=RECOVERY))
-    found = evaluate(run, out, *LABELLED, "--data", data)
-    assert list(found) == ["original", "converted", "recovered"]
-    other = evaluate(run, out, *LABELLED, "--data", f"./{data}")
-    assert list(other) == ["original", "recovered"]  # of that source nothing is known
 
 
 def test_as_a_program_reads_it(run, data, out):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ghostify import Artifact, load
+from ghostify import Artifact, load, save
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import read_recipe
 
@@ -23,22 +23,23 @@ def spoilt(run, out, weights, tmp_path):  # noqa: F811
 
     artifact = Artifact(tmp_path / out, build())
     artifact.model[4].running_var *= 1e-4
-    artifact.update(artifact.model)
-    return artifact.path
+    source = artifact.source
+    return save(artifact.model, tmp_path / out, source=source, force=True).path
 
 
 def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
     before, recipe = state(spoilt), read_recipe(spoilt)
     result = run("recalibrate", spoilt, *LABELLED, *weights, "--data", data, "--no-labels")
     assert result.code == 0, result.err
-    assert "Saved to" in result.err
-    after = state(spoilt)
+    new = spoilt.with_name("out-recalibrated")
+    assert f"Saved to {new}" in result.err
+    after = state(new)
     assert after["4.running_var"].min() > 1e-3
     assert torch.equal(before["0.weight"], after["0.weight"])
     kept = ("source", "options", "plan", "fidelity")
-    assert all(getattr(recipe, key) == getattr(read_recipe(spoilt), key) for key in kept)
-    (stored,) = recorded(spoilt, "evaluation")
-    assert list(stored["rows"]) == ["converted"]
+    assert all(getattr(recipe, key) == getattr(read_recipe(new), key) for key in kept)
+    (stored,) = recorded(new, "evaluation")
+    assert list(stored["rows"]) == ["converted", "recalibrated"]
 
 
 def test_what_is_worse_is_not_saved(run, out, data, weights):  # noqa: F811
@@ -47,12 +48,13 @@ def test_what_is_worse_is_not_saved(run, out, data, weights):  # noqa: F811
     arguments = ["recalibrate", out, *LABELLED, *weights, "--data", data, "--no-labels"]
     result = run(*arguments)
     assert result.code == 0
-    assert "The score is worse; out is unchanged. --keep-worse saves it" in " ".join(
+    assert "The score is worse; nothing is saved. --keep-worse saves it" in " ".join(
         result.err.split()
     )
     assert all(torch.equal(before[name], now) for name, now in state(out).items())
     assert run(*arguments, "--keep-worse").code == 0
-    assert not torch.equal(before["1.running_mean"], state(out)["1.running_mean"])
+    assert all(torch.equal(before[name], now) for name, now in state(out).items())
+    assert not torch.equal(before["1.running_mean"], state("out-recalibrated")["1.running_mean"])
 
 
 def test_a_network_without_batch_norms(fails, run, net, tmp_path, data):  # noqa: F811

@@ -84,11 +84,13 @@ def test_table_and_artifact(run, out):
     assert rows["recovered"]["macs"] == rows["converted"]["macs"]
     assert rows["recovered"]["macs"] < rows["original"]["macs"]
     assert "epoch 5, 0:0" in result.err
-    assert "Saved to out" in result.err
-    assert read_recipe(out).recovery.steps == 30
-    assert len((out / "recovery" / "history.jsonl").read_text().splitlines()) == 5
+    assert "Saved to out-recovered: the weights of epoch" in result.err
+    assert read_recipe(out).recovery is None
+    new = out.with_name("out-recovered")
+    assert read_recipe(new).recovery.steps == 30
+    assert len((new / "recovery" / "history.jsonl").read_text().splitlines()) == 5
     again = run(
-        "evaluate", "out", "--data", "shades", "--model", "classes.py:build",
+        "evaluate", new, "--data", "shades", "--model", "classes.py:build",
         "--held-out", "0.2", "--input", "3x16x16", "--format", "json",
     )  # fmt: skip
     assert again.code == 0, again.err
@@ -98,16 +100,17 @@ def test_table_and_artifact(run, out):
 
 
 def test_without_labels_and_held_out_images(run, out):
-    result = recover(run, "--epochs", "1", "--no-labels", "--held-out", "0")
+    result = recover(run, "--epochs", "1", "--no-labels", "--held-out", "0", "--out", "new")
     assert (result.code, result.out) == (0, ""), result.err
-    assert read_recipe(out).recovery.recovered is None
+    assert read_recipe(out.with_name("new")).recovery.recovered is None
 
 
-def test_the_folder_is_unchanged_if_no_epoch_is_better(run, out):
+def test_nothing_is_saved_if_no_epoch_is_better(run, out):
     before = read_recipe(out)
     result = recover(run, "--epochs", "1", "--lr", "1e-12")
-    assert "the weights are unchanged. Try --epochs 2 or --lr 2.5e-13" in result.err
+    assert "nothing is saved. Try --epochs 2 or --lr 2.5e-13" in result.err
     assert read_recipe(out) == before
+    assert not out.with_name("out-recovered").exists()
     assert "converted" in result.out
     assert "recovered" not in result.out
 
@@ -122,7 +125,8 @@ def test_ctrl_c_says_how_to_continue(run, out, interrupted_at, monkeypatch):
     assert "unfinished training" in recover(run, "--epochs", "2").err
     result = recover(run, "--epochs", "2", "--resume")
     assert result.code == 0, result.err
-    assert list((out / "recovery").iterdir()) == [out / "recovery" / "history.jsonl"]
+    left = list(out.with_name("out-recovered").glob("recovery/*"))
+    assert [file.name for file in left] in ([], ["history.jsonl"])
 
 
 def test_stages(run, out):
@@ -132,15 +136,16 @@ def test_stages(run, out):
     )  # fmt: skip
     assert result.code == 0, result.err
     assert "stage 2, epoch 2, 0:0" in result.err
-    assert "Saved to out" in result.err
+    assert "Saved to out-recovered" in result.err
     rows = json.loads(result.out)["rows"]
     assert list(rows) == ["original", "converted", "recovered"]
     assert rows["recovered"]["macs"] == rows["converted"]["macs"]
-    recovery = read_recipe(out).recovery
+    new = out.with_name("out-recovered")
+    recovery = read_recipe(new).recovery
     assert recovery.steps == 2 * 2 * 6
     assert asdict(recovery.converted) == rows["converted"]["score"]
     assert [record["stage"] for record in recovery.history] == [1, 1, 2, 2]
-    left = {str(path.relative_to(out / "recovery")) for path in (out / "recovery").rglob("*")}
+    left = {str(path.relative_to(new / "recovery")) for path in (new / "recovery").rglob("*")}
     assert left == {f"stage-{n}{file}" for n in (1, 2) for file in ("", "/history.jsonl")}
 
 
@@ -175,7 +180,7 @@ def test_errors_are_one_line(run, out, arguments, message):
 def test_events_for_tensorboard(run, out):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     assert recover(run, "--epochs", "1", "--tensorboard").code == 0
-    assert list((out / "recovery").glob("events*"))
+    assert list(out.parent.glob("out-recovered/recovery/events*"))
 
 
 @pytest.mark.parametrize("launcher", ["torch.distributed.run", "accelerate.commands.launch"])

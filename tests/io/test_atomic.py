@@ -3,7 +3,16 @@ import os
 import pytest
 
 from ghostify import GhostifyError
-from ghostify.io.atomic import RECIPE, check_target, new_files, new_folder, write_text
+from ghostify.io.atomic import (
+    RECIPE,
+    TRAINING,
+    check_new,
+    check_parent,
+    check_target,
+    new_files,
+    new_folder,
+    write_text,
+)
 
 
 def listing(folder):
@@ -138,3 +147,41 @@ def test_new_files_that_fail_leave_nothing(tmp_path):
 def test_new_files_in_a_missing_folder(tmp_path):
     with pytest.raises(OSError, match="none/net.xml"), new_files(tmp_path / "none/net.xml"):
         pass
+
+
+def test_a_folder_with_a_training_alone_is_free(tmp_path):
+    (tmp_path / "out" / TRAINING).mkdir(parents=True)
+    check_target(tmp_path / "out", force=False)
+    (tmp_path / "out" / "notes.txt").touch()
+    with pytest.raises(GhostifyError, match="not a ghostify artifact"):
+        check_target(tmp_path / "out", force=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied"), "you have no permission to write there"),
+        (OSError(30, "Read-only file system"), "the file system is read-only"),
+        (OSError(28, "No space left on device"), "the disk is full"),
+    ],
+)
+def test_what_cannot_be_written_is_said_in_words(tmp_path, monkeypatch, error, reason):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    path = tmp_path / "deep" / "out"
+    with pytest.raises(GhostifyError, match=f"cannot write .*out: {reason}"):
+        check_target(path, force=False)
+    for check in (check_parent, lambda file: check_new(file, force=False)):
+        with pytest.raises(GhostifyError, match=f"cannot write .*out: {reason}"):
+            check(tmp_path / "out")
+
+
+def test_a_check_leaves_nothing(tmp_path):
+    check_target(tmp_path / "deep" / "out", force=False)
+    check_parent(tmp_path / "out.json")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(GhostifyError, match="a part of the path is a file"):
+        check_target(tmp_path / "file" / "out", force=False)

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostify.io.atomic import check_parent, write_text
+from ghostify.io.atomic import check_parent, check_writable, write_text
 from ghostify.report.charts import heaviest_half, stages
 from ghostify.report.document import si
 from ghostify.report.html.charts import page_plots, write_plots
@@ -48,22 +48,25 @@ def write_report(
     """
     summary = ArtifactSummary(artifact)
     out = summary.folder / "report.html" if out is None else Path(out)
-    check_page(out, plots=plots is not None)
+    check_page(out, plots=plots)
     write_text(out, _rendered(summary))
     if plots is not None:
         write_plots(summary, Path(plots))
     return out
 
 
-def check_page(out: str | PathLike[str] | None = None, *, plots: bool = False) -> None:
-    """Raise an error if ``out`` cannot be a page, or Jinja2 is missing, or Matplotlib for plots."""
+def check_page(
+    out: str | PathLike[str] | None = None, *, plots: str | PathLike[str] | None = None
+) -> None:
+    """Raise an error if the files cannot be written, or Jinja2 or Matplotlib is missing."""
     if out is not None:
         if Path(out).suffix != ".html":
             raise GhostifyError(f"`out` (={str(out)!r}) must end in .html")
         check_parent(Path(out))
     _environment()
-    if plots:
+    if plots is not None:
         check_plot(Path("plot.svg"))
+        check_writable(Path(plots) / "macs.svg")
 
 
 def _rendered(summary: ArtifactSummary) -> str:
