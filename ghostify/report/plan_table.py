@@ -84,11 +84,13 @@ def _compared(candidates: Sequence[PlanCandidate]) -> Table | None:
     """The plans that were converted, with the first of the best ones marked."""
     if not candidates:
         return None
-    scores = [candidate.score.selection_score for candidate in candidates]
-    best = scores.index(max(scores))
+    scores = [candidate.score for candidate in candidates]
+    best = 0
+    for place, score in enumerate(scores):
+        best = place if score.better_than(scores[best]) else best
     name = "KL (nats)" if candidates[0].score.kl is not None else "error"
     rows = tuple(
-        (c.plan, si(c.macs), f"{-score:.3g}", "chosen" if place == best else "")
+        (c.plan, si(c.macs), f"{-score.selection_score:.3g}", "chosen" if place == best else "")
         for place, (c, score) in enumerate(zip(candidates, scores, strict=True))
     )
     columns = (Column("plan"), *numeric("MACs", name), Column(""))

