@@ -41,7 +41,7 @@ def test_the_student_as_given_is_returned_if_it_is_better(teacher, student, data
         teacher, good, data, epochs=1, stages=2, validation=data, optimizer="sgd", lr=1e-9
     )
     stage = recovery.history[-1]["score"]
-    assert stage["accuracy"] < trained.recovered.top1 == recovery.converted.top1
+    assert stage["top1"] < trained.recovered.top1 == recovery.converted.top1
     assert recovery.best_epoch == 0
     assert recovery.recovered == recovery.converted
     weights = good.state_dict()
