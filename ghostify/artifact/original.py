@@ -10,6 +10,7 @@ from torch import nn
 
 from ghostify import models
 from ghostify.analysis.model_copy import copy_model
+from ghostify.data.batches import device_of
 from ghostify.io.recipe import Recipe
 from ghostify.models.identity import (
     check_original,
@@ -115,6 +116,7 @@ class Original:
         if recorded.name is not None:
             try:
                 network = models.build(self.named_source, pretrained=recorded.name)[0]
+                network.to(device_of(self.network))
             except GhostifyError as error:
                 raise MissingWeightsError(f"{wanted}: {error}") from error
         else:

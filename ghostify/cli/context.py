@@ -41,7 +41,7 @@ class ModelContext:
     source: ModelSource
 
 
-def build(name: str, options: ModelOptions) -> ModelContext:
+def build(name: str, options: ModelOptions, device: str = "cpu") -> ModelContext:
     """Build the network that the user named, and load the weights that the user gave.
 
     Raises:
@@ -51,7 +51,7 @@ def build(name: str, options: ModelOptions) -> ModelContext:
     if Path(name, RECIPE).is_file():
         raise GhostifyError(f"{name} is a folder of a converted network: name an original network")
     source = ModelSource.parse(name, options.input, options.model_arg or ())
-    found = _build(source, options)
+    found = _build(source, options, device)
     if options.weights is not None:
         with stage(f"loading {options.weights}"):
             from ghostify import models
@@ -61,20 +61,22 @@ def build(name: str, options: ModelOptions) -> ModelContext:
     return found
 
 
-def _build(source: ModelSource, options: ModelOptions) -> ModelContext:
+def _build(source: ModelSource, options: ModelOptions, device: str) -> ModelContext:
     if options.weights is not None and options.pretrained:
         raise GhostifyError("--weights and --pretrained exclude each other")
     with stage("loading torch"):
         from ghostify import models  # here, so that --help need not wait for torch
+        from ghostify.data.batches import find_device
+    place = find_device(device)
     with stage(f"building {source.name}"):
         model, source = models.build(source, pretrained=options.pretrained)
     chosen = {name: getattr(options, name) for name in _PREPROCESSING}
     if source.preprocessing is not None:
         source = replace(source, preprocessing=source.preprocessing.changed(chosen))
-    return ModelContext(model, models.example(source), source)
+    return ModelContext(model.to(place), models.example(source).to(place), source)
 
 
-def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
+def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") -> ModelContext:
     """Build the original of an artifact: by what the user says, and else what the folder says.
 
     Its weights are not read: the artifact does that where it needs them.
@@ -102,29 +104,31 @@ def build_original(folder: Path, options: OriginalOptions) -> ModelContext:
     source = replace(known, arguments={**known.arguments, **given.arguments})
     if given.input_size:
         source = source.resized(given.input_size)
-    return _build(source, options)
+    return _build(source, options, device)
 
 
-def build_target(target: str, options: OriginalOptions) -> ModelContext:
+def build_target(target: str, options: OriginalOptions, device: str = "cpu") -> ModelContext:
     """Build the network that the user named, or the original of an artifact.
 
     Raises:
         GhostifyError: as `build_original` does; or for a --model that would do nothing.
     """
     if Path(target).is_dir():
-        return build_original(Path(target), options)
+        return build_original(Path(target), options, device)
     if options.model is not None:
         raise GhostifyError(f"--model is for a folder, and {target} is not one")
-    return build(target, options)
+    return build(target, options, device)
 
 
-def open_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, ModelContext]:
+def open_artifact(
+    folder: Path, options: OriginalOptions, device: str = "cpu"
+) -> tuple[Artifact, ModelContext]:
     """Open an artifact and build its original; the converted network is not read yet.
 
     Raises:
         GhostifyError: as `build_original` does.
     """
-    context = build_original(folder, options)
+    context = build_original(folder, options, device)
     artifact = ghostify.Artifact(
         folder, context.model, weights=options.weights, example=context.example
     )

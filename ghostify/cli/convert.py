@@ -77,7 +77,7 @@ def convert(
         check_parent(report)
     if not dry_run:
         check_target(target, force=force)
-    found = build(model, building)
+    found = build(model, building, calibration.device)
     ghost = ghostify.convert(
         found.model,
         found.example,

@@ -155,6 +155,7 @@ class CalibrationOptions:
         images: Maximum number of calibration images.
         outputs: What the network's outputs are: classes, multilabel or values. Default: what the
             folder says, or found from the outputs.
+        device: Where to calibrate and to measure: cpu, cuda, cuda:1.
     """
 
     calibration: str | None = option(
@@ -162,6 +163,7 @@ class CalibrationOptions:
     )
     images: int = option(256, "Data", min=1)
     outputs: str | None = option(None, "Data", metavar="KIND")
+    device: str = option("cpu", "Data", metavar="NAME")
 
 
 @dataclass(frozen=True)

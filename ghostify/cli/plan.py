@@ -57,7 +57,7 @@ def plan(
         raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --dw-size")
     if out is not None:
         check_parent(out)
-    found, artifact = _opened(target, original)
+    found, artifact = _opened(target, original, calibration.device)
     images = read_calibration(found, calibration)
     if planning.budget and arguments["sensitivity"] is None:
         arguments["sensitivity"] = _sensitivity(found, artifact, images, calibration.outputs)
@@ -87,7 +87,7 @@ def search(
     arguments = plan_arguments(planning)
     if out is not None:
         check_parent(out)
-    found, artifact = _opened(target, original)
+    found, artifact = _opened(target, original, calibration.device)
     images = read_calibration(found, calibration)
     if arguments["sensitivity"] is None:
         arguments["sensitivity"] = _sensitivity(found, artifact, images, calibration.outputs)
@@ -104,12 +104,14 @@ def search(
     after_plan(out, target, original, calibration.calibration)
 
 
-def _opened(target: str, original: OriginalOptions) -> tuple[ModelContext, Artifact | None]:
+def _opened(
+    target: str, original: OriginalOptions, device: str
+) -> tuple[ModelContext, Artifact | None]:
     """Build the network that the user named; of a folder its original, with its artifact."""
     if Path(target).is_dir():
-        artifact, found = open_artifact(Path(target), original)
+        artifact, found = open_artifact(Path(target), original, device)
         return found, artifact
-    return build_target(target, original), None
+    return build_target(target, original, device), None
 
 
 def _sensitivity(

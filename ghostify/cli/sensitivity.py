@@ -37,11 +37,11 @@ def sensitivity(
 
         check_plot(plot)
     if Path(target).is_dir():
-        artifact, found = open_artifact(Path(target), original)
+        artifact, found = open_artifact(Path(target), original, calibration.device)
         images = read_calibration(found, calibration)
         measured = artifact.sensitivity(calibration=images, outputs=calibration.outputs)
     else:
-        found = build_target(target, original)
+        found = build_target(target, original, calibration.device)
         images = read_calibration(found, calibration)
         measured = ghostify.sensitivity(
             found.model, found.example, calibration=images, outputs=calibration.outputs

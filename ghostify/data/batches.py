@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.io.progress import progress_bar
-from ghostify.types import Example, split_example
+from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.progress import ShowProgress
 
 _LABEL_NAMES = ("labels", "label", "targets", "target")
@@ -139,6 +139,20 @@ def call(model: nn.Module, inputs: Example) -> Any:
     device = device_of(model)
     args, kwargs = split_example(tree_map_only(Tensor, lambda tensor: tensor.to(device), inputs))
     return model(*args, **kwargs)
+
+
+def find_device(name: torch.device | str | None) -> torch.device:
+    """Return the device of a name. Default: a GPU if there is one.
+
+    Raises:
+        GhostifyError: if it is not available.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise GhostifyError(f"`device` (={name!r}) is not available: try cpu") from error
+    return device
 
 
 def device_of(model: nn.Module) -> torch.device:

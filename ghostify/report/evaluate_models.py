@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.arguments import check_models
 from ghostify.data import Data, split_labels
-from ghostify.data.batches import device_of
+from ghostify.data.batches import device_of, find_device
 from ghostify.evaluation.evaluate import evaluate, validation_batches
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.planning.flops import count
@@ -50,7 +50,7 @@ def evaluate_models(
     if not models:
         raise GhostifyError("`models` must hold at least one network")
     rows = {}
-    with _moved([*models.values(), *([] if teacher is None else [teacher])], _device(device)):
+    with _moved([*models.values(), *([] if teacher is None else [teacher])], find_device(device)):
         judge = next(iter(models.values())) if teacher is None else teacher
         pairs = map(split_labels, validation_batches(data))
         outputs = find_outputs(judge, pairs, outputs, known_outputs(*models.values(), teacher))
@@ -67,15 +67,6 @@ def evaluation_on(
     if isinstance(data, Data):
         return Evaluation(data.name, data.held_out, rows, outputs)
     return Evaluation("data", 0, rows, outputs)
-
-
-def _device(name: torch.device | str | None) -> torch.device:
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise GhostifyError(f"`device` (={name!r}) is not available: try cpu") from error
-    return device
 
 
 @contextmanager

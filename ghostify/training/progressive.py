@@ -36,7 +36,7 @@ def train(job: Job, student: Model, given: Model | None = None) -> tuple[Model, 
     """
     given = student if given is None else given
     checkpoint = read_checkpoint(job.folder) if job.folder and job.resume else None
-    with accelerated(job.settings) as accelerator:
+    with accelerated(job.settings, job.device) as accelerator:
         trainer = Trainer(accelerator, job, student)
         trainer.prepare()
         if checkpoint is not None:

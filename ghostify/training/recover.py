@@ -11,6 +11,7 @@ from torch import nn
 
 from ghostify.analysis.arguments import check_model
 from ghostify.data import Data
+from ghostify.data.batches import find_device
 from ghostify.io.atomic import check_writable
 from ghostify.io.progress import progress_bar
 from ghostify.models.identity import check_original
@@ -46,6 +47,7 @@ def recover(
     sensitivity: Sensitivity | None = None,
     calibration: Any = None,
     folder: str | Path | None = None,
+    device: str | None = None,
     resume: bool = False,
     force: bool = False,
     tensorboard: bool = False,
@@ -81,6 +83,8 @@ def recover(
             of the data.
         folder: where to write ``history.jsonl`` and checkpoints: one per epoch and one every
             ``checkpoint_minutes``. The last one stays; resumed, it gives the result at once.
+        device: where to train, for a single process. Default: Accelerate's choice, a GPU if there
+            is one.
         resume: continue from the checkpoint in ``folder``, if there is one.
         force: train with a teacher that has other weights than the network that was converted.
         tensorboard: also write TensorBoard events to ``folder``.
@@ -103,6 +107,8 @@ def recover(
     check_model(teacher, "teacher")
     check_model(student, "student")
     _check_teacher(teacher, student, force)
+    if device is not None:
+        find_device(device)
     settings = _merged(settings or RecoverySettings(), options)
     if stages is None and not (sensitivity is None and calibration is None):
         raise GhostifyError("`sensitivity` and `calibration` require `stages`")
@@ -125,6 +131,7 @@ def recover(
             settings=settings,
             example=example,
             folder=folder,
+            device=device,
             resume=resume,
             tensorboard=tensorboard,
             report=show,

@@ -57,6 +57,7 @@ class Job:
     settings: RecoverySettings
     example: Example | None
     folder: Path | None
+    device: str | None
     resume: bool
     tensorboard: bool
     report: Callable[[TrainingProgress], None]

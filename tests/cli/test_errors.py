@@ -192,3 +192,10 @@ def test_a_target_is_checked_before_work_begins(fails, net, monkeypatch, command
     more = ["--budget", "macs=0.5", "--calibration", "digits"] if command == "search" else []
     said = fails(command, *net, *more, option, f"out.{ending}")
     assert said == f"error: cannot write out.{ending}: the file system is read-only"
+
+
+@pytest.mark.parametrize("command", ["convert", "plan", "search", "sensitivity"])
+def test_a_device_that_is_not_there(fails, net, command):
+    images = ["--budget", "macs=0.5", "--calibration", "digits"] if command == "search" else []
+    said = fails(command, *net, *images, "--device", "tpu9")
+    assert "--device (='tpu9') is not available: try cpu" in said

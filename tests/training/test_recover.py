@@ -325,3 +325,16 @@ def test_a_missing_accelerate_is_named(teacher, student, data, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "accelerate", None)
     with pytest.raises(GhostifyError, match=r"pip install '.\[train\]' in a clone"):
         ghostify.recover(teacher, student, data)
+
+
+def test_a_device(teacher, student, data):
+    with pytest.raises(GhostifyError, match=r"`device` \(='tpu9'\) is not available"):
+        ghostify.recover(teacher, student, data, TWO, device="tpu9")
+    _, recovery = ghostify.recover(teacher, student, data, TWO, epochs=1, device="cpu")
+    assert recovery.steps
+
+
+def test_processes_have_their_own_devices(teacher, student, data, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(GhostifyError, match="`device` .* is for one process"):
+        ghostify.recover(teacher, student, data, TWO, device="cpu")
