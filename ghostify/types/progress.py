@@ -34,8 +34,8 @@ class TrainingProgress(Progress):
         stages: number of stages.
         epoch: epoch of the stage, from 1.
         loss: mean loss of this epoch.
-        score: top-1 accuracy of this epoch on the training images, 0 to 1; without labels,
-            agreement with the teacher. None for outputs that are not logits.
+        score: accuracy of this epoch on the training images, 0 to 1; without labels,
+            agreement with the teacher. None for outputs that are values.
         speed: images per second, over all processes.
         seconds_left: training time left in this stage.
     """

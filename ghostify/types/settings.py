@@ -110,7 +110,7 @@ class RecoverySettings:
         label_smoothing: Label smoothing.
         temperature: Temperature of the distillation loss (arXiv 1503.02531).
         feature_weight: Weight of the feature-map loss of the replaced layers. Default: 0 for
-            classifiers, 1 for other networks.
+            classes and labels, 1 for values.
         freeze_bn: Whether BatchNorm running statistics are frozen or updated.
         precision: Arithmetic; ``auto`` is bf16 on GPUs that support it, fp32 elsewhere.
         channels_last: Whether feature maps have the channels-last memory format.

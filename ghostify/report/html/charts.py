@@ -42,19 +42,19 @@ def _plan_plot(summary: ArtifactSummary) -> Plot | None:
     if not summary.candidates:
         return None
     report, candidates = summary.report, summary.candidates
-    logits = all(candidate.score.agreement is not None for candidate in candidates)
+    decided = all(candidate.score.agreement is not None for candidate in candidates)
     curves = [
         _candidates("s chosen per layer", [c for c in candidates if not c.uniform], "ghost"),
         _candidates("one s for all layers", [c for c in candidates if c.uniform], "original"),
     ]
     score = report.fidelity.score if report.fidelity else None
-    if score is not None and (score.agreement is not None) == logits:
+    if score is not None and (score.agreement is not None) == decided:
         points = _points([(sum(row.macs[1] for row in report.sites), _kept(score))])
         curves.append(Curve("this network", points, "current", ("this network",)))
     agreement = f"share of images with the {report.same} as the original"
-    label = agreement if logits else "relative error"
+    label = agreement if decided else "relative error"
     shown = tuple(curve for curve in curves if curve.points)
-    return Plot(label.capitalize(), "MACs of the convolutions", label, shown, percent=logits)
+    return Plot(label.capitalize(), "MACs of the convolutions", label, shown, percent=decided)
 
 
 def _loss_plot(recovery: Recovery | None) -> Plot | None:
