@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghostify.cli.options import DataOptions, ModelOptions, OriginalOptions
 from ghostify.cli.terminal import note
-from ghostify.types import ModelSource
+from ghostify.types import ModelSource, Recovery, Score
 
 if TYPE_CHECKING:
     from ghostify.io.recipe import Recipe
@@ -25,9 +25,10 @@ NO_FASTER = 1.05
 """A speed-up below this does not pay for what a conversion costs."""
 
 _LITTLE = 1.1
+_NEGLIGIBLE = 0.002
 _DEPTHWISE_SHARE = 0.2
 _IMAGES = "IMAGES"
-_SWITCHES = {"--force", "--pretrained"}
+_SWITCHES = {"--force", "--pretrained", "--resume"}
 _FORMATS = {"onnxruntime": "onnx", "openvino": "openvino", "executorch": "executorch"}
 
 
@@ -44,7 +45,7 @@ def note_next(purpose: str, *words: object) -> None:
 def note_again(purpose: str, *changes: object) -> None:
     """Print a purpose, and this command with other options."""
     names = [word for word in changes if str(word).startswith("-")]
-    note_next(purpose, *_without(command_line(), *map(str, names)), *changes)
+    note_next(purpose, *_without(command_line(), *map(str, names), "--resume"), *changes)
 
 
 def flags(options: Any) -> list[str]:
@@ -119,16 +120,30 @@ def after_scores(
 ) -> None:
     """Say how to recover what a conversion has lost; if that is done or little, how to time it."""
     rows = list(evaluation.rows)
-    lost = 1.0
-    if "original" in evaluation.rows:
-        ours, theirs = (evaluation.rows[name].score.top1 for name in (rows[-1], "original"))
-        lost = lost if ours is None or theirs is None else theirs - ours
-    if rows[-1].startswith("recovered") or lost < 0.002:
+    scores = {name: row.score for name, row in evaluation.rows.items()}
+    if rows[-1].startswith("recovered") or _is_kept(scores[rows[-1]], scores.get("original")):
         to_benchmark(folder, original)
     else:
-        note_next(
-            "To recover accuracy by training", "recover", folder, *flags(source), *flags(original)
-        )
+        why = "To recover accuracy by training"
+        note_next(why, "recover", folder, *flags(source), *flags(original))
+
+
+def after_recover(folder: Path, recovery: Recovery, original: OriginalOptions) -> None:
+    """Say how to time a network that is as good as it gets, or how to train it otherwise."""
+    if recovery.best_epoch or _is_kept(recovery.converted, recovery.original):
+        to_benchmark(folder, original)
+        return
+    lr = recovery.settings.lr
+    rate = ["--lr", f"{lr / 4:g}"] if lr else []
+    why = f"To train longer{', at a lower rate' if lr else ''}"
+    note_again(why, *rate, "--epochs", 2 * len(recovery.history))
+
+
+def _is_kept(score: Score | None, original: Score | None) -> bool:
+    """Whether a network has at most a negligible loss of accuracy."""
+    if score is None or original is None or score.top1 is None or original.top1 is None:
+        return False
+    return original.top1 - score.top1 < _NEGLIGIBLE
 
 
 def to_benchmark(folder: Path, original: OriginalOptions) -> None:

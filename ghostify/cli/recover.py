@@ -11,7 +11,7 @@ import typer
 from ghostify import Augmentation, RecoverySettings
 from ghostify.cli import options
 from ghostify.cli.context import load_artifact, note_outputs, note_skipped, open_data
-from ghostify.cli.next_step import to_benchmark
+from ghostify.cli.next_step import after_recover
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
@@ -87,8 +87,7 @@ def recover(
         note(_not_better(recovery))
     if evaluation is not None:
         print_document(evaluation.document(model=found.source.name), format)
-    if recovery.best_epoch:
-        to_benchmark(saved.path, original)
+    after_recover(saved.path, recovery, original)
 
 
 def _interrupted(out: Path) -> str:
@@ -119,7 +118,4 @@ def _not_better(recovery: Recovery) -> str:
     name = METRIC_TEXTS[best.decisive].heading
     given = recovery.converted or best
     found, before = (format_metric(score, best.decisive) for score in (best, given))
-    return (
-        f"Held-out {name} did not improve ({found} against {before}); nothing is saved. "
-        f"Try --epochs {2 * len(scores)} or --lr {recovery.settings.peak_lr / 4:g}"
-    )
+    return f"Held-out {name} did not improve ({found} against {before}); nothing is saved."

@@ -60,9 +60,11 @@ def _check(model: nn.Module, plan: Plan) -> dict[str, GhostSpec]:
         reasons = sorted({d.keep for d in plan.decisions if d.keep})
         if len(reasons) > 3:  # those of times differ from layer to layer
             reasons[2:] = [f"{len(reasons) - 2} more"]
+        advice = "; try another `runtime`" if any("not faster" in r for r in reasons) else ""
         raise GhostifyError(
             f"nothing to replace in {type(model).__name__}: "
             + (f"every convolution is kept ({'; '.join(reasons)})" if reasons else "no convolution")
+            + advice
         )
     return replaced
 

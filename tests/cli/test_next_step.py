@@ -4,6 +4,7 @@ import runpy
 import shlex
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from ghostify.cli import next_step
 from ghostify.cli.app import app
 from ghostify.cli.options import DataOptions, OriginalOptions, SiteOptions
 from ghostify.io.recipe import read_recipe
+from ghostify.types import Recovery, RecoverySettings, Score
 
 COMMANDS = typer.main.get_command(app).commands
 
@@ -187,6 +189,29 @@ def test_little_is_faster(run, dense, monkeypatch):
     purpose, words = suggested(run("convert", *dense, "--runtime", "eager", "-o", "out"))
     assert purpose.startswith("In eager, only 2 of 2 convolutions are faster as Ghost modules")
     assert words[-3:] == ["--ratio", "4", "--force"]
+
+
+@pytest.mark.parametrize(
+    ("lr", "top1", "said"),
+    [
+        (
+            4e-3, 0.5,
+            "To train longer, at a lower rate: ghostify recover out --data shades --lr 0.001 "
+            "--epochs 4",
+        ),
+        (None, 0.5, "To train longer: ghostify recover out --data shades --lr 1 --epochs 4"),
+        (4e-3, 0.899, "To measure the speed-up: ghostify benchmark out"),
+    ],
+)  # fmt: skip
+def test_a_training_that_was_not_better(monkeypatch, capsys, lr, top1, said):
+    words = ["recover", "out", "--data", "shades", "--lr", "1", "--epochs", "2", "--resume"]
+    monkeypatch.setattr("sys.argv", ["ghostify", *words])
+    recovery = Recovery(
+        RecoverySettings(lr=lr), steps=3, images=96, seconds=1.0, ended="epochs",
+        original=Score(8, top1=0.9), converted=Score(8, top1=top1), history=({}, {}),
+    )  # fmt: skip
+    next_step.after_recover(Path("out"), recovery, OriginalOptions())
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_options_are_replaced():

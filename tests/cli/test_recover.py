@@ -85,6 +85,8 @@ def test_table_and_artifact(run, out):
     assert rows["recovered"]["macs"] < rows["original"]["macs"]
     assert "epoch 5, 0:0" in result.err
     assert "Saved to out-recovered: the weights of epoch" in result.err
+    step = result.err.splitlines()[-1]
+    assert step.startswith("To measure the speed-up: ghostify benchmark out-recovered")
     assert read_recipe(out).recovery is None
     new = out.with_name("out-recovered")
     assert read_recipe(new).recovery.steps == 30
@@ -108,7 +110,7 @@ def test_without_labels_and_held_out_images(run, out):
 def test_nothing_is_saved_if_no_epoch_is_better(run, out):
     before = read_recipe(out)
     result = recover(run, "--epochs", "1", "--lr", "1e-12")
-    assert "nothing is saved. Try --epochs 2 or --lr 2.5e-13" in result.err
+    assert "; nothing is saved." in result.err
     assert read_recipe(out) == before
     assert not out.with_name("out-recovered").exists()
     assert "converted" in result.out

@@ -21,7 +21,7 @@ def test_the_short_way_is_the_uniform_plan(small_net, image, plan):
     torch.manual_seed(1)
     short = ghostify.convert(small_net, image)
     torch.manual_seed(1)
-    planned = ghostify.convert(small_net, plan=plan)
+    planned = ghostify.convert(small_net, image, plan=plan)
     assert Plan.of(short) == Plan.of(planned) == plan
     assert torch.equal(short(image), planned(image))
 
