@@ -16,7 +16,7 @@ from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.fisher import fisher_importance, relative_importance
 from ghostify.planning import plan_sites
-from ghostify.types import Fidelity
+from ghostify.types import Fidelity, Outputs
 
 
 def smooth_images(number, side=16):
@@ -89,7 +89,7 @@ def outputs_of(model, names, images, moved):
     return seen, others
 
 
-def errors_by_hand(model, converted, images, names):
+def errors_by_hand(model, converted, images, names, outputs):
     """By site, the weighted error over all positions, and the weighted variance of the targets.
 
     The target of the last term of a sum makes the sum right.
@@ -99,7 +99,7 @@ def errors_by_hand(model, converted, images, names):
         site: model.get_submodule(norm).running_mean - converted.get_submodule(norm).running_mean
         for site, norm in norms.items()
     }
-    counts = fisher_importance(frozen_copy(model), [images], names)
+    counts = fisher_importance(frozen_copy(model), [images], names, outputs)
     given, others = outputs_of(model, names, images, {})
     found, others_found = outputs_of(converted, names, images, moved)
     errors = {}
@@ -129,9 +129,9 @@ def test_no_site_is_worse_than_from_the_filters_alone(seed, ratio, dw_size, fine
     numbers = {"ratio": ratio, "dw_size": dw_size, "calibration": images}
     plain = ghostify.convert(model, images[:1], init="weights", **numbers)
     fitted = ghostify.convert(model, images[:1], finetune_steps=finetune_steps, **numbers)
-    residuals = Fidelity.find(fitted).residuals
-    before = errors_by_hand(model, plain, images, list(residuals))
-    after = errors_by_hand(model, fitted, images, list(residuals))
+    residuals, outputs = Fidelity.find(fitted).residuals, Outputs.find(fitted)
+    before = errors_by_hand(model, plain, images, list(residuals), outputs)
+    after = errors_by_hand(model, fitted, images, list(residuals), outputs)
     shares = {name: wrong / spread for name, (wrong, spread) in after.items()}
     assert residuals == pytest.approx(shares, rel=0.01, abs=1e-4)
     assert all(after[name][0] <= before[name][0] * 1.001 for name in residuals)
