@@ -243,3 +243,14 @@ def test_a_subclass_keeps_its_padding(image):
     assert isinstance(ghost[1].primary_conv[0], layers.Conv2dSame)
     assert ghost(image).shape == model(image).shape
     assert torch.equal(ghost(image)[:, :8], model(image)[:, :8])
+
+
+def test_reasons_of_times_are_abridged():
+    model = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 1) for _ in range(5)))
+    sites = ghostify.analyze(model, torch.zeros(1, 3, 8, 8))
+    plan = Plan(
+        tuple(Decision(s, keep=f"not faster in eager: {n} ms") for n, s in enumerate(sites))
+    )
+    said = r"not faster in eager: 0 ms; not faster in eager: 1 ms; 3 more\); try another `runtime`"
+    with pytest.raises(GhostifyError, match=said):
+        ghostify.convert(model, plan=plan)
