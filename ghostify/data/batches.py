@@ -75,9 +75,9 @@ def images_in(batch: Example) -> int:
 
 def first_images(batch: Example, count: float) -> Example:
     """Return a batch of the first ``count`` images, or ``batch`` if it cannot be divided."""
-    if images_in(batch) <= count or not _is_divisible(batch):
+    if images_in(batch) <= count or not is_divisible(batch):
         return batch
-    return _select(batch, torch.arange(images_in(batch)) < count)[0]
+    return select_images(batch, torch.arange(images_in(batch)) < count)[0]
 
 
 def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Example]]:
@@ -88,7 +88,7 @@ def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Exampl
     """
     if sum(map(images_in, batches)) < _FEWEST:
         return list(batches), []
-    if not all(map(_is_divisible, batches)):
+    if not all(map(is_divisible, batches)):
         held = batches[_EVERY - 1 :: _EVERY]
         return [b for i, b in enumerate(batches) if i % _EVERY != _EVERY - 1], held
     kept, held, start = [], [], 0
@@ -96,8 +96,8 @@ def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Exampl
         indices = torch.arange(start, start + images_in(batch))
         start += len(indices)
         is_held = indices % _EVERY == _EVERY - 1
-        kept += _select(batch, ~is_held)
-        held += _select(batch, is_held)
+        kept += select_images(batch, ~is_held)
+        held += select_images(batch, is_held)
     return kept, held
 
 
@@ -105,12 +105,13 @@ def _has_length(value: Any) -> bool:
     return value.dim() > 0 if isinstance(value, Tensor) else is_image_list(value)
 
 
-def _is_divisible(batch: Example) -> bool:
+def is_divisible(batch: Example) -> bool:
+    """Whether all inputs are tensors of one length, or lists of as many images."""
     values = inputs_of(batch)
     return all(map(_has_length, values)) and len({len(value) for value in values}) == 1
 
 
-def _select(batch: Example, mask: Tensor) -> list[Example]:
+def select_images(batch: Example, mask: Tensor) -> list[Example]:
     """Return one batch of the images where ``mask`` is true, or no batch."""
 
     def select(value: Any) -> Any:

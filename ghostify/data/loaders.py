@@ -86,8 +86,9 @@ def set_epoch(loader: Any, epoch: int) -> None:
             return
     if isinstance(loader, DataLoader):
         loader.generator = _generator(0, epoch)
-        if isinstance(loader.sampler, RandomSampler):
-            loader.sampler.generator = _generator(1, epoch)
+        sampler = getattr(loader.sampler, "whole", loader.sampler)  # that of `RestSampler`
+        if isinstance(sampler, RandomSampler):
+            sampler.generator = _generator(1, epoch)
 
 
 def training_loader(
