@@ -81,8 +81,12 @@ def recover(
     if not is_main_process():
         return
     note_skipped(data.skipped())
+    for text in recovery.notes():
+        note(text)
     if recovery.best_epoch:
         note(f"Saved to {saved.path}: the weights of epoch {recovery.best_epoch}.")
+    elif recovery.selection and recovery.selection.rejected:
+        note("Nothing is saved.")
     else:
         note(_not_better(recovery))
     if evaluation is not None:
@@ -116,6 +120,6 @@ def _not_better(recovery: Recovery) -> str:
     scores = [Score(**r["score"]) for r in recovery.history if r.get("stage") == last]
     best = max(scores, key=lambda score: score.selection_score)
     name = METRIC_TEXTS[best.decisive].heading
-    given = recovery.converted or best
+    given = recovery.selection.given if recovery.selection else best
     found, before = (format_metric(score, best.decisive) for score in (best, given))
     return f"Held-out {name} did not improve ({found} against {before}); nothing is saved."

@@ -47,9 +47,10 @@ class Budget:
             raise GhostifyError("`data` is empty")
         return cls(steps, seconds)
 
-    def spent(self, steps: float, seconds: float) -> float:
-        """Return the share that is spent, from 0 to 1."""
-        pairs = ((steps, self.steps), (seconds, self.seconds))
+    def spent(self, steps: float, seconds: float, probe_seconds: float = 0.0) -> float:
+        """Return the share that is spent, from 0 to 1, of what the probe of rates has left."""
+        left = self.seconds and max(self.seconds - probe_seconds, 1e-9)
+        pairs = ((steps, self.steps), (seconds, left))
         return min(max((done / limit for done, limit in pairs if limit), default=0.0), 1.0)
 
 
@@ -119,9 +120,9 @@ def phase_at(spent: float, settings: RecoverySettings) -> tuple[str, float]:
     return EndToEnd.name, (spent - settings.layerwise_fraction) / rest if rest else 1.0
 
 
-def lr_at(share: float, settings: RecoverySettings) -> float:
+def lr_at(share: float, peak: float, warmup: float) -> float:
     """Return the learning rate after a share of a phase: linear warm-up, then cosine decay."""
-    if share < settings.warmup:
-        return settings.peak_lr * share / settings.warmup
-    after = (share - settings.warmup) / max(1 - settings.warmup, 1e-12)
-    return settings.peak_lr * (1 + math.cos(math.pi * min(after, 1.0))) / 2
+    if share < warmup:
+        return peak * share / warmup
+    after = (share - warmup) / max(1 - warmup, 1e-12)
+    return peak * (1 + math.cos(math.pi * min(after, 1.0))) / 2

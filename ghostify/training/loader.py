@@ -38,10 +38,6 @@ class ShardedLoader:
     def __init__(
         self, data: Any, accelerator: Accelerator, settings: RecoverySettings, *, even: bool = True
     ) -> None:
-        if isinstance(data, Iterator) or not isinstance(data, Iterable):
-            raise GhostifyError(
-                f"`data` (a {type(data).__name__}) must be a DataLoader or a list of batches"
-            )
         self._data: Any = data
         self._accelerator, self._settings, self._even = accelerator, settings, even
         self._loader = _shard(data, accelerator, even)
@@ -105,6 +101,14 @@ class ShardedLoader:
             return tensor
 
         return tree_map_only(Tensor, prepare, split_labels(batch))  # type: ignore[no-any-return]
+
+
+def check_batches(data: Any, name: str = "data") -> None:
+    """Raise GhostifyError if it cannot be iterated repeatedly."""
+    if isinstance(data, Iterator) or not isinstance(data, Iterable):
+        raise GhostifyError(
+            f"`{name}` (a {type(data).__name__}) must be a DataLoader or a list of batches"
+        )
 
 
 def _shard(data: Any, accelerator: Accelerator, even: bool) -> Any:

@@ -242,5 +242,5 @@ def likely_cause(teacher: nn.Module, inputs: Example, settings: RecoverySettings
         return "the teacher's outputs on this batch are not finite: check the normalization"
     if settings.precision == "fp16":
         return "fp16 overflows above 65,504: try `precision` bf16 or fp32"
-    lr = settings.peak_lr
+    lr = settings.lr or 0.0
     return f"`lr` (={lr:g}) is probably too high: try {lr / 4:g}"

@@ -15,7 +15,10 @@ from ghostify.types import GhostifyError, RecoverySettings
 def make_optimizers(
     parameters: Iterable[nn.Parameter], settings: RecoverySettings
 ) -> list[Optimizer]:
-    """Return the optimizers, one or two. Norms and biases have no weight decay."""
+    """Return the optimizers, one or two. Norms and biases have no weight decay.
+
+    The trainer sets the learning rate of each step.
+    """
     matrices, others = [], list(parameters)
     if settings.optimizer == "muon":  # depthwise kernels have one input: they are no matrices
         matrices = [p for p in others if p.dim() > 1 and p.shape[1] > 1]
@@ -26,9 +29,9 @@ def make_optimizers(
     found: list[Optimizer] = [Muon(matrices, settings)] if matrices else []
     if settings.optimizer == "sgd":
         momentum = settings.momentum
-        found += [SGD(groups, lr=settings.peak_lr, momentum=momentum, nesterov=momentum > 0)]
+        found += [SGD(groups, lr=0.0, momentum=momentum, nesterov=momentum > 0)]
     elif groups:
-        found += [AdamW(groups, lr=settings.peak_lr)]
+        found += [AdamW(groups, lr=0.0)]
     return found
 
 
@@ -41,11 +44,11 @@ class Muon(Optimizer):
     def __init__(self, weights: list[nn.Parameter], settings: RecoverySettings) -> None:
         if not hasattr(torch.optim, "Muon"):
             raise GhostifyError("`optimizer` (='muon') requires PyTorch 2.9 or newer")
-        super().__init__(weights, {"lr": settings.peak_lr})
+        super().__init__(weights, {"lr": 0.0})
         self._matrices = [nn.Parameter(_matrix(weight.detach())) for weight in weights]
         self._muon = torch.optim.Muon(
             self._matrices,
-            lr=settings.peak_lr,
+            lr=0.0,
             weight_decay=settings.weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )

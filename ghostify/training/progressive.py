@@ -47,7 +47,9 @@ def train(job: Job, student: Model, given: Model | None = None) -> tuple[Model, 
             trainer.score_given(trainer.place(copy_model(given)))
         recovery = trainer.run()
     recovered = copy_model(student if recovery.best_epoch else given)
-    recovered.load_state_dict(trainer.state.best or trainer.state.evaluated.state_dict())
+    if not trainer.state.position.rejected:
+        assert trainer.state.best is not None
+        recovered.load_state_dict(trainer.state.best)
     recovered.eval()
     fidelity = Fidelity.find(recovered)
     if fidelity and recovery.best_epoch:  # its score is of other weights

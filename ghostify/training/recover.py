@@ -16,6 +16,8 @@ from ghostify.io.atomic import check_writable
 from ghostify.io.progress import progress_bar
 from ghostify.models.identity import check_original
 from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
+from ghostify.training.held_out import divide
+from ghostify.training.loader import check_batches
 from ghostify.training.progressive import train, train_in_stages
 from ghostify.training.trainer import Job, OnEpoch
 from ghostify.types import (
@@ -59,8 +61,17 @@ def recover(
 
     The distillation loss is the KL divergence of classes and labels, and the relative squared error
     of values (`Outputs`). ``feature_weight`` adds a loss of feature maps at the replaced layers,
-    ``alpha`` one of labels. With validation data, the result
-    has the best weights of all epochs, or those of ``student`` if no epoch is better.
+    ``alpha`` one of labels.
+
+    The result has the best weights of all epochs, or those of ``student`` if no epoch is better.
+    From 200 held-out images on, half of them, at random, choose the epoch, and the other half
+    report the scores; if the chosen epoch is worse than ``student`` on these by more than noise,
+    the result has the weights of ``student``. Noise is the standard error: of a share, such as
+    the top-1 accuracy, or of a mean divergence or error, whose standard deviation is taken to be
+    twice the mean. With fewer images the same ones do both.
+    Equal scores are ordered by the divergence from the teacher. An epoch whose share is six noises
+    below the best one, or whose divergence is twice as high, has collapsed: the training goes back
+    to the best weights, with a quarter of the learning rate.
 
     Accelerate chooses the device. Processes that ``accelerate launch`` or ``torchrun`` has started
     divide each batch among them.
@@ -74,7 +85,9 @@ def recover(
         stages: progressive conversion in this many stages. The teacher is converted to the plan of
             ``student``, the least sensitive layers first, and trained after each stage for the
             epochs or minutes of the settings. The last stage has to beat ``student``.
-        validation: batches to score on after each epoch. Default: those of a `Data`.
+        validation: batches to choose the epoch by and to report scores on. Default: those of a
+            `Data`, or else a tenth of the training images, from 16 to 512, which are not trained
+            on. Of fewer than 64 images none is held out, and the training images choose.
         outputs: what the outputs are, as in `convert`. Default: found by the labels, by what
             `convert` found, or by the teacher's outputs.
         example: an input, as in `convert`. Default: the first image of the data.
@@ -115,6 +128,10 @@ def recover(
     if isinstance(data, Data):
         validation = data.validation if validation is None else validation
         data = data.train
+    check_batches(data)
+    if validation is not None:
+        check_batches(validation, "validation")
+    training, held_out = divide(data, validation)
     folder = None if folder is None else Path(folder)
     if folder is not None:
         _check_folder(folder, stages, resume)
@@ -125,8 +142,8 @@ def recover(
         show = progress if callable(progress) else lambda p: update(p.done, p.total, p.detail)
         job = Job(
             teacher=teacher,
-            data=data,
-            validation=validation,
+            data=training,
+            held_out=held_out,
             outputs=outputs,
             settings=settings,
             example=example,

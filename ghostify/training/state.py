@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ghostify.data.rng import generator_states
 from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import Checkpoint
+from ghostify.training.held_out import has_collapsed
 from ghostify.types import Recovery, RecoverySettings, Score
+from ghostify.types.recovery import Selection
 from ghostify.types.serialization import Serializable, encode
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-_COMMON = ("seconds", "ended", "original", "converted", "recovered", "best_epoch", "history")
+_COMMON = (
+    "ended", "original", "converted", "recovered", "best_epoch", "selection", "probe", "history",
+)  # fmt: skip
 """What `Position` and `Recovery` have in common."""
 
 
@@ -32,7 +37,11 @@ class Position(Serializable):
     Attributes:
         batch: next batch of the epoch.
         images: images that this process has trained on.
+        seconds: training time without that of the probe.
+        probe_seconds: time of the probe.
         phase: current phase, whose optimizers exist.
+        lr: peak learning rate; 0 before it is chosen.
+        collapses: collapses so far, of which each divides the peak learning rate by 4.
         stale: epochs since the best one.
         ended: empty while the training runs; this and the rest are those of `Recovery`.
         sums: totals of losses in this epoch, and ``steps``.
@@ -44,7 +53,10 @@ class Position(Serializable):
     batch: int = 0
     images: int = 0
     seconds: float = 0.0
+    probe_seconds: float = 0.0
     phase: str = ""
+    lr: float = 0.0
+    collapses: int = 0
     stale: int = 0
     ended: str = ""
     sums: Mapping[str, float] = field(default_factory=dict)
@@ -53,14 +65,27 @@ class Position(Serializable):
     converted: Score | None = None
     recovered: Score | None = None
     best_epoch: int = 0
+    selection: Selection | None = None
+    probe: tuple[Mapping[str, float], ...] = ()
     history: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the student as given is better than the best weights on the other images."""
+        return self.selection is not None and self.selection.rejected > 0
+
+    @property
+    def current_lr(self) -> float:
+        """The peak learning rate after the collapses so far."""
+        return self.lr * 0.25**self.collapses
 
 
 class TrainingState:
     """Position, networks and optimizers of a training.
 
     Attributes:
-        best: weights of `Position.best_epoch`; None without validation data.
+        ema: running mean of the weights, from those of the student as given; None without.
+        best: weights of `Position.best_epoch`.
         sums: totals of losses in this epoch, on the device.
         generators: generator states to resume with in mid-epoch.
     """
@@ -70,9 +95,8 @@ class TrainingState:
     ) -> None:
         self.position, self.student = Position(), student
         self.ema: AveragedModel | None = None
-        if settings.ema_decay:
-            average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
-            self.ema = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
+        self._decay = settings.ema_decay
+        self.restart(student.state_dict())
         self.best: dict[str, Tensor] | None = None
         self.sums: dict[str, Tensor] = {}
         self.optimizers: list[Optimizer] = []
@@ -84,6 +108,14 @@ class TrainingState:
         """The network to score and to return: the EMA, if there is one."""
         return self.student if self.ema is None else self.ema.module
 
+    def restart(self, weights: Mapping[str, Tensor]) -> None:
+        """Set the weights of the student, and those that the EMA starts with."""
+        self.student.load_state_dict(weights)
+        if self._decay:
+            average = partial(_average, self._decay)
+            self.ema = AveragedModel(self.student, multi_avg_fn=average, use_buffers=True)
+            self.ema.update_parameters(self.student)  # the first one copies
+
     def add_step(self, losses: Mapping[str, Tensor], images: int) -> None:
         """Count a step and its losses."""
         for name, value in {**losses, "steps": torch.ones(())}.items():
@@ -92,30 +124,39 @@ class TrainingState:
         self.position.step += 1
         self.position.images += images
 
-    def keep_if_best(self, model: nn.Module, score: Score | None) -> None:
-        """Keep the weights of a network if its score is the best of the training."""
-        position, best = self.position, self.position.recovered
-        if score is None:
-            position.best_epoch = position.epoch
-        elif best is None or score.better_than(best):
-            position.best_epoch, position.recovered, position.stale = position.epoch, score, 0
-            self.best = {name: t.detach().clone() for name, t in model.state_dict().items()}
-        else:
-            position.stale += 1
+    def begin(self, given: nn.Module, kind: str, score: Score) -> None:
+        """Take the student as given for the first candidate."""
+        self.position.selection = Selection(kind, score.images, 0, given=score, best=score)
+        self.best = weights_of(given)
 
-    def end_epoch(self, score: Score | None) -> None:
-        """Record an epoch, with mean losses over all processes, and go on to the next."""
+    def end_epoch(self, score: Score) -> bool:
+        """Record an epoch, with mean losses over all processes; keep its weights if it is the best.
+
+        Returns:
+            Whether it has collapsed.
+        """
         position = self.position
         position.epoch += 1
         totals = torch.stack([total.cpu().double() for total in self.sums.values()])
         sums = dict(zip(self.sums, reduce_sum(self._accelerator, totals).tolist(), strict=True))
         steps = sums.pop("steps")
         losses = {name: total / steps for name, total in sums.items()}
-        self.keep_if_best(self.evaluated, score)
+        selection = position.selection
+        assert selection is not None
         record = {"epoch": position.epoch, "phase": position.phase, "step": position.step}
-        record |= {"seconds": round(position.seconds, 3), **losses, "score": encode(score)}
+        record |= {"seconds": round(position.seconds, 3), "lr": position.current_lr, **losses}
+        record |= {"score": encode(score)}
+        if collapsed := has_collapsed(score, selection.best):
+            record["back_to"] = position.best_epoch
+        if score.better_than(selection.best):
+            position.best_epoch, position.stale = position.epoch, 0
+            position.selection = replace(selection, best=score)
+            self.best = weights_of(self.evaluated)
+        else:
+            position.stale += 1
         position.history += (record,)
         position.batch, self.sums = 0, {}
+        return collapsed
 
     def checkpoint(self) -> Checkpoint:
         """Return the state as a checkpoint."""
@@ -151,5 +192,20 @@ class TrainingState:
             settings=settings,
             steps=position.step,
             images=position.images * self._accelerator.num_processes,
+            seconds=position.seconds + position.probe_seconds,
             **{name: getattr(position, name) for name in _COMMON},
         )
+
+
+@torch.no_grad()
+def _average(decay: float, averages: Any, tensors: Any, _: Any) -> None:
+    """Update running means of tensors of one type; torch's would blur the order of channels."""
+    if averages[0].is_floating_point():
+        torch._foreach_lerp_(averages, tensors, 1 - decay)
+    else:
+        torch._foreach_copy_(averages, tensors)
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the weights and buffers."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

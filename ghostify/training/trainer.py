@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,14 @@ from ghostify.training.checkpoint import (
     write_history,
 )
 from ghostify.training.clock import Budget, Clock, lr_at, phase_at
+from ghostify.training.held_out import HeldOut, is_worse
 from ghostify.training.loader import ShardedLoader
 from ghostify.training.optim import make_optimizers
-from ghostify.training.state import Position, TrainingState
+from ghostify.training.probe import choose_lr
+from ghostify.training.state import Position, TrainingState, weights_of
 from ghostify.types import Example, GhostifyError, Outputs, Recovery, RecoverySettings, Score
 from ghostify.types.outputs import OutputsLike
-from ghostify.types.progress import TrainingProgress
+from ghostify.types.progress import Progress, TrainingProgress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -44,6 +47,12 @@ _SYNC_EVERY = 20
 _SHOW_EVERY = 0.2
 """Seconds between two progress reports."""
 
+_PROBE_WARMUP = 0.5
+"""Share of a probe with linear warm-up."""
+
+_PROBE_IMAGES = 256
+"""Held-out images whose loss is measured."""
+
 OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
@@ -53,14 +62,14 @@ class Job:
 
     teacher: nn.Module
     data: Iterable[Any]
-    validation: Iterable[Any] | None
+    held_out: HeldOut
     settings: RecoverySettings
     example: Example | None
     folder: Path | None
     device: str | None
     resume: bool
     tensorboard: bool
-    report: Callable[[TrainingProgress], None]
+    report: Callable[[Progress], None]
     on_epoch: OnEpoch
     outputs: OutputsLike = None
     stage: int = 1
@@ -75,9 +84,10 @@ class Trainer:
         self.teacher = self.place(frozen_copy(job.teacher))
         self.student = self.place(copy_model(student))
         self.loader = ShardedLoader(job.data, accelerator, self.settings)
-        self.validation = None
-        if job.validation is not None:
-            self.validation = ShardedLoader(job.validation, accelerator, self.settings, even=False)
+        shard = partial(ShardedLoader, accelerator=accelerator, settings=self.settings, even=False)
+        held_out = job.held_out
+        self.selecting = shard(held_out.selecting)
+        self.reporting = None if held_out.reporting is None else shard(held_out.reporting)
         self.budget = Budget.of(self.settings, self.loader)
         self.folder = job.folder if accelerator.is_main_process else None
         self.state = TrainingState(self.student, self.settings, accelerator)
@@ -127,10 +137,11 @@ class Trainer:
 
     def score_given(self, given: nn.Module) -> None:
         """Score the teacher and the student as given, which the epochs have to beat."""
-        position = self.state.position
-        position.original = self._score(self.teacher)
-        position.converted = self._score(given)
-        self.state.keep_if_best(given, position.converted)
+        position, loader = self.state.position, self.reporting or self.selecting
+        score = self._score(given, self.selecting)
+        self.state.begin(given, self.job.held_out.kind, score)
+        position.original = self._score(self.teacher, loader)
+        position.converted = score if self.reporting is None else self._score(given, loader)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
@@ -142,6 +153,9 @@ class Trainer:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise GhostifyError(f"the checkpoint is of another training: {error}") from error
         self.clock.seconds = position.seconds
+        if position.lr:
+            self.settings = replace(self.settings, lr=self.settings.lr or position.lr)
+            position.lr = self.settings.lr or 0.0
 
     def run(self) -> Recovery:
         """Train to the end of the budget or of the patience; errors as in `recover`."""
@@ -149,13 +163,19 @@ class Trainer:
         events = tensorboard_writer(self.folder, position.step) if self.job.tensorboard else None
         position.ended = self._ended()
         with self.clock.catching_signals():
+            if not position.lr:
+                self._choose_lr()
             while not position.ended:
                 self._train_epoch()
-                state.end_epoch(self._score(state.evaluated))
+                collapsed = state.end_epoch(self._score(state.evaluated, self.selecting))
                 write_history(self.folder, position.history, events)
                 stage = {"stage": self.job.stage} if self.job.stages else {}
                 self.job.on_epoch({**stage, **position.history[-1]})
                 position.ended = self._ended()
+                if position.ended:
+                    self._report()
+                elif collapsed:
+                    self._go_back()
                 self._write()
                 if self._tick() and not position.ended:
                     raise KeyboardInterrupt
@@ -169,9 +189,38 @@ class Trainer:
             return "epochs"
         return "" if self._spent() < 1 else "minutes"
 
+    def _report(self) -> None:
+        """Score the best weights on the reporting images; keep those as given if they are worse."""
+        state, position, selection = self.state, self.state.position, self.state.position.selection
+        assert selection is not None
+        assert position.converted is not None
+        if self.reporting is None:
+            position.recovered = selection.best
+            return
+        position.selection = selection = replace(selection, others=position.converted.images)
+        position.recovered = position.converted
+        if position.best_epoch:
+            best = copy_model(self.student)
+            best.load_state_dict(state.best or {})
+            score = self._score(best, self.reporting)
+            is_last = self.job.stage == (self.job.stages or 1)  # earlier ones are not handed over
+            if is_last and is_worse(score, position.converted):
+                position.selection = replace(selection, rejected=position.best_epoch)
+                position.best_epoch = 0
+            else:
+                position.recovered = score
+
+    def _go_back(self) -> None:
+        """Go on from the best weights, with a lower learning rate and new optimizers."""
+        assert self.state.best is not None
+        self.state.restart(self.state.best)
+        self.state.position.collapses += 1
+        self.accelerator.free_memory()
+        self._set_up(self.state.position.phase)
+
     def _spent(self, steps: float = 0) -> float:
         position = self.state.position
-        return self.budget.spent(position.step + steps, position.seconds)
+        return self.budget.spent(position.step + steps, position.seconds, position.probe_seconds)
 
     def _train_epoch(self) -> None:
         state, position = self.state, self.state.position
@@ -201,15 +250,23 @@ class Trainer:
             raise GhostifyError("`data` is empty, or can be iterated only once")
 
     def _step(self, inputs: Any, labels: Tensor | None) -> None:
+        position = self.state.position
         phase, share = phase_at(self._spent(steps=0.5), self.settings)
-        if phase != self.state.position.phase or self._objective is None:
+        if phase != position.phase or self._objective is None:
             self._enter(phase)
-        for optimizer in self.state.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr_at(share, self.settings)
-        losses = self._objective(inputs, labels)
+        losses = self._update(
+            inputs, labels, lr_at(share, position.current_lr, self.settings.warmup)
+        )
         if not self._is_async() and not bool(losses["loss"].isfinite()):
             self._raise_not_finite(inputs)
+        self.state.add_step(losses, images_in(inputs))
+
+    def _update(self, inputs: Any, labels: Tensor | None, lr: float) -> dict[str, Tensor]:
+        """Take one optimizer step; return the losses before it."""
+        losses: dict[str, Tensor] = self._objective(inputs, labels)
+        for optimizer in self.state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
         self.accelerator.backward(losses["loss"])
         if self.settings.max_grad_norm:
             self.accelerator.clip_grad_norm_(self._trainable, self.settings.max_grad_norm)
@@ -218,10 +275,18 @@ class Trainer:
             optimizer.zero_grad()
         if self.state.ema is not None:
             self.state.ema.update_parameters(self.student)
-        self.state.add_step(losses, images_in(inputs))
+        return losses
 
     def _enter(self, phase: str) -> None:
-        """Set up the objective of a phase, its parameters and its optimizers."""
+        """Begin a phase, with new optimizers."""
+        self._set_up(phase)
+        if self.settings.compile and phase == objectives.EndToEnd.name:
+            for network in (self.teacher, self.student):
+                network.compile()
+        self.state.position.phase = phase
+
+    def _set_up(self, phase: str) -> None:
+        """Make the objective of a phase and its optimizers; choose the parameters to train."""
         networks, scales = (self.teacher, self.student), self.state.position.scales
         objective = objectives.OBJECTIVES[phase](
             *networks, self._layers, scales, self.settings, self.outputs
@@ -236,10 +301,6 @@ class Trainer:
             prepared = self.accelerator.prepare(objective, *optimizers)
         self._objective, *self.state.optimizers = prepared
         self.student.train(not self.settings.freeze_bn)
-        if self.settings.compile and phase == objectives.EndToEnd.name:
-            for network in networks:
-                network.compile()
-        self.state.position.phase = phase
 
     def _raise_not_finite(self, inputs: Any) -> None:
         message = f"the loss is not finite at step {self.state.position.step + 1}: "
@@ -248,14 +309,78 @@ class Trainer:
             message += f"; {self.folder} holds a checkpoint of step {self._written_step}"
         raise GhostifyError(message)
 
-    def _score(self, model: nn.Module) -> Score | None:
-        """Score a network on the validation data; generator states stay as they are."""
-        if self.validation is None:
-            return None
+    def _choose_lr(self) -> None:
+        """Take the learning rate that is given, or probe a few; the state stays as it is."""
+        state, position, scaler = self.state, self.state.position, self.accelerator.scaler
+        if self.settings.lr is None:
+            start, scaling = weights_of(self.student), scaler and scaler.state_dict()
+            self.clock.restart()
+            with preserve_rng():
+                attempt = partial(self._try_lr, start)
+                lr, position.probe = choose_lr(self.settings.optimizer, self.budget, attempt)
+            state.restart(start)
+            if scaling:
+                scaler.load_state_dict(scaling)
+            self._objective, state.optimizers = None, []
+            self.clock.tick()
+            position.probe_seconds, self.clock.seconds = self.clock.seconds, 0.0
+            self.settings = replace(self.settings, lr=lr)
+        position.lr = self.settings.lr or 0.0
+
+    def _try_lr(
+        self, start: Mapping[str, Tensor], lr: float, steps: int, seconds: float
+    ) -> tuple[float, int]:
+        """Train from the start; return the held-out loss and how many steps it were."""
+        self.state.restart(start)
+        self.accelerator.free_memory()  # it keeps the optimizers of the rate before
+        done, begin = 0, self.clock.seconds
+        if steps:
+            is_layerwise = self.settings.layerwise_fraction == 1
+            self._set_up(objectives.Layerwise.name if is_layerwise else objectives.EndToEnd.name)
+        for inputs, labels in islice(self.loader.epoch(0), steps):
+            share = (done + 0.5) / steps
+            losses = self._update(inputs, labels, lr * min(share / _PROBE_WARMUP, 1))
+            done += 1
+            if self.clock.tick():
+                raise KeyboardInterrupt
+            loss = float(losses["loss"].detach())
+            detail = f"probing lr {lr:g}: step {done} of {steps}, loss {loss:.3g}"
+            self.job.report(Progress("recovering", self._done(0), 100, detail))
+            if self.clock.seconds - begin > seconds:
+                break
+        return self._held_out_loss(self.state.evaluated, self.selecting), done
+
+    def _score(self, model: nn.Module, loader: ShardedLoader) -> Score:
+        """Score a network; generator states stay as they are.
+
+        The relative error is that of the losses where no outputs can be compared, such as those of
+        detectors whose boxes differ in number.
+        """
         summed = partial(reduce_sum, self.accelerator)
         with preserve_rng(), eval_mode(model):
-            batches = self.validation.epoch(0)
-            return compute_score(model, batches, self.outputs, teacher=self.teacher, reduce=summed)
+            batches = loader.epoch(0)
+            score = compute_score(model, batches, self.outputs, teacher=self.teacher, reduce=summed)
+        if not score.is_comparable:
+            score = replace(score, relative_error=self._held_out_loss(model, loader))
+        return score
+
+    @torch.no_grad()
+    def _held_out_loss(self, model: nn.Module, loader: ShardedLoader) -> float:
+        """Return the mean loss per image, of at most 256 images."""
+        totals = torch.zeros(2, dtype=torch.float64)
+        networks, scales = (self.teacher, model), self.state.position.scales
+        objective = objectives.EndToEnd(
+            *networks, self._layers, scales, self.settings, self.outputs
+        )
+        with preserve_rng(), eval_mode(model):
+            for inputs, labels in loader.epoch(0):
+                if images := images_in(inputs):
+                    loss = float(objective(inputs, labels)["loss"])
+                    totals += torch.tensor([loss * images, images], dtype=torch.float64)
+                if totals[1] * self.accelerator.num_processes >= _PROBE_IMAGES:
+                    break
+        totals = reduce_sum(self.accelerator, totals)
+        return float(totals[0] / totals[1])
 
     def _is_async(self) -> bool:
         """Whether reading a value of this step from the device would slow it down."""
@@ -266,6 +391,10 @@ class Trainer:
         self.state.position.seconds = self.clock.seconds
         return interrupted
 
+    def _done(self, spent: float) -> float:
+        """Return the percentage of all stages that is done."""
+        return 100 * (self.job.stage - 1 + spent) / (self.job.stages or 1)
+
     def _progress(self, images: int, seconds: float) -> TrainingProgress:
         position, sums, spent = self.state.position, self.state.sums, self._spent()
         steps, stage, stages = float(sums["steps"]), self.job.stage, self.job.stages or 1
@@ -274,7 +403,7 @@ class Trainer:
             stage=stage,
             stages=stages,
             epoch=position.epoch + 1,
-            done=100 * (stage - 1 + spent) / stages,
+            done=self._done(spent),
             loss=float(sums["loss"]) / steps,
             score=float(sums["accuracy"]) / steps if "accuracy" in sums else None,
             speed=images * self.accelerator.num_processes / seconds,

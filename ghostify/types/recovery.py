@@ -11,24 +11,59 @@ from ghostify.types.score import Score
 from ghostify.types.serialization import Serializable
 from ghostify.types.settings import RecoverySettings
 
+_EPOCHS = ("epoch", "back_to")
+
+
+@dataclass(frozen=True)
+class Selection(Serializable):
+    """What chose the weights that a training returns.
+
+    Attributes:
+        kind: the images: ``validation``, ``held-out`` training images, or ``training`` images,
+            where there were too few to hold some out.
+        images: number of images that chose the epoch.
+        others: number of other images, whose scores are reported; 0 if the same images do both.
+        given: score of the student as given on the images that chose.
+        best: score of the best weights on them.
+        rejected: an epoch that was chosen, but on the other images was worse than the student as
+            given by more than noise; 0 if there is none.
+    """
+
+    kind: str
+    images: int
+    others: int
+    given: Score
+    best: Score
+    rejected: int = 0
+
+    def __str__(self) -> str:
+        images = f"{self.images} {self.kind} images"
+        if self.others:
+            return f"chosen on {images}, scored on {self.others} others"
+        return f"chosen and scored on the same {images}"
+
 
 @dataclass(frozen=True)
 class Recovery(Attachment, Serializable):
     """Record of a recovery training.
 
     Attributes:
-        settings: how the network was trained.
+        settings: how the network was trained; ``lr`` is the rate that was chosen.
         steps: optimizer steps.
         images: training images, counted each time.
-        seconds: training time, without validation.
+        seconds: training time with the probe of learning rates, without validation.
         ended: what ended the training: ``epochs``, ``minutes`` or ``patience``.
-        original: score of the teacher on the validation data; None without any.
-        converted: score of the student as given.
-        recovered: score of the returned weights.
+        original: score of the teacher on the reporting images.
+        converted: score of the student as given on them.
+        recovered: score of the returned weights on them.
         best_epoch: epoch whose weights are returned: the best one, or 0 for the student as given.
-            The last epoch without validation data.
-        history: one record per epoch: ``epoch``, ``phase``, ``step``, ``seconds``, mean losses,
-            ``score``; with stages also ``stage``, from 1.
+        selection: what chose it.
+        probe: held-out loss after a few steps at each learning rate that was tried, as records of
+            ``lr`` and ``loss``; the first is that of the student as given, at 0. Empty if the rate
+            was given.
+        history: one record per epoch: ``epoch``, ``phase``, ``step``, ``seconds``, peak ``lr``,
+            mean losses, ``score`` on the images that choose; with stages also ``stage``, from 1.
+            After a collapse ``back_to`` names the epoch that the training went back to.
     """
 
     settings: RecoverySettings
@@ -40,6 +75,8 @@ class Recovery(Attachment, Serializable):
     converted: Score | None = None
     recovered: Score | None = None
     best_epoch: int = 0
+    selection: Selection | None = None
+    probe: tuple[Mapping[str, float], ...] = ()
     history: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
@@ -53,13 +90,40 @@ class Recovery(Attachment, Serializable):
         for number, stage in enumerate(stages, 1):
             earlier = len(history)
             for record in stage.history:
-                history.append({**record, "stage": number, "epoch": earlier + record["epoch"]})
+                numbers = {key: earlier + record[key] for key in _EPOCHS if record.get(key)}
+                history.append({**record, "stage": number, **numbers})
         last = stages[-1]
+        selection = last.selection
+        if selection is not None and selection.rejected:
+            selection = replace(selection, rejected=earlier + selection.rejected)
         return replace(
             last,
             steps=sum(stage.steps for stage in stages),
             images=sum(stage.images for stage in stages),
             seconds=sum(stage.seconds for stage in stages),
             best_epoch=earlier + last.best_epoch if last.best_epoch else 0,
+            selection=selection,
             history=tuple(history),
         )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return how the learning rate and the epoch were chosen, in words."""
+        found = []
+        if tried := len(self.probe) - 1 if self.probe else 0:
+            found.append(f"lr {self.settings.lr:g}, chosen among {tried} by a probe")
+        for record in self.history:
+            if "back_to" in record:
+                back = f"epoch {record['back_to']}" if record["back_to"] else "the start"
+                found.append(
+                    f"epoch {record['epoch']} collapsed at lr {record['lr']:g}: training went back "
+                    f"to {back}, with a quarter of the rate"
+                )
+        if self.selection is not None:
+            if rejected := self.selection.rejected:
+                kept = f"epoch {rejected} was worse on other images: the weights as given are kept"
+            elif self.best_epoch:
+                kept = f"epoch {self.best_epoch} of {len(self.history)} kept"
+            else:
+                kept = f"none of {len(self.history)} epochs was better"
+            found.append(f"{kept}: {self.selection}")
+        return tuple(found)

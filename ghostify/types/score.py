@@ -82,6 +82,12 @@ class Score:
         return value if metric in _HIGHER_IS_BETTER else -value
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether there is a metric to compare networks by."""
+        metrics = (*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)
+        return any(getattr(self, metric) is not None for metric in metrics)
+
+    @property
     def divergence(self) -> float:
         """Divergence from the teacher or relative error; without a teacher the loss, or 0."""
         known = (each for each in (self.kl, self.relative_error, self.loss) if each is not None)

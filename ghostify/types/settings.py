@@ -11,7 +11,6 @@ from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import is_finite
 
 _BOUNDS = {"above": gt, "at_least": ge, "below": lt, "at_most": le}
-_LR = {"adamw": 4e-3, "sgd": 5e-2, "muon": 5e-3}
 _AUGMENTATION, _DURATION, _EXECUTION = "Augmentation", "Duration", "Execution"
 _LOSS, _OPTIMIZATION = "Loss", "Optimization"
 
@@ -97,7 +96,7 @@ class RecoverySettings:
         patience: Stop after this many epochs without a better validation score.
         optimizer: ``adamw``, ``sgd`` or ``muon`` (torch.optim.Muon for weights, AdamW for the
             rest).
-        lr: Peak learning rate. Default: 4e-3 for ``adamw``, 5e-3 for ``muon``, 5e-2 for ``sgd``.
+        lr: Peak learning rate. Default: chosen by a short probe of a few rates.
         weight_decay: Weight decay. Norms and biases are exempt.
         momentum: Momentum of ``sgd``.
         warmup: Share of a phase with linear warm-up, before cosine decay.
@@ -129,9 +128,9 @@ class RecoverySettings:
     lr: float | None = setting(None, _OPTIMIZATION, above=0)
     weight_decay: float = setting(1e-4, _OPTIMIZATION, at_least=0)
     momentum: float = setting(0.9, _OPTIMIZATION, at_least=0, below=1)
-    warmup: float = setting(0.1, _OPTIMIZATION, at_least=0, at_most=1)
+    warmup: float = setting(0.3, _OPTIMIZATION, at_least=0, at_most=1)
     max_grad_norm: float = setting(5.0, _OPTIMIZATION, at_least=0)
-    ema_decay: float = setting(0.0, _OPTIMIZATION, at_least=0, below=1)
+    ema_decay: float = setting(0.9, _OPTIMIZATION, at_least=0, below=1)
     layerwise_fraction: float = setting(0.0, _LOSS, at_least=0, at_most=1)
     alpha: float = setting(0.0, _LOSS, at_least=0, at_most=1)
     label_smoothing: float = setting(0.0, _LOSS, at_least=0, below=1)
@@ -156,8 +155,3 @@ class RecoverySettings:
     def max_epochs(self) -> int | None:
         """Maximum number of epochs; None is unlimited."""
         return 10 if self.epochs is None and self.minutes is None else self.epochs
-
-    @property
-    def peak_lr(self) -> float:
-        """Peak learning rate, by default that of the optimizer."""
-        return _LR[self.optimizer] if self.lr is None else self.lr

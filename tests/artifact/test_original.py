@@ -36,7 +36,7 @@ def test_recorded_weights_are_used_unasked(folder, small_net):
     for name, tensor in small_net.state_dict().items():
         assert torch.equal(artifact.teacher.state_dict()[name], tensor)
     assert artifact.compare(data=DATA).fidelity.score.images == 4
-    assert artifact.recover(DATA, epochs=1)[1].steps == 1
+    assert artifact.recover(DATA, epochs=1, validation=DATA)[1].steps == 1
 
 
 def test_the_path_is_relative_so_that_both_can_move(folder, tmp_path):

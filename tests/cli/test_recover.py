@@ -103,8 +103,10 @@ def test_table_and_artifact(run, out):
 
 def test_without_labels_and_held_out_images(run, out):
     result = recover(run, "--epochs", "1", "--no-labels", "--held-out", "0", "--out", "new")
-    assert (result.code, result.out) == (0, ""), result.err
-    assert read_recipe(out.with_name("new")).recovery.recovered is None
+    assert result.code == 0, result.err
+    assert "too few images to hold any out" in result.err
+    assert "chosen and scored on the same 56 training images" in result.err
+    assert read_recipe(out.with_name("new")).recovery.selection.kind == "training"
 
 
 def test_nothing_is_saved_if_no_epoch_is_better(run, out):

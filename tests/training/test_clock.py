@@ -51,6 +51,12 @@ def test_processes_share_the_time_of_the_main_one_and_an_interruption_of_any(now
     assert clock.seconds == 7
 
 
+def test_the_probe_of_learning_rates_shortens_the_time_that_is_left():
+    assert Budget(steps=None, seconds=60).spent(5, 25, probe_seconds=10) == 0.5
+    assert Budget(steps=10, seconds=None).spent(5, 25, probe_seconds=10) == 0.5
+    assert Budget(steps=None, seconds=60).spent(1, 0, probe_seconds=70) == 0
+
+
 def test_the_layerwise_phase_is_first_and_each_phase_has_its_own_share():
     settings = RecoverySettings(layerwise_fraction=0.4)
     assert phase_at(0.1, settings) == ("layer-wise", 0.25)
@@ -60,11 +66,9 @@ def test_the_layerwise_phase_is_first_and_each_phase_has_its_own_share():
 
 
 def test_linear_warmup_then_cosine_decay():
-    settings = RecoverySettings(lr=8.0, warmup=0.2)
-    shares = (0, 0.1, 0.2, 0.6, 1)
-    found = [lr_at(share, settings) for share in shares]
+    found = [lr_at(share, 8.0, 0.2) for share in (0, 0.1, 0.2, 0.6, 1)]
     assert found == pytest.approx([0, 4, 8, 4, 0])
-    assert lr_at(0, RecoverySettings(lr=8.0, warmup=0)) == 8
+    assert lr_at(0, 8.0, 0.0) == 8
 
 
 def test_a_signal_is_noticed_and_a_second_one_raises():

@@ -35,7 +35,7 @@ def test_all_layers_are_converted_and_each_stage_is_trained(teacher, student, pl
 
 def test_the_student_as_given_is_returned_if_it_is_better(teacher, student, data):
     good, trained = ghostify.recover(
-        teacher, student, data, epochs=40, alpha=1.0, optimizer="muon", validation=data
+        teacher, student, data, epochs=40, alpha=1.0, optimizer="muon", lr=5e-3, validation=data
     )
     recovered, recovery = ghostify.recover(
         teacher, good, data, epochs=1, stages=2, validation=data, optimizer="sgd", lr=1e-9

@@ -8,9 +8,10 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, RecoverySettings
+from ghostify.data.split import hold_out, split
 from ghostify.types import OriginalWeights, Score
 
-from .conftest import Network, converted, trained
+from .conftest import Network, converted, loader, trained
 
 TWO = RecoverySettings(epochs=2)
 
@@ -28,10 +29,10 @@ def same(one, other):
     [
         {},
         {"feature_weight": 1.0, "temperature": 4},
-        {"layerwise_fraction": 1.0},
+        {"layerwise_fraction": 1.0, "lr": 4e-3},
         {"layerwise_fraction": 0.5, "optimizer": "sgd", "ema_decay": 0.5},
         {"optimizer": "muon", "alpha": 0.5, "label_smoothing": 0.1},
-        {"freeze_bn": False, "alpha": 1.0},
+        {"freeze_bn": False, "alpha": 1.0, "lr": 1e-2},
         {"precision": "bf16", "channels_last": False},
     ],
     ids=str,
@@ -137,13 +138,6 @@ def test_the_student_as_given_is_returned_if_no_epoch_is_better(teacher, student
     assert same(state_of(student), state_of(recovered))
 
 
-def test_the_last_epoch_is_returned_without_validation_data(teacher, student, data):
-    settings = RecoverySettings(epochs=2, lr=1.0, optimizer="sgd")
-    recovered, recovery = ghostify.recover(teacher, student, data, settings)
-    assert recovery.best_epoch == 2
-    assert not same(state_of(student), state_of(recovered))
-
-
 def test_options_replace_settings(teacher, student, data):
     _, recovery = ghostify.recover(teacher, student, data, TWO, epochs=1, alpha=0.5)
     assert (len(recovery.history), recovery.settings.alpha) == (1, 0.5)
@@ -154,7 +148,9 @@ def test_options_replace_settings(teacher, student, data):
 def test_progress_says_how_far_a_training_is(teacher, student, data, monkeypatch):
     monkeypatch.setattr("ghostify.training.trainer._SHOW_EVERY", 0)
     moments = []
-    ghostify.recover(teacher, student, data, TWO, layerwise_fraction=0.5, progress=moments.append)
+    ghostify.recover(
+        teacher, student, data, TWO, lr=1e-3, layerwise_fraction=0.5, progress=moments.append
+    )
     assert [moment.epoch for moment in moments] == [1, 1, 1, 2, 2, 2]
     assert [moment.phase for moment in moments] == ["layer-wise"] * 3 + ["end-to-end"] * 3
     assert [moment.score is None for moment in moments] == [True] * 3 + [False] * 3
@@ -338,3 +334,151 @@ def test_processes_have_their_own_devices(teacher, student, data, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(GhostifyError, match="`device` .* is for one process"):
         ghostify.recover(teacher, student, data, TWO, device="cpu")
+
+
+def test_a_part_of_the_training_data_is_held_out(teacher, student):
+    batches = [batch for batch, _ in loader(teacher, 320)]
+    recovered, recovery = ghostify.recover(teacher, student, batches, TWO)
+    assert recovery.images == 2 * 288
+    assert (recovery.selection.kind, recovery.selection.images) == ("held-out", 32)
+    assert recovery.selection.others == 0
+    held = [inputs for inputs, _ in hold_out(batches)[1]]
+    score = ghostify.evaluate(recovered, held, teacher=teacher, progress=False)
+    assert recovery.recovered.kl == pytest.approx(score.kl, rel=1e-4)
+
+
+def test_weights_worse_than_those_given_are_not_handed_over_without_validation(teacher, student):
+    settings = RecoverySettings(epochs=1, lr=1.0, optimizer="sgd")
+    for number in (48, 320):
+        unlabelled = [batch for batch, _ in loader(teacher, number)]
+        recovered, recovery = ghostify.recover(teacher, student, unlabelled, settings)
+        assert recovery.best_epoch == 0
+        assert same(state_of(student), state_of(recovered))
+        assert recovery.recovered == recovery.converted
+
+
+def test_one_half_of_the_held_out_images_chooses_and_the_other_reports(teacher, student, data):
+    validation = loader(teacher, 240)
+    recovered, recovery = ghostify.recover(
+        teacher, student, data, epochs=6, lr=4e-3, validation=validation
+    )
+    assert (recovery.selection.images, recovery.selection.others) == (120, 120)
+    selecting, reporting = split(validation, 2)
+    best = ghostify.evaluate(recovered, selecting, teacher=teacher, progress=False)
+    reported = ghostify.evaluate(recovered, reporting, teacher=teacher, progress=False)
+    given = ghostify.evaluate(student, reporting, teacher=teacher, progress=False)
+    assert recovery.selection.best.kl == pytest.approx(best.kl, rel=1e-4)
+    assert recovery.recovered.kl == pytest.approx(reported.kl, rel=1e-4)
+    assert recovery.converted.kl == pytest.approx(given.kl)
+    assert recovery.best_epoch
+    assert recovery.notes()[-1].endswith(
+        " of 6 kept: chosen on 120 validation images, scored on 120 others"
+    )
+
+
+def test_an_epoch_that_is_worse_on_the_other_images_is_rejected(
+    teacher, student, data, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("ghostify.training.trainer.is_worse", lambda score, other: True)
+    validation = loader(teacher, 240)
+    for resume in (False, True):
+        recovered, recovery = ghostify.recover(
+            teacher, student, data, TWO, lr=4e-3, validation=validation, folder=tmp_path,
+            resume=resume,
+        )  # fmt: skip
+        assert (recovery.best_epoch, recovery.selection.rejected) == (0, 2)
+        assert recovery.recovered == recovery.converted
+        assert same(state_of(student), state_of(recovered))
+    assert "epoch 2 was worse on other images" in recovery.notes()[-1]
+
+
+def test_equal_scores_are_ordered_by_the_divergence(teacher, student, data):
+    _, recovery = ghostify.recover(teacher, student, data, epochs=3, lr=1e-4, validation=data)
+    assert {record["score"]["top1"] for record in recovery.history} == {recovery.converted.top1}
+    assert recovery.best_epoch == 3
+    assert recovery.recovered.kl < recovery.converted.kl
+
+
+def test_a_collapse_goes_back_to_the_best_weights_with_a_lower_rate(teacher, student, data):
+    settings = RecoverySettings(epochs=3, lr=1.0, optimizer="sgd", warmup=0)
+    batches = [batch for batch, _ in data]
+    _, recovery = ghostify.recover(teacher, student, batches, settings, validation=batches)
+    assert [record["lr"] for record in recovery.history[:2]] == [1.0, 0.25]
+    assert recovery.history[0]["back_to"] == 0
+    assert recovery.notes()[0] == (
+        "epoch 1 collapsed at lr 1: training went back to the start, with a quarter of the rate"
+    )
+
+
+def test_the_probe_is_recorded_and_changes_nothing_else(teacher, student):
+    data = loader(teacher, 320)
+    probed, recovery = ghostify.recover(teacher, student, data, epochs=6)
+    tried = [entry["lr"] for entry in recovery.probe]
+    assert tried[:2] == [0.0, 3e-3]
+    assert recovery.settings.lr in tried
+    assert recovery.notes()[0].startswith(f"lr {recovery.settings.lr:g}, chosen among ")
+    given, same_rate = ghostify.recover(teacher, student, data, epochs=6, lr=recovery.settings.lr)
+    assert same_rate.probe == ()
+    assert same(state_of(probed), state_of(given))
+
+
+def test_the_time_of_the_probe_counts(teacher, student):
+    begin = time.monotonic()
+    _, recovery = ghostify.recover(
+        teacher, student, loader(teacher, 320), RecoverySettings(minutes=1 / 60)
+    )
+    assert recovery.probe
+    assert time.monotonic() - begin >= recovery.seconds >= 1
+    assert recovery.history[-1]["seconds"] < recovery.seconds
+
+
+def test_progress_shows_the_probe(teacher, student):
+    moments = []
+    ghostify.recover(teacher, student, loader(teacher, 320), epochs=6, progress=moments.append)
+    assert re.fullmatch(r"probing lr 0.003: step 1 of \d+, loss \S+", moments[0].detail)
+
+
+@pytest.mark.parametrize("batch", [3, 40, 62])
+def test_a_probed_training_resumes_to_the_same_weights(
+    teacher, student, tmp_path, interrupted, batch
+):
+    batches = [(inputs, labels) for inputs, labels in loader(teacher, 320)]
+    whole, expected = ghostify.recover(teacher, student, batches, epochs=5, ema_decay=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        ghostify.recover(
+            teacher, student, interrupted(batches, batch), epochs=5, ema_decay=0.5, folder=tmp_path
+        )
+    resumed, found = ghostify.recover(
+        teacher, student, batches, epochs=5, ema_decay=0.5, folder=tmp_path, resume=True
+    )
+    assert same(state_of(resumed), state_of(whole))
+    assert (found.probe, found.settings) == (expected.probe, expected.settings)
+
+
+def test_a_training_resumes_after_a_collapse(teacher, student, data, tmp_path, interrupted):
+    batches = [batch for batch, _ in data]
+    settings = RecoverySettings(epochs=5, lr=0.3, optimizer="sgd", warmup=0)
+    whole, expected = ghostify.recover(teacher, student, batches, settings, validation=batches)
+    assert any("back_to" in record for record in expected.history)
+    with pytest.raises(KeyboardInterrupt):
+        ghostify.recover(
+            teacher, student, interrupted(batches, 12), settings, validation=batches,
+            folder=tmp_path,
+        )  # fmt: skip
+    resumed, found = ghostify.recover(
+        teacher, student, batches, settings, validation=batches, folder=tmp_path, resume=True
+    )
+    assert same(state_of(resumed), state_of(whole))
+    assert found.history[-1]["score"] == expected.history[-1]["score"]
+
+
+def test_detectors_whose_boxes_cannot_be_compared_are_chosen_by_their_feature_maps(as_trained):
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
+
+    teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
+    teacher = as_trained(teacher)
+    images = [[torch.rand(3, 64, 64)] for _ in range(4)]
+    student = ghostify.convert(teacher, images[0], ratio=2)
+    _, recovery = ghostify.recover(teacher, student, images, TWO)
+    assert recovery.original.relative_error == 0
+    assert recovery.recovered.relative_error <= recovery.converted.relative_error

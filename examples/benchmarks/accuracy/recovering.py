@@ -81,7 +81,12 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     loader = DataLoader(TensorDataset(images, classes), BATCH)
     feature_weight = 0.0 if "pruning" in method else FEATURE_WEIGHT  # pruned layers differ in shape
     recovered, _ = ghostify.recover(
-        bed.model, smaller, loader, _settings(seed, feature_weight), example=bed.example
+        bed.model,
+        smaller,
+        loader,
+        _settings(seed, feature_weight),
+        example=bed.example,
+        validation=_validation(seed),
     )
     return smaller, recovered
 
@@ -95,6 +100,7 @@ def _in_stages(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]
         DataLoader(Fresh(math.ceil(STEPS / STAGES), 5000 + seed), batch_size=None),
         _settings(seed, FEATURE_WEIGHT),
         example=bed.example,
+        validation=_validation(seed),
         stages=STAGES,
         sensitivity=bed.sensitivity,
         calibration=bed.images,
@@ -119,8 +125,20 @@ class Fresh(IterableDataset[tuple[Tensor, Tensor]]):
 
 def _settings(seed: int, feature_weight: float) -> ghostify.RecoverySettings:
     return ghostify.RecoverySettings(
-        epochs=1, optimizer="muon", lr=4e-3, alpha=0.3, feature_weight=feature_weight, seed=seed
+        epochs=1,
+        optimizer="muon",
+        lr=4e-3,
+        warmup=0.1,
+        ema_decay=0.0,
+        alpha=0.3,
+        feature_weight=feature_weight,
+        seed=seed,
     )
+
+
+def _validation(seed: int) -> DataLoader[tuple[Tensor, ...]]:
+    """Return digits of the training set that decide whether the result is kept."""
+    return DataLoader(TensorDataset(*digits.dataset(500, test=False, seed=9000 + seed)), BATCH)
 
 
 def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) -> None:
