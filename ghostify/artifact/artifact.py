@@ -20,7 +20,7 @@ from ghostify.artifact.folder import beside, read_folder, write_folder
 from ghostify.artifact.original import MissingWeightsError, Original
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
-from ghostify.data import Data, split_labels
+from ghostify.data import Data, open_calibration, opened, split_labels
 from ghostify.deployment import Exported, export
 from ghostify.deployment.benchmark import benchmark
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
@@ -143,6 +143,18 @@ class Artifact(os.PathLike[str]):
         """What the weights are: ``converted``, ``recovered`` after training, ``recovered 2``."""
         return read_recipe(self.path).lineage[-1]
 
+    def _opened(self, data: Any) -> Any:
+        """Open the name of a source with the recorded preprocessing."""
+        return opened(data, self.original, self.example, self.source)
+
+    def _calibration(self, data: Any, *, evaluation: bool = False) -> Any:
+        """Read the images of a source with the recorded preprocessing."""
+        if not isinstance(data, str | Path):
+            return data
+        return open_calibration(
+            data, self.original, self.source, evaluation=evaluation, progress=False
+        ).batches
+
     def remember(self, kind: str, data: Mapping[str, Any], *, part: str = "") -> None:
         """Remember a measurement, in place of an earlier one of this kind and part.
 
@@ -176,7 +188,7 @@ class Artifact(os.PathLike[str]):
             self.model,
             self.example,
             name=self.source.name if self.source else None,
-            data=data,
+            data=self._calibration(data, evaluation=True),
             outputs=outputs,
         )
         self.remember("costs", report.costs())
@@ -194,6 +206,7 @@ class Artifact(os.PathLike[str]):
             judge = self.teacher
         except GhostifyError:
             judge = self.model
+        data = self._opened(data)
         batches = data.calibration() if isinstance(data, Data) else data
         return find_outputs(judge, map(split_labels, batches), outputs, known_outputs(self.model))
 
@@ -216,6 +229,7 @@ class Artifact(os.PathLike[str]):
             GhostifyError: if the given original has other weights than the converted one, and as
                 `evaluate_models` does.
         """
+        data = self._opened(data)
         teacher = self._teacher_if_found()
         networks = {"original": teacher} if teacher else {}
         evaluation = evaluate_models(
@@ -264,6 +278,7 @@ class Artifact(os.PathLike[str]):
             The new artifact, or this one if the score is worse; and the scores of both networks.
         """
         target = self._target(out, "recalibrated", force=force)
+        data = self._opened(data)
         found = recalibrate(self.model, data, batches=batches, progress=progress)
         name = Lineage.of(found).name
         evaluation = evaluate_models(
@@ -315,6 +330,7 @@ class Artifact(os.PathLike[str]):
                 those that were converted, and as `ghostify.recover` does.
         """
         target = self._target(out, "recovered", force=force)
+        data = self._opened(data)
         if teacher_weights is None:
             teacher = self.teacher
         else:
@@ -385,7 +401,7 @@ class Artifact(os.PathLike[str]):
         found = measure_sensitivity(
             self._original.converted,
             self.example,
-            calibration=calibration,
+            calibration=self._calibration(calibration),
             outputs=outputs or read_recipe(self.path).outputs,
             progress=progress,
         )
@@ -408,6 +424,7 @@ class Artifact(os.PathLike[str]):
 
         outputs = outputs or read_recipe(self.path).outputs
         network = self._original.converted
+        options["calibration"] = self._calibration(options["calibration"])
         return search(network, self.example, outputs=outputs, on_candidate=remember, **options)
 
     def benchmark(

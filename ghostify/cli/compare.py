@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ghostify import GhostifyError
 from ghostify.cli import completion, options
 from ghostify.cli.context import load_artifact, read_calibration
 from ghostify.cli.options import CalibrationOptions, Format
@@ -13,7 +14,7 @@ def compare(
     folder: options.Folder,
     original: options.OriginalOptions,
     data: str | None = option(None, metavar="SOURCE", autocompletion=completion.sources),
-    images: options.Images = 256,
+    images: int | None = option(None, min=1),
     outputs: str | None = option(None, metavar="KIND"),
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -22,13 +23,16 @@ def compare(
     Example: ghostify compare resnet50-ghost --data photographs
 
     Options:
-        data: Compare the outputs on these images, named as for convert --calibration. This needs
+        images: Maximum number of these images. Default: 256.
+        data: Compare the outputs on these images, named as for evaluate --data. This needs
             the original's weights.
         outputs: What the outputs are, for --data: classes, multilabel or values. Default: what the
             folder says, or found from the outputs.
     """
+    if images is not None and data is None:
+        raise GhostifyError("--images is the number of images of --data: add it")
     artifact, found = load_artifact(folder, original)
-    pictures = read_calibration(found, CalibrationOptions(data, images))
+    pictures = read_calibration(found, CalibrationOptions(data, images), evaluation=True)
     with stage("comparing"):
         report = artifact.compare(data=pictures, outputs=outputs)
     print_document(report.document(), format)

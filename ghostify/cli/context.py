@@ -147,8 +147,10 @@ def load_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, Mod
     return artifact, context
 
 
-def read_calibration(context: ModelContext, options: CalibrationOptions) -> list[Tensor] | None:
-    """Read batches of the calibration images that the user named.
+def read_calibration(
+    context: ModelContext, options: CalibrationOptions, *, evaluation: bool = False
+) -> list[Tensor] | None:
+    """Read batches of the images that the user named, to calibrate with or to evaluate on.
 
     Raises:
         GhostifyError: if none can be read.
@@ -159,7 +161,11 @@ def read_calibration(context: ModelContext, options: CalibrationOptions) -> list
 
     with stage(f"reading {options.calibration}"):
         found = open_calibration(
-            options.calibration, context.model, context.source, images=options.images
+            options.calibration,
+            context.model,
+            context.source,
+            images=256 if options.images is None else options.images,
+            evaluation=evaluation,
         )
     note(f"images: {found.preprocessing}")
     note_skipped(found.skipped)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ghostify import GhostSpec
+from ghostify import GhostifyError, GhostSpec
 from ghostify.cli import completion
 from ghostify.cli.settings import option
 
@@ -37,9 +37,6 @@ ModelOrFolder = Annotated[
         autocompletion=completion.models_or_artifacts,
         help="A network, or a folder that ghostify convert has made.",
     ),
-]
-Images = Annotated[
-    int, typer.Option("--images", min=1, help="Maximum number of calibration images.")
 ]
 Device = Annotated[
     str | None,
@@ -149,10 +146,9 @@ class CalibrationOptions:
     """Images to calibrate with.
 
     Attributes:
-        calibration: Images of the kind the network is for, without labels: a folder; a file with
-            one tensor (.pt, .safetensors, .npy); cifar10, cifar100, mnist5k, digits; or
-            package.module:function or file.py:function that returns a DataLoader.
-        images: Maximum number of calibration images.
+        calibration: Images of the kind the network is for, named as for evaluate --data. Labels are
+            not used, nor are images that evaluate and recover hold out.
+        images: Maximum number of calibration images. Default: 256.
         outputs: What the network's outputs are: classes, multilabel or values. Default: what the
             folder says, or found from the outputs.
         device: Where to calibrate and to measure: cpu, cuda, cuda:1.
@@ -161,7 +157,12 @@ class CalibrationOptions:
     calibration: str | None = option(
         None, "Data", metavar="SOURCE", autocompletion=completion.sources
     )
-    images: int = option(256, "Data", min=1)
+    images: int | None = option(None, "Data", min=1)
+
+    def __post_init__(self) -> None:
+        if self.images is not None and self.calibration is None:
+            raise GhostifyError("--images is the number of images of --calibration: add it")
+
     outputs: str | None = option(None, "Data", metavar="KIND")
     device: str = option("cpu", "Data", metavar="NAME")
 
@@ -172,8 +173,9 @@ class DataOptions:
 
     Attributes:
         data: A folder of images, with a subfolder for each class or without labels, perhaps in
-            train and val; cifar10, cifar100, mnist5k, digits; or package.module:function or
-            file.py:function that returns DataLoaders.
+            train and val; an image; a file of tensors (.pt, .safetensors, .npy); cifar10,
+            cifar100, mnist5k, digits; or package.module:function or file.py:function that returns
+            a DataLoader, two of them, or batches.
         data_root: Where CIFAR is. Default: the user's cache folder.
         batch_size: Batch size.
         workers: Processes that load images; 0 for none.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def redundancy(
     model: options.ModelName,
     building: options.ModelOptions,
-    image: Path | None = option(None, metavar="PATH"),
+    image: str | None = option(None, metavar="SOURCE"),
     layer: str | None = option(None, metavar="NAME"),
     images: int = option(16, min=1),
     out: Path = option(Path("redundancy.png"), None, "-o", metavar="FILE"),
@@ -32,11 +32,11 @@ def redundancy(
     Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
 
     Options:
-        image: Input: an image, a folder, or a file with one tensor. Default: a photograph that is
-            part of Matplotlib.
+        image: Images, named as for evaluate --data. Default: a photograph that is part of
+            Matplotlib.
         layer: Name of the module whose feature maps to compare. Default: all convolutions; the
             picture shows the most redundant one.
-        images: Maximum number of images of a folder.
+        images: Maximum number of images.
         out: The picture: .png or .svg.
     """
     from ghostify.report.plots import check_plot
@@ -47,7 +47,7 @@ def redundancy(
     import torch
 
     pictures = CalibrationOptions(str(image or _photograph()), images)
-    data = torch.cat(read_calibration(found, pictures) or [])
+    data = torch.cat(read_calibration(found, pictures, evaluation=True) or [])
     measured = ghostify.redundancy(found.model, data, layers=layer and [layer])
     shown = _most_redundant(measured, data.shape[-1])
     with stage("drawing"):

@@ -17,7 +17,7 @@ def report(
     folder: options.Folder,
     original: options.OriginalOptions,
     out: Path | None = option(None, None, "-o", metavar="FILE"),
-    image: Path | None = option(None, metavar="FILE"),
+    image: str | None = option(None, metavar="SOURCE"),
     plots: Path | None = option(None, metavar="DIR"),
 ) -> None:
     """Write a page about a conversion: one HTML file with everything measured so far.
@@ -33,7 +33,7 @@ def report(
     check_page(out, plots=plots)
     if image is not None:
         artifact, found = load_artifact(folder, original)
-        pictures = read_calibration(found, CalibrationOptions(str(image), 1))
+        pictures = read_calibration(found, CalibrationOptions(image, 1), evaluation=True)
         assert pictures is not None
         with stage("computing feature maps"):
             artifact.record_feature_maps(pictures[0])

@@ -68,8 +68,8 @@ def convert(
         ratio, dw_size, include, exclude, stem, all_eligible, budget, sensitivity, runtime,
             threads: as in `ghostify.plan`.
         calibration: images of the kind the network is for, 64 to 512, no labels: a tensor, a
-            DataLoader, or any iterable of batches. A fifth is held out to measure what was kept
-            (`Fidelity`).
+            DataLoader, any iterable of batches, or the name of a source as in `open_data`. A fifth
+            is held out to measure what was kept (`Fidelity`).
         outputs: what the outputs are: ``"classes"`` (logits or probabilities along dimension 1),
             ``"multilabel"`` or ``"values"``. Errors are weighted and measured by it, and the result
             remembers it (`Outputs`). Default: found by labels in the calibration data, or by the

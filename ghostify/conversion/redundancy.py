@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ghostify.analysis.output_hooks import output_hooks
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
 from ghostify.conversion.init.sample import values_at
+from ghostify.data import open_calibration
 from ghostify.io.progress import progress_bar
 from ghostify.types import (
     Example,
@@ -32,6 +34,7 @@ from ghostify.types.progress import ShowProgress
 
 _MAX_POSITIONS = 112 * 112
 _CHUNK = 2048
+_IMAGES = 16
 _POSITIONS_PER_UNKNOWN = 50
 _MIN_VARIANCE = 0.1
 """Variance of a feature map in a pair, relative to the mean: nearly empty ones are all alike."""
@@ -57,7 +60,8 @@ def redundancy(
 
     Args:
         model: stays unchanged; runs in evaluation mode.
-        images: a batch of the model's inputs, ``(N, C, H, W)`` or any other example.
+        images: a batch of the model's inputs, ``(N, C, H, W)`` or any other example; or what
+            `open_data` takes, of which 16 are used.
         layers: names of modules whose output is ``(N, n, H, W)``. Default: all convolutions that a
             Ghost module can replace, except on 1x1 feature maps.
         dw_sizes: d, odd.
@@ -73,6 +77,9 @@ def redundancy(
             run or outputs no feature maps; or if a d is even.
     """
     check_model(model)
+    if isinstance(images, str | Path):
+        read = open_calibration(images, model, images=_IMAGES, evaluation=True, progress=False)
+        images = torch.cat(read.batches)
     dw_sizes = [GhostSpec(dw_size=size).dw_size for size in dw_sizes]
     model = materialize(model, images)
     if layers is None:

@@ -2,19 +2,21 @@
 
 from ghostify.data.as_batches import as_batches
 from ghostify.data.batches import hold_out_batches, images_in, split_labels
-from ghostify.data.calibration import Calibration, open_calibration
+from ghostify.data.calibration import Calibration, calibration_batches, open_calibration
 from ghostify.data.images import summarize_skipped
 from ghostify.data.loaders import Data, set_epoch
-from ghostify.data.open_data import open_data
+from ghostify.data.open_data import open_data, opened
 
 __all__ = [
     "Calibration",
     "Data",
     "as_batches",
+    "calibration_batches",
     "hold_out_batches",
     "images_in",
     "open_calibration",
     "open_data",
+    "opened",
     "set_epoch",
     "split_labels",
     "summarize_skipped",

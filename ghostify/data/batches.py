@@ -14,7 +14,7 @@ from ghostify.io.progress import progress_bar
 from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.progress import ShowProgress
 
-_LABEL_NAMES = ("labels", "label", "targets", "target")
+LABEL_NAMES = ("labels", "label", "targets", "target")
 _FEWEST = 10
 _EVERY = 5
 
@@ -27,7 +27,7 @@ def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
     are dropped. Anything else is inputs alone.
     """
     if isinstance(batch, Mapping):
-        name = next((name for name in _LABEL_NAMES if name in batch), None)
+        name = next((name for name in LABEL_NAMES if name in batch), None)
         inputs = {key: value for key, value in batch.items() if key != name}
         labels = batch[name] if name else None
     elif not isinstance(batch, list | tuple):

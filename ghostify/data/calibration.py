@@ -8,24 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ghostify.data.as_batches import as_batches, read_inputs
+from ghostify.data.as_batches import as_batches
 from ghostify.data.datasets import EvaluationDataset
-from ghostify.data.images import Images, find_images, image_suffixes, images_of_files
-from ghostify.data.open_data import data_from_code, evaluation_transform, input_size_of, is_code
-from ghostify.data.sources import SOURCES, open_source
+from ghostify.data.loaders import Data
+from ghostify.data.open_data import (
+    HELD_OUT,
+    declared_size,
+    evaluation_transform,
+    input_size_of,
+    source_of,
+)
+from ghostify.data.sources import ImageSource, open_source
+from ghostify.data.tensors import TensorImages
 from ghostify.io.progress import progress_bar
-from ghostify.models.checkpoint import read_tensors
 from ghostify.types import Example, GhostifyError, ModelSource, Preprocessing
-from ghostify.types.errors import first_line
-from ghostify.types.model_source import describe
 from ghostify.types.progress import ShowProgress
-
-_TENSOR_SUFFIXES = (".pt", ".pth", ".safetensors", ".npy")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def open_calibration(
     images: int = 256,
     batch_size: int = 16,
     seed: int = 0,
+    evaluation: bool = False,
     data_root: Path | None = None,
     preprocessing: Preprocessing | None = None,
     progress: ShowProgress = True,
@@ -58,14 +61,14 @@ def open_calibration(
     """Open calibration images with the preprocessing of `open_data`, without augmentation.
 
     Args:
-        calibration: a folder, all subfolders of which are read; an image; a file (.pt, .pth,
-            .safetensors or .npy) with one preprocessed tensor ``(N, C, H, W)``; or a dataset or a
-            function as in `open_data`, of which training images are taken.
+        calibration: what `open_data` takes. Training images are used: those of ``train``, or all
+            but the tenth that `open_data` holds out.
         model: the network that the images are for.
         source: as in `open_data`.
         images: how many to use at most. A folder gives the same number from each subfolder.
         batch_size: images per batch, if a function does not return batches.
         seed: decides which images are used.
+        evaluation: use the images of the validation split instead, or all if there is none.
         data_root, preprocessing: as in `open_data`.
         progress: True for a bar, False for none, or a function that is called with each `Progress`.
 
@@ -75,24 +78,27 @@ def open_calibration(
     for name, value in {"images": images, "batch_size": batch_size}.items():
         if value < 1:
             raise GhostifyError(f"`{name}` (={value}) must be at least 1")
-    path = Path(calibration)
-    example = torch.empty(1, *input_size_of(model, source))
-    if is_code(calibration):
-        opened = data_from_code(str(calibration))
-        batches = as_batches(opened, example, batch_size=batch_size, images=images)
-        return Calibration(batches, opened.skipped(), opened.preprocessing)
-    if path.is_file() and path.suffix.lower() in _TENSOR_SUFFIXES:
-        tensor = read_tensor(path, example)
-        if len(tensor) > images:
-            order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
-            tensor = tensor[order[:images].sort().values]
-        size = "x".join(map(str, tensor.shape[1:]))
-        return Calibration(
-            list(torch.split(tensor, batch_size)), preprocessing=f"as in the file, {size}"
+    size = declared_size(model, source)
+    found = open_source(calibration, data_root, size)
+    if isinstance(found, Data):
+        batches = found.validation if evaluation and found.validation is not None else found
+        example = torch.empty(1, *input_size_of(model, source))
+        used = as_batches(batches, example, batch_size=batch_size, images=images)
+        return Calibration(used, found.skipped(), found.preprocessing)
+    part = found.hold_out(1 if evaluation else HELD_OUT)[evaluation]
+    if not len(part):
+        raise GhostifyError(
+            f"{calibration} has validation images only: name the folder of images itself"
         )
-    found, skipped = _open_images(calibration, data_root)
-    transform = evaluation_transform(calibration, found, model, source, preprocessing)
-    dataset = EvaluationDataset(found.select(choose(found.names, images, seed)), transform)
+    if isinstance(part, TensorImages):
+        if len(part) > images:
+            order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))
+            part = part.select(order[:images].sort().values.tolist())
+        return Calibration(list(torch.split(part.images, batch_size)), {}, str(part))
+    assert isinstance(found, ImageSource)
+    transform = evaluation_transform(calibration, part, model, source, preprocessing)
+    chosen = part.without_labels().select(choose(part.names, images, seed))
+    dataset = EvaluationDataset(chosen, transform)
     inputs: list[Tensor] = []
     with progress_bar(f"reading {calibration}", progress) as report:
         for index in range(len(dataset)):
@@ -102,39 +108,19 @@ def open_calibration(
     if not inputs:
         dataset.check()
     batches = list(torch.split(torch.stack(inputs), batch_size))
-    return Calibration(batches, skipped | dataset.skipped(), str(transform))
+    return Calibration(batches, {**found.skipped, **dataset.skipped()}, str(transform))
 
 
-def read_tensor(path: Path, example: Tensor) -> Tensor:
-    """Read a tensor ``(N, C, H, W)`` that fits ``example``. No pickled code is run."""
-    if path.suffix.lower() != ".npy":
-        content = read_tensors(path)
-    else:
-        try:
-            content = torch.from_numpy(np.load(path, allow_pickle=False))
-        except (OSError, ValueError, EOFError, TypeError) as error:
-            raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error
-    tensors = list(content.values()) if isinstance(content, Mapping) else [content]
-    if len(tensors) != 1 or not isinstance(tensors[0], Tensor) or tensors[0].dim() != 4:
-        raise GhostifyError(f"{path} holds {describe(content)}: one tensor (N, C, H, W) is needed")
-    (inputs,) = read_inputs(tensors[0], example, str(path))
-    return inputs.values[0]  # type: ignore[no-any-return]
-
-
-def _open_images(data: str | Path, data_root: Path | None) -> tuple[Images, dict[str, str]]:
-    """Return images without labels, and what was skipped."""
-    path = Path(data)
-    if str(data) in SOURCES:
-        return open_source(data, data_root).train.without_labels(), {}
-    if path.is_file() and path.suffix.lower() in image_suffixes():
-        return images_of_files([path], path.parent), {}
-    if not path.is_dir():
-        raise GhostifyError(
-            f"`calibration` (={str(data)!r}) must be a folder of images, a file with a tensor "
-            f"({', '.join(_TENSOR_SUFFIXES)}), {', '.join(SOURCES)} or file.py:function"
+def calibration_batches(
+    calibration: Any, model: nn.Module, example: Example, *, evaluation: bool = False
+) -> list[Example]:
+    """Return batches in the structure of ``example``, of data or of the name of a source."""
+    if isinstance(calibration, str | Path):
+        opened = open_calibration(
+            calibration, model, source_of(example), evaluation=evaluation, progress=False
         )
-    files, skipped = find_images(path)
-    return images_of_files(files, path), skipped
+        calibration = opened.batches
+    return as_batches(calibration, example)
 
 
 def choose(names: Sequence[str], count: int, seed: int) -> list[int]:

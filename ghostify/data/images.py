@@ -76,23 +76,31 @@ class Images:
     def hold_out(self, share: float) -> tuple[Images, Images]:
         """Split off the same ``share`` of each class; return the other images, and those held out.
 
-        The choice is always the same. Of a class of two or more images, at least one is held out
-        and, unless ``share`` is 1, at least one stays.
+        The choice is that of `held_out_indices`.
         """
-        classes: dict[int, list[int]] = {}
-        for index, label in enumerate(self.labels or [0] * len(self)):
-            classes.setdefault(label, []).append(index)
-        generator = torch.Generator().manual_seed(0)
-        held: set[int] = set()
-        for _, indices in sorted(classes.items()):
-            most = len(indices) - 1
-            count = max(min(round(len(indices) * share), most), min(most, 1))
-            if share in (0, 1):
-                count = len(indices) * int(share)
-            order = torch.randperm(len(indices), generator=generator).tolist()
-            held |= {indices[place] for place in order[:count]}
-        kept = [index for index in range(len(self)) if index not in held]
-        return self.select(kept), self.select(sorted(held))
+        kept, held = held_out_indices(self.labels or [0] * len(self), share)
+        return self.select(kept), self.select(held)
+
+
+def held_out_indices(labels: Sequence[int], share: float) -> tuple[list[int], list[int]]:
+    """Return the indices that stay, and those of the same ``share`` of each class.
+
+    The choice is always the same. Of a class of two or more images, at least one is held out and,
+    unless ``share`` is 1, at least one stays.
+    """
+    classes: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        classes.setdefault(label, []).append(index)
+    generator = torch.Generator().manual_seed(0)
+    held: set[int] = set()
+    for _, indices in sorted(classes.items()):
+        most = len(indices) - 1
+        count = max(min(round(len(indices) * share), most), min(most, 1))
+        if share in (0, 1):
+            count = len(indices) * int(share)
+        order = torch.randperm(len(indices), generator=generator).tolist()
+        held |= {indices[place] for place in order[:count]}
+    return [index for index in range(len(labels)) if index not in held], sorted(held)
 
 
 def images_of_files(

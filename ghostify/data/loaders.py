@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, RandomSampler, Sampler
 
 from ghostify.data.datasets import EvaluationDataset, ImageDataset, TrainingDataset
 from ghostify.data.rng import seed_of
+from ghostify.data.tensors import TensorImages
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Data:
 
     Attributes:
         name: of the dataset, as passed to `open_data`.
-        train: training batches; empty if all images are held out.
+        train: training batches, a `DataLoader` or another iterable; empty if all images are held
+            out.
         validation: validation batches, or None without a validation split.
         classes: number of classes, or None without labels.
         held_out: images of ``validation`` that were held out of the training images; 0 if the
@@ -29,8 +31,8 @@ class Data:
     """
 
     name: str
-    train: DataLoader[Any]
-    validation: DataLoader[Any] | None = None
+    train: Iterable[Any]
+    validation: Iterable[Any] | None = None
     classes: int | None = None
     held_out: int = 0
     passed_over: Mapping[str, str] = field(default_factory=dict)
@@ -40,8 +42,9 @@ class Data:
         """Return all that was skipped so far, unreadable images included, with the reasons."""
         found = dict(self.passed_over)
         for loader in (self.train, self.validation):
-            if loader is not None and isinstance(loader.dataset, ImageDataset):
-                found |= loader.dataset.skipped()
+            dataset = getattr(loader, "dataset", None)
+            if isinstance(dataset, ImageDataset):
+                found |= dataset.skipped()
         return found
 
     def calibration(self) -> Iterable[Any]:
@@ -49,11 +52,21 @@ class Data:
 
         Images of `open_data` are in order, with the transform of evaluation.
         """
-        train, validation = self.train, self.validation
-        if isinstance(train.dataset, TrainingDataset) and len(train.dataset):
-            plain = train.dataset.for_evaluation()
+        train: Any = self.train
+        dataset = getattr(train, "dataset", None)
+        if isinstance(dataset, TrainingDataset) and len(dataset):
+            plain = dataset.for_evaluation()
             return evaluation_loader(plain, train.batch_size or 1, train.num_workers)
-        return train if validation is None or len(train) else validation
+        if isinstance(dataset, TensorImages) and len(dataset):
+            return DataLoader(dataset, train.batch_size)
+        return self.train if self.validation is None or _has_batches(train) else self.validation
+
+
+def _has_batches(loader: Any) -> bool:
+    try:
+        return len(loader) > 0
+    except TypeError:  # a stream
+        return True
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -107,6 +120,16 @@ def training_loader(
 def evaluation_loader(dataset: EvaluationDataset, batch_size: int, workers: int) -> DataLoader[Any]:
     """Return every image in order."""
     return _loader(dataset, batch_size, workers, {"collate_fn": dataset.collate})
+
+
+def tensor_loader(
+    images: TensorImages, batch_size: int, seed: int | None = None
+) -> DataLoader[Any]:
+    """Return every image in order, or with a seed shuffled full batches."""
+    if seed is None or not len(images):
+        return DataLoader(images, batch_size)
+    size = min(batch_size, len(images))
+    return DataLoader(images, size, shuffle=True, drop_last=True, generator=_generator(seed, 0))
 
 
 def _loader(

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from torch.utils.data import DataLoader
 
 from ghostify.analysis.dry_run import dry_run
 from ghostify.data.batches import device_of
 from ghostify.data.datasets import EvaluationDataset, TrainingDataset
 from ghostify.data.images import Images
-from ghostify.data.loaders import Data, evaluation_loader, training_loader
-from ghostify.data.sources import SOURCES, open_source
+from ghostify.data.loaders import Data, evaluation_loader, tensor_loader, training_loader
+from ghostify.data.sources import SOURCES, ImageSource, open_source
+from ghostify.data.tensors import TensorImages
 from ghostify.data.transform import Transform
 from ghostify.models.preprocessing import preprocessing_of
 from ghostify.models.registry import declared_input_size
-from ghostify.models.user_code import call_code
-from ghostify.types import Augmentation, GhostifyError, ModelSource, Preprocessing
+from ghostify.types import Augmentation, Example, GhostifyError, ModelSource, Preprocessing
+
+HELD_OUT = 0.1
+"""Share of the images that is held out of a source without a validation split."""
 
 _SMALL = 64  # pixels; random crops of smaller images keep more of the image
 
@@ -35,7 +38,7 @@ def open_data(
     seed: int = 0,
     data_root: Path | None = None,
     labels: bool = True,
-    held_out: float = 0.1,
+    held_out: float = HELD_OUT,
     augmentation: Augmentation | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Data:
@@ -48,10 +51,12 @@ def open_data(
     replaces it. ``Data.skipped`` names all that was skipped.
 
     Args:
-        data: ``cifar10``, ``cifar100``, ``mnist5k``, ``digits``; a folder, with a subfolder for
-            each class or without labels, perhaps in ``train`` and ``val``; or
-            ``package.module:function`` or ``file.py:function``, which returns a `DataLoader`, a
-            pair of them for training and validation, or a `Data`.
+        data: ``cifar10``, ``cifar100``, ``mnist5k``, ``digits``; a folder of images, with a
+            subfolder for each class or without labels, perhaps in ``train`` and ``val``; an image;
+            a file (.pt, .pth, .safetensors, .npy) with one preprocessed tensor ``(N, C, H, W)`` or
+            with images and ``labels`` by name; or ``package.module:function`` or
+            ``file.py:function``, which returns a `DataLoader`, a pair of them for training and
+            validation, a `Data`, a tensor, or any iterable of batches.
         model: the network that the images are for.
         source: its input size and preprocessing, and the name by which torchvision's
             preprocessing is found. Default: what the model declares.
@@ -76,22 +81,80 @@ def open_data(
             raise GhostifyError(f"`{name}` (={value}) must be at least {least}")
     if not 0 <= held_out <= 1:
         raise GhostifyError(f"`held_out` (={held_out}) must be a share between 0 and 1")
-    if is_code(data):
+    found = open_source(data, data_root, declared_size(model, source))
+    if isinstance(found, ImageSource):
+        loaders = _open_images(
+            found,
+            data,
+            model,
+            source,
+            batch_size=batch_size,
+            workers=workers,
+            seed=seed,
+            labels=labels,
+            held_out=held_out,
+            augmentation=augmentation,
+            preprocessing=preprocessing,
+        )
+    elif isinstance(found, TensorImages):
+        train, held = found.hold_out(held_out)
         if not labels:
-            raise GhostifyError(f"{data} returns labels or not: leave them out there")
-        opened = data_from_code(str(data))
-        _check_classes(opened, model, source)
-        return opened
-    images = open_source(data, data_root)
+            train, held = train.without_labels(), held.without_labels()
+        loaders = Data(
+            str(data),
+            tensor_loader(train, batch_size, seed),
+            tensor_loader(held, batch_size) if len(held) else None,
+            held_out=len(held),
+            preprocessing=str(found),
+        )
+    elif not labels:
+        raise GhostifyError(f"{data} returns labels or not: leave them out there")
+    elif found.validation is None and held_out == 1:
+        loaders = replace(found, train=(), validation=found.train)
+    else:
+        loaders = found
+    _check_classes(loaders, model, source)
+    return loaders
+
+
+def opened(
+    data: Any, model: nn.Module, example: Example = None, source: ModelSource | None = None
+) -> Any:
+    """Return ``data``, or what `open_data` makes of it if it names a source."""
+    if not isinstance(data, str | Path):
+        return data
+    return open_data(data, model, source or source_of(example))
+
+
+def source_of(example: Example) -> ModelSource | None:
+    """Return a source with the input size of an example, or None."""
+    tensors = [leaf for leaf in tree_leaves(example) if isinstance(leaf, Tensor)]
+    if not tensors or tensors[0].dim() < 3:
+        return None
+    return ModelSource("", input_size=tuple(tensors[0].shape[-3:]))
+
+
+def _open_images(
+    images: ImageSource,
+    data: str | Path,
+    model: nn.Module,
+    source: ModelSource | None,
+    *,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    labels: bool,
+    held_out: float,
+    augmentation: Augmentation | None,
+    preprocessing: Preprocessing | None,
+) -> Data:
     seen = images.train if len(images.train) else images.validation
     plain = evaluation_transform(data, seen, model, source, preprocessing)
     if augmentation is None:
         scale = 0.7 if min(plain.input_size[1:]) <= _SMALL else 0.35
         augmentation = Augmentation(crop_scale=scale, flip=images.flip)
-    train, validation, held = images.train, images.validation, 0
-    if not len(validation):
-        train, validation = train.hold_out(held_out)
-        held = len(validation)
+    train, validation = images.hold_out(held_out)
+    held = 0 if len(images.validation) else len(validation)
     if not labels:
         train, validation = train.without_labels(), validation.without_labels()
     classes = images.classes if labels else None
@@ -99,7 +162,7 @@ def open_data(
     evaluation = EvaluationDataset(validation, plain)
     training.check()
     evaluation.check()
-    opened = Data(
+    return Data(
         str(data),
         training_loader(training, batch_size, workers, seed),
         evaluation_loader(evaluation, batch_size, workers) if len(validation) else None,
@@ -108,8 +171,6 @@ def open_data(
         images.skipped,
         str(plain),
     )
-    _check_classes(opened, model, source)
-    return opened
 
 
 def evaluation_transform(
@@ -132,7 +193,7 @@ def evaluation_transform(
 
 def input_size_of(model: nn.Module, source: ModelSource | None) -> tuple[int, ...]:
     """Return the shape of one input without the batch, which ``source`` or the model declares."""
-    input_size = _input_size(model, source)
+    input_size = declared_size(model, source)
     if input_size is None:
         raise GhostifyError(
             f"{type(model).__name__} does not declare its input size: pass "
@@ -141,34 +202,13 @@ def input_size_of(model: nn.Module, source: ModelSource | None) -> tuple[int, ..
     return input_size
 
 
-def _input_size(model: nn.Module, source: ModelSource | None) -> tuple[int, ...] | None:
+def declared_size(model: nn.Module, source: ModelSource | None) -> tuple[int, ...] | None:
+    """Return the shape of one input without the batch, or None."""
     return (source and source.input_size) or declared_input_size(model)
 
 
-def is_code(data: str | Path) -> bool:
-    """Whether ``data`` is ``package.module:function`` or ``file.py:function``."""
-    return ":" in str(data) and not Path(data).exists()
-
-
-def data_from_code(name: str) -> Data:
-    """Call a function of the user's, and return its loaders."""
-    place, _, function = name.rpartition(":")
-    found = call_code(place, function, {})
-    if isinstance(found, Data):
-        return found
-    pair = found if isinstance(found, list | tuple) else (found, None)
-    if len(pair) != 2 or not isinstance(pair[0], DataLoader):
-        raise GhostifyError(
-            f"{name} returned {type(found).__name__}: return a DataLoader, or two of them, for "
-            "training and validation"
-        )
-    train, validation = pair
-    classes = getattr(train.dataset, "classes", None)
-    return Data(name, train, validation, classes and len(classes))
-
-
 def _check_classes(data: Data, model: nn.Module, source: ModelSource | None) -> None:
-    input_size = _input_size(model, source)
+    input_size = declared_size(model, source)
     if data.classes is None or input_size is None:
         return
     output = dry_run(model, torch.zeros(1, *input_size, device=device_of(model))).output

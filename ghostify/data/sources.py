@@ -1,8 +1,8 @@
-"""Image datasets: those known by name, and folders."""
+"""Where images come from: the grammar of every argument and option that takes images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -11,9 +11,22 @@ from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
+from torch import Tensor
+from torch.utils.data import DataLoader
 from torchvision import datasets
 
-from ghostify.data.images import Images, find_images, images_of_array, images_of_files, is_hidden
+from ghostify.data.images import (
+    Images,
+    find_images,
+    image_suffixes,
+    images_of_array,
+    images_of_files,
+    is_hidden,
+)
+from ghostify.data.loaders import Data
+from ghostify.data.tensor_file import TENSOR_SUFFIXES, read_tensor_images
+from ghostify.data.tensors import TensorImages
+from ghostify.models.user_code import call_code
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line, install, near
 
@@ -36,17 +49,71 @@ class ImageSource:
     flip: bool = True
     skipped: Mapping[str, str] = field(default_factory=dict)
 
+    def hold_out(self, share: float) -> tuple[Images, Images]:
+        """Return images for training and for validation; a ``share`` if there is no such split."""
+        if len(self.validation):
+            return self.train, self.validation
+        return self.train.hold_out(share)
 
-def open_source(data: str | Path, data_root: Path | None) -> ImageSource:
-    """Open a dataset by its name, or a folder."""
-    if str(data) in SOURCES:
-        return SOURCES[str(data)](data_root or user_cache_path("ghostify") / "data")
-    if Path(data).is_dir():
-        return open_folder(Path(data))
+
+def open_source(
+    source: str | Path, data_root: Path | None = None, input_size: tuple[int, ...] | None = None
+) -> ImageSource | TensorImages | Data:
+    """Open images by the name of a dataset, a path, or a function of the user's code.
+
+    Args:
+        source: ``cifar10``, ``cifar100``, ``mnist5k`` or ``digits``; a folder; an image; a file of
+            tensors; or ``package.module:function`` or ``file.py:function``.
+        data_root: folder of CIFAR. Default: a cache folder.
+        input_size: shape of one input, which tensors must fit. Default: any.
+
+    Raises:
+        GhostifyError: if it is none of these, or cannot be read.
+    """
+    name, path = str(source), Path(source)
+    if name in SOURCES:
+        return SOURCES[name](data_root or user_cache_path("ghostify") / "data")
+    if path.is_dir():
+        return open_folder(path)
+    if path.is_file() and path.suffix.lower() in TENSOR_SUFFIXES:
+        return read_tensor_images(path, input_size)
+    if path.is_file() and path.suffix.lower() in image_suffixes():
+        return ImageSource(images_of_files([path], path.parent))
+    if ":" in name and not path.exists():
+        return _call(name)
     raise GhostifyError(
-        f"`data` (={str(data)!r}) must be a folder, {', '.join(SOURCES)} or file.py:function"
-        f"{near(str(data), SOURCES)}"
+        f"{name!r} is no source of images: name a folder of images, an image, a file of tensors "
+        f"({', '.join(TENSOR_SUFFIXES)}), {', '.join(SOURCES)}, package.module:function or "
+        f"file.py:function{near(name, SOURCES)}"
     )
+
+
+def _call(name: str) -> Data | TensorImages:
+    """Call a function of the user's code, and return its images."""
+    place, _, function = name.rpartition(":")
+    found = call_code(place, function, {})
+    if isinstance(found, Data):
+        return found
+    parts = tuple(found) if _is_pair(found) else (found, None)
+    if isinstance(parts[0], Tensor):
+        return TensorImages(*parts)
+    if not isinstance(parts[0], Iterable) or isinstance(parts[0], str | Mapping):
+        raise GhostifyError(
+            f"{name} returned {type(found).__name__}: return a DataLoader or another iterable of "
+            "batches, or two of them, for training and validation"
+        )
+    train, validation = (list(part) if isinstance(part, Iterator) else part for part in parts)
+    classes = getattr(getattr(train, "dataset", None), "classes", None)
+    seen = f"as {name} gives them"
+    return Data(name, train, validation, classes and len(classes), preprocessing=seen)
+
+
+def _is_pair(found: Any) -> bool:
+    """Whether it is two loaders, or images and labels; a list is batches otherwise."""
+    if not isinstance(found, list | tuple) or len(found) != 2:
+        return False
+    loaders = all(isinstance(part, DataLoader) for part in found)
+    return loaders or (isinstance(found, tuple) and not isinstance(found[0], Mapping))
 
 
 def open_folder(folder: Path) -> ImageSource:

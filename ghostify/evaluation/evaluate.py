@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
-from ghostify.data import Data, images_in, split_labels
+from ghostify.data import Data, images_in, opened, split_labels
 from ghostify.data.batches import call, with_progress
 from ghostify.evaluation.metrics import Metrics, Reduce
 from ghostify.evaluation.output_kinds import find_outputs, first_pairs, known_outputs
@@ -23,7 +24,7 @@ from ghostify.types.progress import ShowProgress
 
 def evaluate(
     model: nn.Module,
-    data: Data | Iterable[Any],
+    data: Data | Iterable[Any] | str | Path,
     *,
     teacher: nn.Module | None = None,
     outputs: OutputsLike = None,
@@ -38,7 +39,8 @@ def evaluate(
     Args:
         model: the network. Its training mode is restored on return.
         data: batches of images, with or without labels, from a `DataLoader` or another iterable;
-            or a `Data`, whose validation images are used.
+            a `Data`, whose validation images are used; or the name of a source, which `open_data`
+            opens if the network declares its input size.
         teacher: the network to compare with, usually the original, on the same device.
         outputs: what the outputs are: ``"classes"``, ``"multilabel"`` or ``"values"``. Default:
             found by the labels, by what an earlier step found, or by the outputs themselves.
@@ -51,7 +53,7 @@ def evaluate(
     if teacher is not None:
         check_model(teacher, "teacher", wrapped=True)
     with eval_mode(model), eval_mode(model if teacher is None else teacher):
-        batches = with_progress(validation_batches(data), "evaluating", progress)
+        batches = with_progress(validation_batches(opened(data, model)), "evaluating", progress)
         pairs = map(split_labels, batches)
         first = list(first_pairs(pairs))
         judge = model if teacher is None else teacher

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
-from ghostify.data import Data, images_in, split_labels
+from ghostify.data import Data, images_in, opened, split_labels
 from ghostify.data.batches import call, with_progress
 from ghostify.types import GhostifyError, Lineage
 from ghostify.types.errors import first_line
@@ -23,7 +24,7 @@ Model = TypeVar("Model", bound=nn.Module)
 @torch.no_grad()
 def recalibrate(
     model: Model,
-    data: Data | Iterable[Any],
+    data: Data | Iterable[Any] | str | Path,
     *,
     batches: int | None = None,
     progress: ShowProgress = True,
@@ -36,8 +37,8 @@ def recalibrate(
 
     Args:
         model: the network. It is not changed; the copy is in evaluation mode.
-        data: batches of images, with or without labels, preprocessed as for evaluation; or a
-            `Data`, whose training images are used.
+        data: batches of images, with or without labels, preprocessed as for evaluation; a
+            `Data`, whose training images are used; or the name of a source, as in `evaluate`.
         batches: maximum number of batches. Default: all.
         progress: show a progress bar, or call this function with each `Progress`.
 
@@ -62,7 +63,8 @@ def recalibrate(
         norm.momentum = None  # torch's switch for a cumulative average
         norm.train()
     images = 0
-    loader = data.calibration() if isinstance(data, Data) else data
+    loader = opened(data, model)
+    loader = loader.calibration() if isinstance(loader, Data) else loader
     for batch in with_progress(loader, "recalibrating", progress, limit=batches):
         inputs, _ = split_labels(batch)
         images += images_in(inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.arguments import check_models
-from ghostify.data import Data, split_labels
+from ghostify.data import Data, opened, split_labels
 from ghostify.data.batches import device_of, find_device
 from ghostify.evaluation.evaluate import evaluate, validation_batches
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
@@ -24,7 +25,7 @@ from ghostify.types.progress import ShowProgress
 
 def evaluate_models(
     models: Mapping[str, nn.Module],
-    data: Data | Iterable[Any],
+    data: Data | Iterable[Any] | str | Path,
     *,
     example: Example,
     teacher: nn.Module | None = None,
@@ -36,7 +37,8 @@ def evaluate_models(
 
     Args:
         models: networks by name, usually ``original`` and ``converted``.
-        data: what `evaluate` takes; an iterable must be repeatable.
+        data: what `evaluate` takes; an iterable must be repeatable. The name of a source is opened
+            for the input size of ``example``.
         example: an input to count MACs on.
         teacher: the network to compare the others with, usually the original.
         outputs: what the outputs are, as in `evaluate`, which is the same for all networks.
@@ -49,15 +51,16 @@ def evaluate_models(
     check_models(models)
     if not models:
         raise GhostifyError("`models` must hold at least one network")
+    images = opened(data, next(iter(models.values())), example)
     rows = {}
     with _moved([*models.values(), *([] if teacher is None else [teacher])], find_device(device)):
         judge = next(iter(models.values())) if teacher is None else teacher
-        pairs = map(split_labels, validation_batches(data))
+        pairs = map(split_labels, validation_batches(images))
         outputs = find_outputs(judge, pairs, outputs, known_outputs(*models.values(), teacher))
         for name, model in models.items():
-            score = evaluate(model, data, teacher=teacher, outputs=outputs, progress=progress)
+            score = evaluate(model, images, teacher=teacher, outputs=outputs, progress=progress)
             rows[name] = evaluation_row(model, score, example)
-    return evaluation_on(data, rows, outputs)
+    return evaluation_on(images, rows, outputs)
 
 
 def evaluation_on(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ghostify.analysis.arguments import check_model
-from ghostify.data import Data
+from ghostify.data import Data, opened
 from ghostify.data.batches import find_device
 from ghostify.io.atomic import check_writable
 from ghostify.io.progress import progress_bar
@@ -39,7 +39,7 @@ Model = TypeVar("Model", bound=nn.Module)
 def recover(
     teacher: nn.Module,
     student: Model,
-    data: Data | Iterable[Any],
+    data: Data | Iterable[Any] | str | Path,
     settings: RecoverySettings | None = None,
     *,
     stages: int | None = None,
@@ -79,8 +79,8 @@ def recover(
     Args:
         teacher: the original, trained.
         student: a converted copy of it, from `convert` or `load`.
-        data: a `Data` from `open_data`, a DataLoader, or any iterable that can be iterated
-            repeatedly; batches are ``images`` or ``(images, labels)``.
+        data: a `Data`, or the name of a source as in `open_data`; a DataLoader; or any iterable
+            that can be iterated repeatedly; batches are ``images`` or ``(images, labels)``.
         settings: how to train. Default: `RecoverySettings()`.
         stages: progressive conversion in this many stages. The teacher is converted to the plan of
             ``student``, the least sensitive layers first, and trained after each stage for the
@@ -125,13 +125,14 @@ def recover(
     settings = _merged(settings or RecoverySettings(), options)
     if stages is None and not (sensitivity is None and calibration is None):
         raise GhostifyError("`sensitivity` and `calibration` require `stages`")
-    if isinstance(data, Data):
-        validation = data.validation if validation is None else validation
-        data = data.train
-    check_batches(data)
+    batches = opened(data, teacher, example)
+    if isinstance(batches, Data):
+        validation = batches.validation if validation is None else validation
+        batches = batches.train
+    check_batches(batches)
     if validation is not None:
         check_batches(validation, "validation")
-    training, held_out = divide(data, validation)
+    training, held_out = divide(batches, validation)
     folder = None if folder is None else Path(folder)
     if folder is not None:
         _check_folder(folder, stages, resume)

@@ -62,7 +62,7 @@ def test_a_plot_of_no_known_kind_is_missed_before_the_work(fails, net, tmp_path,
 def test_files_that_cannot_be_written_are_missed_before_the_work(fails, net):
     assert "no folder nowhere" in fails("sensitivity", *net, "-o", "nowhere/s.json")
     assert "no folder nowhere" in fails("sensitivity", *net, "--plot", "nowhere/s.png")
-    assert "calibration (='missing') must be a folder" in fails(
+    assert "'missing' is no source of images: name a folder" in fails(
         "sensitivity", *net, "--calibration", "missing"
     )
 

@@ -1,23 +1,21 @@
 import os
-import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 
 from ghostify import GhostifyError, open_data
-from ghostify.data import as_batches, open_calibration
-from ghostify.data.calibration import choose, read_tensor
+from ghostify.data import as_batches, calibration_batches, open_calibration
+from ghostify.data.calibration import choose
 from ghostify.types import Augmentation, ModelSource, Preprocessing
 
 SOURCE = ModelSource("net.py:build", {}, (3, 8, 8), Preprocessing((0.0,), (1.0,)))
 
 read = partial(open_calibration, model=nn.Identity(), source=SOURCE)
+read_all = partial(read, evaluation=True)
 
 
 def images_of(calibration):
@@ -39,7 +37,7 @@ def test_images_of_all_formats_in_order(tmp_path):
     for number, name in enumerate(names):
         save(tmp_path / name, colour=(30 * number,) * 3)
     (tmp_path / "labels.csv").write_text("no image")
-    found = read(tmp_path)
+    found = read_all(tmp_path)
     images = images_of(found)
     assert found.skipped == {"labels.csv": "not an image"}
     assert images.dtype == torch.float32
@@ -51,7 +49,7 @@ def test_batches_are_full_but_the_last(tmp_path):
     for number in range(6):
         save(tmp_path / f"{number}.png")
     (tmp_path / "0.png").write_text("hello")
-    assert [len(batch) for batch in read(tmp_path, batch_size=2).batches] == [2, 2, 1]
+    assert [len(batch) for batch in read_all(tmp_path, batch_size=2).batches] == [2, 2, 1]
 
 
 def test_normalized(tmp_path):
@@ -68,7 +66,7 @@ def test_the_same_preprocessing_as_in_evaluation(folder, noise, preprocessing):
     common = {"model": nn.Identity(), "source": source, "preprocessing": preprocessing}
     evaluated = open_data(noise, **common, held_out=1, labels=False)
     expected = torch.cat(list(evaluated.validation))
-    assert torch.equal(images_of(open_calibration(noise, **common)), expected)
+    assert torch.equal(images_of(open_calibration(noise, **common, evaluation=True)), expected)
     strong = Augmentation(crop_scale=0.3, flip=True, mixup=1.0)
     trained = open_data(noise, **common, held_out=0, labels=False, augmentation=strong)
     example = torch.zeros(1, 3, 8, 8)
@@ -92,7 +90,7 @@ def test_broken_images_are_skipped_and_named(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "text.png").write_text("hello")
     (tmp_path / "empty.png").touch()
-    found = read(tmp_path)
+    found = read_all(tmp_path)
     assert images_of(found)[:, :, 0, 0].tolist() == [[1, 0, 0], [0, 1, 0]]
     assert "truncated" in found.skipped.pop("cut.jpg")
     assert found.skipped == {
@@ -116,7 +114,7 @@ def test_progress(tmp_path):
     for name in "ab":
         save(tmp_path / f"{name}.png")
     seen = []
-    read(tmp_path, progress=seen.append)
+    read_all(tmp_path, progress=seen.append)
     assert [(progress.done, progress.total) for progress in seen] == [(1, 2), (2, 2)]
 
 
@@ -140,15 +138,15 @@ def test_fewer_images_than_folders():
 
 def test_a_tensor_file(tmp_path):
     torch.save(torch.arange(20.0).view(20, 1, 1, 1).expand(20, 3, 8, 8), tmp_path / "x.pt")
-    images = images_of(read(tmp_path / "x.pt", images=5))[:, 0, 0, 0].tolist()
+    images = images_of(read_all(tmp_path / "x.pt", images=5))[:, 0, 0, 0].tolist()
     assert len(set(images)) == 5
     assert images == sorted(images)
-    assert len(images_of(read(tmp_path / "x.pt"))) == 20
+    assert len(images_of(read_all(tmp_path / "x.pt"))) == 20
 
 
 def test_a_tensor_file_for_inputs_that_no_image_has(tmp_path):
     torch.save(torch.zeros(3, 12, 8, 8), tmp_path / "x.pt")
-    found = read(tmp_path / "x.pt", source=ModelSource("x", {}, (12, 8, 8)))
+    found = read_all(tmp_path / "x.pt", source=ModelSource("x", {}, (12, 8, 8)))
     assert images_of(found).shape == (3, 12, 8, 8)
 
 
@@ -160,31 +158,56 @@ def test_a_named_dataset():
     assert torch.cdist(images.flatten(1), every, p=float("inf")).min(1).values.max() == 0
 
 
-CODE = """
-import torch
-from torch.utils.data import DataLoader, TensorDataset
-
-def loader():
-    pairs = TensorDataset(torch.rand(40, 3, 8, 8), torch.zeros(40, dtype=torch.int64))
-    return DataLoader(pairs, batch_size=8)
-
-def two():
-    return loader(), loader()
-
-def images():
-    return torch.rand(40, 3, 8, 8)
-"""
+def shades(calibration):
+    return [round(float(image[0, 0, 0]) * 255) for image in images_of(calibration)]
 
 
-@pytest.mark.parametrize("function", ["loader", "two"])
-def test_a_function_that_returns_loaders_as_for_evaluation(tmp_path, monkeypatch, function):
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    place = tmp_path / f"own_{function}.py"
-    place.write_text(CODE)
-    found = read(f"{place}:{function}", images=20)
-    assert [len(batch) for batch in found.batches] == [8, 8, 4]
-    with pytest.raises(GhostifyError, match="returned Tensor: return a DataLoader"):
-        read(f"{place}:images")
+@pytest.mark.parametrize("with_splits", [False, True])
+def test_images_that_are_held_out_are_not_used(tmp_path, with_splits):
+    """Neither those that `open_data` holds out, nor a validation split."""
+    for number in range(40):
+        part = ("val" if number % 4 == 0 else "train") if with_splits else ""
+        save(tmp_path / part / "ab"[number % 2] / f"{number}.png", colour=(6 * number,) * 3)
+        save(tmp_path / part / "ab"[1 - number % 2] / f"{number}.png", colour=(6 * number,) * 3)
+    held = torch.cat([batch for batch, _ in open_data(tmp_path, Scores(), SOURCE).validation])
+    used = shades(read(tmp_path))
+    assert len(used) + len(held) == 80
+    if with_splits:
+        assert not {*used} & {round(float(image[0, 0, 0]) * 255) for image in held}
+    assert shades(read(tmp_path, evaluation=True)) != used
+
+
+class Scores(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+
+
+def test_a_tenth_of_a_tensor_file_is_held_out(tmp_path):
+    torch.save(torch.arange(20.0).view(20, 1, 1, 1).expand(20, 3, 8, 8), tmp_path / "x.pt")
+    held = torch.cat(list(open_data(tmp_path / "x.pt", nn.Identity(), SOURCE).validation))
+    used = images_of(read(tmp_path / "x.pt"))
+    values = [image[0, 0, 0].item() for image in (*held, *used)]
+    assert (len(held), len(used)) == (2, 18)
+    assert sorted(values) == list(range(20))
+
+
+def test_validation_images_alone_are_not_calibrated_with(tmp_path):
+    save(tmp_path / "val" / "a.png")
+    with pytest.raises(GhostifyError, match="has validation images only"):
+        read(tmp_path)
+    assert len(images_of(read(tmp_path, evaluation=True))) == 1
+    assert len(images_of(read(tmp_path / "val"))) == 1
+
+
+def test_the_names_of_sources_in_place_of_batches(tmp_path):
+    save(tmp_path / "one.png")
+    (batch,) = calibration_batches(str(tmp_path / "one.png"), nn.Identity(), (EXAMPLE,))
+    assert batch[0].shape == (1, 3, 8, 8)
+    (named,) = calibration_batches(tmp_path, nn.Identity(), {"x": EXAMPLE})
+    assert named["x"].shape == (1, 3, 8, 8)
+
+
+EXAMPLE = torch.zeros(1, 3, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +220,9 @@ def test_a_function_that_returns_loaders_as_for_evaluation(tmp_path, monkeypatch
         ({"batch_size": 0}, r"`batch_size` \(=0\) must be at least 1"),
         (
             {"calibration": "nowhere"},
-            r"`calibration` \(='nowhere'\) must be a folder of images, a file",
+            r"'nowhere' is no source of images: name a folder of images, an image, a file",
         ),
-        ({"calibration": __file__}, r"`calibration` \(=.* must be a folder"),
+        ({"calibration": __file__}, "is no source of images"),
     ],
 )
 def test_arguments_out_of_range(tmp_path, changes, message):
@@ -212,61 +235,3 @@ def test_nothing_there(tmp_path):
     (tmp_path / ".hidden.png").touch()
     with pytest.raises(GhostifyError, match=r"holds no images: 1 skipped: hidden \(.hidden.png"):
         read(tmp_path)
-
-
-EXAMPLE = torch.zeros(1, 3, 8, 8)
-
-
-@pytest.fixture
-def tensor():
-    return torch.rand(5, 3, 6, 7)
-
-
-def test_each_kind_of_tensor_file(tmp_path, tensor):
-    torch.save(tensor, tmp_path / "x.pt")
-    torch.save({"images": tensor}, tmp_path / "x.pth")
-    save_file({"x": tensor}, tmp_path / "x.safetensors")
-    np.save(tmp_path / "x.npy", tensor.double().numpy())
-    for file in tmp_path.iterdir():
-        assert torch.equal(read_tensor(file, EXAMPLE), tensor)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "x.pt holds uint8, .* x.float"),
-        (torch.zeros(2, 1, 8, 8), "is 2x1x8x8, .* a channel count of 1 instead of 3"),
-        (torch.zeros(3, 8, 8), r"holds 3x8x8: one tensor \(N, C, H, W\) is needed"),
-        (torch.full((2, 3, 8, 8), torch.nan), "x.pt holds NaN"),
-        ({"x": torch.zeros(1), "y": torch.zeros(2)}, r"holds \{x: 1, y: 2\}: one tensor"),
-        (["text"], r"holds \[str\]"),
-    ],
-)
-def test_tensor_files_that_hold_no_inputs(tmp_path, content, message):
-    torch.save(content, tmp_path / "x.pt")
-    with pytest.raises(GhostifyError, match=message):
-        read_tensor(tmp_path / "x.pt", EXAMPLE)
-
-
-def test_two_tensors_in_safetensors(tmp_path):
-    save_file({"x": torch.zeros(1), "y": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(GhostifyError, match="one tensor"):
-        read_tensor(tmp_path / "x.safetensors", EXAMPLE)
-
-
-def test_code_is_not_run(tmp_path):
-    torch.save(pytest.fail, tmp_path / "x.pt")
-    with pytest.raises(GhostifyError, match="could run code"):
-        read_tensor(tmp_path / "x.pt", EXAMPLE)
-    np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(GhostifyError, match="cannot be read: Object arrays"):
-        read_tensor(tmp_path / "x.npy", EXAMPLE)
-
-
-@pytest.mark.parametrize("name", ["x.pt", "x.npy", "x.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"no tensor at all"])
-def test_damaged_tensor_files(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(GhostifyError, match=f"{name} (cannot be read|is damaged)") as caught:
-        read_tensor(tmp_path / name, EXAMPLE)
-    assert "\n" not in str(caught.value)
