@@ -191,7 +191,7 @@ def test_a_landmark_network_keeps_its_landmarks():
     converted = ghostify.convert(net, IMAGES[:1], **options)
     loader = list(IMAGES[:500].split(50))
     recovered, recovery = ghostify.recover(
-        net, converted, loader, epochs=5, validation=[IMAGES[500:]]
+        net, converted, loader, epochs=20, validation=[IMAGES[500:]]
     )
     test = [(IMAGES[500:], LANDMARKS[500:])]
     before, after = (ghostify.evaluate(each, test) for each in (converted, recovered))

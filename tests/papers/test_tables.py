@@ -6,7 +6,7 @@ from document import list_papers
 from printed import PaperRow, PaperTable
 from recount import Recount
 
-from ghostify.report.formats import to_csv, to_text
+from ghostify.report.formats import to_csv
 from ghostify.types import GhostSpec
 
 COUNTED = Recount(7_651_498, 157_843_456)
@@ -87,4 +87,4 @@ def test_csv_has_one_line_a_row(document):
 
 
 def test_it_fits_a_terminal(document):
-    assert max(map(len, to_text(document).split("params, MACs:")[0].splitlines())) <= 80
+    assert all(table.fitted(80).width <= 80 for table in document.tables)

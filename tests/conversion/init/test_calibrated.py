@@ -18,6 +18,8 @@ from ghostify.conversion.init.fisher import fisher_importance, relative_importan
 from ghostify.planning import plan_sites
 from ghostify.types import Fidelity, Outputs
 
+from ...conftest import SmallNet
+
 
 def smooth_images(number, side=16):
     """Random walks: neighboring pixels are similar, as in photographs."""
@@ -373,8 +375,8 @@ def all_planned(model, images):
     return plan_sites(ghostify.analyze(model, images[:1]), all_eligible=True)
 
 
-def test_an_untrained_network_is_noted(small_net, images):
-    fidelity = Fidelity.find(ghostify.convert(small_net, images[:1], calibration=images))
+def test_an_untrained_network_is_noted(images):
+    fidelity = Fidelity.find(ghostify.convert(SmallNet(), images[:1], calibration=images))
     assert any("appears to be randomly" in note for note in fidelity.notes)
 
 
