@@ -18,9 +18,9 @@ DIGIT_SIDE, SIDE, CELL = 24, 32, 4
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
-def digits(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
+def digits(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return noisy, distorted digits ``(number, 1, 24, 24)`` and their classes."""
-    draw = torch.Generator().manual_seed(int(test))
+    draw = torch.Generator().manual_seed(2 * seed + int(test))
     images, classes = _mnist(test)
     picked = torch.randint(len(images), (number,), generator=draw)
     angle, shear = (_uniform((number,), -limit, limit, draw) for limit in (0.5, 0.3))
@@ -36,12 +36,12 @@ def digits(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
     return (drawn - 0.2) / 0.4, classes[picked]
 
 
-def triangles(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
+def triangles(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return pictures ``(number, 3, 32, 32)`` of a triangle, and its corners, -1 to 1.
 
     The corners ``(number, 3, 2)`` start with the sharp one.
     """
-    draw = torch.Generator().manual_seed(int(test))
+    draw = torch.Generator().manual_seed(2 * seed + int(test))
     length, width = _uniform((number, 1), 8, 12, draw), _uniform((number, 1), 3, 5, draw)
     centre = _uniform((number, 2), 11, SIDE - 11, draw)
     angle = _uniform((number,), -torch.pi, torch.pi, draw)
@@ -59,12 +59,12 @@ def triangles(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
     return _drawn(inside, draw), corners / (SIDE / 2) - 1
 
 
-def shapes(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
+def shapes(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return pictures ``(number, 3, 32, 32)`` of a disc, a square and a ring, and label maps.
 
     The label maps ``(number, 32, 32)`` hold 0 for the background.
     """
-    draw = torch.Generator().manual_seed(int(test))
+    draw = torch.Generator().manual_seed(2 * seed + int(test))
     y, x = _pixels()
     pictures, labels = _background(number, draw), torch.zeros(number, SIDE, SIDE).long()
     for label in (1, 2, 3):
@@ -80,13 +80,13 @@ def shapes(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
     return _noisy(pictures, draw), labels
 
 
-def boxes(number: int, *, test: bool) -> tuple[Tensor, Tensor]:
+def boxes(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return pictures of one disc or square, and targets ``(number, 6, 8, 8)`` on cells of 4.
 
     Channels 0 and 1 are 1 in the cell of the centre of a disc, of a square; the others hold the
     position of the centre in that cell, and the width and height of the box, all in cells.
     """
-    draw = torch.Generator().manual_seed(int(test))
+    draw = torch.Generator().manual_seed(2 * seed + int(test))
     y, x = _pixels()
     middle = _uniform((number, 2), 7, SIDE - 7, draw)
     radius = _uniform((number, 2), 3, 7, draw)

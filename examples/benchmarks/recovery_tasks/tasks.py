@@ -15,6 +15,9 @@ from . import networks, pictures
 
 Pairs = tuple[Tensor, Tensor]
 
+TEACHING = 6000
+"""Images that the originals are trained on."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -42,30 +45,35 @@ class Task:
     ratio: int = 2
     calibrated: bool = True
 
-    def original(self, cache: Path) -> nn.Module:
+    def original(self, cache: Path, seed: int) -> nn.Module:
         """Return the trained network."""
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         network = self.network()
-        file = cache / f"{type(network).__name__}-{sum(p.numel() for p in network.parameters())}.pt"
+        file = (
+            cache
+            / f"{type(network).__name__}-{sum(p.numel() for p in network.parameters())}-{seed}.pt"
+        )
         if file.exists():
             network.load_state_dict(torch.load(file, weights_only=True))
         else:
-            fit(network, self.problem)
+            fit(network, self.problem.data(TEACHING, test=False, seed=seed), self.problem.loss)
             cache.mkdir(parents=True, exist_ok=True)
             torch.save(network.state_dict(), file)
         return network.eval()
 
 
-def fit(network: nn.Module, problem: Problem, *, images: int = 6000, epochs: int = 10) -> None:
+def fit(
+    network: nn.Module, data: Pairs, loss: Callable[[Any, Tensor], Tensor], *, epochs: int = 10
+) -> None:
     """Train a network from scratch."""
-    inputs, targets = problem.data(images, test=False)
+    inputs, targets = data
     batches = -(-len(inputs) // 64)
     optimizer = torch.optim.AdamW(network.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * batches)
     network.train()
     for _ in range(epochs):
         for chosen in torch.randperm(len(inputs)).split(64):
-            problem.loss(network(inputs[chosen]), targets[chosen]).backward()
+            loss(network(inputs[chosen]), targets[chosen]).backward()
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
