@@ -25,12 +25,12 @@ COMMANDS = {
     "analyze": "ghostify analyze net.py:build --input 1x28x28",
     "convert": "ghostify convert net.py:build --input 1x28x28 --weights net.pt --budget macs=0.4 "
     "--calibration images.pt --out digits-ghost",
-    "evaluate": f"ghostify evaluate digits-ghost {MODEL} --weights net.pt --data mnist5k",
-    "recover": f"ghostify recover digits-ghost {MODEL} --weights net.pt --data mnist5k --epochs 1",
-    "benchmark": f"ghostify benchmark digits-ghost {MODEL} --runtime onnxruntime,openvino "
-    "--seconds 2",
-    "export": f"ghostify export digits-ghost {MODEL} --to onnx",
-    "report": "ghostify report digits-ghost --out report.html",
+    "evaluate": f"ghostify evaluate digits-ghost {MODEL} --data mnist5k",
+    "recover": f"ghostify recover digits-ghost {MODEL} --data mnist5k --epochs 2",
+    "benchmark": f"ghostify benchmark digits-ghost-recovered {MODEL} "
+    "--runtime onnxruntime,openvino --seconds 2",
+    "export": f"ghostify export digits-ghost-recovered {MODEL} --to onnx",
+    "report": "ghostify report digits-ghost-recovered --out report.html",
 }
 
 
