@@ -17,7 +17,8 @@ from ghostify.evaluation.output_kinds import known_outputs
 from ghostify.planning.plan import loss_increase_from
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
-from ghostify.training.trainer import Job, Trainer
+from ghostify.training.job import Job
+from ghostify.training.trainer import Trainer
 from ghostify.types import Example, Fidelity, GhostifyError, Plan, Recovery, Sensitivity
 from ghostify.types.progress import ShowProgress
 

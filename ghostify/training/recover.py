@@ -17,9 +17,9 @@ from ghostify.io.progress import progress_bar
 from ghostify.models.identity import check_original
 from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
 from ghostify.training.held_out import divide
+from ghostify.training.job import Job, OnEpoch
 from ghostify.training.loader import check_batches
 from ghostify.training.progressive import train, train_in_stages
-from ghostify.training.trainer import Job, OnEpoch
 from ghostify.types import (
     Example,
     GhostifyError,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,12 +15,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.model_copy import copy_model, frozen_copy
-from ghostify.analysis.preserve import eval_mode, preserve_rng
+from ghostify.analysis.preserve import preserve_rng
 from ghostify.data import images_in
-from ghostify.evaluation.evaluate import compute_score
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.training import objectives
-from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import (
     Checkpoint,
     tensorboard_writer,
@@ -29,13 +26,14 @@ from ghostify.training.checkpoint import (
     write_history,
 )
 from ghostify.training.clock import Budget, Clock, lr_at, phase_at
-from ghostify.training.held_out import HeldOut, is_worse
+from ghostify.training.held_out import is_worse
+from ghostify.training.job import Job
 from ghostify.training.loader import ShardedLoader
 from ghostify.training.optim import make_optimizers
 from ghostify.training.probe import choose_lr
+from ghostify.training.scorer import Scorer
 from ghostify.training.state import Position, TrainingState, weights_of
-from ghostify.types import Example, GhostifyError, Outputs, Recovery, RecoverySettings, Score
-from ghostify.types.outputs import OutputsLike
+from ghostify.types import GhostifyError, Outputs, Recovery
 from ghostify.types.progress import Progress, TrainingProgress
 
 if TYPE_CHECKING:
@@ -49,31 +47,6 @@ _SHOW_EVERY = 0.2
 
 _PROBE_WARMUP = 0.5
 """Share of a probe with linear warm-up."""
-
-_PROBE_IMAGES = 256
-"""Held-out images whose loss is measured."""
-
-OnEpoch = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A training, or one stage of it; see `recover`. ``folder`` is that of the stage."""
-
-    teacher: nn.Module
-    data: Iterable[Any]
-    held_out: HeldOut
-    settings: RecoverySettings
-    example: Example | None
-    folder: Path | None
-    device: str | None
-    resume: bool
-    tensorboard: bool
-    report: Callable[[Progress], None]
-    on_epoch: OnEpoch
-    outputs: OutputsLike = None
-    stage: int = 1
-    stages: int | None = None
 
 
 class Trainer:
@@ -93,6 +66,7 @@ class Trainer:
         self.state = TrainingState(self.student, self.settings, accelerator)
         self.clock = Clock(accelerator)
         self.outputs = Outputs()
+        self.scorer: Scorer  # made by `prepare`, which finds what it needs
         self._layers: dict[str, str] = {}
         self._objective: Any = None
         self._trainable: list[nn.Parameter] = []
@@ -131,6 +105,14 @@ class Trainer:
                     f"`{name}` (={getattr(self.settings, name):g}) must be 0: the student has no "
                     "Ghost module in place of a layer of the teacher"
                 )
+        self.scorer = Scorer(
+            self.accelerator,
+            self.teacher,
+            self.settings,
+            self.outputs,
+            self._layers,
+            self.state.position.scales,
+        )
         if handler := self.accelerator.ddp_handler:  # not every phase uses all parameters
             handler.static_graph = scores and self.settings.freeze_bn
             handler.find_unused_parameters = not handler.static_graph
@@ -138,10 +120,10 @@ class Trainer:
     def score_given(self, given: nn.Module) -> None:
         """Score the teacher and the student as given, which the epochs have to beat."""
         position, loader = self.state.position, self.reporting or self.selecting
-        score = self._score(given, self.selecting)
+        score = self.scorer.score(given, self.selecting)
         self.state.begin(given, self.job.held_out.kind, score)
-        position.original = self._score(self.teacher, loader)
-        position.converted = score if self.reporting is None else self._score(given, loader)
+        position.original = self.scorer.score(self.teacher, loader)
+        position.converted = score if self.reporting is None else self.scorer.score(given, loader)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
@@ -167,7 +149,7 @@ class Trainer:
                 self._choose_lr()
             while not position.ended:
                 self._train_epoch()
-                collapsed = state.end_epoch(self._score(state.evaluated, self.selecting))
+                collapsed = state.end_epoch(self.scorer.score(state.evaluated, self.selecting))
                 write_history(self.folder, position.history, events)
                 stage = {"stage": self.job.stage} if self.job.stages else {}
                 self.job.on_epoch({**stage, **position.history[-1]})
@@ -202,7 +184,7 @@ class Trainer:
         if position.best_epoch:
             best = copy_model(self.student)
             best.load_state_dict(state.best or {})
-            score = self._score(best, self.reporting)
+            score = self.scorer.score(best, self.reporting)
             is_last = self.job.stage == (self.job.stages or 1)  # earlier ones are not handed over
             if is_last and is_worse(score, position.converted):
                 position.selection = replace(selection, rejected=position.best_epoch)
@@ -348,39 +330,7 @@ class Trainer:
             self.job.report(Progress("recovering", self._done(0), 100, detail))
             if self.clock.seconds - begin > seconds:
                 break
-        return self._held_out_loss(self.state.evaluated, self.selecting), done
-
-    def _score(self, model: nn.Module, loader: ShardedLoader) -> Score:
-        """Score a network; generator states stay as they are.
-
-        The relative error is that of the losses where no outputs can be compared, such as those of
-        detectors whose boxes differ in number.
-        """
-        summed = partial(reduce_sum, self.accelerator)
-        with preserve_rng(), eval_mode(model):
-            batches = loader.epoch(0)
-            score = compute_score(model, batches, self.outputs, teacher=self.teacher, reduce=summed)
-        if not score.is_comparable:
-            score = replace(score, relative_error=self._held_out_loss(model, loader))
-        return score
-
-    @torch.no_grad()
-    def _held_out_loss(self, model: nn.Module, loader: ShardedLoader) -> float:
-        """Return the mean loss per image, of at most 256 images."""
-        totals = torch.zeros(2, dtype=torch.float64)
-        networks, scales = (self.teacher, model), self.state.position.scales
-        objective = objectives.EndToEnd(
-            *networks, self._layers, scales, self.settings, self.outputs
-        )
-        with preserve_rng(), eval_mode(model):
-            for inputs, labels in loader.epoch(0):
-                if images := images_in(inputs):
-                    loss = float(objective(inputs, labels)["loss"])
-                    totals += torch.tensor([loss * images, images], dtype=torch.float64)
-                if totals[1] * self.accelerator.num_processes >= _PROBE_IMAGES:
-                    break
-        totals = reduce_sum(self.accelerator, totals)
-        return float(totals[0] / totals[1])
+        return self.scorer.loss(self.state.evaluated, self.selecting), done
 
     def _is_async(self) -> bool:
         """Whether reading a value of this step from the device would slow it down."""
