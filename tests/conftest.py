@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -56,6 +57,12 @@ class SmallNet(nn.Module):
         x = self.norm(self.wide(self.stem(x).relu())).relu()
         x = x + self.project(self.depthwise(x))
         return self.head(x.mean((2, 3)))
+
+
+@pytest.fixture(autouse=True)
+def _few_images():
+    """Most tests have too few images to hold some out."""
+    warnings.filterwarnings("ignore", "too few images")
 
 
 @pytest.fixture

@@ -370,6 +370,8 @@ class Artifact(os.PathLike[str]):
         if not rows:
             return saved, recovery, None
         evaluation = evaluation_on(data, rows, Outputs.find(model))
+        if teacher_weights is not None:  # agreement with another teacher is not the original's
+            return saved, recovery, evaluation
         return saved, recovery, saved.add_evaluation(evaluation)
 
     def _target(self, out: str | os.PathLike[str] | None, step: str, *, force: bool) -> Path:

@@ -211,7 +211,9 @@ def note_skipped(skipped: Mapping[str, str]) -> None:
 
 def note_outputs(outputs: Outputs) -> None:
     """Say what the outputs are taken for, and how to say otherwise."""
-    other = "values if they are not" if outputs.are_scores else "classes if they are logits"
+    other = "classes or multilabel if they are logits"
+    if outputs.are_scores:
+        other = "values if they are not"
     note(f"outputs: {outputs}" + ("" if outputs.given else f"; --outputs {other}"))
 
 

@@ -121,7 +121,9 @@ def after_scores(
     """Say how to recover what a conversion has lost; if that is done or little, how to time it."""
     rows = list(evaluation.rows)
     scores = {name: row.score for name, row in evaluation.rows.items()}
-    if rows[-1].startswith("recovered") or _is_kept(scores[rows[-1]], scores.get("original")):
+    no_teacher = "original" not in scores  # its weights are not there: recover needs them
+    recovered = rows[-1].startswith("recovered")
+    if no_teacher or recovered or _is_kept(scores[rows[-1]], scores.get("original")):
         to_benchmark(folder, original)
     else:
         why = "To recover accuracy by training"
@@ -133,7 +135,8 @@ def after_recover(folder: Path, recovery: Recovery, original: OriginalOptions) -
     if recovery.best_epoch or _is_kept(recovery.converted, recovery.original):
         to_benchmark(folder, original)
         return
-    lr = recovery.settings.lr
+    rates = [recovery.settings.lr, *(record.get("lr") for record in recovery.history)]
+    lr = min(filter(None, rates), default=None)  # a collapse lowers it
     rate = ["--lr", f"{lr / 4:g}"] if lr else []
     why = f"To train longer{', at a lower rate' if lr else ''}"
     note_again(why, *rate, "--epochs", 2 * len(recovery.history))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from ghostify.data.as_batches import as_batches
 from ghostify.data.datasets import EvaluationDataset
@@ -24,6 +25,7 @@ from ghostify.data.open_data import (
     source_of,
 )
 from ghostify.data.sources import ImageSource, open_source
+from ghostify.data.split import split
 from ghostify.data.tensors import TensorImages
 from ghostify.io.progress import progress_bar
 from ghostify.types import Example, GhostifyError, ModelSource, Preprocessing
@@ -83,7 +85,7 @@ def open_calibration(
     if isinstance(found, Data):
         batches = found.validation if evaluation and found.validation is not None else found
         example = torch.empty(1, *input_size_of(model, source))
-        used = as_batches(batches, example, batch_size=batch_size, images=images)
+        used = as_batches(_spread(batches, images), example, batch_size=batch_size, images=images)
         return Calibration(used, found.skipped(), found.preprocessing)
     part = found.hold_out(1 if evaluation else HELD_OUT)[evaluation]
     if not len(part):
@@ -109,6 +111,15 @@ def open_calibration(
         dataset.check()
     batches = list(torch.split(torch.stack(inputs), batch_size))
     return Calibration(batches, {**found.skipped, **dataset.skipped()}, str(transform))
+
+
+def _spread(data: Any, images: int) -> Any:
+    """Return images from all parts of a loader, which may be in the order of classes."""
+    loader = data.calibration() if isinstance(data, Data) else data
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return data
+    every = len(loader.dataset) // images  # type: ignore[arg-type]
+    return split(loader, every)[1] if every > 1 and loader.batch_sampler is not None else data
 
 
 def calibration_batches(

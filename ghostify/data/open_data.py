@@ -108,7 +108,9 @@ def open_data(
             preprocessing=str(found),
         )
     elif not labels:
-        raise GhostifyError(f"{data} returns labels or not: leave them out there")
+        raise GhostifyError(
+            f"`labels` does not apply to {data}: return batches without labels from the function"
+        )
     elif found.validation is None and held_out == 1:
         loaders = replace(found, train=(), validation=found.train)
     else:

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision import models
 
 from ghostify.types import ModelSource, Preprocessing
-from ghostify.types.preprocessing import CROPS, INTERPOLATIONS
+from ghostify.types.preprocessing import ASSUMED, CROPS, INTERPOLATIONS
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CROP_PCT = 0.875  # timm's, of networks that declare none
@@ -40,7 +40,7 @@ def preprocessing_of(
     channels = input_size[0]
     if found is None:
         mean, std = _IMAGENET if channels == 3 else ((0.5,), (0.5,))
-        return Preprocessing(mean, std, origin="assumed")
+        return Preprocessing(mean, std, origin=ASSUMED)
     if len(found.mean) != channels:  # the network was built for others
         mean, std = ((fmean(values),) for values in (found.mean, found.std))
         found = replace(found, mean=mean, std=std)

@@ -110,7 +110,8 @@ def example(source: ModelSource) -> Tensor:
     """
     if source.input_size is None:
         raise GhostifyError(
-            f"{source.name} does not declare its input size: pass input_size=(3, 224, 224)"
+            f"{source.name} does not declare its input size: pass it, such as "
+            "input_size=(3, 224, 224)"
         )
     try:
         return torch.zeros(1, *source.input_size)

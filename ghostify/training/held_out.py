@@ -14,6 +14,9 @@ from ghostify.types.errors import GhostifyWarning
 _ENOUGH = 200
 """Held-out images from which on other images choose than report."""
 
+_FEW = 16
+"""Held-out images below which the choice of the epoch says little."""
+
 _SPREAD = 2.0
 """Standard deviation of the divergence or the error of one image, relative to the mean."""
 
@@ -48,16 +51,18 @@ def divide(data: Any, validation: Any | None) -> tuple[Any, HeldOut]:
         data, validation = hold_out(data)
         kind = "held-out"
     if validation is None:
-        warnings.warn(
-            "too few images to hold any out: the epoch is chosen on the training images. Pass "
-            "`validation`",
-            GhostifyWarning,
-            stacklevel=3,
-        )
+        _warn("too few images to hold any out, so that the training images choose the epoch")
         return data, HeldOut("training", data)
+    if not has_images(validation, _FEW):
+        _warn(f"too few images: fewer than {_FEW} {kind} images choose the epoch")
     if not has_images(validation, _ENOUGH):
         return data, HeldOut(kind, validation)
     return data, HeldOut(kind, *split(validation, 2))
+
+
+def _warn(reason: str) -> None:
+    message = f"{reason}: on other images the network may get worse. Use more images"
+    warnings.warn(message, GhostifyWarning, stacklevel=4)
 
 
 def noise(score: Score) -> float:

@@ -104,11 +104,19 @@ class ShardedLoader:
 
 
 def check_batches(data: Any, name: str = "data") -> None:
-    """Raise GhostifyError if it cannot be iterated repeatedly."""
-    if isinstance(data, Iterator) or not isinstance(data, Iterable):
+    """Raise GhostifyError if it does not hold batches, or cannot be iterated repeatedly."""
+    if _is_one_batch(data) or isinstance(data, Iterator) or not isinstance(data, Iterable):
         raise GhostifyError(
-            f"`{name}` (a {type(data).__name__}) must be a DataLoader or a list of batches"
+            f"`{name}` (a {type(data).__name__}) must be a DataLoader or a list of batches, of "
+            "images or of pairs of images and labels"
         )
+
+
+def _is_one_batch(data: Any) -> bool:
+    """Whether it is images, or a pair of images and labels."""
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(t, Tensor) for t in data):
+        return data[0].dim() != data[1].dim()
+    return isinstance(data, Tensor)
 
 
 def _shard(data: Any, accelerator: Accelerator, even: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +128,8 @@ def recover(
     batches = opened(data, teacher, example)
     if isinstance(batches, Data):
         validation = batches.validation if validation is None else validation
+        if isinstance(batches.train, Sized) and not len(batches.train):
+            raise GhostifyError("`held_out` leaves no images to train on: lower it")
         batches = batches.train
     check_batches(batches)
     if validation is not None:

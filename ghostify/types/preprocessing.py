@@ -11,6 +11,9 @@ from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
 CROPS = ("center", "squash")
+ASSUMED = "assumed"
+"""Origin of a normalization that neither the model nor its library declares."""
+
 INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 
 
@@ -64,7 +67,8 @@ class Preprocessing(Serializable):
             return self
         if "normalize" in values:
             values["mean"], values["std"] = _parse_normalization(values.pop("normalize"))
-        return replace(self, **values, origin=f"{self.origin}, options".removeprefix(", "))
+        known = [] if "mean" in values and self.origin == ASSUMED else [self.origin]
+        return replace(self, **values, origin=", ".join(filter(None, [*known, "options"])))
 
     def scaled(self, old: tuple[int, ...], new: tuple[int, ...]) -> Preprocessing:
         """Return the same view of an image for inputs of another height and width."""

@@ -109,8 +109,8 @@ class Recovery(Attachment, Serializable):
     def notes(self) -> tuple[str, ...]:
         """Return how the learning rate and the epoch were chosen, in words."""
         found = []
-        if tried := len(self.probe) - 1 if self.probe else 0:
-            found.append(f"lr {self.settings.lr:g}, chosen among {tried} by a probe")
+        if self.probe:
+            found.append(f"lr {self.settings.lr:g}, the highest that a probe found stable")
         for record in self.history:
             if "back_to" in record:
                 back = f"epoch {record['back_to']}" if record["back_to"] else "the start"

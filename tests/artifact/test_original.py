@@ -109,6 +109,7 @@ def test_other_weights_are_refused(folder, small_net, tmp_path):
         DATA, teacher_weights=tmp_path / "other.pt", force=True, epochs=1, validation=DATA
     )
     assert next(iter(forced[2].rows)) == "teacher"
+    assert not forced[0].recorded("evaluation")  # agreement with it is not that with the original
 
 
 def test_a_conversion_of_a_random_network_says_so(image, tmp_path):

@@ -10,10 +10,16 @@ DRY = ("--dry-run",)
     ("arguments", "message"),
     [
         (["resnet51"], "unknown model 'resnet51'; did you mean resnet"),
-        (["raft_small"], "raft_small does not declare its input size: pass --input 3x224x224"),
+        (
+            ["raft_small"],
+            "its input size: pass it, such as --input 3x224x224",
+        ),
         (["missing.py:build"], "no file missing.py"),
         (["net.py:biuld"], "did you mean build?"),
-        (["net.py:build"], "net.py:build does not declare its input size: pass --input"),
+        (
+            ["net.py:build"],
+            "build does not declare its input size: pass it, such as",
+        ),
         (["resnet18", "--normalize", "0.5"], "must be means and standard deviations such as"),
         (["resnet18", "--normalize", "0.5/0"], "normalize (='0.5/0') must be means and standard"),
         (

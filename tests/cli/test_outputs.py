@@ -29,7 +29,9 @@ def calibration():
 """
 MODEL = ["--model", "points.py:build", "--input", "3x16x16"]
 DATA = ["--data", "points.py:data"]
-TAKEN = "outputs: values (the labels are numbers); --outputs classes if they are logits"
+TAKEN = (
+    "outputs: values (the labels are numbers); --outputs classes or multilabel if they are logits"
+)
 
 
 @pytest.fixture

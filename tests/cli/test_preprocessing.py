@@ -96,7 +96,7 @@ def test_an_artifact_remembers_its_preprocessing(run, own):
     recipe = json.loads(Path("out/ghostify.json").read_text(encoding="utf-8"))
     assert recipe["source"]["preprocessing"]["resize"] == 30
     said = run("evaluate", "out", "--model", "own.py:build", "--data", "images").err
-    assert "mean 0.1, std 0.3 [assumed, options]" in said
+    assert "mean 0.1, std 0.3 [options]" in said
 
 
 def test_what_evaluates_also_calibrates(run, own):

@@ -235,3 +235,16 @@ def test_nothing_there(tmp_path):
     (tmp_path / ".hidden.png").touch()
     with pytest.raises(GhostifyError, match=r"holds no images: 1 skipped: hidden \(.hidden.png"):
         read(tmp_path)
+
+
+def test_a_loader_in_the_order_of_classes_gives_images_of_all(tmp_path):
+    (tmp_path / "sorted.py").write_text(
+        "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\n\n\n"
+        "def loader():\n"
+        "    classes = torch.arange(10).repeat_interleave(20)\n"
+        "    images = classes[:, None, None, None].expand(200, 3, 8, 8).float()\n"
+        "    return DataLoader(TensorDataset(images, classes), 16)\n"
+    )
+    images = images_of(read(f"{tmp_path / 'sorted.py'}:loader", images=40))
+    assert len(images) == 40
+    assert set(images[:, 0, 0, 0].tolist()) == set(range(10))

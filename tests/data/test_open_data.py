@@ -279,7 +279,7 @@ def test_loaders_of_ones_own(open_it, tmp_path, monkeypatch):
 
 def test_labels_that_loaders_of_ones_own_give(open_it, tmp_path):
     (tmp_path / "more_loaders.py").write_text(CODE)
-    with pytest.raises(GhostifyError, match="returns labels or not: leave them out there"):
+    with pytest.raises(GhostifyError, match="`labels` does not apply to"):
         open_it(f"{tmp_path}/more_loaders.py:two", labels=False)
 
 

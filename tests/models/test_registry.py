@@ -165,5 +165,7 @@ def test_downloads_are_for_named_networks(net):
 
 
 def test_an_unknown_input_size():
-    with pytest.raises(GhostifyError, match=r"declare its input size: pass input_size=\(3"):
+    with pytest.raises(
+        GhostifyError, match=r"declare its input size: pass it, such as input_size=\(3"
+    ):
         models.example(ModelSource("raft_small"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import warnings
 
 import pytest
 import torch
@@ -76,12 +75,6 @@ class Interrupted:
             if self.number == 0:
                 signal.raise_signal(signal.SIGINT)
             yield batch
-
-
-@pytest.fixture(autouse=True)
-def _few_images():
-    """Most tests have too few images to hold some out."""
-    warnings.filterwarnings("ignore", "too few images")
 
 
 @pytest.fixture

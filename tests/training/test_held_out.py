@@ -39,6 +39,12 @@ def test_too_few_images_to_hold_any_out_are_a_warning():
     assert held_out.kind == "training"
 
 
+def test_few_validation_images_are_a_warning():
+    with pytest.warns(GhostifyWarning, match="fewer than 16 validation images"):
+        divide(images(50), images(15))
+    divide(images(50), images(16))
+
+
 def test_noise_of_shares_and_of_errors():
     assert noise(Score(100, top1=0.5)) == pytest.approx(0.05, rel=0.02)
     assert noise(Score(50, top1=1.0)) == pytest.approx(0.0194, rel=0.01)

@@ -8,6 +8,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, RecoverySettings
+from ghostify.data import Data
 from ghostify.data.split import hold_out, split
 from ghostify.types import OriginalWeights, Score
 
@@ -256,6 +257,9 @@ def test_an_lr_that_is_too_high_is_named(teacher, student, data):
         ([], "`data` is empty"),
         (iter([torch.zeros(2, 3, 8, 8)]), "must be a DataLoader or a list"),
         (7, r"`data` \(a int\)"),
+        (torch.zeros(2, 3, 8, 8), "list of batches, of images or of pairs"),
+        ((torch.zeros(2, 3, 8, 8), torch.zeros(2)), "list of batches, of images or of pairs"),
+        (Data("all held out", [], [torch.zeros(2, 3, 8, 8)]), "`held_out` leaves no images"),
     ],
 )
 def test_invalid_data(teacher, student, data, message):
@@ -416,7 +420,7 @@ def test_the_probe_is_recorded_and_changes_nothing_else(teacher, student):
     tried = [entry["lr"] for entry in recovery.probe]
     assert tried[:2] == [0.0, 3e-3]
     assert recovery.settings.lr in tried
-    assert recovery.notes()[0].startswith(f"lr {recovery.settings.lr:g}, chosen among ")
+    assert recovery.notes()[0].startswith(f"lr {recovery.settings.lr:g}, the highest")
     given, same_rate = ghostify.recover(teacher, student, data, epochs=6, lr=recovery.settings.lr)
     assert same_rate.probe == ()
     assert same(state_of(probed), state_of(given))
