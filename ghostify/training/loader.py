@@ -115,7 +115,8 @@ def check_batches(data: Any, name: str = "data") -> None:
 def _is_one_batch(data: Any) -> bool:
     """Whether it is images, or a pair of images and labels."""
     if isinstance(data, tuple) and len(data) == 2 and all(isinstance(t, Tensor) for t in data):
-        return data[0].dim() != data[1].dim()
+        images, labels = data
+        return bool(images.dim() != labels.dim())
     return isinstance(data, Tensor)
 
 
