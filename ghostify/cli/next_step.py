@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from math import inf
 from pathlib import Path
@@ -126,6 +126,8 @@ def after_scores(
     if no_teacher or recovered or _is_kept(scores[rows[-1]], scores.get("original")):
         to_benchmark(folder, original)
     else:
+        if source.held_out == 1:  # evaluated on all of it, of which most is to train on
+            source = replace(source, held_out=DataOptions.held_out)
         why = "To recover accuracy by training"
         note_next(why, "recover", folder, *flags(source), *flags(original))
 

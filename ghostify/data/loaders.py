@@ -25,7 +25,7 @@ class Data:
         validation: validation batches, or None without a validation split.
         classes: number of classes, or None without labels.
         held_out: images of ``validation`` that were held out of the training images; 0 if the
-            dataset has a validation split.
+            dataset has a validation split, or nothing is left to train on.
         passed_over: files and folders that are not part of the dataset, with the reason for each.
         preprocessing: what is done to the images, in one line.
     """

@@ -104,7 +104,7 @@ def open_data(
             str(data),
             tensor_loader(train, batch_size, seed),
             tensor_loader(held, batch_size) if len(held) else None,
-            held_out=len(held),
+            held_out=len(held) if len(train) else 0,
             preprocessing=str(found),
         )
     elif not labels:
@@ -156,7 +156,7 @@ def _open_images(
         scale = 0.7 if min(plain.input_size[1:]) <= _SMALL else 0.35
         augmentation = Augmentation(crop_scale=scale, flip=images.flip)
     train, validation = images.hold_out(held_out)
-    held = 0 if len(images.validation) else len(validation)
+    held = 0 if len(images.validation) or not len(train) else len(validation)
     if not labels:
         train, validation = train.without_labels(), validation.without_labels()
     classes = images.classes if labels else None
