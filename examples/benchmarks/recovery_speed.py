@@ -44,7 +44,9 @@ def bare(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float
 def ours(teacher: nn.Module, student: nn.Module, batches: list[Tensor]) -> float:
     """Return the images per second of `ghostify.recover`."""
     settings = ghostify.RecoverySettings(epochs=1, lr=1e-3)
-    _, recovery = ghostify.recover(teacher, student, batches, settings)
+    _, recovery = ghostify.recover(
+        teacher, student, batches, settings, outputs="classes", validation=batches[:1]
+    )
     return recovery.images / recovery.seconds
 
 
@@ -61,7 +63,8 @@ def main() -> None:
     batches = [
         torch.randn(options.batch, 3, options.size, options.size) for _ in range(options.steps)
     ]
-    student = ghostify.convert(teacher, batches[0][:1])
+    teacher = ghostify.recalibrate(teacher, batches, progress=False)  # a random one is refused
+    student = ghostify.convert(teacher, batches[0][:1], init="random")
     bare(teacher, student, batches[:2])
     ratios = []
     for _ in range(options.rounds):
