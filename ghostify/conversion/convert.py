@@ -13,7 +13,7 @@ from ghostify.conversion.initialize import initialize
 from ghostify.conversion.plan import plan as make_plan
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.conversion.swap import swap
-from ghostify.evaluation.output_kinds import calibration_batches, find_outputs
+from ghostify.evaluation.output_kinds import calibrate_on, find_outputs
 from ghostify.models.identity import identify, is_untrained
 from ghostify.planning.budget import Budgets
 from ghostify.planning.rules import Patterns
@@ -88,7 +88,7 @@ def convert(
     """
     check_model(model)
     if calibration is not None:
-        calibration, outputs = calibration_batches(model, calibration, example, outputs)
+        calibration, outputs = calibrate_on(model, calibration, example, outputs)
     elif isinstance(outputs, str):
         outputs = find_outputs(
             frozen_copy(model), [] if example is None else [(example, None)], outputs

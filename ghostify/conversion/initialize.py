@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dataflow import trace_dataflow
-from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init.calibrated import init_calibrated
@@ -71,8 +70,6 @@ def initialize(
         raise GhostifyError("init='calibrated' needs calibration data")
     if init != "random" and example is None:
         raise GhostifyError(f"init={init!r} needs an example input")
-    if batches:
-        dry_run(model, batches[0])  # images may be of another size than the example
     device = device_of(model)
     fitted, held_out = hold_out_batches(tree_map_only(Tensor, lambda t: t.to(device), batches))
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []

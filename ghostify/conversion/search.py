@@ -14,7 +14,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment.layer_latency import layer_latency
-from ghostify.evaluation.output_kinds import calibration_batches
+from ghostify.evaluation.output_kinds import calibrate_on
 from ghostify.io.progress import progress_bar
 from ghostify.planning import CANDIDATES
 from ghostify.planning.budget import Budgets, parse_budgets
@@ -81,7 +81,7 @@ def search(
             any out.
     """
     check_model(model)
-    calibration, outputs = calibration_batches(model, calibration, example, outputs)
+    calibration, outputs = calibrate_on(model, calibration, example, outputs)
     if sensitivity is None:
         sensitivity = measure_sensitivity(
             model, example, calibration=calibration, outputs=outputs, progress=progress

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import trace_dataflow
-from ghostify.analysis.dry_run import dry_run, materialize
+from ghostify.analysis.dry_run import materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.assignment import assignments, total_error, weighted
@@ -21,7 +21,7 @@ from ghostify.conversion.init.ghost_fit import sample_errors
 from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.targets import observe
 from ghostify.conversion.init.weights import FilterMoments, filter_errors, norm_importance
-from ghostify.evaluation.output_kinds import calibration_batches
+from ghostify.evaluation.output_kinds import calibrate_on
 from ghostify.io.progress import Report, progress_bar
 from ghostify.planning import CANDIDATES
 from ghostify.planning.flops import count
@@ -71,7 +71,7 @@ def sensitivity(
         unit, layers = "share of the filters", _of_filters(model, example, sites, candidates)
     else:
         with progress_bar("measuring", progress) as report:
-            batches, found = calibration_batches(model, calibration, example, outputs)
+            batches, found = calibrate_on(model, calibration, example, outputs)
             unit = "KL (nats)" if found.are_scores else "relative error"
             layers = _on_data(model, batches, found, sites, candidates, report)
     return Sensitivity(unit=unit, measured=calibration is not None, totals=totals, layers=layers)
@@ -86,7 +86,6 @@ def _on_data(
     candidates: tuple[GhostSpec, ...],
     report: Report,
 ) -> dict[str, dict[GhostSpec, float]]:
-    dry_run(model, batches[0])  # images may differ in size from the example
     model = frozen_copy(model)
     batches = first_images(batches, _MAX_IMAGES)
     names = [site.name for site in sites]

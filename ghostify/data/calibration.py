@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
 
 from ghostify.data.as_batches import as_batches
 from ghostify.data.datasets import EvaluationDataset
@@ -25,7 +24,7 @@ from ghostify.data.open_data import (
     source_of,
 )
 from ghostify.data.sources import ImageSource, open_source
-from ghostify.data.split import split
+from ghostify.data.split import is_map_style, split
 from ghostify.data.tensors import TensorImages
 from ghostify.io.progress import progress_bar
 from ghostify.types import Example, GhostifyError, ModelSource, Preprocessing
@@ -115,11 +114,9 @@ def open_calibration(
 
 def _spread(data: Any, images: int) -> Any:
     """Return images from all parts of a loader, which may be in the order of classes."""
-    loader = data.calibration() if isinstance(data, Data) else data
-    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
-        return data
-    every = len(loader.dataset) // images  # type: ignore[arg-type]
-    return split(loader, every)[1] if every > 1 and loader.batch_sampler is not None else data
+    loader: Any = data.calibration() if isinstance(data, Data) else data
+    every = len(loader.dataset) // images if is_map_style(loader) else 1
+    return split(loader, every)[1] if every > 1 else data
 
 
 def calibration_batches(

@@ -37,7 +37,7 @@ def split(data: Any, every: int, most: int | None = None) -> tuple[Any, Any]:
         most: maximum number of held-out images. Default: no limit.
     """
     choice = _Choice(every, most)
-    if _is_map_style(data):
+    if is_map_style(data):
         return _split_loader(data, choice)
     return _Part(data, choice, held=False), _Part(data, choice, held=True)
 
@@ -63,7 +63,7 @@ def hold_out(data: Any) -> tuple[Any, Any]:
 
 def has_images(data: Any, number: int) -> bool:
     """Whether data holds at least ``number`` images. No more batches are read than that takes."""
-    if _is_map_style(data):
+    if is_map_style(data):
         return len(data.dataset) >= number
     for batch in data:
         number -= images_in(split_labels(batch)[0])
@@ -156,7 +156,8 @@ class _Part:
                 return
 
 
-def _is_map_style(data: Any) -> bool:
+def is_map_style(data: Any) -> bool:
+    """Whether it is a DataLoader of a map-style dataset, with batches."""
     return (
         isinstance(data, DataLoader)
         and data.batch_sampler is not None
@@ -183,7 +184,7 @@ def _split_loader(loader: DataLoader[Any], choice: _Choice) -> tuple[Any, Any]:
 
 def _estimated_images(data: Any) -> int | None:
     """Return the number of images, or None for a stream."""
-    if _is_map_style(data):
+    if is_map_style(data):
         return len(data.dataset)
     try:
         return len(data) * images_in(split_labels(next(iter(data)))[0]) if len(data) else 0

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ghostify.evaluation.class_metrics import mean_iou
+from ghostify.evaluation import class_metrics
 from ghostify.evaluation.divergence import logits_of
+from ghostify.evaluation.labels import rows
 from ghostify.types.outputs import Output
 
 _BINS, _LIMIT = 2048, 16.0
@@ -28,9 +29,9 @@ def zeros(output: Output) -> dict[str, Tensor]:
 
 def against_labels(tensor: Tensor, labels: Tensor, output: Output) -> dict[str, Any]:
     """Return sums of comparisons with labels, 0 or 1, of the output's shape."""
-    logits = logits_of(tensor.double(), output).movedim(1, -1).flatten(0, -2)
+    logits = rows(logits_of(tensor.double(), output))
     labels = labels.reshape(tensor.shape[0], output.size, *tensor.shape[2:])
-    labels = labels.double().movedim(1, -1).flatten(0, -2)
+    labels = rows(labels.double())
     found, right = logits > 0, labels > 0.5
     sums = {
         "entries": labels.numel(),
@@ -60,12 +61,10 @@ def with_labels(sums: dict[str, Tensor], output: Output) -> dict[str, float]:
     present = sums["bins"][:, 1].sum(1) > 0
     if bool(present.any()):
         found["mean_ap"] = float(average_precision(sums["bins"][present]).mean())
-    return found | ({"mean_iou": mean_iou(sums)} if output.dense else {})
+    return found | ({"mean_iou": class_metrics.mean_iou(sums)} if output.dense else {})
 
 
-def with_teacher(sums: dict[str, Tensor], output: Output) -> dict[str, float]:
-    """Return the metrics that need a teacher."""
-    return {"agreement": float(sums["agreeing"] / sums["pairs"].clamp_min(1))}
+with_teacher = class_metrics.with_teacher
 
 
 def average_precision(bins: Tensor) -> Tensor:

@@ -57,6 +57,11 @@ def fit_labels(labels: Tensor | None, tensor: Tensor, output: Output) -> Tensor 
     return None if same is None else same.to(tensor.dtype)
 
 
+def rows(values: Tensor) -> Tensor:
+    """Return ``(N, size)`` of ``(B)`` or ``(B, size, ...)``: a row for each image or position."""
+    return values[:, None] if values.dim() == 1 else values.movedim(1, -1).flatten(0, -2)
+
+
 def _is_indices(labels: Tensor, output: Tensor) -> bool:
     """Whether labels are integers ``(B, ...)`` or ``(B, 1, ...)`` for outputs ``(B, k, ...)``."""
     if labels.is_floating_point() or output.dim() < 2:

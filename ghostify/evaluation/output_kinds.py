@@ -12,9 +12,9 @@ from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.output_hooks import output_hooks
 from ghostify.analysis.preserve import eval_mode, preserve_rng
-from ghostify.data import Data, as_batches, images_in, split_labels
+from ghostify.data import Data, calibration_batches, images_in, split_labels
 from ghostify.data.batches import call
-from ghostify.evaluation.labels import kind_by_labels, sums_to_one
+from ghostify.evaluation.labels import kind_by_labels, rows, sums_to_one
 from ghostify.evaluation.metrics import numbers
 from ghostify.types import Example, GhostifyError
 from ghostify.types.outputs import Output, Outputs, OutputsLike, check_kind
@@ -87,19 +87,24 @@ def find_outputs(
     return Outputs(tuple(found), given=outputs is not None)
 
 
-def calibration_batches(
-    model: nn.Module, calibration: Any, example: Example, outputs: OutputsLike
+def calibrate_on(
+    model: nn.Module,
+    calibration: Any,
+    example: Example,
+    outputs: OutputsLike,
+    *,
+    evaluation: bool = False,
 ) -> tuple[list[Example], Outputs]:
     """Return the batches of calibration data, and what the network's outputs mean.
 
-    Labels in the data are evidence, too.
+    Labels in the data are evidence, too. The network runs on the first batch.
 
     Args:
-        calibration: data of any form that `as_batches` takes.
+        calibration, example, evaluation: as in `calibration_batches`.
         outputs: as in `find_outputs`.
     """
     labels = _first_labels(calibration)  # before all is read, so that an iterator is not touched
-    batches = as_batches(calibration, example)
+    batches = calibration_batches(calibration, model, example, evaluation=evaluation)
     dry_run(model, batches[0])  # images may differ in size from the example
     pairs: list[Pair] = [(batch, None) for batch in batches]
     if labels is not None and len(labels) == images_in(batches[0]):
@@ -110,7 +115,7 @@ def calibration_batches(
 def _first_labels(calibration: Any) -> Tensor | None:
     """Return the labels of the first batch, of data that can be iterated repeatedly."""
     data = calibration.calibration() if isinstance(calibration, Data) else calibration
-    if isinstance(data, Tensor | Iterator) or not isinstance(data, Iterable):
+    if isinstance(data, Tensor | Iterator | str) or not isinstance(data, Iterable):
         return None
     with preserve_rng():
         first = next(iter(data), None)
@@ -122,13 +127,12 @@ def known_outputs(*models: nn.Module | None) -> Outputs | None:
     return next(filter(None, map(Outputs.find, models)), None)
 
 
-def first_pairs(pairs: Iterable[Pair]) -> Iterator[Pair]:
-    """Yield the pairs of inputs and labels with the first 64 images."""
-    images = 0
+def first_pairs(pairs: Iterable[Pair], images: int = _IMAGES) -> Iterator[Pair]:
+    """Yield the pairs of inputs and labels with the first images."""
     for inputs, labels in pairs:
         yield inputs, labels
-        images += images_in(inputs)
-        if images >= _IMAGES:
+        images -= images_in(inputs)
+        if images <= 0:
             return
 
 
@@ -179,9 +183,9 @@ def _sums(tensor: Tensor, layer: Tensor) -> tuple[float, float, float]:
     gradient never changes the sum of the last layer's rows. What is left is that of the random
     initialization, small against trained rows and the outputs' variance.
     """
-    rows = layer.double().flatten(1)
-    of_rows = float(rows.sum(0).square().sum() / rows.square().sum().clamp_min(1e-30))
-    outputs = tensor.double().movedim(1, -1).flatten(0, -2)
+    weight = layer.double().flatten(1)
+    of_rows = float(weight.sum(0).square().sum() / weight.square().sum().clamp_min(1e-30))
+    outputs = rows(tensor.double())
     sums = outputs.sum(1)
     variance = float(outputs.var(0, correction=0).sum().clamp_min(1e-30))
     return of_rows, float(sums.var(correction=0)) / variance, float(sums.square().mean()) / variance

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ghostify.evaluation.labels import rows
 from ghostify.types.outputs import Output
 
 _NAMES = ("number", "absolute", "squared", "target", "target_squared")
@@ -40,7 +41,7 @@ def with_teacher(sums: dict[str, Tensor], output: Output) -> dict[str, float]:
 
 
 def _sums(tensor: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-    found, wanted = (_rows(each.double()) for each in (tensor, target))
+    found, wanted = (rows(each.double()) for each in (tensor, target))
     finite = wanted.isfinite()
     wanted = torch.where(finite, wanted, 0.0)
     error = torch.where(finite, found - wanted, 0.0)
@@ -51,11 +52,6 @@ def _sums(tensor: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         wanted.sum(0),
         wanted.square().sum(0),
     )
-
-
-def _rows(values: Tensor) -> Tensor:
-    """Return ``(N, size)`` of ``(B)`` or ``(B, size, ...)``."""
-    return values[:, None] if values.dim() == 1 else values.movedim(1, -1).flatten(0, -2)
 
 
 def _metrics(sums: dict[str, Tensor], of: str, prefix: str) -> dict[str, float]:

@@ -10,7 +10,7 @@ from torch import nn
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
 from ghostify.evaluation.evaluate import agreement
-from ghostify.evaluation.output_kinds import calibration_batches, known_outputs
+from ghostify.evaluation.output_kinds import calibrate_on, known_outputs
 from ghostify.models.identity import check_original
 from ghostify.planning.flops import count
 from ghostify.report.report import HELD_OUT, Report, SiteRow
@@ -65,7 +65,7 @@ def compare(
     fidelity, found = Fidelity.find(converted), known_outputs(converted)
     if data is not None:
         check_original(model, OriginalWeights.find(converted), "`model`")
-        batches, found = calibration_batches(model, data, example, outputs or found)
+        batches, found = calibrate_on(model, data, example, outputs or found, evaluation=True)
         measured = agreement(model, converted, batches, found)
         fidelity = replace(fidelity or Fidelity("unknown"), score=measured)
     return Report(

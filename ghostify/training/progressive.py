@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.convert import convert
-from ghostify.data import images_in, set_epoch, split_labels
-from ghostify.evaluation.output_kinds import known_outputs
+from ghostify.data import set_epoch, split_labels
+from ghostify.evaluation.output_kinds import first_pairs, known_outputs
 from ghostify.planning.plan import loss_increase_from
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
@@ -101,13 +101,8 @@ def train_in_stages(
 
 
 def _first_images(data: Iterable[Any]) -> Iterator[Example]:
-    images = 0
     set_epoch(data, 0)
-    for inputs, _ in map(split_labels, data):
-        yield inputs
-        images += images_in(inputs)
-        if images >= _IMAGES:
-            return
+    return (inputs for inputs, _ in first_pairs(map(split_labels, data), _IMAGES))
 
 
 def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[set[str]]:

@@ -8,6 +8,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostModule, GhostSpec, Plan
+from ghostify.data import open_calibration
+from ghostify.data.open_data import source_of
 from ghostify.planning import plan_sites
 from ghostify.types import Decision
 
@@ -254,3 +256,21 @@ def test_reasons_of_times_are_abridged():
     said = r"not faster in eager: 0 ms; not faster in eager: 1 ms; 3 more\); try another `runtime`"
     with pytest.raises(GhostifyError, match=said):
         ghostify.convert(model, plan=plan)
+
+
+def test_images_may_be_the_name_of_a_source(small_net, image, tmp_path):
+    images = torch.randn(20, *image.shape[1:])
+    torch.save(images, tmp_path / "images.pt")
+    source, training = (
+        tmp_path / "images.pt",
+        open_calibration(tmp_path / "images.pt", small_net, source_of(image)).batches,
+    )
+    named = ghostify.convert(small_net, image, calibration=source)
+    given = ghostify.convert(small_net, image, calibration=training)
+    assert all(map(torch.equal, named.state_dict().values(), given.state_dict().values()))
+    measured = (ghostify.sensitivity(small_net, image, calibration=c) for c in (source, training))
+    assert next(measured) == next(measured)
+    report = ghostify.compare(small_net, given, image, data=str(source))
+    assert report.fidelity.score.images == 20  # all, since a file has no validation split
+    options = {"budget": "macs=0.9", "calibration": source}
+    assert ghostify.search(small_net, image, **options).replaced

@@ -131,7 +131,10 @@ def test_the_order_of_evidence():
     assert found(net, CLASSES[:64], known=said) == said[0]
     assert found(net, CLASSES[:64], known=earlier).kind == "classes"
     assert found(net, known=earlier) == earlier[0]
-    assert found(net, known=Outputs((Output("classes", "of another network", 3),))).kind == "values"
+    assert (
+        found(net, known=Outputs((Output("classes", "found for another network", 3),))).kind
+        == "values"
+    )
 
 
 def test_words_that_do_not_fit():
