@@ -198,8 +198,8 @@ class Artifact(os.PathLike[str]):
         """Return what the outputs of the network mean.
 
         Args:
-            data: As in `ghostify.evaluate` or `ghostify.recover`; labels are evidence.
-            outputs: A kind, as in `ghostify.convert`. Default: What labels say, what an earlier
+            data: as in `ghostify.evaluate` or `ghostify.recover`; labels are evidence.
+            outputs: a kind, as in `ghostify.convert`. Default: what labels say, what an earlier
                 step found, or what the outputs themselves say.
         """
         try:
@@ -413,6 +413,7 @@ class Artifact(os.PathLike[str]):
     def search(
         self,
         *,
+        calibration: Any,
         outputs: OutputsLike = None,
         on_candidate: Callable[[PlanCandidate], None] | None = None,
         **options: Any,
@@ -424,10 +425,14 @@ class Artifact(os.PathLike[str]):
             if on_candidate is not None:
                 on_candidate(candidate)
 
-        outputs = outputs or read_recipe(self.path).outputs
-        network = self._original.converted
-        options["calibration"] = self._calibration(options["calibration"])
-        return search(network, self.example, outputs=outputs, on_candidate=remember, **options)
+        return search(
+            self._original.converted,
+            self.example,
+            calibration=self._calibration(calibration),
+            outputs=outputs or read_recipe(self.path).outputs,
+            on_candidate=remember,
+            **options,
+        )
 
     def benchmark(
         self, *, against: Mapping[str, nn.Module] | None = None, **options: Any

@@ -23,9 +23,9 @@ def compare(
     Example: ghostify compare resnet50-ghost --data photographs
 
     Options:
-        images: Maximum number of these images. Default: 256.
         data: Compare the outputs on these images, named as for evaluate --data. This needs
             the original's weights.
+        images: Maximum number of these images. Default: 256.
         outputs: What the outputs are, for --data: classes, multilabel or values. Default: what the
             folder says, or found from the outputs.
     """

@@ -135,6 +135,32 @@ def open_artifact(
     return artifact, context
 
 
+def open_target(
+    target: str, options: OriginalOptions, device: str = "cpu"
+) -> tuple[ModelContext, Artifact | None]:
+    """Build the network that the user named; of a folder its original, with the artifact.
+
+    Raises:
+        GhostifyError: as `build_target` does.
+    """
+    if Path(target).is_dir():
+        artifact, context = open_artifact(Path(target), options, device)
+        return context, artifact
+    return build_target(target, options, device), None
+
+
+def measure_sensitivity(
+    context: ModelContext,
+    artifact: Artifact | None,
+    images: list[Tensor] | None,
+    outputs: str | None,
+) -> Sensitivity:
+    """Measure a sensitivity, which the artifact remembers if there is one."""
+    if artifact is not None:
+        return artifact.sensitivity(calibration=images, outputs=outputs)
+    return ghostify.sensitivity(context.model, context.example, calibration=images, outputs=outputs)
+
+
 def load_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, ModelContext]:
     """Open an artifact, build its original and read the converted network.
 

@@ -158,13 +158,12 @@ class CalibrationOptions:
         None, "Data", metavar="SOURCE", autocompletion=completion.sources
     )
     images: int | None = option(None, "Data", min=1)
+    outputs: str | None = option(None, "Data", metavar="KIND")
+    device: str = option("cpu", "Data", metavar="NAME")
 
     def __post_init__(self) -> None:
         if self.images is not None and self.calibration is None:
             raise GhostifyError("--images is the number of images of --calibration: add it")
-
-    outputs: str | None = option(None, "Data", metavar="KIND")
-    device: str = option("cpu", "Data", metavar="NAME")
 
 
 @dataclass(frozen=True)

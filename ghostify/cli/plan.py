@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -13,22 +13,17 @@ from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import options
 from ghostify.cli.context import (
     ModelContext,
-    build_target,
-    open_artifact,
+    measure_sensitivity,
+    open_target,
     plan_arguments,
     read_calibration,
 )
 from ghostify.cli.next_step import after_plan
-from ghostify.cli.options import OriginalOptions, SiteOptions, is_given
+from ghostify.cli.options import SiteOptions, is_given
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import interruptible, show
 from ghostify.io.atomic import check_parent
-from ghostify.types import LayerLatencies, PlanCandidate, Sensitivity
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ghostify import Artifact
+from ghostify.types import LayerLatencies, PlanCandidate
 
 
 def plan(
@@ -57,10 +52,10 @@ def plan(
         raise GhostifyError("--budget chooses ratio and kernel itself: drop --ratio and --dw-size")
     if out is not None:
         check_parent(out)
-    found, artifact = _opened(target, original, calibration.device)
+    found, artifact = open_target(target, original, calibration.device)
     images = read_calibration(found, calibration)
     if planning.budget and arguments["sensitivity"] is None:
-        arguments["sensitivity"] = _sensitivity(found, artifact, images, calibration.outputs)
+        arguments["sensitivity"] = measure_sensitivity(found, artifact, images, calibration.outputs)
     arguments["latencies"] = _latencies(found, planning, None if planning.budget else [spec])
     made = ghostify.plan(found.model, found.example, **arguments)
     _write(made, found, out, arguments)
@@ -87,10 +82,10 @@ def search(
     arguments = plan_arguments(planning)
     if out is not None:
         check_parent(out)
-    found, artifact = _opened(target, original, calibration.device)
+    found, artifact = open_target(target, original, calibration.device)
     images = read_calibration(found, calibration)
     if arguments["sensitivity"] is None:
-        arguments["sensitivity"] = _sensitivity(found, artifact, images, calibration.outputs)
+        arguments["sensitivity"] = measure_sensitivity(found, artifact, images, calibration.outputs)
     arguments["latencies"] = _latencies(found, planning, None)
     compared: list[PlanCandidate] = []
     options = arguments | {"calibration": images, "on_candidate": compared.append}
@@ -102,27 +97,6 @@ def search(
             made = artifact.search(**options)
     _write(made, found, out, arguments, compared)
     after_plan(out, target, original, calibration.calibration)
-
-
-def _opened(
-    target: str, original: OriginalOptions, device: str
-) -> tuple[ModelContext, Artifact | None]:
-    """Build the network that the user named; of a folder its original, with its artifact."""
-    if Path(target).is_dir():
-        artifact, found = open_artifact(Path(target), original, device)
-        return found, artifact
-    return build_target(target, original, device), None
-
-
-def _sensitivity(
-    found: ModelContext,
-    artifact: Artifact | None,
-    images: list[Tensor] | None,
-    outputs: str | None,
-) -> Sensitivity:
-    if artifact is not None:
-        return artifact.sensitivity(calibration=images, outputs=outputs)
-    return ghostify.sensitivity(found.model, found.example, calibration=images, outputs=outputs)
 
 
 def _latencies(

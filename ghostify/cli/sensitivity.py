@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ghostify
 from ghostify.cli import options
-from ghostify.cli.context import build_target, open_artifact, read_calibration
+from ghostify.cli.context import measure_sensitivity, open_target, read_calibration
 from ghostify.cli.next_step import after_sensitivity
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
@@ -36,16 +36,9 @@ def sensitivity(
         from ghostify.report.plots import check_plot
 
         check_plot(plot)
-    if Path(target).is_dir():
-        artifact, found = open_artifact(Path(target), original, calibration.device)
-        images = read_calibration(found, calibration)
-        measured = artifact.sensitivity(calibration=images, outputs=calibration.outputs)
-    else:
-        found = build_target(target, original, calibration.device)
-        images = read_calibration(found, calibration)
-        measured = ghostify.sensitivity(
-            found.model, found.example, calibration=images, outputs=calibration.outputs
-        )
+    found, artifact = open_target(target, original, calibration.device)
+    images = read_calibration(found, calibration)
+    measured = measure_sensitivity(found, artifact, images, calibration.outputs)
     with stage("counting"):
         from ghostify.report.plots import plot_sensitivity
         from ghostify.report.tables import list_sensitivity

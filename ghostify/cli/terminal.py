@@ -48,7 +48,7 @@ def fail(text: str) -> NoReturn:
 
 @contextmanager
 def interruptible(kept: str = "nothing was saved") -> Iterator[None]:
-    """Make of Ctrl-C one line that says what was kept, and exit code 130."""
+    """Turn Ctrl-C into one line that says what was kept, and exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
