@@ -11,10 +11,10 @@ from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
 CROPS = ("center", "squash")
+INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
+
 ASSUMED = "assumed"
 """Origin of a normalization that neither the model nor its library declares."""
-
-INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_outputs_of_any_structure(as_trained):
     assert recovery.recovered.agreement is None
 
 
-def test_a_detector_learns_from_feature_maps(as_trained):
+def recovered_detector(as_trained):
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
 
     teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
@@ -95,6 +95,11 @@ def test_a_detector_learns_from_feature_maps(as_trained):
     images = [[torch.rand(3, 64, 64)] for _ in range(4)]
     student = ghostify.convert(teacher, images[0], ratio=2)
     _, recovery = ghostify.recover(teacher, student, images, TWO)
+    return recovery
+
+
+def test_a_detector_learns_from_feature_maps(as_trained):
+    recovery = recovered_detector(as_trained)
     first, second = (record["features"] for record in recovery.history)
     assert second < first
 
@@ -477,12 +482,6 @@ def test_a_training_resumes_after_a_collapse(teacher, student, data, tmp_path, i
 
 
 def test_detectors_whose_boxes_cannot_be_compared_are_chosen_by_their_feature_maps(as_trained):
-    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
-
-    teacher = detector(weights=None, weights_backbone=None, min_size=64, max_size=64).eval()
-    teacher = as_trained(teacher)
-    images = [[torch.rand(3, 64, 64)] for _ in range(4)]
-    student = ghostify.convert(teacher, images[0], ratio=2)
-    _, recovery = ghostify.recover(teacher, student, images, TWO)
+    recovery = recovered_detector(as_trained)
     assert recovery.original.relative_error == 0
     assert recovery.recovered.relative_error <= recovery.converted.relative_error

@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--rates", default="1e-3,3e-3,1e-2,3e-2")
     parser.add_argument("--tasks", default="", help="part of the names of the tasks")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ghostify-recovery")
-    parser.add_argument("--seed", type=int, default=1, help="of originals, pictures and training")
+    parser.add_argument("--seed", type=int, default=1, help="random seed of all steps")
     options = parser.parse_args()
     rates = [float(rate) for rate in options.rates.split(",")]
     rows = []
