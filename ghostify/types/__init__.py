@@ -11,6 +11,7 @@ from ghostify.types.model_measurements import (
     LayerLatencies,
     LayerRedundancy,
     Sensitivity,
+    WidthSensitivity,
 )
 from ghostify.types.model_source import (
     Example,
@@ -23,6 +24,7 @@ from ghostify.types.outputs import Output, Outputs
 from ghostify.types.plan import Decision, Plan, PlanCandidate
 from ghostify.types.preprocessing import Preprocessing
 from ghostify.types.recovery import Recovery
+from ghostify.types.region import Region
 from ghostify.types.score import Fidelity, Score
 from ghostify.types.settings import Augmentation, RecoverySettings
 
@@ -30,6 +32,6 @@ __all__ = [
     "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
     "LayerRedundancy", "Lineage", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
-    "PlanCandidate", "Preprocessing", "Recovery", "RecoverySettings", "Score", "Sensitivity",
-    "describe_example", "split_example",
+    "PlanCandidate", "Preprocessing", "Recovery", "RecoverySettings", "Region", "Score",
+    "Sensitivity", "WidthSensitivity", "describe_example", "split_example",
 ]  # fmt: skip

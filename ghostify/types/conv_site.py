@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
 from ghostify.types.errors import GhostifyError
+from ghostify.types.region import Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,17 @@ class Geometry:
         """Number of weights without bias, which are also the MACs of one output position."""
         return self.out_channels * self.in_channels // self.groups * self.taps
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether each output channel is made of one input channel alone."""
+        return self.groups == self.in_channels == self.out_channels > 1
+
+    def narrowed(self, inputs: int | None = None, outputs: int | None = None) -> Geometry:
+        """Return the geometry with fewer channels; a depthwise convolution has one group each."""
+        inputs, outputs = inputs or self.in_channels, outputs or self.out_channels
+        groups = outputs if self.depthwise else self.groups
+        return replace(self, in_channels=inputs, out_channels=outputs, groups=groups)
+
     def __str__(self) -> str:
         parts = [_times(self.kernel_size), f"{self.in_channels}→{self.out_channels}"]
         for prefix, numbers in (("/", self.stride), ("dilation ", self.dilation)):
@@ -110,6 +122,8 @@ class ConvSite:
             None if it is never called.
         stem: whether it is the first convolution of the network.
         ineligible: the reason a Ghost module cannot take its place; None if it can.
+        region: the layers that share its output channels, if some of these can be dropped.
+        unprunable: the reason none of its output channels can be dropped; None if some can.
     """
 
     name: str
@@ -123,6 +137,14 @@ class ConvSite:
     stem: bool = False
     seen: Literal["graph", "run"] | None = None
     ineligible: str | None = None
+    region: Region | None = None
+    unprunable: str | None = None
+
+    def narrowed(self, inputs: int | None = None, outputs: int | None = None) -> ConvSite:
+        """Return the site as it is with fewer input or output channels."""
+        if inputs is None and outputs is None:
+            return self
+        return replace(self, geometry=self.geometry.narrowed(inputs, outputs))
 
     @property
     def output_map(self) -> str:

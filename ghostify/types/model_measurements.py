@@ -85,6 +85,39 @@ class LayerLatencies:
         return f"not faster in {self.runtime}: {before:.3g} ms, as a Ghost module {after:.3g} ms"
 
 
+@dataclass(frozen=True, slots=True)
+class WidthSensitivity(Serializable):
+    """Estimated loss increase when output channels of one layer alone are dropped.
+
+    Attributes:
+        order: output channels, the one to drop first first; the last one stays.
+        increases: loss increase when the first channel of ``order`` is dropped, the first two, and
+            so on.
+    """
+
+    order: tuple[int, ...]
+    increases: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if sorted(self.order) != list(range(len(self.order))):
+            raise GhostifyError(f"`order` must hold each of {len(self.order)} channels once")
+        if len(self.increases) != len(self.order) - 1:
+            raise GhostifyError(
+                f"`increases` must have {len(self.order) - 1} entries, one less than `order`"
+            )
+        if not all(map(is_finite, self.increases)):
+            raise GhostifyError("`increases` must be finite numbers")
+
+    def of(self, width: int) -> float:
+        """Return the loss increase with ``width`` channels left."""
+        dropped = len(self.order) - width
+        return self.increases[dropped - 1] if dropped else 0.0
+
+    def channels(self, width: int) -> tuple[int, ...]:
+        """Return the ``width`` channels that are left, in ascending order."""
+        return tuple(sorted(self.order[len(self.order) - width :]))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity(Attachment, Serializable):
     """Estimated loss increase when one layer alone is replaced, for each layer and Ghost module.
@@ -97,6 +130,7 @@ class Sensitivity(Attachment, Serializable):
         measured: whether it was measured on data, or estimated from the weights.
         totals: costs of the whole original network by name, such as ``macs`` and ``params``.
         layers: loss increase by Ghost module, by qualified name of the layer.
+        widths: loss increase by number of dropped output channels, by qualified name of the layer.
 
     Raises:
         GhostifyError: if a number is not finite.
@@ -108,6 +142,7 @@ class Sensitivity(Attachment, Serializable):
     measured: bool
     totals: Mapping[str, float] = field(default_factory=dict)
     layers: Mapping[str, Mapping[GhostSpec, float]]
+    widths: Mapping[str, WidthSensitivity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.unit, str) or not self.unit.strip():
