@@ -118,7 +118,8 @@ def convert(
     weights = identify(model)
     converted, plan = swap(model, plan, example if verify else None)
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
-    _with_earlier(model, plan).attach(converted)
+    earlier = Plan.find(model)
+    (earlier.then(plan) if earlier else plan).attach(converted)
     for record in (weights, outputs, sensitivity):
         if record is not None:
             record.attach(converted)
@@ -136,12 +137,3 @@ def convert(
         progress=progress,
     )
     return converted
-
-
-def _with_earlier(model: nn.Module, plan: Plan) -> Plan:
-    """Return all decisions, if ``model`` is itself the result of a conversion."""
-    earlier = Plan.find(model)
-    if earlier is None:
-        return plan
-    later = {decision.site.name: decision for decision in plan.decisions}
-    return Plan(tuple(d if d.ghost else later.get(d.site.name, d) for d in earlier.decisions))

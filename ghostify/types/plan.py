@@ -122,6 +122,19 @@ class Plan(Attachment, Serializable):
         }
 
     @property
+    def kept_inputs(self) -> dict[str, tuple[int, ...]]:
+        """Which inputs are left, by name of each layer that mixes channels and loses some.
+
+        A linear layer that reads flattened feature maps has several inputs for each channel.
+        """
+        return {
+            name: tuple(spread * channel + place for channel in kept for place in range(spread))
+            for decision in self.decisions
+            if (kept := decision.channels) is not None and (region := decision.site.region)
+            for name, spread in region.readers.items()
+        }
+
+    @property
     def converted_sites(self) -> tuple[ConvSite, ...]:
         """The sites with the channels that the plan leaves them, in order."""
         inputs: dict[str, int] = {}
@@ -150,6 +163,16 @@ class Plan(Attachment, Serializable):
         return Plan(
             tuple(
                 replace(d, channels=channels[d.site.name]) if d.site.name in channels else d
+                for d in self.decisions
+            )
+        )
+
+    def then(self, later: Plan) -> Plan:
+        """Return the plan of two conversions, ``later`` that of the result of this one."""
+        by_name = {decision.site.name: decision for decision in later.decisions}
+        return Plan(
+            tuple(
+                _combined(d, by_name[d.site.name]) if d.site.name in by_name else d
                 for d in self.decisions
             )
         )
@@ -186,6 +209,23 @@ class _Layers(Serializable):
     _format: ClassVar[str] = Plan._format
 
     layers: Mapping[str, Mapping[str, Any]]
+
+
+def _combined(first: Decision, later: Decision) -> Decision:
+    """Return the decision on the original's site; a Ghost module is not replaced again."""
+    if first.ghost is not None:
+        return first
+    site = replace(
+        later.site,
+        geometry=first.site.geometry,
+        region=first.site.region or later.site.region,
+        unprunable=None if first.site.region else later.site.unprunable,
+    )
+    channels = first.channels
+    if later.channels is not None:  # those of the first conversion's result
+        left = channels or range(first.site.geometry.out_channels)
+        channels = tuple(left[channel] for channel in later.channels)
+    return Decision(site, later.ghost, later.keep, later.width or first.width, channels)
 
 
 def _encode_decision(decision: Decision) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.planning import plan_sites
-from ghostify.types import Decision
+from ghostify.types import Decision, Region
 
 
 @pytest.fixture
@@ -185,3 +185,38 @@ def test_keeping_some_convolutions(small_net, image):
     assert reasons["wide"] == "too wide"
     assert reasons["stem"] == "first convolution (stem)"
     assert list(kept.replaced) == [name for name in plan.replaced if name != "wide"]
+
+
+@pytest.fixture
+def decision(plan):
+    """On ``wide``, 16→32, whose maps a depthwise convolution passes on to ``project``."""
+    region = Region(channelwise=("norm", "depthwise"), gates=("gate",), readers={"project": 2})
+    wide = next(d for d in plan.decisions if d.site.name == "wide")
+    return replace(wide, site=replace(wide.site, region=region))
+
+
+def test_readers_lose_the_inputs_of_each_dropped_channel(decision):
+    plan = Plan((replace(decision, width=3, channels=(0, 5, 6)),))
+    kept = (0, 5, 6)
+    assert plan.kept_channels == dict.fromkeys(("wide", "norm", "depthwise", "gate"), kept)
+    assert plan.kept_inputs == {"project": (0, 1, 10, 11, 12, 13)}
+    assert Plan((replace(decision, width=3),)).kept_inputs == {}
+
+
+def test_channels_of_two_conversions(decision):
+    whole = decision.site
+    first = Decision(whole, keep="kept by the budget", width=4, channels=(1, 3, 5, 7))
+    narrow = replace(whole.narrowed(outputs=4), region=None, unprunable="a residual sum")
+    later = replace(narrow, region=whole.region, unprunable=None)
+
+    def both(one, other):
+        return Plan((one,)).then(Plan((other,))).decisions
+
+    ghosts = Decision(narrow, GhostSpec(2, 3))
+    assert both(first, ghosts) == (replace(first, ghost=GhostSpec(2, 3), keep=None),)
+    fewer = Decision(later, keep="enough", width=2, channels=(0, 2))
+    assert both(first, fewer) == (replace(first, keep="enough", width=2, channels=(1, 5)),)
+    one_by_one = Decision(whole, keep="full"), Decision(whole, GhostSpec(2, 3), None, 2, (0, 9))
+    assert both(*one_by_one) == one_by_one[1:]
+    assert both(ghosts, fewer) == (ghosts,)
+    assert both(first, Decision(replace(narrow, name="other"), keep="full")) == (first,)
