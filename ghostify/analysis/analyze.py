@@ -10,17 +10,20 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.caches import evict_meta_tensors
 from ghostify.analysis.conv_observer import ConvObserver, ConvRecord
 from ghostify.analysis.convolutions import class_name, is_convolution
+from ghostify.analysis.dataflow import Dataflow, trace_dataflow
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.eligibility import ineligible_reason
 from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
 from ghostify.analysis.fx_trace import trace
+from ghostify.analysis.regions import NoRegionError, find_region
 from ghostify.types import ConvSite, Example, Geometry, GhostifyError
+from ghostify.types.region import Region
 
 
 def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
-    """Find every convolution of ``model``, and whether a Ghost module can replace it.
+    """Find every convolution of ``model``, and whether it can be replaced and pruned.
 
-    A copy of the model runs once in evaluation mode, on the meta device unless it needs values,
+    A copy of the model runs in evaluation mode, on the meta device unless it needs values,
     and is traced by torch.fx in training mode. The run also finds convolutions in code that cannot
     be traced. The model does not change; hooks of its modules run with the copy.
 
@@ -44,6 +47,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     uncalled = [name for name in convolutions if name not in records]
     in_training = traced | (_called_in_training(model, example) if uncalled else set())
     owners = parameter_owners(model)
+    flow = trace_dataflow(model, example)
     first = next(iter(records), None)
     sites = []
     for name in [*records, *uncalled]:
@@ -63,6 +67,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 read_elsewhere=name in weights_read,
                 shared=shares_parameters(module, owners),
             )
+        region, unprunable = _find_region(model, flow, name, ineligible)
         sites.append(
             ConvSite(
                 name=name,
@@ -71,9 +76,25 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 stem=name == first,
                 seen="graph" if name in traced else "run" if name in records else None,
                 ineligible=ineligible,
+                region=region,
+                unprunable=unprunable,
             )
         )
     return tuple(sites)
+
+
+def _find_region(
+    model: nn.Module, flow: Dataflow, name: str, ineligible: str | None
+) -> tuple[Region | None, str | None]:
+    """The region of a convolution, or the reason why none of its output channels can be dropped."""
+    if ineligible is not None:
+        return None, ineligible
+    if model.get_submodule(name).out_channels == 1:
+        return None, "it has one output channel"
+    try:
+        return find_region(model, flow, name), None
+    except NoRegionError as error:
+        return None, str(error)
 
 
 def _run_and_trace(

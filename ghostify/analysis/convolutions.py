@@ -11,6 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ghostify.analysis.model_copy import copy_model
 from ghostify.nn import GhostModule, GhostModuleV2, GhostModuleV3
+from ghostify.nn.hooks import has_hooks
 from ghostify.types import Geometry
 
 Conv = TypeVar("Conv", bound=nn.Conv2d)
@@ -66,18 +67,22 @@ def _is_size(value: Any) -> bool:
     return all(isinstance(number, int) for number in numbers)
 
 
-INDEPENDENT_FILTERS = {
+PADDING_THEMSELVES = {
     "timm.layers.conv2d_same.Conv2dSame",
-    "timm.layers.std_conv.ScaledStdConv2d",
-    "timm.layers.std_conv.ScaledStdConv2dSame",
-    "timm.layers.std_conv.StdConv2d",
-    "timm.layers.std_conv.StdConv2dSame",
-    "timm.models.resnetv2.StdConv2d",
     "efficientnet_pytorch.utils.Conv2dDynamicSamePadding",
     "efficientnet_pytorch.utils.Conv2dStaticSamePadding",
     "efficientnet_lite_pytorch.utils.Conv2dDynamicSamePadding",
     "efficientnet_lite_pytorch.utils.Conv2dStaticSamePadding",
     "segmentation_models_pytorch.encoders._efficientnet.Conv2dStaticSamePadding",
+}
+"""Subclasses of ``Conv2d`` that pad the input and then convolve it as ``Conv2d`` does."""
+
+INDEPENDENT_FILTERS = PADDING_THEMSELVES | {
+    "timm.layers.std_conv.ScaledStdConv2d",
+    "timm.layers.std_conv.ScaledStdConv2dSame",
+    "timm.layers.std_conv.StdConv2d",
+    "timm.layers.std_conv.StdConv2dSame",
+    "timm.models.resnetv2.StdConv2d",
     "transformers.models.bit.modeling_bit.WeightStandardizedConv2d",
 }
 """Subclasses of ``Conv2d`` that override forward and still treat each filter by itself."""
@@ -95,8 +100,7 @@ def has_independent_filters(module: nn.Module) -> bool:
         return False
     if "weight" not in dict(module.named_parameters(recurse=False)):
         return False
-    kind = type(module)
-    return is_plain_conv(module) or f"{kind.__module__}.{kind.__qualname__}" in INDEPENDENT_FILTERS
+    return is_plain_conv(module) or _qualified_class(module) in INDEPENDENT_FILTERS
 
 
 def is_plain_conv(conv: nn.Conv2d) -> bool:
@@ -104,6 +108,19 @@ def is_plain_conv(conv: nn.Conv2d) -> bool:
     kind = type(conv)
     plain = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
     return plain and isinstance(conv._parameters.get("weight"), nn.Parameter)
+
+
+def is_plain_layer(layer: nn.Module) -> bool:
+    """Whether a layer only convolves or multiplies with its weight and adds its bias."""
+    if is_parametrized(layer) or has_hooks(layer):
+        return False
+    if isinstance(layer, nn.Conv2d):
+        return is_plain_conv(layer) or _qualified_class(layer) in PADDING_THEMSELVES
+    return type(layer) is nn.Linear
+
+
+def _qualified_class(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
 def first_filters(conv: Conv, number: int) -> Conv:

@@ -90,6 +90,10 @@ class Dataflow(ForwardObserver):
         """Modules that returned their only input, and ran no operation, in every call."""
         return [self.names[module] for module, no_op in self._no_op.items() if no_op]
 
+    def is_shared(self, name: str) -> bool:
+        """Whether other code reads parameters of a module, or of modules inside it."""
+        return any(other == name or other.startswith(f"{name}.") for other in self.shared)
+
     def following_norms(self) -> dict[str, str]:
         """Return, for each layer that only one batch norm reads, the name of that batch norm.
 

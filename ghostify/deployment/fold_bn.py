@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from ghostify.analysis.convolutions import is_plain_conv
+from ghostify.analysis.convolutions import is_plain_layer
 from ghostify.analysis.dataflow import Dataflow, is_norm
 from ghostify.nn import Affine, CheapOperation, DeployedGhostModule, GhostModule
 from ghostify.nn.hooks import has_hooks
@@ -29,8 +29,8 @@ def foldable_norms(model: nn.Module, flow: Dataflow) -> dict[str, str]:
     return {
         layer: norm
         for layer, norm in flow.following_norms().items()
-        if not is_shared(layer, flow)
-        and not is_shared(norm, flow)
+        if not flow.is_shared(layer)
+        and not flow.is_shared(norm)
         and _is_plain_norm(model.get_submodule(norm))
         and _can_absorb(model.get_submodule(layer), model.get_submodule(norm), flow, layer)
     }
@@ -59,20 +59,6 @@ def fold_norms(model: nn.Module, norms: Mapping[str, str]) -> dict[nn.Module, nn
         elif norm is not None:
             _absorb(layer, Affine.from_norm(norm))
     return swaps
-
-
-def is_plain_layer(layer: nn.Module) -> bool:
-    """Return whether a layer only convolves or multiplies with its weight and adds its bias."""
-    if is_parametrized(layer) or has_hooks(layer):
-        return False
-    if isinstance(layer, nn.Conv2d):
-        return is_plain_conv(layer)
-    return type(layer) is nn.Linear
-
-
-def is_shared(name: str, flow: Dataflow) -> bool:
-    """Return whether anything else reads parameters of a module, or of modules inside it."""
-    return any(other == name or other.startswith(f"{name}.") for other in flow.shared)
 
 
 def _is_plain_norm(norm: nn.Module) -> bool:

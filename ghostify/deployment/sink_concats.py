@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from ghostify.deployment.channelwise_ops import is_channelwise, out_of_place
+from ghostify.analysis.channelwise_ops import is_channelwise, out_of_place
 from ghostify.nn import DeployedGhostModule
 
 _aten = torch.ops.aten

@@ -59,6 +59,8 @@ MOVES = {
     "behind pooling": lambda m, y: m.linear(F.max_pool2d(y, 2).mean((2, 3), True).flatten(1)),
     "scaled": lambda m, y: m.conv(y * 2 + 1),
     "two readers": lambda m, y: m.conv(y.relu()).sum() + m.second(F.silu(y)).sum(),
+    "times itself": lambda m, y: m.conv(y * y.sigmoid()),
+    "gated": lambda m, y: m.conv(y * m.square(y.mean((2, 3), True)).sigmoid()),
     "one, twice": lambda m, y: m.conv(y.relu()) + m.conv(y.tanh()),
 }  # fmt: skip
 STAYS = {
@@ -70,12 +72,14 @@ STAYS = {
     "a slice": lambda m, y: y[:, :2],
     "softmax": lambda m, y: m.conv(y.softmax(1)),
     "rows": lambda m, y: m.rows(y),
+    "gates that others read": lambda m, y: (lambda g: m.conv(y * g) * g.sum(1, True))(
+        m.square(y.mean((2, 3), True))
+    ),
     "a mean of channels": lambda m, y: y.mean(1),
     "a weight read elsewhere": lambda m, y: m.conv(y) * m.conv.weight[:, 0].sum(),
     "a norm read elsewhere": lambda m, y: m.conv(m.norm(y)) + m.norm.weight[0],
     "a norm of others": lambda m, y: m.conv(m.norm(y)) + m.conv(m.norm(m.square(y))),
     "a factor for each channel": lambda m, y: m.conv(y * m.scale),
-    "a gate": lambda m, y: m.conv(y * y.sigmoid()),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ghostify.deployment.channelwise_ops import CHANNELWISE, is_channelwise, out_of_place
+from ghostify.analysis.channelwise_ops import CHANNELWISE, is_channelwise, out_of_place
 
 aten = torch.ops.aten
 SECOND = {"add": (2.0,), "sub": (2.0,), "mul": (2.0,), "div": (2.0,), "clamp": (0.1,),

@@ -30,8 +30,8 @@ def is_channelwise(operation: Any, args: tuple[Any, ...], rank: int) -> bool:
         rank: the number of dimensions of the first argument; channels are dimension 1.
     """
     packet = getattr(out_of_place(operation), "overloadpacket", None)
-    if packet is _aten.mean and rank == 4 and len(args) > 1 and args[1]:
-        return not {dim % 4 for dim in args[1]} & {0, 1}
+    if packet is _aten.mean and rank > 2 and len(args) > 1 and args[1]:
+        return not {dim % rank for dim in args[1]} & {0, 1}
     return packet in CHANNELWISE
 
 
