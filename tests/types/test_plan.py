@@ -192,7 +192,7 @@ def decision(plan):
     """On ``wide``, 16→32, whose maps a depthwise convolution passes on to ``project``."""
     region = Region(channelwise=("norm", "depthwise"), gates=("gate",), readers={"project": 2})
     wide = next(d for d in plan.decisions if d.site.name == "wide")
-    return replace(wide, site=replace(wide.site, region=region))
+    return replace(wide, site=replace(wide.site, region=region, unprunable=None))
 
 
 def test_readers_lose_the_inputs_of_each_dropped_channel(decision):
