@@ -52,17 +52,14 @@ def find_region(model: nn.Module, flow: Dataflow, name: str) -> Region:
     return walk.region()
 
 
-def reading_layer(layer: nn.Module) -> nn.Module:
-    """Return the layer whose weight has the input's channels."""
-    return layer.primary_conv[0] if isinstance(layer, GhostModule) else layer
-
-
 class _Walk:
     """Follows feature maps from the layer that makes them to those that mix their channels.
 
     Attributes:
         spread: for each value along the way, the number of adjacent entries of dimension 1 that
             belong to one channel; more than one after feature maps were flattened.
+        called: layers along the way and at the ends.
+        combined: operations along the way that read other tensors too.
     """
 
     def __init__(self, model: nn.Module, flow: Dataflow, name: str) -> None:
@@ -75,20 +72,19 @@ class _Walk:
         self.channelwise: dict[str, None] = {}
         self.gates: dict[str, None] = {}
         self.readers: dict[str, int] = {}
+        self.called: dict[str, None] = {}
         self.combined: list[Step] = []
 
     def region(self) -> Region:
-        layers = {name: self.model.get_submodule(name) for name in self.flow.steps}
         params = macs = 0
-        for name in self.channelwise:
-            if is_norm(layers[name]):
-                params += sum(p.dim() for p in layers[name].parameters(recurse=False))
+        for norm in filter(is_norm, map(self.model.get_submodule, self.channelwise)):
+            params += sum(p.dim() for p in norm.parameters(recurse=False))
         for name, spread in self.readers.items():
-            if isinstance(reader := layers[name], nn.Linear):
+            if isinstance(reader := self.model.get_submodule(name), nn.Linear):
                 params += reader.out_features * spread
                 macs += self._rows(name) * reader.out_features * spread
         for name in self.gates:
-            if isinstance(gate := layers[name], nn.Linear):
+            if isinstance(gate := self.model.get_submodule(name), nn.Linear):
                 params += gate.in_features + (gate.bias is not None)
                 macs += self._rows(name) * gate.in_features
         return Region(
@@ -132,29 +128,32 @@ class _Walk:
                 or any(_varies(other, len(shape)) for other in others)
             ):
                 raise NoRegionError(_combination(step))
-        for layer in (*self.channelwise, *self.readers):
+        for layer in self.called:
             if any(step.inputs[0] not in self.spread for step in self.flow.steps[layer]):
                 raise NoRegionError(f"read by {layer}, which reads other feature maps too")
 
     def _after_layer(self, step: Step, spread: int) -> int:
         """Add a layer that reads the region. Return the spread of its output; 0 for a reader."""
-        layer = self.model.get_submodule(step.layer)
-        reader = reading_layer(layer)
         self._check_alone(step)
+        self.called[step.layer] = None
+        layer = self.model.get_submodule(step.layer)
+        name = step.layer
+        if isinstance(layer, GhostModule):
+            name, layer = f"{name}.primary_conv.0", layer.primary_conv[0]
         if is_norm(layer) and spread == 1 and not _inner_parameters(layer):
             self.channelwise[step.layer] = None
             return 1
-        if not is_plain_layer(reader):
-            raise NoRegionError(f"read by {step.layer}, a {type(layer).__name__}")
-        if isinstance(reader, nn.Conv2d) and reader.groups > 1:
-            if not reader.groups == reader.out_channels == self.channels:
-                raise NoRegionError(f"read by {step.layer}, a grouped convolution")
-            self.channelwise[step.layer] = None
+        if not is_plain_layer(layer):
+            raise NoRegionError(f"read by {name}, a {type(layer).__name__}")
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            if not layer.groups == layer.out_channels == self.channels:
+                raise NoRegionError(f"read by {name}, a grouped convolution")
+            self.channelwise[name] = None
             return 1
         rank = 2 if isinstance(layer, nn.Linear) else 4
-        if len(step.inputs[0].shape) != rank or self.readers.get(step.layer, spread) != spread:
-            raise NoRegionError(f"read by {step.layer} in another shape")
-        self.readers[step.layer] = spread
+        if len(step.inputs[0].shape) != rank or self.readers.get(name, spread) != spread:
+            raise NoRegionError(f"read by {name} in another shape")
+        self.readers[name] = spread
         return 0
 
     def _check_alone(self, step: Step) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dry_run import DryRun, dry_run
 from ghostify.types import Example, GhostifyError
+
+Change = TypeVar("Change", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ def reference_outputs(model: nn.Module, example: Example) -> list[ReferenceOutpu
 
 
 def bisect_failures(
-    names: Sequence[str], failure: Callable[[Iterable[str]], str | None]
-) -> dict[str, str]:
+    names: Sequence[Change], failure: Callable[[Iterable[Change]], str | None]
+) -> dict[Change, str]:
     """Find the changes that break a model, each with its failure, by bisection.
 
     Args:

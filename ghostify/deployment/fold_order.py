@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ghostify.analysis.dataflow import Dataflow
-from ghostify.analysis.regions import NoRegionError, find_region, reading_layer
+from ghostify.analysis.regions import NoRegionError, find_region
 from ghostify.nn import GhostModule
 from ghostify.nn.hooks import has_hooks
 from ghostify.types.region import Region
@@ -36,6 +36,6 @@ def fold_order(model: nn.Module, name: str, region: Region) -> None:
             if tensor.dim():
                 tensor.copy_(tensor.detach()[rank.to(tensor.device)])
     for layer_name in region.readers:
-        weight = reading_layer(model.get_submodule(layer_name)).get_parameter("weight")
+        weight = model.get_submodule(layer_name).get_parameter("weight")
         by_channel = weight.detach().reshape(len(weight), len(rank), -1)
         weight.copy_(by_channel[:, rank].view_as(weight))

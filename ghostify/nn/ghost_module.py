@@ -45,6 +45,7 @@ class GhostModule(nn.Module):
     """
 
     groups = 1
+    __jit_unused_properties__ = ("in_channels",)
 
     def __init__(
         self,
@@ -113,7 +114,6 @@ class GhostModule(nn.Module):
             device=primary.weight.device,
             dtype=primary.weight.dtype,
         )
-        self.in_channels = primary.in_channels
         self.out_channels = out_channels
         self.ratio = ghost.ratio
         self.dw_size = ghost.dw_size
@@ -126,6 +126,11 @@ class GhostModule(nn.Module):
         self.cheap_operation = _with_norm(cheap, cheap.out_channels, norm, activation)
         self.order: Tensor | None
         self.register_buffer("order", None)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input."""
+        return int(self.get_submodule("primary_conv.0").in_channels)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_scripting():  # noqa: SIM102

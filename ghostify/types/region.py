@@ -19,7 +19,8 @@ class Region:
         gates: layers whose outputs scale the channels, such as the last one of a
             squeeze-and-excitation block.
         readers: layers that mix the channels, by qualified name, with the number of adjacent
-            inputs that belong to one channel: more than one after flattening.
+            inputs that belong to one channel: more than one after flattening. Of a Ghost module,
+            its primary convolution.
         params: parameters of one channel outside of convolutions: in BatchNorms and linear layers.
         macs: MACs of one channel in linear layers, in one forward pass.
     """

@@ -64,7 +64,7 @@ READ = {
     "a convolution": (lambda m, y: m.conv(y.relu()), {"readers": {"conv": 1}}),
     "two": (
         lambda m, y: m.conv(y.relu()).sum() + m.ghost(F.silu(y)).sum(),
-        {"readers": {"ghost": 1, "conv": 1}},
+        {"readers": {"ghost.primary_conv.0": 1, "conv": 1}},
     ),
     "along the way": (
         lambda m, y: m.conv(F.relu6(m.depthwise(m.norm(y).relu()))),
