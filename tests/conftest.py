@@ -5,11 +5,15 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import settings
 from torch import nn
+
+import ghostify
+from ghostify.types import Decision, Example, Plan
 
 settings.register_profile("ghostify", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ghostify")
@@ -80,6 +84,26 @@ def as_trained() -> Callable[[nn.Module], nn.Module]:
         return network
 
     return change
+
+
+@pytest.fixture(scope="session")
+def narrowing_plan() -> Callable[..., Plan]:
+    """Makes plans that drop a random part of all channels that can be dropped."""
+
+    def plan(model: nn.Module, example: Example, share=0.5, ghost=None) -> Plan:
+        decisions = []
+        for site in ghostify.analyze(model, example):
+            replaced = ghost is not None and site.ineligible is None and not site.stem
+            decision = Decision(site, ghost) if replaced else Decision(site, keep="a test")
+            if site.region is not None:
+                outputs = site.geometry.out_channels
+                width = max(int(share * outputs), 2 if replaced else 1)
+                channels = torch.randperm(outputs)[:width].sort().values.tolist()
+                decision = replace(decision, width=width, channels=tuple(channels))
+            decisions.append(decision)
+        return Plan(tuple(decisions))
+
+    return plan
 
 
 @pytest.fixture

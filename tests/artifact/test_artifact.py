@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 import ghostify
-from ghostify import Artifact, GhostifyError, Plan
+from ghostify import Artifact, GhostifyError, GhostSpec, Plan
 from ghostify.artifact.folder import beside
 from ghostify.io.checksummed_json import checksummed, json_digest
 from ghostify.io.recipe import read_recipe
@@ -29,6 +30,17 @@ def test_round_trip(ghost, small_net, image, tmp_path):
     assert torch.equal(again(image), ghost(image))
     assert Plan.of(again) == Plan.of(ghost)
     ghostify.save(again, tmp_path / "again")
+
+
+def test_round_trip_of_a_narrowed_network(narrowing_plan, tmp_path):
+    model = torchvision.models.mobilenet_v3_small()
+    image = torch.randn(2, 3, 64, 64)
+    plan = narrowing_plan(model, image, ghost=GhostSpec(2, 3))
+    ghost = ghostify.convert(model, image, plan=plan).eval()
+    assert Plan.of(ghost) == plan
+    again = ghostify.load(ghostify.save(ghost, tmp_path / "out"), model)
+    assert torch.equal(again.eval()(image), ghost(image))
+    assert Plan.of(again) == plan
 
 
 def test_rights_are_the_usual_ones(ghost, tmp_path):

@@ -1,7 +1,5 @@
 """Dropped channels that nothing reads change nothing, in any geometry."""
 
-from dataclasses import replace
-
 import pytest
 import timm
 import torch
@@ -13,21 +11,6 @@ from torch import nn
 import ghostify
 from ghostify import GhostModule
 from ghostify.conversion.narrow import narrow
-from ghostify.types import Decision, Plan
-
-
-def plan_of(model, example, share=0.5, names=None):
-    """Drop a random part of all channels that can be dropped."""
-    decisions = []
-    for site in ghostify.analyze(model, example):
-        decision = Decision(site, keep="a test")
-        outputs = site.geometry.out_channels
-        if site.region is not None and (names is None or site.name in names):
-            width = max(int(share * outputs), 1)
-            channels = torch.randperm(outputs)[:width].sort().values.tolist()
-            decision = replace(decision, width=width, channels=tuple(channels))
-        decisions.append(decision)
-    return Plan(tuple(decisions))
 
 
 @torch.no_grad()
@@ -40,14 +23,13 @@ def silence(model, plan):
         weight[:, dropped] = 0
 
 
-def assert_exact(model, example, **options):
+def assert_exact(model, example, plan):
     model.eval()
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.running_mean.normal_()
                 layer.running_var.uniform_(0.5, 2)
-    plan = plan_of(model, example, **options)
     assert plan.widths
     silence(model, plan)
     narrowed = narrow(model, plan)
@@ -58,7 +40,7 @@ def assert_exact(model, example, **options):
     geometry = {site.name: site.geometry for site in plan.converted_sites}
     found = {site.name: site.geometry for site in ghostify.analyze(narrowed, example)}
     assert found == geometry
-    return narrowed, plan
+    return narrowed
 
 
 class Between(nn.Module):
@@ -109,12 +91,13 @@ class Between(nn.Module):
     ),
     grad=st.booleans(),
 )
-def test_any_geometry(channels, kernel, stride, bias, share, steps, grad):
+def test_any_geometry(narrowing_plan, channels, kernel, stride, bias, share, steps, grad):
     model = Between(channels, kernel, stride, bias, steps)
     image = torch.randn(2, 3, 21, 18)
     model(image)
     model.first.weight.requires_grad_(grad)
-    narrowed, plan = assert_exact(model, image, share=share)
+    plan = narrowing_plan(model, image, share)
+    narrowed = assert_exact(model, image, plan)
     assert plan.widths == {"first": max(int(share * channels), 1)}
     assert narrowed.first.weight.requires_grad == grad
     assert narrowed.ghost.in_channels == narrowed.conv.in_channels == plan.widths["first"]
@@ -128,24 +111,27 @@ def test_any_geometry(channels, kernel, stride, bias, share, steps, grad):
     [("vgg11_bn", 64), ("resnet50", 64), ("mobilenet_v2", 64), ("efficientnet_b0", 64),
      ("densenet121", 64), ("googlenet", 64), ("squeezenet1_1", 64)],
 )  # fmt: skip
-def test_real_networks(name, size):
+def test_real_networks(narrowing_plan, name, size):
     options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
     model = torchvision.models.get_model(name, weights=None, **options)
-    assert_exact(model, torch.randn(1, 3, size, size))
+    image = torch.randn(1, 3, size, size)
+    assert_exact(model, image, narrowing_plan(model, image))
 
 
-def test_a_layer_that_reads_and_is_read():
+def test_a_layer_that_reads_and_is_read(narrowing_plan):
     model = nn.Sequential(*(nn.Conv2d(6, 6, 3) for _ in range(4)))
-    narrowed, plan = assert_exact(model, torch.randn(1, 6, 12, 12))
+    image = torch.randn(1, 6, 12, 12)
+    plan = narrowing_plan(model, image)
+    narrowed = assert_exact(model, image, plan)
     assert list(plan.widths) == ["0", "1", "2"]
     assert narrowed[1].weight.shape == (3, 3, 3, 3)
 
 
-def test_the_model_does_not_change(small_net):
+def test_the_model_does_not_change(narrowing_plan):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     image = torch.randn(1, 3, 8, 8)
-    narrowed = narrow(model, plan_of(model, image))
+    narrowed = narrow(model, narrowing_plan(model, image))
     for parameter in narrowed.parameters():
         parameter.data.zero_()
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -8,7 +8,7 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 import ghostify
-from ghostify import GhostifyError, GhostModule
+from ghostify import GhostifyError, GhostModule, GhostSpec
 from ghostify.analysis.preserve import eval_mode
 from ghostify.deployment.export import capture
 from ghostify.types import DeploymentReport, Fidelity, Plan
@@ -66,6 +66,18 @@ def test_it_gives_what_the_network_gave(name, orders):
     with torch.no_grad():
         close(form(images), expected)
         close(capture(form, images, any_batch=False).module()(images), expected)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "vgg11_bn"])
+def test_narrowed_networks(name, narrowing_plan):
+    example = torch.randn(1, 3, 64, 64)
+    model = models.get_model(name)
+    plan = narrowing_plan(model, example, ghost=GhostSpec(2, 3))
+    ghost = seen_data(ghostify.convert(model, example, plan=plan), orders=True).eval()
+    form = ghostify.deploy(ghost, example)
+    assert DeploymentReport.find(form).folded_orders
+    with torch.no_grad():
+        close(form(example), ghost(example))
 
 
 def test_all_norms_of_a_resnet_are_gone():

@@ -25,11 +25,15 @@ def side_of(name):
     return next((side for start, side in SIZES.items() if name.startswith(start)), 65)
 
 
-def exported(name, tmp_path, ending, ratio=2):
+def exported(name, tmp_path, ending, ratio=2, narrowing_plan=None):
     more = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
     model = models.get_model(name, weights=None, num_classes=10, **more).eval()
     example = torch.randn(1, 3, side_of(name), side_of(name) + 2)
-    ghost = ghostify.convert(model, example, ratio=ratio, init="random")
+    if narrowing_plan is None:
+        ghost = ghostify.convert(model, example, ratio=ratio, init="random")
+    else:
+        plan = narrowing_plan(model, example, ghost=ghostify.GhostSpec(ratio))
+        ghost = ghostify.convert(model, example, plan=plan)
     for module in ghost.modules():
         if isinstance(module, ghostify.GhostModule):
             module.order = torch.randperm(module.out_channels)
@@ -40,6 +44,13 @@ def test_resnet18(tmp_path, ending):
     found = exported("resnet18", tmp_path, ending, ratio=4)
     assert found.max_relative_error < 1e-4
     assert found.batch == (1 if ending == ".pte" else None)
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".xml", ".pt2"])
+def test_narrowed_networks(tmp_path, ending, narrowing_plan):
+    found = exported("mobilenet_v3_small", tmp_path, ending, narrowing_plan=narrowing_plan)
+    assert found.max_relative_error < 1e-3
+    assert found.batch is None, found.note
 
 
 @pytest.mark.slow
