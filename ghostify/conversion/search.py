@@ -150,7 +150,12 @@ def uniform_within(
     def planned(ratio: float) -> Plan:
         candidates = [GhostSpec(ratio, CANDIDATES[0].dw_size)]
         return plan_sites(
-            sites, budget=budget, candidates=candidates, totals=measured.totals, **rules
+            sites,
+            budget=budget,
+            candidates=candidates,
+            totals=measured.totals,
+            prune=False,
+            **rules,
         )
 
     low, high = 1.0, _HIGHEST

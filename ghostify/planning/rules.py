@@ -1,4 +1,4 @@
-"""Which convolutions to replace, and by which Ghost modules that pays."""
+"""Which convolutions to change, and which Ghost modules pay."""
 
 from __future__ import annotations
 
@@ -34,14 +34,29 @@ class Rules:
 
     def reason_to_keep(self, site: ConvSite, ghost: GhostSpec) -> str | None:
         """Return why ``ghost`` does not replace the convolution, or None if it does."""
+        return self.reason_to_leave(site) or self.reason_against(site, ghost)
+
+    def reason_to_leave(self, site: ConvSite) -> str | None:
+        """Return why no Ghost module replaces the convolution, or None if one may."""
         if site.ineligible is not None:
             return site.ineligible
+        return self.left_out(site)
+
+    def left_out(self, site: ConvSite) -> str | None:
+        """Return why the convolution is not to be changed, or None if it may."""
         if site.stem and not self.stem:
             return "first convolution (stem)"
         if self.include and not any(_matches(pattern, site) for pattern in self.include):
             return "not included"
-        if excluding := next((p for p in self.exclude if _matches(p, site)), None):
-            return f"excluded by {excluding}"
+        return self.excluded(site)
+
+    def excluded(self, site: ConvSite) -> str | None:
+        """Return which pattern excludes the convolution, or None if none does."""
+        excluding = next((p for p in self.exclude if _matches(p, site)), None)
+        return f"excluded by {excluding}" if excluding else None
+
+    def reason_against(self, site: ConvSite, ghost: GhostSpec) -> str | None:
+        """Return why ``ghost`` does not pay at a convolution with these channels."""
         outputs = site.geometry.out_channels
         if ghost.intrinsic(outputs) == outputs:
             return f"too few output channels ({outputs}) at ratio {ghost.ratio:g}"

@@ -14,7 +14,7 @@ from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.convert import convert
 from ghostify.data import set_epoch, split_labels
 from ghostify.evaluation.output_kinds import first_pairs, known_outputs
-from ghostify.planning.plan import loss_increase_from
+from ghostify.planning.loss_increase import loss_increase_from
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
 from ghostify.training.job import Job

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from math import ceil, isfinite
 
 from ghostify.types.errors import GhostifyError
@@ -38,7 +38,7 @@ class GhostSpec:
         return f"s={self.ratio:g}, d={self.dw_size}"
 
 
-@lru_cache
+@cache
 def _ceil_of_quotient(number: int, divisor: float) -> int:
     """Exact for the divisor as written: 57 / 1.14 is 50, not 50.00000000000001."""
     return ceil(number / Fraction(repr(divisor)))
