@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from torch import nn
 
@@ -17,7 +19,6 @@ from ghostify.analysis.forward_observer import parameter_owners, shares_paramete
 from ghostify.analysis.fx_trace import trace
 from ghostify.analysis.regions import NoRegionError, find_region
 from ghostify.types import ConvSite, Example, Geometry, GhostifyError
-from ghostify.types.region import Region
 
 
 def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
@@ -47,7 +48,6 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     uncalled = [name for name in convolutions if name not in records]
     in_training = traced | (_called_in_training(model, example) if uncalled else set())
     owners = parameter_owners(model)
-    flow = trace_dataflow(model, example)
     first = next(iter(records), None)
     sites = []
     for name in [*records, *uncalled]:
@@ -67,7 +67,6 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 read_elsewhere=name in weights_read,
                 shared=shares_parameters(module, owners),
             )
-        region, unprunable = _find_region(model, flow, name, ineligible)
         sites.append(
             ConvSite(
                 name=name,
@@ -76,25 +75,34 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 stem=name == first,
                 seen="graph" if name in traced else "run" if name in records else None,
                 ineligible=ineligible,
-                region=region,
-                unprunable=unprunable,
             )
         )
-    return tuple(sites)
+    return _with_regions(model, trace_dataflow(model, example), sites)
 
 
-def _find_region(
-    model: nn.Module, flow: Dataflow, name: str, ineligible: str | None
-) -> tuple[Region | None, str | None]:
-    """The region of a convolution, or the reason why none of its output channels can be dropped."""
-    if ineligible is not None:
-        return None, ineligible
-    if model.get_submodule(name).out_channels == 1:
-        return None, "it has one output channel"
+def _with_regions(
+    model: nn.Module, flow: Dataflow, sites: Iterable[ConvSite]
+) -> tuple[ConvSite, ...]:
+    """Add the region of each site, or the reason why its output channels cannot be dropped."""
+    found = [_with_region(model, flow, site) for site in sites]
+    gates = {gate: s.name for s in found if s.region is not None for gate in s.region.gates}
+    return tuple(
+        replace(site, unprunable=f"a gate of {gates[site.name]}, whose channels it has")
+        if site.name in gates
+        else site
+        for site in found
+    )
+
+
+def _with_region(model: nn.Module, flow: Dataflow, site: ConvSite) -> ConvSite:
+    if site.ineligible is not None:
+        return replace(site, unprunable=site.ineligible)
+    if site.geometry.out_channels == 1:
+        return replace(site, unprunable="it has one output channel")
     try:
-        return find_region(model, flow, name), None
+        return replace(site, region=find_region(model, flow, site.name))
     except NoRegionError as error:
-        return None, str(error)
+        return replace(site, unprunable=str(error))
 
 
 def _run_and_trace(

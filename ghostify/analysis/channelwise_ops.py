@@ -9,12 +9,12 @@ import torch
 _aten = torch.ops.aten
 
 CHANNELWISE = {
-    _aten._adaptive_avg_pool2d, _aten.adaptive_avg_pool2d, _aten.add, _aten.avg_pool2d,
-    _aten.clamp, _aten.clone, _aten.div, _aten.dropout, _aten.elu, _aten.gelu, _aten.hardsigmoid,
-    _aten.hardswish, _aten.hardtanh, _aten.leaky_relu, _aten.max_pool2d,
-    _aten.max_pool2d_with_indices, _aten.mish, _aten.mul, _aten.relu, _aten.relu6, _aten.sigmoid,
-    _aten.silu, _aten.softplus, _aten.sub, _aten.tanh, _aten.upsample_bilinear2d,
-    _aten.upsample_nearest2d,
+    _aten._adaptive_avg_pool2d, _aten.adaptive_avg_pool2d, _aten.add, _aten.alias,
+    _aten.avg_pool2d, _aten.clamp, _aten.clone, _aten.div, _aten.dropout, _aten.elu, _aten.gelu,
+    _aten.hardsigmoid, _aten.hardswish, _aten.hardtanh, _aten.leaky_relu, _aten.max_pool2d,
+    _aten.max_pool2d_with_indices, _aten.mish, _aten.mul, _aten.reflection_pad2d, _aten.relu,
+    _aten.relu6, _aten.rsub, _aten.selu, _aten.sigmoid, _aten.silu, _aten.softplus, _aten.sub,
+    _aten.tanh, _aten.upsample_bicubic2d, _aten.upsample_bilinear2d, _aten.upsample_nearest2d,
 }  # fmt: skip
 """Their overload packets. In-place variants are looked up by `out_of_place`."""
 
@@ -32,6 +32,8 @@ def is_channelwise(operation: Any, args: tuple[Any, ...], rank: int) -> bool:
     packet = getattr(out_of_place(operation), "overloadpacket", None)
     if packet is _aten.mean and rank > 2 and len(args) > 1 and args[1]:
         return not {dim % rank for dim in args[1]} & {0, 1}
+    if packet is _aten.constant_pad_nd and len(args) > 1:
+        return len(args[1]) <= 2 * (rank - 2)  # two numbers for each dimension, the last one first
     return packet in CHANNELWISE
 
 

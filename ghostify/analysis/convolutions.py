@@ -116,7 +116,7 @@ def is_plain_layer(layer: nn.Module) -> bool:
         return False
     if isinstance(layer, nn.Conv2d):
         return is_plain_conv(layer) or _qualified_class(layer) in PADDING_THEMSELVES
-    return type(layer) is nn.Linear
+    return type(layer) is nn.Linear or _qualified_class(layer) == "timm.layers.linear.Linear"
 
 
 def _qualified_class(module: nn.Module) -> str:

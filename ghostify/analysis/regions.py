@@ -190,7 +190,7 @@ class _Walk:
         if not mixes or len(layer.get_parameter("weight")) != self.channels:
             return
         if self.order.index(name) < self.order.index(self.name):
-            raise NoRegionError(f"multiplied by those of {name}, whose channels it has")
+            raise NoRegionError(f"multiplied by the feature maps of {name}")
         for step in self.flow.steps[name]:
             self._check_alone(step)
         self.gates[name] = None
@@ -244,4 +244,4 @@ def _packet(step: Step) -> Any:
 
 def _name(step: Step) -> str:
     packet = _packet(step)
-    return str(getattr(packet, "__name__", step.operation)).strip("_")
+    return str(getattr(packet, "__name__", step.operation)).strip("_").removeprefix("native_")

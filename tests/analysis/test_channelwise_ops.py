@@ -10,7 +10,8 @@ SECOND = {"add": (2.0,), "sub": (2.0,), "mul": (2.0,), "div": (2.0,), "clamp": (
           "dropout": (0.5, False), "avg_pool2d": ([2, 2],), "max_pool2d": ([2, 2],),
           "max_pool2d_with_indices": ([2, 2],), "adaptive_avg_pool2d": ([2, 2],),
           "_adaptive_avg_pool2d": ([2, 2],), "upsample_nearest2d": ([8, 8],),
-          "upsample_bilinear2d": ([8, 8], False)}  # fmt: skip
+          "upsample_bilinear2d": ([8, 8], False), "upsample_bicubic2d": ([8, 8], False),
+          "rsub": (2.0,), "reflection_pad2d": ([1, 0, 1, 0],)}  # fmt: skip
 
 
 @pytest.mark.parametrize("packet", sorted(CHANNELWISE, key=str), ids=str)
@@ -32,6 +33,8 @@ def test_channels_can_be_permuted_before_or_after(packet):
         (aten.mean.dim, (None, [-1, -2]), True),
         (aten.mean.dim, (None, [1]), False),
         (aten.mean.default, (None,), False),
+        (aten.constant_pad_nd.default, (None, [1, 1, 0, 2]), True),
+        (aten.constant_pad_nd.default, (None, [0, 0, 0, 0, 1, 1]), False),
         (aten._softmax.default, (None, 1, False), False),
         (None, (), False),
     ],

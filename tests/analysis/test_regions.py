@@ -107,7 +107,7 @@ NOT_ALONE = {
     "read by slice": lambda m, y: m.conv(y[:, :, 1:]),
     "read by softmax": lambda m, y: m.conv(y.softmax(1)),
     "read by permute": lambda m, y: m.linear(y.permute(0, 2, 3, 1)),
-    "read by native_group_norm": lambda m, y: m.conv(F.group_norm(y, 3)),
+    "read by group_norm": lambda m, y: m.conv(F.group_norm(y, 3)),
     "read by mean": lambda m, y: y.mean(1),
     "read by max_pool2d_with_indices for its indices": lambda m, y: (
         lambda maps, indices: m.conv(maps).sum() + indices.sum()
@@ -153,6 +153,11 @@ def test_a_convolution_that_pads_by_itself():
     assert region(lambda m, y: m.conv(y), conv=conv).readers == {"conv": 1}
 
 
+def test_a_linear_layer_of_timm():
+    linear = timm.layers.Linear(6, 5)
+    assert region(lambda m, y: m.linear(y.mean((2, 3))), linear=linear).readers == {"linear": 1}
+
+
 def test_a_convolution_that_standardizes_its_weight():
     conv = timm.layers.StdConv2d(6, 5, 3)
     assert reason(lambda m, y: m.conv(y), conv=conv) == "read by conv, a StdConv2d"
@@ -163,7 +168,7 @@ def test_of_two_factors_the_first_has_the_region():
         return m.conv(m.first(x) * m.before(x).sigmoid())
 
     assert region_of("first", forward).gates == ("before",)
-    with pytest.raises(NoRegionError, match="multiplied by those of first"):
+    with pytest.raises(NoRegionError, match="multiplied by the feature maps of first"):
         region_of("before", forward)
 
 
@@ -203,7 +208,7 @@ def test_a_mobile_network_with_squeeze_and_excitation():
     )
     assert found[f"{block}.2.fc1"].readers == {f"{block}.2.fc2": 1}
     assert reasons[f"{block}.1.0"] == "depthwise"
-    assert reasons[f"{block}.2.fc2"] == "multiplied by other feature maps"
+    assert reasons[f"{block}.2.fc2"] == f"a gate of {block}.0.0, whose channels it has"
 
 
 def test_a_network_without_shortcuts():
