@@ -384,11 +384,11 @@ class Artifact(os.PathLike[str]):
         return target
 
     def _sensitivity(self) -> Sensitivity | None:
-        """The remembered sensitivity, if it covers all that the plan replaces."""
-        replaced = Plan.of(self.model).replaced
+        """The remembered sensitivity, if it covers all that the plan changes."""
+        decisions = Plan.of(self.model).decisions
         for data in self.recorded("sensitivity"):
             found = Sensitivity.from_dict(data)
-            if all(ghost in found.layers.get(name, {}) for name, ghost in replaced.items()):
+            if all(found.covers(d.site.name, d.ghost, d.width) for d in decisions):
                 return found
         return None
 

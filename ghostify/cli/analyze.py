@@ -15,7 +15,7 @@ def analyze(
     building: options.ModelOptions,
     format: options.FormatOption = Format.table,
 ) -> None:
-    """List every convolution of a network, and whether it can be replaced or why not.
+    """List every convolution of a network, and whether it can be replaced and pruned or why not.
 
     Example: ghostify analyze mobilenet_v2
     """

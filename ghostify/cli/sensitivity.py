@@ -22,7 +22,7 @@ def sensitivity(
     plot: Path | None = option(None, metavar="FILE"),
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Measure what replacing each layer alone does to the output, and what it saves.
+    """Measure what replacing or pruning each layer alone does to the output.
 
     Example: ghostify sensitivity resnet50 --pretrained --calibration photographs -o resnet50.json
 
@@ -41,7 +41,7 @@ def sensitivity(
     measured = measure_sensitivity(found, artifact, images, calibration.outputs)
     with stage("counting"):
         from ghostify.report.plots import plot_sensitivity
-        from ghostify.report.tables import list_sensitivity
+        from ghostify.report.sensitivity_table import list_sensitivity
 
         sites = ghostify.analyze(found.model, found.example)
     if out is not None:

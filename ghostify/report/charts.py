@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 
 @dataclass(frozen=True, slots=True)
 class LayerBar:
-    """Cost of one convolution before and after conversion."""
+    """Cost of one convolution before and after conversion.
+
+    Attributes:
+        before: cost of the convolution.
+        narrowed: its cost with the channels that are left, without ghosts.
+        after: its cost now.
+        replaced: whether it is a Ghost module now.
+    """
 
     name: str
     before: float
+    narrowed: float
     after: float
     replaced: bool
     tooltip: str
+
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """Heights of the parts by role, the tallest first; each one ends where the next begins."""
+        parts = [("dropped", self.before)] if self.narrowed != self.before else []
+        parts += [("ghosts", self.narrowed)] if self.replaced else []
+        return [*parts, ("intrinsic" if self.replaced else "dense", self.after)]
+
+
+BAR_ROLES = {
+    "dropped": "saved by dropped channels",
+    "ghosts": "saved by ghosts",
+    "intrinsic": "Ghost modules",
+    "dense": "convolutions",
+}
+"""What the parts of a bar are, by role, from the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +83,28 @@ def stages(names: Iterable[str]) -> list[tuple[str, int]]:
         labels.append((f".{number}" if short else stage, len(list(run))))
         before = stage
     return labels
+
+
+def bar_legend(bars: Iterable[LayerBar]) -> dict[str, str]:
+    """Return those of `BAR_ROLES` that are in the bars."""
+    found = {role for bar in bars for role, _ in bar.parts}
+    return {role: text for role, text in BAR_ROLES.items() if role in found}
+
+
+def legend_text(bars: Iterable[LayerBar]) -> str:
+    """Say what the parts of the bars are where a chart has no legend."""
+    return f"From the top: {', '.join(bar_legend(bars).values())}."
+
+
+def summarize_bars(bars: Sequence[LayerBar]) -> str:
+    """Say how much is left, such as ``45 % left, 35 % saved by dropped channels``."""
+    before, narrowed, after = (
+        sum(getattr(bar, side) for bar in bars) for side in ("before", "narrowed", "after")
+    )
+    saved = {"dropped": before - narrowed, "ghosts": narrowed - after}
+    shares = [f"{after / before:.0%} left"] if before else ["nothing"]
+    shares += [f"{saved[role] / before:.0%} {BAR_ROLES[role]}" for role in saved if saved[role] > 0]
+    return ", ".join(shares)
 
 
 def heaviest_half(bars: Iterable[LayerBar]) -> int:

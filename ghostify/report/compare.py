@@ -13,7 +13,8 @@ from ghostify.evaluation.evaluate import agreement
 from ghostify.evaluation.output_kinds import calibrate_on, known_outputs
 from ghostify.models.identity import check_original
 from ghostify.planning.flops import count
-from ghostify.report.report import HELD_OUT, Report, SiteRow
+from ghostify.report.report import HELD_OUT, Report
+from ghostify.report.site_row import SiteRow, site_rows
 from ghostify.types import (
     ConvSite,
     Example,
@@ -57,8 +58,13 @@ def compare(
     plan = Plan.of(converted)
     sites = {site.name: site for site in analyze(model, example)}
     _check_original(model, plan, sites)
-    chosen = {d.site.name: (d.ghost, d.keep or "") for d in plan.decisions}
-    rows = (SiteRow(s, *chosen.get(s.name, (None, "not in the plan"))) for s in sites.values())
+    planned = {row.site.name: row for row in site_rows(plan)}
+    rows = (
+        replace(planned[name], site=site)
+        if name in planned
+        else SiteRow(site, site.geometry, reason="not in the plan")
+        for name, site in sites.items()
+    )
     before, after = count(model, example), count(converted, example)
     if before.counter != after.counter:
         before, after = (count(m, example, counter="torch") for m in (model, converted))

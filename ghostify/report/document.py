@@ -64,11 +64,12 @@ class Table:
         short = shorten(names, max(room, 1))
         spare = next((place for place, column in enumerate(self.columns) if column.spare), None)
         if spare is not None and (room < _READABLE or max(map(len, short)) > room):
-            return self._without(spare).fitted(width)
+            return self.without(spare).fitted(width)
         rows = zip(short, self.rows, strict=True)
         return replace(self, rows=tuple((name, *row[1:]) for name, row in rows))
 
-    def _without(self, place: int) -> Table:
+    def without(self, place: int) -> Table:
+        """Return the table without the column at ``place``."""
         rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
         return replace(self, columns=self.columns[:place] + self.columns[place + 1 :], rows=rows)
 

@@ -52,8 +52,9 @@ _STYLE = """<style>
 .ghostify summary { cursor: pointer; }
 .ghostify svg.bars { display: block; width: 100%; max-width: 60em; height: 7em; }
 .ghostify svg.meter { width: 12em; height: 0.8em; }
-.ghostify .hit { fill: transparent; } .ghostify .original, .ghostify .track { fill: #b9bdc3; }
-.ghostify .kept { fill: #80868e; } .ghostify .ghost { fill: #6f5fd8; }
+.ghostify .hit { fill: transparent; } .ghostify .dropped, .ghostify .track { fill: #b9bdc3; }
+.ghostify .dense { fill: #80868e; } .ghostify .ghosts { fill: #a79be0; }
+.ghostify .intrinsic, .ghostify .ghost { fill: #6f5fd8; }
 .ghostify .mark { stroke: currentColor; vector-effect: non-scaling-stroke; }
 .ghostify .aside { opacity: 0.75; font-size: 0.875em; }
 </style>"""

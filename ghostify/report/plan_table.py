@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ghostify.planning import cost
 from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.report.estimate import estimated_increase
 from ghostify.types import (
     ConvSite,
     Decision,
@@ -27,7 +28,7 @@ def list_plan(
     latencies: LayerLatencies | None = None,
     compared: Sequence[PlanCandidate] = (),
 ) -> Document:
-    """Return how many layers become which Ghost module, why others stay, and what that costs.
+    """Return how many layers become which Ghost module or lose channels, and what that costs.
 
     Args:
         plan: the plan.
@@ -38,8 +39,10 @@ def list_plan(
         compared: plans that `search` converted.
     """
     tables = (_compared(compared), _decisions(plan), _costs(plan, sensitivity, latencies))
+    pruned = f", {len(plan.widths)} to be pruned" if plan.widths else ""
+    counted = f"{len(plan.replaced)} of {len(plan.decisions)} convolutions to be replaced"
     return Document(
-        title=f"{model}: {len(plan.replaced)} of {len(plan.decisions)} convolutions to be replaced",
+        title=f"{model}: {counted}{pruned}",
         tables=tuple(filter(None, tables)),
         notes=tuple(_predictions(plan, sensitivity)),
         records=(),
@@ -49,15 +52,31 @@ def list_plan(
 
 def _decisions(plan: Plan) -> Table:
     groups: dict[str, list[Decision]] = {}
-    for decision in sorted(plan.decisions, key=lambda d: d.ghost.ratio if d.ghost else 0):
-        keep = (decision.keep or "").partition(":")[0].removeprefix("kept ")
-        groups.setdefault(str(decision.ghost or f"kept: {keep}"), []).append(decision)
+    for decision in sorted(plan.decisions, key=_order):
+        groups.setdefault(_what(decision), []).append(decision)
     total = sum(cost.macs(d.site) for d in plan.decisions) or 1
     rows = []
     for name, group in groups.items():
         share = sum(cost.macs(d.site) for d in group) / total
-        rows.append((name, str(len(group)), f"{share:.1%}"))
-    return Table("Decisions", (Column(""), *numeric("layers", "of all MACs")), tuple(rows))
+        left = sum(d.width or d.site.geometry.out_channels for d in group)
+        channels = left / sum(d.site.geometry.out_channels for d in group)
+        rows.append((name, str(len(group)), f"{channels:.0%}", f"{share:.1%}"))
+    columns = (Column(""), *numeric("layers", "channels left", "of all MACs"))
+    table = Table("Decisions", columns, tuple(rows))
+    return table if plan.widths else table.without(2)
+
+
+def _order(decision: Decision) -> tuple[float, bool]:
+    return decision.ghost.ratio if decision.ghost else 0, decision.width is not None
+
+
+def _what(decision: Decision) -> str:
+    """Return what becomes of a layer, without its numbers."""
+    pruned = decision.width is not None
+    if decision.ghost is not None:
+        return f"{decision.ghost}, pruned" if pruned else str(decision.ghost)
+    reason = (decision.keep or "").partition(":")[0].removeprefix("kept ")
+    return "pruned" if pruned else f"kept: {reason}"
 
 
 def _costs(plan: Plan, sensitivity: Sensitivity | None, latencies: LayerLatencies | None) -> Table:
@@ -69,15 +88,26 @@ def _costs(plan: Plan, sensitivity: Sensitivity | None, latencies: LayerLatencie
     if latencies is not None:
         name = f"latency in {latencies.runtime}, predicted"
         costs.append((name, latencies.of, latencies.total, lambda ms: f"{ms:.3g} ms"))
+    layers = [*zip(plan.decisions, plan.converted_sites, strict=True)]
     rows = []
     for name, of, total, shown in costs:
-        saved = sum(of(d.site, None) - of(d.site, d.ghost) for d in plan.decisions if d.ghost)
+        saved = sum(of(d.site, None) - of(converted, d.ghost) for d, converted in layers)
         before = sum(of(d.site, None) for d in plan.decisions) if total is None else total
-        after = before - saved
+        after = before - saved - (0 if total is None else _saved_elsewhere(plan, name))
         of_what = ", convolutions" if total is None else ""
         ratio = f"{before / after:.2f}x" if after else "-"
         rows.append((name + of_what, shown(before), shown(after), ratio))
     return Table("Costs", (Column(""), *numeric("before", "after", "ratio")), tuple(rows))
+
+
+def _saved_elsewhere(plan: Plan, cost: str) -> int:
+    """Return what dropped channels save in linear layers and BatchNorms."""
+    saved = 0
+    for decision in plan.decisions:
+        if decision.width is not None and (region := decision.site.region):
+            each = {"MACs": region.macs, "parameters": region.params}.get(cost, 0)
+            saved += each * (decision.site.geometry.out_channels - decision.width)
+    return saved
 
 
 def _compared(candidates: Sequence[PlanCandidate]) -> Table | None:
@@ -100,7 +130,8 @@ def _compared(candidates: Sequence[PlanCandidate]) -> Table | None:
 def _predictions(plan: Plan, sensitivity: Sensitivity | None) -> Iterator[str]:
     if sensitivity is None or not sensitivity.measured:
         return
-    known = [sensitivity.layers.get(name, {}).get(ghost) for name, ghost in plan.replaced.items()]
-    values = [value for value in known if value is not None]
-    if len(values) == len(known):  # a uniform plan may have another ratio than was measured
-        yield f"Predicted {sensitivity.unit}: {sum(values):.3g}, the sum over the replaced layers."
+    changed = [d for d in plan.decisions if d.changes]
+    found = [estimated_increase(sensitivity, d.site, d.ghost, d.width) for d in changed]
+    values = [value for value in found if value is not None]
+    if len(values) == len(found):  # a uniform plan may have another ratio than was measured
+        yield f"Predicted {sensitivity.unit}: {sum(values):.3g}, the sum over the changed layers."

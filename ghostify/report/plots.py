@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostify.io.atomic import new_files
-from ghostify.report.charts import LayerBar, Plot
+from ghostify.report.charts import LayerBar, Plot, bar_legend
+from ghostify.report.sensitivity_table import WIDTH_SHARES, pruning_sensitivity
 from ghostify.report.timing import Timing
 from ghostify.types import ConvSite, GhostifyError, Sensitivity
 from ghostify.types.errors import install
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {"original": "#7d838a", "ghost": "#5b4bc4", "current": "#5b4bc4"}
-_BARS = ((True, "#5b4bc4", "Ghost module"), (False, "#7d838a", "kept"))
+_BAR_COLOURS = {
+    "dropped": "#c3c6ca", "ghosts": "#a79be0", "intrinsic": "#5b4bc4", "dense": "#7d838a"
+}  # fmt: skip
 
 
 def check_plot(file: Path) -> None:
@@ -50,17 +53,16 @@ def write_plot(figure: Figure, file: Path) -> None:
 
 
 def plot_layers(bars: Sequence[LayerBar], file: Path, *, unit: str) -> None:
-    """Draw the cost of each layer before and after."""
+    """Draw the cost of each layer: what is left of it, and what saved the rest."""
     figure, axes = _new_chart(file, max(6.0, 0.16 * len(bars)), 4)
-    places = range(len(bars))
-    axes.bar(places, [bar.before for bar in bars], color="#c3c6ca", label="original")
-    for replaced, colour, label in _BARS:
-        heights = [bar.after if bar.replaced == replaced else 0 for bar in bars]
-        axes.bar(places, heights, color=colour, label=label)
+    for role, label in bar_legend(bars).items():  # the tallest parts first
+        heights = [dict(bar.parts).get(role, 0) for bar in bars]
+        axes.bar(range(len(bars)), heights, color=_BAR_COLOURS[role], label=label)
     _label_layers(axes, [bar.name for bar in bars])
     axes.set_ylabel(unit)
     axes.margins(x=0.01)
-    axes.legend(frameon=False)
+    if bars:
+        axes.legend(frameon=False)
     write_plot(figure, file)
 
 
@@ -85,18 +87,27 @@ def plot_curves(plot: Plot, file: Path) -> None:
 def plot_sensitivity(
     sensitivity: Sensitivity, sites: Sequence[ConvSite], file: Path, *, title: str
 ) -> None:
-    """Draw a curve for each Ghost module over the layers in execution order."""
-    names = [site.name for site in sites if site.name in sensitivity.layers]
+    """Draw a curve for each Ghost module and for some widths over the layers in order."""
+    layers, widths = sensitivity.layers, sensitivity.widths
+    names = [site.name for site in sites if site.name in {*layers, *widths}]
+    by_share = [pruning_sensitivity(sensitivity, name) for name in names]
+    curves = {
+        str(ghost): [layers.get(name, {}).get(ghost, nan) for name in names]
+        for ghost in sensitivity.candidates
+    } | {
+        f"{share} of the channels": [found.get(share, nan) for found in by_share]
+        for share in (WIDTH_SHARES if widths else ())
+    }
     figure, axes = _new_chart(file, max(6.0, 0.22 * len(names)), 5)
-    for ghost in sensitivity.candidates:
-        values = [sensitivity.layers[name].get(ghost, nan) for name in names]
-        axes.plot(range(len(names)), values, marker=".", label=str(ghost))
+    for label, values in curves.items():
+        style = "--" if label.endswith("channels") else "-"
+        axes.plot(range(len(names)), values, marker=".", linestyle=style, label=label)
     _label_layers(axes, names)
-    if any(value > 0 for name in names for value in sensitivity.layers[name].values()):
+    if any(value > 0 for values in curves.values() for value in values):
         axes.set_yscale("log")
     axes.set(ylabel=f"sensitivity, {sensitivity.unit}", title=title)
     axes.grid(alpha=0.3)
-    if sensitivity.candidates:
+    if curves:
         axes.legend(frameon=False)
     write_plot(figure, file)
 

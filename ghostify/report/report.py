@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
 
 from ghostify.planning import cost
-from ghostify.report.charts import LayerBar
+from ghostify.report.charts import LayerBar, legend_text, summarize_bars
 from ghostify.report.document import Column, Document, Table, numeric, si, summarize_names
 from ghostify.report.formats import Printable
+from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg
-from ghostify.types import ConvSite, Count, Fidelity, GhostSpec, Outputs
+from ghostify.types import Count, Fidelity, Outputs
 
 HELD_OUT = "images held out, before training"
-
-
-@dataclass(frozen=True, slots=True)
-class SiteRow:
-    """A convolution, the Ghost module that replaced it, or the reason why it was kept."""
-
-    site: ConvSite
-    ghost: GhostSpec | None = None
-    reason: str = ""
-
-    @property
-    def params(self) -> tuple[int, int]:
-        """Parameters before and after conversion."""
-        return cost.params(self.site), cost.params(self.site, self.ghost)
-
-    @property
-    def macs(self) -> tuple[int, int]:
-        """MACs before and after conversion."""
-        return cost.macs(self.site), cost.macs(self.site, self.ghost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +50,24 @@ class Report(Printable):
         return same.removeprefix("images with the ")
 
     @property
+    def changed(self) -> tuple[SiteRow, ...]:
+        """Convolutions that are Ghost modules now, or have fewer channels."""
+        return tuple(row for row in self.sites if row.changed)
+
+    @property
     def replaced(self) -> tuple[SiteRow, ...]:
         """Convolutions that are Ghost modules now."""
         return tuple(row for row in self.sites if row.ghost)
 
     @property
+    def pruned(self) -> tuple[SiteRow, ...]:
+        """Convolutions that have fewer output channels now."""
+        return tuple(row for row in self.sites if row.pruned)
+
+    @property
     def kept(self) -> tuple[SiteRow, ...]:
-        """Convolutions that were kept."""
-        return tuple(row for row in self.sites if not row.ghost)
+        """Convolutions that are as they were."""
+        return tuple(row for row in self.sites if not row.changed)
 
     @property
     def params_ratio(self) -> float:
@@ -86,19 +80,23 @@ class Report(Printable):
         return _ratio(self.before.total_macs, self.after.total_macs)
 
     @property
-    def replaced_macs(self) -> tuple[int, int]:
-        """MACs of the replaced convolutions before and after."""
-        return sum(row.macs[0] for row in self.replaced), sum(row.macs[1] for row in self.replaced)
+    def changed_macs(self) -> tuple[int, int]:
+        """MACs of the changed convolutions before and after."""
+        return sum(row.macs[0] for row in self.changed), sum(row.macs[1] for row in self.changed)
 
     @property
     def eq4_speedup(self) -> float:
-        """Theoretical speed-up of the replaced convolutions.
+        """Theoretical speed-up of the changed convolutions.
 
-        Their MACs over the sum of their MACs / r_s, with r_s of arXiv 1911.11907, Eq. 4.
+        Their MACs over what is left with fewer channels, of which each Ghost module is faster by
+        r_s of arXiv 1911.11907, Eq. 4.
         """
-        rows = [(row, row.ghost) for row in self.sites if row.ghost]
-        ideal = (row.macs[0] / cost.eq4_speedup(row.site.geometry, ghost) for row, ghost in rows)
-        return _ratio(self.replaced_macs[0], sum(ideal))
+        ideal = (
+            cost.macs(row.converted)
+            / (cost.eq4_speedup(row.remaining, row.ghost) if row.ghost else 1)
+            for row in self.changed
+        )
+        return _ratio(self.changed_macs[0], sum(ideal))
 
     def costs(self) -> dict[str, Any]:
         """Return the costs of the whole network in JSON types."""
@@ -106,13 +104,13 @@ class Report(Printable):
         return {"model": self.model, "input": self.input, "before": before, "after": after}
 
     def document(self) -> Document:
-        """Return the tables of replaced and kept convolutions, of totals and of agreement."""
-        tables = (self._replaced(), self._kept(), self._totals(), self._agreement())
-        ghosts = [row.ghost for row in self.sites if row.ghost]
-        ratios, sizes = [ghost.ratio for ghost in ghosts], [ghost.dw_size for ghost in ghosts]
-        records = [self._record(row) for row in (*self.replaced, *self.kept)]
+        """Return the tables of changed and kept convolutions, of totals and of agreement."""
+        tables = (
+            self._changed(), self._kept(), self._unprunable(), self._totals(), self._agreement()
+        )  # fmt: skip
+        records = [self._record(row) for row in (*self.changed, *self.kept)]
         return Document(
-            title=f"{self.model}, input {self.input}, s={_span(ratios)}, d={_span(sizes)}",
+            title=", ".join(self._headline()),
             tables=tuple(filter(None, tables)),
             notes=tuple(self._notes()),
             records=tuple(records),
@@ -122,7 +120,7 @@ class Report(Printable):
                 "after": asdict(self.after) | {"total_macs": self.after.total_macs},
                 "params_ratio": self.params_ratio,
                 "macs_ratio": self.macs_ratio,
-                "replaced_macs": list(self.replaced_macs),
+                "changed_macs": list(self.changed_macs),
                 "eq4_speedup": self.eq4_speedup,
                 "fidelity": self.fidelity and self.fidelity.to_dict(),
                 "layers": records,
@@ -131,50 +129,89 @@ class Report(Printable):
 
     def bars(self, unit: str) -> list[LayerBar]:
         """Return a bar for each convolution, in ``MACs`` or ``parameters``."""
+        of = cost.macs if unit == "MACs" else cost.params
         bars = []
         for row in self.sites:
-            before, after = row.macs if unit == "MACs" else row.params
-            numbers = f"{si(before)} → {si(after)}" if row.ghost else si(before)
-            what = str(row.ghost) if row.ghost else f"kept: {row.reason}"
-            tooltip = f"{row.site.name}\n{row.site.geometry}\n{numbers} {unit}\n{what}"
-            bars.append(LayerBar(row.site.name, before, after, row.ghost is not None, tooltip))
+            before, after = of(row.site), of(row.converted, row.ghost)
+            lines = [row.site.name, str(row.site.geometry)]
+            if row.changed:
+                lines += [f"inputs {row.inputs}"] if "→" in row.inputs else []
+                lines += [f"outputs {row.outputs}", f"{si(before)} → {si(after)} {unit}"]
+            else:
+                lines.append(f"{si(before)} {unit}")
+            kept = "not replaced" if row.changed else "kept"
+            lines.append(str(row.ghost) if row.ghost else f"{kept}: {row.reason}")
+            bars.append(
+                LayerBar(
+                    name=row.site.name,
+                    before=before,
+                    narrowed=of(row.converted),
+                    after=after,
+                    replaced=row.ghost is not None,
+                    tooltip="\n".join(lines),
+                )
+            )
         return bars
 
     def charts(self) -> Sequence[tuple[str, str]]:
         """Return a bar chart of MACs and one of parameters."""
-        captions = {
-            "MACs": "MACs of each layer: original grey, Ghost modules coloured",
-            "parameters": "Parameters of each layer: original grey, Ghost modules coloured",
-        }
-        return [(caption, bars_svg(self.bars(unit), caption)) for unit, caption in captions.items()]
+        charts = []
+        for name, unit in (("MACs", "MACs"), ("Parameters", "parameters")):
+            bars = self.bars(unit)
+            caption = f"{name} of each layer: {summarize_bars(bars)}. {legend_text(bars)}"
+            charts.append((caption, bars_svg(bars, caption)))
+        return charts
 
     @property
     def _residuals(self) -> Mapping[str, float]:
         return self.fidelity.residuals if self.fidelity else {}
 
-    def _replaced(self) -> Table:
-        mixed = len({row.ghost for row in self.replaced}) > 1
-        residuals = self._residuals
-        headings = ["MACs", "factor", *(["error"] if residuals else [])]
+    @property
+    def _narrowed(self) -> bool:
+        return any(row.remaining != row.site.geometry for row in self.sites)
+
+    def _headline(self) -> Iterator[str]:
+        yield f"{self.model}, input {self.input}"
+        if ghosts := [row.ghost for row in self.sites if row.ghost]:
+            yield f"s={_span(ghost.ratio for ghost in ghosts)}"
+            yield f"d={_span(ghost.dw_size for ghost in ghosts)}"
+        if self.pruned:
+            yield f"{len(self.pruned)} layers pruned"
+
+    def _changed(self) -> Table:
+        mixed, residuals = len({row.ghost for row in self.changed}) > 1, self._residuals
         rows = []
-        for row in self.replaced:
-            cells = [row.site.name, str(row.site.geometry), row.site.output_map]
-            if mixed and row.ghost:
-                cells.append(f"{row.ghost.ratio:g}, {row.ghost.dw_size}")
+        for row in self.changed:
+            cells = [row.site.name, str(row.site.geometry)]
+            cells += [row.channels] if self._narrowed else []
+            cells.append(row.site.output_map)
+            if mixed:
+                cells.append(f"{row.ghost.ratio:g}, {row.ghost.dw_size}" if row.ghost else "")
             cells += [f"{si(before)}→{si(after)}" for before, after in (row.params, row.macs)]
             cells.append(f"{_ratio(*row.macs):.2f}")
-            if residuals:
-                cells.append(_percent(residuals.get(row.site.name)))
+            cells += [_percent(residuals.get(row.site.name))] if residuals else []
             rows.append(tuple(cells))
-        mixture = [Column("s, d")] if mixed else []
-        texts = (Column("layer"), Column("geometry"), Column("map", spare=True), *mixture)
-        columns = (*texts, Column("parameters", numeric=True, spare=True), *numeric(*headings))
-        return Table(f"Replaced: {len(rows)}", columns, tuple(rows))
+        columns = [Column("layer"), Column("geometry")]
+        columns += [Column("channels")] if self._narrowed else []
+        columns.append(Column("map", spare=True))
+        columns += [Column("s, d", spare=self._narrowed)] if mixed else []
+        columns.append(Column("parameters", numeric=True, spare=True))
+        columns += numeric("MACs", "factor", *(["error"] if residuals else []))
+        return Table(f"Changed: {len(rows)}", tuple(columns), tuple(rows))
 
     def _kept(self) -> Table | None:
+        return self._reasons("Kept", [(row.reason, row) for row in self.kept])
+
+    def _unprunable(self) -> Table | None:
+        """The reasons why layers of a pruned network have all of their output channels."""
+        rows = [row for row in self.sites if row.site.unprunable]
+        return self._reasons("Not prunable", _alike(rows)) if self.pruned else None
+
+    def _reasons(self, title: str, reasons: Sequence[tuple[str, SiteRow]]) -> Table | None:
+        """Group layers by a reason."""
         by_reason: dict[str, list[SiteRow]] = {}
-        for row in self.kept:
-            by_reason.setdefault(row.reason, []).append(row)
+        for reason, row in reasons:
+            by_reason.setdefault(reason, []).append(row)
         if not by_reason:
             return None
         rows = []
@@ -184,7 +221,7 @@ class Report(Printable):
             rows.append((reason, names, str(len(group)), f"{share:.1%}"))
         wrapped = (Column("reason", wrap=True), Column("layers", wrap=True))
         columns = (*wrapped, *numeric("count", "of all MACs"))
-        return Table(f"Kept: {len(self.kept)}", columns, tuple(rows))
+        return Table(f"{title}: {len(reasons)}", columns, tuple(rows))
 
     def _totals(self) -> Table:
         before, after = self.before, self.after
@@ -193,15 +230,17 @@ class Report(Printable):
         quantities: list[tuple[str, float, float, str, str]] = [
             ("parameters", before.params, after.params, "", ""),
             ("weights", before.weight_bytes, after.weight_bytes, "B", ""),
-            ("MACs, replaced layers", *self.replaced_macs, "", f"{self.eq4_speedup:.2f}x"),
+            ("MACs, changed layers", *self.changed_macs, "", f"{self.eq4_speedup:.2f}x"),
             ("MACs, convolutions + linear", *linear, "", ""),
             (counted, before.total_macs, after.total_macs, "", ""),
         ]
+        headings = ["before", "after", "ratio", *(["Eq. 4"] if self.replaced else [])]
         rows = tuple(
             (name, si(old, 4) + unit, si(new, 4) + unit, f"{_ratio(old, new):.2f}x", theory)
             for name, old, new, unit, theory in quantities
         )
-        return Table("Totals", (Column(""), *numeric("before", "after", "ratio", "Eq. 4")), rows)
+        shown = tuple(row[: len(headings) + 1] for row in rows)
+        return Table("Totals", (Column(""), *numeric(*headings)), shown)
 
     def _agreement(self) -> Table | None:
         if self.fidelity is None or self.fidelity.score is None:
@@ -219,7 +258,11 @@ class Report(Printable):
     def _notes(self) -> Iterator[str]:
         counter = self.before.counter
         yield f"MACs: multiply-accumulates as {counter} counts them; papers call them FLOPs."
-        yield "Eq. 4: theoretical speed-up of the GhostNet paper for these s and d."
+        if self.replaced:
+            of = "s, d and channels" if self._narrowed else "s and d"
+            yield f"Eq. 4: theoretical speed-up of the GhostNet paper for these {of}."
+        if self._narrowed:
+            yield "channels: inputs→outputs that are left; 20+20: 20 intrinsic maps and 20 ghosts."
         if counter == "torch":
             yield "fvcore cannot trace this model; torch counts convolutions and matrix products."
         if uncounted := self.before.uncounted | self.after.uncounted:
@@ -227,7 +270,8 @@ class Report(Printable):
             yield f"Not counted by fvcore: {listed}."
         fidelity = self.fidelity
         if fidelity is None or fidelity.init in ("random", "unknown"):
-            yield "The cheap operations have random weights: train this network before use."
+            if self.replaced:
+                yield "The cheap operations have random weights: train this network before use."
             return
         fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
         yield f"Initialization: {fidelity.init}{fitted}."
@@ -244,15 +288,29 @@ class Report(Printable):
             "geometry": str(row.site.geometry),
             "output": row.site.output_map,
             "calls": row.site.calls,
+            "inputs": row.remaining.in_channels,
+            "outputs": row.remaining.out_channels,
             "ratio": row.ghost and row.ghost.ratio,
             "dw_size": row.ghost and row.ghost.dw_size,
             "keep": row.reason,
+            "unprunable": row.site.unprunable or "",
             "params_before": row.params[0],
             "params_after": row.params[1],
             "macs_before": row.macs[0],
             "macs_after": row.macs[1],
-            "error": self._residuals.get(row.site.name) if row.ghost else None,
+            "error": self._residuals.get(row.site.name),
         }
+
+
+def _alike(rows: Iterable[SiteRow]) -> list[tuple[str, SiteRow]]:
+    """Pair rows with why they cannot be pruned; ``*`` is for the numbers that alone differ."""
+    reasons = [row.site.unprunable or "" for row in rows]
+    patterns = [re.sub(r"\d+", "*", reason) for reason in reasons]
+    several = Counter(re.sub(r"\d+", "*", reason) for reason in set(reasons))
+    return [
+        (pattern if several[pattern] > 1 else reason, row)
+        for pattern, reason, row in zip(patterns, reasons, rows, strict=True)
+    ]
 
 
 def _percent(value: float | None) -> str:

@@ -15,7 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40
 
 
 def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
-    """Draw a bar for each layer: the original cost, and the cost now in front of it.
+    """Draw a bar for each layer: the original cost, what is left of it, and what saved the rest.
 
     The chart stretches to the width of the page, so its text is in tooltips only.
     """
@@ -26,10 +26,8 @@ def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
     for place, bar in enumerate(bars):
         group = _add(svg, "g")
         _add(group, "title", bar.tooltip)
-        rectangles = [("hit", most, step)]
-        rectangles += [("original" if bar.replaced else "kept", bar.before, width)]
-        rectangles += [("ghost", bar.after, width)] if bar.replaced else []
-        for role, cost, wide in rectangles:
+        parts = [(role, cost, width) for role, cost in bar.parts]
+        for role, cost, wide in [("hit", most, step), *parts]:
             high = _HIGH * cost / most
             _add(group, "rect", role=role, x=place * step, y=_HIGH - high, width=wide, height=high)
     return ET.tostring(svg, encoding="unicode")

@@ -1,4 +1,4 @@
-"""Tables of the results of analyses: convolutions, sensitivity and redundancy."""
+"""Tables of convolutions and of the redundancy of their feature maps."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import asdict
 
 from ghostify.planning import cost
 from ghostify.report.document import Column, Document, Table, numeric, si
-from ghostify.types import ConvSite, GhostSpec, LayerRedundancy, Sensitivity
+from ghostify.types import ConvSite, GhostSpec, LayerRedundancy
 from ghostify.types.model_measurements import GHOST_SHARE
 from ghostify.types.serialization import encode
 
-_MAX_CANDIDATES = 5
 _DW_SIZE = GhostSpec().dw_size
 
 
 def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document:
-    """Return a row for each convolution: geometry, output size, costs, and if it is replaceable.
+    """Return a row for each convolution: geometry, output size, costs, and what can become of it.
+
+    A Ghost module can take its place (replaceable), and output channels can be dropped (prunable),
+    or there is a reason why not.
 
     Args:
         sites: what `analyze` returned.
@@ -27,7 +29,8 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
     for site in sites:
         params, macs = cost.params(site), cost.macs(site)
         geometry, size = str(site.geometry), site.output_map
-        rows.append((site.name, geometry, size, si(params), si(macs), site.ineligible or "yes"))
+        texts = (site.name, geometry, size, si(params), si(macs))
+        rows.append((*texts, site.ineligible or "yes", site.unprunable or "yes"))
         records.append(
             {
                 "layer": site.name,
@@ -40,55 +43,27 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
                 "macs": macs,
                 "replaceable": site.ineligible is None,
                 "ineligible": site.ineligible or "",
+                "prunable": site.unprunable is None,
+                "unprunable": site.unprunable or "",
             }
         )
     replaceable = sum(site.ineligible is None for site in sites)
-    title = f"Convolutions: {len(sites)}, of which replaceable: {replaceable}"
-    texts = (Column("layer"), Column("geometry"), Column("map", spare=True))
-    columns = (*texts, *numeric("params", "MACs"), Column("replaceable"))
+    prunable = sum(site.unprunable is None for site in sites)
+    title = f"Convolutions: {len(sites)}, of which replaceable: {replaceable}, prunable: {prunable}"
+    columns = (
+        Column("layer"), Column("geometry"), Column("map", spare=True),
+        Column("params", numeric=True, spare=True), Column("MACs", numeric=True),
+        Column("replaceable", wrap=True), Column("prunable", wrap=True),
+    )  # fmt: skip
     return Document(
         title=f"{model}, input {input}",
         tables=(Table(title, columns, tuple(rows)),),
-        notes=("MACs: multiply-accumulates; papers call them FLOPs.",),
+        notes=(
+            "MACs: multiply-accumulates; papers call them FLOPs.",
+            "replaceable: by a Ghost module. prunable: output channels can be dropped.",
+        ),
         records=tuple(records),
         data={"model": model, "input": input, "convolutions": [asdict(site) for site in sites]},
-    )
-
-
-def list_sensitivity(
-    sensitivity: Sensitivity, sites: Sequence[ConvSite], *, model: str
-) -> Document:
-    """Return a row for each layer: its MACs, and its sensitivity to each Ghost module.
-
-    The table shows the first five Ghost modules, the records show all.
-    """
-    measured = [site for site in sites if site.name in sensitivity.layers]
-    shown = sensitivity.candidates[:_MAX_CANDIDATES]
-    rows, records = [], []
-    for site in measured:
-        by_ghost, macs = sensitivity.layers[site.name], cost.macs(site)
-        cells = (f"{by_ghost[ghost]:.2g}" if ghost in by_ghost else "-" for ghost in shown)
-        rows.append((site.name, si(macs), *cells))
-        records += [
-            {
-                "layer": site.name,
-                "ratio": ghost.ratio,
-                "dw_size": ghost.dw_size,
-                "sensitivity": value,
-                "macs_before": macs,
-                "macs_after": cost.macs(site, ghost),
-            }
-            for ghost, value in by_ghost.items()
-        ]
-    headings = numeric("MACs", *(f"{ghost.ratio:.3g}, {ghost.dw_size}" for ghost in shown))
-    title = f"Layers: {len(rows)}; sensitivity by s, d"
-    how = "Measured on data" if sensitivity.measured else "Estimated from the weights, without data"
-    return Document(
-        title=f"{model}: sensitivity of each layer, {sensitivity.unit}",
-        tables=(Table(title, (Column("layer"), *headings), tuple(rows)),),
-        notes=(f"{how}, with only that layer replaced. 0: no change of the output.",),
-        records=tuple(records),
-        data=sensitivity.to_dict(),
     )
 
 

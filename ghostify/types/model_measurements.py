@@ -162,6 +162,11 @@ class Sensitivity(Attachment, Serializable):
         """The Ghost modules that were tried at any layer, in the order of appearance."""
         return tuple(dict.fromkeys(ghost for layer in self.layers.values() for ghost in layer))
 
+    def covers(self, name: str, ghost: GhostSpec | None, width: int | None) -> bool:
+        """Whether the layer was measured with ``ghost`` and, if it loses channels, with widths."""
+        replaced = ghost is None or ghost in self.layers.get(name, {})
+        return replaced and (width is None or name in self.widths)
+
     def of(self, name: str, ghost: GhostSpec) -> float:
         """Return the loss increase when ``ghost`` replaces the layer ``name``.
 

@@ -28,7 +28,7 @@ def test_the_report_says_what_was_kept(run, net, request, given, tmp_path):
     path = request.getfixturevalue(given)
     result = run("convert", *net, "--calibration", path, "--out", "out")
     assert result.code == 0, result.err
-    heading, _, *rows = table(result.out, "Replaced: 2")[1:4]
+    heading, _, *rows = table(result.out, "Changed: 2")[1:4]
     assert heading.endswith("factor error")
     assert all(row.endswith("%") for row in rows)
     fitted, number = {"pictures": (11, 2), "tensor": (15, 3)}[given]  # without a tenth

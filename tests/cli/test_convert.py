@@ -17,7 +17,7 @@ def test_the_main_job(run, net, tmp_path):
     result = run("convert", *net, "--out", "out")
     assert result.code == 0
     assert "net.py:build, input 1x3x16x16, s=2, d=3" in result.out
-    assert "Replaced: 2" in result.out
+    assert "Changed: 2" in result.out
     assert "Saved to out." in result.err
     assert max(map(len, result.out.splitlines())) <= 80
     sys.path.insert(0, str(tmp_path))
@@ -114,7 +114,7 @@ def test_resnet50(run):
     """The README's first command, which .ci/run runs from a clean clone as well."""
     result = run("convert", "resnet50", "--dry-run")
     text = " ".join(result.out.split())
-    assert "Replaced: 52" in text
+    assert "Changed: 52" in text
     assert "parameters 25.56M 13.95M 1.83x" in text
     assert "MACs, convolutions + linear 4.089G 2.151G 1.90x" in text
 

@@ -9,7 +9,7 @@ from ghostify.report.document import Column, Document, Table, numeric
 
 NAMES = [f"backbone.stages.{n}.blocks.{n}.conv1" for n in range(3)]
 LAYERS = Table(
-    "Replaced: 3",
+    "Changed: 3",
     (Column("layer"), Column("map", spare=True), *numeric("MACs", "error")),
     tuple((name, "112x112", "116M→40.9M", "62.3%") for name in NAMES),
 )

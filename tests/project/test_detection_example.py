@@ -126,7 +126,7 @@ def test_the_loss_falls():
 def test_a_converted_detector():
     options = ["--model", "fasterrcnn_mobilenet_v3_large_fpn", "--ratio", "2"]
     losses, maps, said = run(*options, "--epochs", "1", "--pictures", "16")
-    assert "Replaced: " in said
+    assert "Changed: " in said
     assert len(losses) == 1
     assert len(maps) == 2
 

@@ -18,7 +18,7 @@ VALUES = [[], [0.0], [1.0], [1.0] * 3, [0.0] * 3]
 
 
 def bars(values):
-    return [LayerBar(f"layer{i}", v, v, i % 2 == 0, "") for i, v in enumerate(values)]
+    return [LayerBar(f"layer{i}", v, v, v, i % 2 == 0, "") for i, v in enumerate(values)]
 
 
 def plot(values, percent):

@@ -46,10 +46,12 @@ def test_a_report_has_a_bar_for_every_layer(small_net, image):
     assert "script" not in {element.tag for element in elements(page)}
     bars = [element.get("class") for element in elements(page) if element.tag == "rect"]
     assert bars.count("hit") == 2 * 4
-    assert bars.count("ghost") == bars.count("original") == 2 * 2
-    assert bars.count("kept") == 2 * 2
+    assert bars.count("intrinsic") == bars.count("ghosts") == 2 * 2
+    assert bars.count("dense") == 2 * 2
     titles = texts(page, "title")
-    assert titles[1] == "wide\n3x3, 16→32, /2\n295K → 157K MACs\ns=2, d=3"
+    assert titles[1] == (
+        "wide\n3x3, 16→32, /2\noutputs 32 (16 + 16 ghosts)\n295K → 157K MACs\ns=2, d=3"
+    )
     assert titles[2] == "depthwise\n3x3, 32→32, g=32\n18.4K MACs\nkept: depthwise"
 
 

@@ -5,7 +5,7 @@ import ghostify
 from ghostify import GhostSpec
 from ghostify.report.formats import to_text
 from ghostify.report.plan_table import list_plan
-from ghostify.types import LayerLatencies, PlanCandidate, Score, Sensitivity
+from ghostify.types import LayerLatencies, PlanCandidate, Score, Sensitivity, WidthSensitivity
 
 TWO = GhostSpec(2, 3)
 
@@ -45,7 +45,7 @@ def test_predictions(planned, sites):
     )
     assert any(line.startswith("MACs 1.000M") for line in shown)
     assert "latency in onnxruntime, predicted 10 ms 8 ms 1.25x" in shown
-    assert "Predicted KL (nats): 0.5, the sum over the replaced layers." in shown
+    assert "Predicted KL (nats): 0.5, the sum over the changed layers." in shown
 
 
 def test_no_prediction_of_what_was_not_measured(planned):
@@ -72,3 +72,35 @@ def test_nothing_is_replaced(image):
     model = nn.Sequential(nn.Conv2d(3, 4, 1))
     plan = ghostify.plan(model, image)
     assert lines(plan)[0] == "small: 0 of 1 convolutions to be replaced"
+
+
+def test_a_plan_with_widths(pruned_plan):
+    shown = lines(pruned_plan)
+    assert shown[0] == "small: 1 of 5 convolutions to be replaced, 2 to be pruned"
+    table = shown.index("Decisions")
+    assert shown[table + 1] == "layers channels left of all MACs"
+    assert shown[table + 3 : table + 8] == [
+        "kept: first convolution (stem) 1 100% 3.4%",
+        "kept: depthwise 1 100% 4.5%",
+        "kept: excluded 1 100% 4.0%",
+        "pruned 1 75% 16.0%",
+        "s=2, d=3, pruned 1 62% 72.1%",
+    ]
+    assert any(line.startswith("MACs, convolutions 818.2K 332.5K") for line in shown)
+
+
+def test_what_dropped_channels_save_elsewhere(pruned_plan):
+    """24 channels of two parameters in a BatchNorm, 8 of five MACs in a linear layer."""
+    totals = {"macs": 1_000_000, "params": 20_000}
+    widths = {
+        name: WidthSensitivity(tuple(range(n)), tuple(i / 64 for i in range(1, n)))
+        for name, n in (("a", 64), ("b", 32))
+    }
+    found = Sensitivity(
+        unit="KL (nats)", measured=True, totals=totals, layers={"a": {TWO: 1.6}}, widths=widths
+    )
+    shown = lines(pruned_plan, sensitivity=found)
+    saved = 12784 - 5196
+    assert f"MACs 1.000M {(1_000_000 - 64 * saved - 8 * 5) / 1000:.1f}K 1.94x" in shown
+    assert f"parameters 20.00K {(20_000 - saved - 24 * 2) / 1000:.2f}K 1.62x" in shown
+    assert "Predicted KL (nats): 1.5, the sum over the changed layers." in shown  # 24/64 + 1 + 8/64

@@ -6,7 +6,7 @@ from ghostify import GhostifyError
 from ghostify.report.plots import plot_sensitivity, plot_timing
 from ghostify.report.timing import Measurement, Spread, Timing
 
-from .test_tables import SENSITIVITY
+from .test_sensitivity_table import PRUNED, SENSITIVITY
 
 
 def test_a_curve_for_each_ghost(sites, tmp_path, monkeypatch):
@@ -20,6 +20,18 @@ def test_a_curve_for_each_ghost(sites, tmp_path, monkeypatch):
     assert first == [0.0123, 0.0]
     assert second[0] == 0.5
     assert axes.get_title() == "small"
+
+
+def test_dashed_curves_for_widths(pruned_plan, tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    drawn = []
+    monkeypatch.setattr(figure, "savefig", lambda self, file: drawn.append(self))
+    sites = [decision.site for decision in pruned_plan.decisions]
+    plot_sensitivity(PRUNED, sites, tmp_path / "s.png", title="net")
+    lines = {line.get_label(): line for line in drawn[0].axes[0].lines}
+    assert list(lines["1/2 of the channels"].get_ydata()) == [32.0, 16.0]
+    assert [line.get_linestyle() for line in lines.values()] == ["-", "--", "--", "--"]
+    assert lines["s=2, d=3"].get_ydata()[0] == 0.5
 
 
 def test_an_unknown_ending_of_a_sensitivity(sites, tmp_path):

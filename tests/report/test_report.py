@@ -1,7 +1,7 @@
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -9,7 +9,9 @@ import torch
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.planning import plan_sites
-from ghostify.types import Decision, Fidelity
+from ghostify.report.report import Report
+from ghostify.report.site_row import site_rows
+from ghostify.types import Count, Decision, Fidelity, Region
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_costs_are_those_of_the_example(small_net, image):
 def test_the_printed_report(report):
     lines = str(report).splitlines()
     assert lines[0] == "small, input 1x3x16x16, s=2, d=3"
-    assert "Replaced: 2" in lines
+    assert "Changed: 2" in lines
     row = next(line for line in lines if line.startswith("wide"))
     costs = ["4.61K→2.45K", "295K→157K", "1.88"]
     assert row.split() == ["wide", "3x3,", "16→32,", "/2", "8x8", *costs]
@@ -158,7 +160,7 @@ def test_an_example_that_runs_nothing():
 
     model, x = Idle(), torch.zeros(1, 3, 8, 8)
     report = ghostify.compare(model, ghostify.convert(model, x), (x, False))
-    assert report.replaced_macs == (0, 0)
+    assert report.changed_macs == (0, 0)
     assert "nan" in str(report)
 
 
@@ -245,3 +247,104 @@ def test_random_weights_are_noted(small_net, image):
 def test_images_of_the_wrong_shape(small_net, image, calibrated):
     with pytest.raises(GhostifyError, match="channel count of 4 instead of 3"):
         ghostify.compare(small_net, calibrated, image, data=torch.zeros(2, 4, 16, 16))
+
+
+@pytest.fixture
+def pruned(pruned_plan):
+    before, after = 64 * (432 + 9216 + 576 + 2048 + 512), 64 * (432 + 3060 + 360 + 960 + 384)
+    counts = [Count(m // 64, m // 16, {"conv": m}, {}) for m in (before, after)]
+    return Report("net", "1x3x8x8", site_rows(pruned_plan), *counts)
+
+
+def test_a_pruned_network(pruned):
+    text = str(pruned)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0] == "net, input 1x3x8x8, s=2, d=3, 3 layers pruned"
+    changed = lines.index("Changed: 4")
+    assert lines[changed + 1] == "layer geometry channels map s, d parameters MACs factor"
+    assert lines[changed + 3 : changed + 7] == [
+        "a 3x3, 16→64 16→20+20 8x8 2, 3 9.22K→3.06K 590K→196K 3.01",
+        "dw 3x3, 64→64, g=64 40→40 8x8 576→360 36.9K→23.0K 1.60",
+        "b 1x1, 64→32 40→24 8x8 2.05K→960 131K→61.4K 2.13",
+        "c 1x1, 32→16 24→16 8x8 512→384 32.8K→24.6K 1.33",
+    ]
+    assert "Kept: 1" in lines
+    assert "Not prunable: 2" in lines
+    assert "added to other feature maps c 1 4.0%" in lines
+    assert "20+20: 20 intrinsic maps and 20 ghosts." in text
+    assert all(table.fitted(80).width <= 80 for table in pruned.document().tables)
+
+
+def test_equation_4_after_pruning(pruned):
+    ideal = 40 * 144 / (144 / (72 + 4.5)) + 360 + 960 + 384
+    assert pruned.eq4_speedup == pytest.approx((9216 + 576 + 2048 + 512) / ideal)
+    assert pruned.changed_macs == (64 * (9216 + 576 + 2048 + 512), 64 * (3060 + 360 + 960 + 384))
+
+
+def test_records_of_a_pruned_network(pruned):
+    rows = {row["layer"]: row for row in csv.DictReader(io.StringIO(pruned.to_csv()))}
+    assert (rows["a"]["inputs"], rows["a"]["outputs"], rows["a"]["ratio"]) == ("16", "40", "2")
+    assert (rows["b"]["inputs"], rows["b"]["outputs"], rows["b"]["ratio"]) == ("40", "24", "")
+    assert rows["c"]["unprunable"] == "added to other feature maps"
+    assert rows["c"]["keep"] == "excluded"
+
+
+def test_bars_of_a_pruned_network(pruned):
+    bars = {bar.name: bar for bar in pruned.bars("parameters")}
+    assert bars["a"].parts == [("dropped", 9216), ("ghosts", 5760), ("intrinsic", 3060)]
+    assert bars["b"].parts == [("dropped", 2048), ("dense", 960)]
+    assert bars["stem"].parts == [("dense", 432)]
+    assert bars["a"].tooltip.splitlines() == [
+        "a", "3x3, 16→64", "outputs 64 → 40 (20 + 20 ghosts)", "9.22K → 3.06K parameters",
+        "s=2, d=3",
+    ]  # fmt: skip
+    assert bars["c"].tooltip.splitlines() == [
+        "c", "1x1, 32→16", "inputs 32 → 24", "outputs 16", "512 → 384 parameters",
+        "not replaced: excluded",
+    ]  # fmt: skip
+    assert bars["stem"].tooltip.splitlines()[-1] == "kept: first convolution (stem)"
+    assert "saved by dropped channels" in pruned.charts()[0][0]
+
+
+def test_widths_alone(pruned_plan):
+    decisions = (
+        replace(d, ghost=None, keep="kept by the budget") if d.ghost else d
+        for d in pruned_plan.decisions
+    )
+    count = Count(1, 4, {"conv": 64}, {})
+    report = Report("net", "1x3x8x8", site_rows(Plan(tuple(decisions))), count, count)
+    text = str(report)
+    assert text.startswith("net, input 1x3x8x8, 3 layers pruned\n")
+    assert "Eq. 4" not in text
+    assert "cheap operations" not in text
+
+
+def test_reasons_that_differ_in_layers_alone_are_one(pruned_plan):
+    blocks = [
+        replace(d, site=replace(d.site, name=name, unprunable=f"read by {name}.1, a Loop"))
+        for d in pruned_plan.decisions[-1:]
+        for name in ("layer1.0", "layer1.1")
+    ]
+    count = Count(1, 4, {"conv": 64}, {})
+    plan = Plan((*pruned_plan.decisions[:-1], *blocks))
+    report = Report("net", "1x3x8x8", site_rows(plan), count, count)
+    table = next(table for table in report.document().tables if "Not prunable" in table.title)
+    assert [(row[0], row[2]) for row in table.rows] == [
+        ("depthwise", "1"), ("read by layer*.*.*, a Loop", "2")
+    ]  # fmt: skip
+
+
+def test_compare_narrows_the_sites_of_its_example(small_net, image):
+    """The stem's width by hand in a plan; the model itself is that of the ghosts alone."""
+    converted = ghostify.convert(small_net, image, init="random")
+    region = Region(readers={"wide": 1})
+    decisions = [
+        Decision(replace(d.site, region=region), keep="by hand", width=10)
+        if d.site.name == "stem" else d
+        for d in Plan.of(converted).decisions
+    ]  # fmt: skip
+    Plan(tuple(decisions)).attach(converted)
+    report = ghostify.compare(small_net, converted, torch.zeros(2, 3, 16, 16))
+    rows = {row.site.name: row for row in report.sites}
+    assert rows["stem"].macs == (2 * 256 * 16 * 27, 2 * 256 * 10 * 27)
+    assert rows["wide"].macs[1] == 2 * 64 * (16 * 90 + 16 * 9)

@@ -10,8 +10,8 @@ from ghostify.report.charts import Curve, LayerBar, Plot
 from ghostify.report.svg import bars_svg, plot_svg
 
 BARS = [
-    LayerBar("a", 100, 25, True, "a & b"),
-    LayerBar("<b>", 50, 50, False, "<b>"),
+    LayerBar("a", before=100, narrowed=60, after=25, replaced=True, tooltip="a & b"),
+    LayerBar("<b>", before=50, narrowed=50, after=50, replaced=False, tooltip="<b>"),
 ]
 
 
@@ -23,7 +23,8 @@ def rectangles(svg):
 def test_bars_by_hand():
     """Two of 500 each, in 1000 x 200."""
     assert rectangles(bars_svg(BARS, "title")) == {
-        "original": (0, 0, 200), "ghost": (0, 150, 50), "kept": (500, 100, 100)
+        "dropped": (0, 0, 200), "ghosts": (0, 80, 120), "intrinsic": (0, 150, 50),
+        "dense": (500, 100, 100),
     }  # fmt: skip
 
 
@@ -66,6 +67,6 @@ def test_every_point_is_inside(points):
         assert 9.9 <= y <= 210.1
 
 
-@pytest.mark.parametrize("bars", [[], [LayerBar("a", 0, 0, False, "a")]])
+@pytest.mark.parametrize("bars", [[], [LayerBar("a", 0, 0, 0, False, "a")]])
 def test_nothing_to_draw(bars):
     assert ET.fromstring(bars_svg(bars, "title")).tag == "svg"

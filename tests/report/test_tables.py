@@ -1,65 +1,12 @@
-"""Tables of sensitivity and redundancy."""
+"""Tables of convolutions and of redundancy."""
 
 import csv
 import io
 import json
-from dataclasses import replace
 
-import pytest
-from torch import nn
-
-import ghostify
-from ghostify import GhostSpec
 from ghostify.report.formats import to_csv, to_json, to_text
-from ghostify.report.tables import list_redundancy, list_sensitivity
-from ghostify.types import FeatureMapPair, LayerRedundancy, Sensitivity
-
-HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
-SENSITIVITY = Sensitivity(
-    unit="loss",
-    measured=True,
-    layers={"wide": {HALF: 0.0123, QUARTER: 0.5}, "project": {HALF: 0.0}},
-)
-
-
-def test_a_row_for_each_measured_layer(sites):
-    document = list_sensitivity(SENSITIVITY, sites, model="small")
-    (table,) = document.tables
-    assert [column.heading for column in table.columns] == ["layer", "MACs", "2, 3", "4, 3"]
-    assert table.rows == (("wide", "295K", "0.012", "0.5"), ("project", "65.5K", "0", "-"))
-    assert document.title == "small: sensitivity of each layer, loss"
-
-
-def test_json_and_csv_of_a_sensitivity(sites):
-    document = list_sensitivity(SENSITIVITY, sites, model="small")
-    assert Sensitivity.from_dict(json.loads(to_json(document))) == SENSITIVITY
-    rows = list(csv.DictReader(io.StringIO(to_csv(document))))
-    assert [(row["layer"], row["sensitivity"]) for row in rows] == [
-        ("wide", "0.0123"), ("wide", "0.5"), ("project", "0.0"),
-    ]  # fmt: skip
-    assert rows[0]["macs_after"] == str(64 * 2448)
-
-
-@pytest.mark.parametrize("size", [1, 3])
-def test_a_sensitivity_in_80_columns(image, size):
-    name = "a_module_with_a_long_name." * 4 + "0"
-    ghosts = [GhostSpec(1 + 1 / number, size) for number in range(3, 10)]
-    found = Sensitivity(
-        unit="KL (nats)", measured=True, layers={name: dict.fromkeys(ghosts, 1.234e-5)}
-    )
-    sites = ghostify.analyze(nn.Sequential(nn.Conv2d(3, 512, 1)), image)
-    sites = [replace(site, name=name) for site in sites]
-    (table,) = list_sensitivity(found, sites, model="long").tables
-    assert table.width > 80
-    fitted = table.fitted(80)
-    assert fitted.width == 80
-    assert fitted.rows[0][1:] == table.rows[0][1:]
-
-
-def test_no_layers(sites):
-    empty = Sensitivity(unit="x", measured=True, layers={})
-    assert "Layers: 0" in to_text(list_sensitivity(empty, sites, model="m"))
-
+from ghostify.report.tables import list_redundancy, list_sites
+from ghostify.types import FeatureMapPair, LayerRedundancy
 
 PAIR = FeatureMapPair(4, 1, {1: 0.25, 3: 0.0123})
 REDUNDANCY = LayerRedundancy(
@@ -94,3 +41,23 @@ def test_json_and_csv_of_a_redundancy():
     assert layer["pairs"] == [{"source": 4, "target": 1, "errors": {"1": 0.25, "3": 0.0123}}]
     (row,) = csv.DictReader(io.StringIO(to_csv(document)))
     assert (row["layer"], row["explained_d3"], row["ghosts_d3"]) == ("wide", "0.625", "2")
+
+
+def test_what_can_become_of_each_convolution(pruned_plan):
+    sites = [decision.site for decision in pruned_plan.decisions]
+    document = list_sites(sites, model="net", input="1x3x8x8")
+    (table,) = document.tables
+    assert table.title == "Convolutions: 5, of which replaceable: 4, prunable: 3"
+    assert [row[5:] for row in table.rows] == [
+        ("yes", "yes"), ("yes", "yes"), ("depthwise", "depthwise"), ("yes", "yes"),
+        ("yes", "added to other feature maps"),
+    ]  # fmt: skip
+    assert table.fitted(80).columns == table.columns
+    narrow = table.fitted(60)
+    assert narrow.width <= 60
+    assert [column.heading for column in narrow.columns][-1] == "prunable"
+    (row,) = [row for row in csv.DictReader(io.StringIO(to_csv(document))) if row["layer"] == "c"]
+    assert (row["prunable"], row["unprunable"]) == ("False", "added to other feature maps")
+    found = {site["name"]: site for site in json.loads(to_json(document))["convolutions"]}
+    assert found["b"]["region"]["readers"] == {"c": 1}
+    assert found["c"]["unprunable"] == "added to other feature maps"

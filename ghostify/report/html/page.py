@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostify.io.atomic import check_parent, check_writable, write_text
-from ghostify.report.charts import heaviest_half, stages
+from ghostify.report.charts import bar_legend, heaviest_half, stages, summarize_bars
 from ghostify.report.document import si
+from ghostify.report.estimate import estimated_increase
 from ghostify.report.html.charts import page_plots, write_plots
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.html.totals import class_rows, milliseconds, totals
 from ghostify.report.plots import check_plot
+from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
-from ghostify.types import GhostifyError
+from ghostify.types import GhostifyError, Sensitivity
 from ghostify.types.errors import install
 
 if TYPE_CHECKING:
@@ -78,16 +80,33 @@ def _rendered(summary: ArtifactSummary) -> str:
         report=report,
         totals=totals(summary),
         charts={"MACs": report.bars("MACs"), "Parameters": report.bars("parameters")},
+        bar_legend=bar_legend,
+        summarize_bars=summarize_bars,
         heaviest_half=heaviest_half,
         stages=stages(row.site.name for row in report.sites),
         plots=page_plots(summary),
         class_rows=class_rows,
         milliseconds=milliseconds,
         si=si,
+        row_class=_row_class,
+        row_sensitivity=lambda row: _row_sensitivity(summary.sensitivity, row),
         bars_svg=lambda *chart: Markup(bars_svg(*chart)),
         plot_svg=lambda plot: Markup(plot_svg(plot)),
         meter_svg=lambda *numbers: Markup(meter_svg(*numbers)),
     )  # fmt: skip
+
+
+def _row_class(row: SiteRow) -> str:
+    """Return what the page can filter a row by."""
+    classes = {"ghost": row.ghost is not None, "pruned": row.pruned, "kept": not row.changed}
+    return " ".join(name for name, applies in classes.items() if applies)
+
+
+def _row_sensitivity(sensitivity: Sensitivity | None, row: SiteRow) -> float | None:
+    if sensitivity is None or not (row.ghost or row.pruned):
+        return None
+    width = row.remaining.out_channels if row.pruned else None
+    return estimated_increase(sensitivity, row.site, row.ghost, width)
 
 
 def _environment() -> Environment:

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import Recipe, read_recipe
 from ghostify.report.evaluation import Evaluation
-from ghostify.report.report import Report, SiteRow
+from ghostify.report.report import Report
+from ghostify.report.site_row import SiteRow, site_rows
 from ghostify.report.timing import Timing
 from ghostify.types import Count, GhostifyError, PlanCandidate, Sensitivity
 
@@ -96,7 +97,7 @@ def _report(
     after: dict[str, Any] | None = None,
 ) -> Report:
     """Return what `compare` returned; without the counts, those of the convolutions."""
-    rows = tuple(SiteRow(d.site, d.ghost, d.keep or "") for d in recipe.plan.decisions)
+    rows = site_rows(recipe.plan)
     old, new = (
         Count.from_dict(count) if count else _convolutions(rows, side)
         for side, count in enumerate((before, after))

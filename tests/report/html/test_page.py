@@ -11,9 +11,10 @@ import pytest
 import typer
 
 import ghostify
-from ghostify import GhostifyError
+from ghostify import GhostifyError, GhostSpec
 from ghostify.cli.app import app
-from ghostify.io.measurements import FOLDER
+from ghostify.io.measurements import FOLDER, record
+from ghostify.types import Sensitivity, WidthSensitivity
 
 ALWAYS = ["Before and after", "Cost of each layer", "Next steps"]
 
@@ -42,6 +43,35 @@ def test_the_totals(measured, read):
         "body.0.conv 3x3, 16→16 8x8 2 3 147K 78.3K 2.30K 1.22K 0.00% 1.2",
     ):
         assert figure in words
+
+
+def test_a_pruned_network(artifact, pruned_plan, make, read):
+    make.change(artifact, lambda recipe: recipe.update(plan=pruned_plan.to_dict()))
+    found = Sensitivity(
+        unit="KL (nats)",
+        measured=True,
+        layers={"a": {GhostSpec(): 1.6}},
+        widths={"a": WidthSensitivity(tuple(range(64)), tuple(i / 64 for i in range(1, 64)))},
+    )
+    record(artifact, "sensitivity", found.to_dict())
+    page = read(ghostify.write_report(artifact))
+    for figure in (
+        "1 of 5 convolutions are Ghost modules, 3 have fewer output channels: budget",
+        "saved by dropped channels saved by ghosts Ghost modules convolutions",
+        "Parameters of convolutions 12.78K 5.196K 2.46× fewer",
+        "MACs of each layer in execution order: 41% left, 38% saved by dropped channels, 21% saved",
+        "a 3x3, 16→64 16 64 → 40 (20 + 20 ghosts) 8x8 2 3 590K 196K 9.22K 3.06K 1.4",
+        "c 1x1, 32→16 32 → 24 16 8x8 32.8K 24.6K 512 384 excluded added to other feature maps",
+    ):
+        assert figure in page.words
+    (chart, _) = [given for tag, given in page.tags if given.get("class") == "bars"]
+    assert chart["aria-label"].startswith("MACs of each layer: 41% left, 38% saved by dropped")
+    roles = [given["class"] for tag, given in page.tags if tag == "rect"]
+    assert [roles.count(role) for role in ("hit", "dropped", "ghosts", "intrinsic", "dense")] == [
+        10, 8, 2, 2, 8
+    ]  # fmt: skip
+    rows = [given["class"] for tag, given in page.tags if tag == "tr" and "class" in given]
+    assert rows == ["kept", "ghost pruned", "pruned", "pruned", ""]
 
 
 def test_without_counts_the_convolutions_are_summed(artifact, read):
