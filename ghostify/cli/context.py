@@ -247,17 +247,20 @@ def plan_arguments(options: SiteOptions) -> dict[str, Any]:
     """The arguments of `ghostify.plan` that the user gave.
 
     Raises:
-        GhostifyError: if the sensitivity is without a budget, or is none.
+        GhostifyError: if the sensitivity or no pruning is without a budget, or the file is none.
         OSError: if it cannot be read.
     """
     if options.sensitivity is not None and not options.budget:
         raise GhostifyError("--sensitivity is for a --budget: add one")
+    if not options.prune and not options.budget:
+        raise GhostifyError("--no-prune is for a --budget: add one")
     return {
         "include": options.include or (),
         "exclude": options.exclude or (),
         "stem": options.stem,
         "all_eligible": options.all_eligible,
         "budget": options.budget or None,
+        "prune": options.prune,
         "sensitivity": options.sensitivity and read(Sensitivity, options.sensitivity),
     }
 

@@ -21,7 +21,7 @@ from ghostify.report.html import check_page
 from ghostify.types import Outputs
 
 _PLANNING = ("ratio", "dw_size", "include", "exclude", "stem", "all_eligible", "budget",
-             "runtime", "threads")  # fmt: skip
+             "prune", "runtime", "threads")  # fmt: skip
 
 
 def convert(
@@ -137,7 +137,7 @@ def _plan_arguments(context: typer.Context, planning: options.PlanOptions) -> di
 def _given_plan(context: typer.Context, file: Path) -> Plan:
     for name in (*_PLANNING, "sensitivity"):
         if is_given(context, name):
-            option = name.replace("_", "-")
+            option = "no-prune" if name == "prune" else name.replace("_", "-")
             raise GhostifyError(f"--plan already decides what --{option} would: drop one")
     return read(Plan, file)
 

@@ -108,8 +108,10 @@ class SiteOptions:
         exclude: Keep what matches. May be repeated.
         stem: Also replace the first convolution, kept dense by default.
         all_eligible: Also replace where a Ghost module costs no less, and on 1x1 feature maps.
-        budget: Choose the ratio of each layer: macs=0.5 (of the original), params=4M, 'macs<=2G'.
-            May be repeated.
+        budget: Choose how many channels each layer keeps, and at which ratio: macs=0.5 (of the
+            original), params=4M, 'macs<=2G'. May be repeated.
+        prune: Within the budget, drop output channels where the layers that read them can make up
+            for it, or choose Ghost modules alone.
         sensitivity: What ghostify sensitivity has measured, for --budget.
         runtime: Time each layer in this runtime, and keep dense what would not be faster: eager,
             compile, onnxruntime, openvino.
@@ -121,6 +123,7 @@ class SiteOptions:
     stem: bool = option(False, "Plan")
     all_eligible: bool = option(False, "Plan")
     budget: list[str] | None = option(None, "Plan", metavar="COST=LIMIT")
+    prune: bool = option(True, "Plan")
     sensitivity: Path | None = option(None, "Plan", metavar="FILE")
     runtime: str | None = option(
         None, "Plan", metavar="NAME", autocompletion=completion.fixed(*completion.RUNTIMES)

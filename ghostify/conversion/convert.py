@@ -37,6 +37,7 @@ def convert(
     stem: bool = False,
     all_eligible: bool = False,
     budget: Budgets | None = None,
+    prune: bool = True,
     sensitivity: Sensitivity | None = None,
     runtime: str | None = None,
     threads: int = 1,
@@ -64,8 +65,8 @@ def convert(
         model: the network to convert.
         example: an input, as in `analyze`. With ``plan`` it may be left out; nothing is verified
             then.
-        plan: what to do, from `ghostify.plan`. Default: planned here by the next nine arguments.
-        ratio, dw_size, include, exclude, stem, all_eligible, budget, sensitivity, runtime,
+        plan: what to do, from `ghostify.plan`. Default: planned here by the next eleven arguments.
+        ratio, dw_size, include, exclude, stem, all_eligible, budget, prune, sensitivity, runtime,
             threads: as in `ghostify.plan`.
         calibration: images of the kind the network is for, 64 to 512, no labels: a tensor, a
             DataLoader, any iterable of batches, or the name of a source as in `open_data`. A fifth
@@ -111,8 +112,12 @@ def convert(
             sensitivity = options["sensitivity"] = measure_sensitivity(
                 model, example, calibration=calibration, outputs=outputs, progress=progress
             )
-        plan = make_plan(model, example, threads=threads, progress=progress, **options)
-    elif given := [name for name, value in options.items() if value not in (None, False, ())]:
+        plan = make_plan(model, example, prune=prune, threads=threads, progress=progress, **options)
+    elif given := [
+        name
+        for name, value in (options | {"prune": not prune}).items()
+        if value not in (None, False, ())
+    ]:
         raise GhostifyError(f"`plan` already decides {', '.join(given)}: pass one or the other")
     model = model if example is None else materialize(model, example)
     weights = identify(model)

@@ -38,6 +38,7 @@ def plan(
     stem: bool = False,
     all_eligible: bool = False,
     budget: Budgets | None = None,
+    prune: bool = True,
     sensitivity: Sensitivity | None = None,
     calibration: Any = None,
     outputs: OutputsLike = None,
@@ -48,11 +49,12 @@ def plan(
     totals: Mapping[str, float] | None = None,
     progress: ShowProgress = True,
 ) -> Plan:
-    """Choose a Ghost module, or none, for each convolution of a model.
+    """Choose for each convolution of a model a Ghost module, or none, and its number of channels.
 
     Without a budget the plan is uniform: one ratio and one kernel size wherever a Ghost module can
-    stand and pays. With a budget, each site becomes one of the candidates or stays dense, such
-    that the sum of sensitivities is the least within the budget. The problem is solved exactly.
+    stand and pays. With a budget, each site becomes one of the candidates or stays dense, and may
+    lose output channels if the layers that read these can make up for them (`ConvSite.region`).
+    The sum of sensitivities is the least within the budget, to a fraction of a percent.
 
     A pattern is a glob such as ``layer1.*`` or ``Bottleneck``. It matches a convolution by its
     qualified name, by its type, or by the name or type of a module around it.
@@ -71,6 +73,7 @@ def plan(
         budget: upper limits for the network: ``"macs=0.5"`` (a share of the original's),
             ``"params=4M"``, several of these, or ``{"macs": 0.5, "params": "4M"}``. Costs are
             ``macs``, ``params``, ``activations`` (bytes), and ``latency`` (ms) with ``runtime``.
+        prune: whether a budget may drop output channels. If not, it chooses Ghost modules alone.
         sensitivity: what `ghostify.sensitivity` returned. Default: measured if there is a budget.
         calibration: images to measure the sensitivity on, as in `convert`. Default: it is
             estimated from the weights.
@@ -78,8 +81,8 @@ def plan(
         runtime: time each layer in this runtime, and keep what would not be faster there.
         threads: threads of the runtime.
         latencies: what `layer_latency` returned, instead of ``runtime``.
-        candidates: Ghost modules to choose among within a budget. Default: those that the
-            sensitivity covers.
+        candidates: Ghost modules to choose among within a budget; none to drop channels alone.
+            Default: those that the sensitivity covers.
         totals: costs of the whole network, such as ``{"macs": 4.1e9}``, if the sensitivity does
             not know them. Default: the sum over all convolutions.
         progress: whether to show progress bars, or a function that is called with each `Progress`.
@@ -122,6 +125,7 @@ def plan(
         stem=stem,
         all_eligible=all_eligible,
         budget=budget,
+        prune=prune,
         candidates=candidates,
         sensitivity=sensitivity,
         totals=totals,

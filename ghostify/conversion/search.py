@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
-from math import inf
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -17,8 +17,8 @@ from ghostify.deployment.layer_latency import layer_latency
 from ghostify.evaluation.output_kinds import calibrate_on
 from ghostify.io.progress import progress_bar
 from ghostify.planning import CANDIDATES
-from ghostify.planning.budget import Budgets, parse_budgets
-from ghostify.planning.cost import macs
+from ghostify.planning.budget import Budget, Budgets, parse_budgets
+from ghostify.planning.cost import COSTS, macs
 from ghostify.planning.plan import plan_sites
 from ghostify.planning.rules import Patterns
 from ghostify.types import (
@@ -36,7 +36,9 @@ from ghostify.types import (
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
-_CAPS = (inf, 4, 2.5)
+_CAPS = (4, 2.5)
+_PARTS = (0.75, 0.5)
+"""Parts of the reduction, in powers, that dropped channels bring before Ghost modules do."""
 _FINEST = 1 / 64
 _HIGHEST = 64.0
 
@@ -46,6 +48,7 @@ def search(
     example: Example,
     *,
     budget: Budgets,
+    prune: bool = True,
     calibration: Any,
     outputs: OutputsLike = None,
     sensitivity: Sensitivity | None = None,
@@ -61,14 +64,17 @@ def search(
 ) -> Plan:
     """Search for the plan whose converted network agrees most with the original.
 
-    Sensitivities of single sites add up only approximately. So up to four plans are converted and
-    compared on held-out images: the best one within the budget, the best ones with s at most 4
-    and 2.5, for which the approximation is better, and the lowest uniform s within the budget.
+    Sensitivities of single sites add up only approximately. So up to eight plans are converted and
+    compared on held-out images: the best one within the budget; the best ones with s at most 4
+    and 2.5, for which the approximation is better; the best one that drops channels alone; those
+    that first drop channels, to a milder budget, and then choose Ghost modules; the best one with
+    Ghost modules alone; and the lowest uniform s within the budget.
 
     Args:
         model: the original.
         example: an input, as in `analyze`.
         budget: as in `ghostify.plan`.
+        prune: whether to try plans that drop output channels.
         calibration: at least ten images, as in `convert`.
         outputs: what the outputs are, as in `convert`.
         sensitivity: what `ghostify.sensitivity` returned. Default: measured here.
@@ -92,12 +98,12 @@ def search(
         )
     rules: dict[str, Any] = {"include": include, "exclude": exclude, "stem": stem}
     rules |= {"all_eligible": all_eligible, "latencies": latencies}
-    plans = list(_plans(analyze(model, example), budget, sensitivity, rules))
+    plans = _plans(analyze(model, example), parse_budgets(budget), sensitivity, rules, prune)
     best: Plan | None = None
     highest: Score | None = None
     with progress_bar("searching", progress) as report:
         for number, (name, plan) in enumerate(plans, 1):
-            if not plan.replaced:
+            if not plan.changed:
                 return plan
             converted = convert(
                 model,
@@ -112,8 +118,9 @@ def search(
             if fidelity is None or fidelity.score is None:
                 raise GhostifyError("comparing plans takes at least ten calibration images")
             if on_candidate is not None:
-                uniform = len(set(plan.replaced.values())) == 1
-                total = int(sum(macs(d.site, d.ghost) for d in plan.decisions))
+                uniform = not plan.widths and len(set(plan.replaced.values())) == 1
+                layers = zip(plan.converted_sites, plan.decisions, strict=True)
+                total = sum(macs(site, decision.ghost) for site, decision in layers)
                 on_candidate(PlanCandidate(name, uniform, total, fidelity.score))
             if highest is None or fidelity.score.better_than(highest):
                 best, highest = plan, fidelity.score
@@ -123,19 +130,57 @@ def search(
 
 
 def _plans(
-    sites: tuple[ConvSite, ...], budget: Budgets, measured: Sensitivity, rules: dict[str, Any]
-) -> Iterator[tuple[str, Plan]]:
-    limits = ", ".join(map(str, parse_budgets(budget)))
+    sites: tuple[ConvSite, ...],
+    budgets: tuple[Budget, ...],
+    measured: Sensitivity,
+    rules: dict[str, Any],
+    prune: bool,
+) -> list[tuple[str, Plan]]:
+    """Return different plans within the budgets, with their names."""
+    within = partial(plan_sites, sites, sensitivity=measured, **rules)
+    limits = ", ".join(map(str, budgets))
+    plans = [(limits, within(budget=budgets, prune=prune))]
+    ways: dict[str, Callable[[], Plan]] = {}
     for cap in _CAPS:
-        name = limits if cap == inf else f"{limits}, s up to {cap:g}"
         gentle = [ghost for ghost in measured.candidates if ghost.ratio <= cap]
-        with suppress(GhostifyError) if cap < inf else nullcontext():
-            yield (
-                name,
-                plan_sites(sites, budget=budget, sensitivity=measured, candidates=gentle, **rules),
+        ways[f"s up to {cap:g}"] = partial(within, budget=budgets, prune=prune, candidates=gentle)
+    if prune:
+        ways["channels alone"] = partial(within, budget=budgets, candidates=())
+        for part in _PARTS:
+            ways[f"{part:.0%} by channels"] = partial(
+                _in_turn, sites, budgets, measured, rules, part
             )
-    with suppress(GhostifyError):  # the others may have cheaper kernels to choose from
-        yield f"{limits}, one s", uniform_within(sites, budget, measured, **rules)
+        ways["ghosts alone"] = partial(within, budget=budgets, prune=False)
+    # the lowest uniform s may have cheaper kernels to choose from
+    ways["one s"] = partial(uniform_within, sites, budgets, measured, **rules)
+    for name, way in ways.items():
+        with suppress(GhostifyError):  # some do not reach the budgets
+            plan = way()
+            if all(plan != other for _, other in plans):
+                plans.append((f"{limits}, {name}", plan))
+    return plans
+
+
+def _in_turn(
+    sites: tuple[ConvSite, ...],
+    budgets: tuple[Budget, ...],
+    measured: Sensitivity,
+    rules: dict[str, Any],
+    part: float,
+) -> Plan:
+    """Drop channels for a part of the reduction, then choose Ghost modules for the rest."""
+    totals = dict(measured.totals)
+    if rules["latencies"] is not None:
+        totals["latency"] = rules["latencies"].total
+    milder = []
+    for budget in budgets:
+        dense = (COSTS[budget.cost](site, None) for site in sites)
+        total = totals[budget.cost] if budget.cost in totals else sum(dense)
+        share = min(budget.bound(total) / total, 1)
+        milder.append(Budget(budget.cost, share**part, share=True))
+    within = partial(plan_sites, sites, sensitivity=measured, **rules)
+    first = within(budget=milder, candidates=())
+    return within(budget=budgets, widths=first.widths)
 
 
 def uniform_within(

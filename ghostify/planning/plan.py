@@ -33,11 +33,11 @@ def plan_sites(
     stem: bool = False,
     all_eligible: bool = False,
     budget: Budgets | None = None,
+    prune: bool = True,
     candidates: Iterable[GhostSpec] | None = None,
     sensitivity: Sensitivity | None = None,
     totals: Mapping[str, float] | None = None,
     latencies: LayerLatencies | None = None,
-    prune: bool = True,
     widths: Mapping[str, int] | None = None,
 ) -> Plan:
     """Plan the conversion of sites, without measuring anything.

@@ -153,6 +153,7 @@ def test_images_too_small_for_the_network(fails, net, left):
         (["--finetune-steps", "40"], "--finetune-steps follow a fit to --calibration"),
         (["--init", "weights", "--finetune-steps", "40"], "--finetune-steps follow a fit"),
         (["--sensitivity", "s.json"], "--sensitivity is for a --budget"),
+        (["--no-prune"], "--no-prune is for a --budget: add one"),
         (["--budget", "macs=0.5", "--ratio", "3"], "drop --ratio and --dw-size"),
         (["--budget", "macs=0.5", "-d", "5"], "drop --ratio and --dw-size"),
         (["--budget", "macs=0.05"], "budget macs=0.05 cannot be met: the lowest possible is"),

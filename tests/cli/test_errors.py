@@ -80,7 +80,15 @@ def test_a_broken_plan(fails, run, net, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", [("--ratio", "3"), ("-s", "3"), ("--dw-size", "3"), ("--stem",), ("--include", "2")]
+    "option",
+    [
+        ("--ratio", "3"),
+        ("-s", "3"),
+        ("--dw-size", "3"),
+        ("--stem",),
+        ("--include", "2"),
+        ("--no-prune",),
+    ],
 )
 def test_a_plan_and_planning_options(fails, run, net, option):
     run("plan", *net, "-o", "plan.json")

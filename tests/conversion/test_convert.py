@@ -170,6 +170,8 @@ def test_nothing_to_replace_is_an_error(image):
 
 
 def test_a_plan_and_numbers_exclude_each_other(small_net, image, plan):
+    with pytest.raises(GhostifyError, match="`plan` already decides prune: pass one"):
+        ghostify.convert(small_net, image, plan=plan, prune=False)
     with pytest.raises(GhostifyError, match="`plan` already decides ratio, stem: pass one"):
         ghostify.convert(small_net, image, plan=plan, ratio=2, stem=True)
 

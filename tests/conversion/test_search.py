@@ -1,15 +1,18 @@
 """Plans that are tried out before one is taken."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec
-from ghostify.conversion.search import uniform_within
-from ghostify.planning import plan_sites
+from ghostify import GhostifyError, GhostSpec, Plan
+from ghostify.conversion.search import _plans, uniform_within
+from ghostify.planning import cost, plan_sites
+from ghostify.planning.budget import parse_budgets
 from ghostify.planning.flops import count
-from ghostify.types import Fidelity
+from ghostify.types import Fidelity, WidthSensitivity
 
 
 @pytest.fixture
@@ -57,6 +60,49 @@ def test_rules_hold_for_every_plan(net, images):
     found = ghostify.search(net, images[:1], budget="macs=0.8", calibration=images, exclude="6")
     assert found.replaced
     assert "6" not in found.replaced
+
+
+def with_widths(measured, sites):
+    """Each further channel costs more than the one before."""
+    widths = {
+        s.name: WidthSensitivity(tuple(range(n)), tuple((c / n) ** 2 * 10 for c in range(1, n)))
+        for s in sites
+        if s.region and (n := s.geometry.out_channels)
+    }
+    return replace(measured, widths=widths)
+
+
+@pytest.mark.parametrize("budget", ["macs=0.5", "macs=596K"])
+def test_channels_and_ghosts_share_the_reduction_in_several_ways(net, images, budget):
+    sites = ghostify.analyze(net, images[:1])
+    measured = with_widths(ghostify.sensitivity(net, images[:1]), sites)
+    rules = {"latencies": None}
+    plans = {
+        name.partition(", ")[2]: plan
+        for name, plan in _plans(sites, parse_budgets(budget), measured, rules, True)
+    }
+    assert [*plans] == [  # "s up to 4" has the same plan as no limit
+        "", "s up to 2.5", "channels alone", "75% by channels", "50% by channels", "ghosts alone",
+        "one s",
+    ]  # fmt: skip
+    dense = measured.totals["macs"]
+    left = {name: plan_macs(plan) for name, plan in plans.items()}
+    assert all(0.4 * dense < macs <= 0.53 * dense for macs in left.values())
+    assert plans["channels alone"].widths
+    assert not plans["channels alone"].replaced
+    assert plans["ghosts alone"].replaced
+    assert not plans["ghosts alone"].widths
+    assert max(ghost.ratio for ghost in plans["s up to 2.5"].replaced.values()) <= 2.5
+    for name, share in (("75% by channels", 0.5**0.75), ("50% by channels", 0.5**0.5)):
+        alone = Plan(tuple(replace(d, ghost=None, keep="-") for d in plans[name].decisions))
+        assert 0.9 * share < plan_macs(alone) / dense <= share + 0.03
+    ghosts = _plans(sites, parse_budgets(budget), measured, rules, False)
+    assert not any(plan.widths for _, plan in ghosts)
+
+
+def plan_macs(plan):
+    layers = zip(plan.converted_sites, plan.decisions, strict=True)
+    return sum(cost.macs(site, decision.ghost) for site, decision in layers)
 
 
 def test_data_that_can_be_read_only_once(net, images):
