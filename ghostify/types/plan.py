@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Self
@@ -12,10 +12,14 @@ from ghostify.types.attachment import Attachment
 from ghostify.types.conv_site import ConvSite
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
+from ghostify.types.region import Region
 from ghostify.types.score import Score
 from ghostify.types.serialization import Serializable, decode, encode, joined
 
 _RANGES = re.compile(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*")
+_PRIMARY = ".primary_conv.0"
+"""The convolution in a Ghost module that reads its input."""
+
 _MOST = 100_000
 """Length of a range beyond which no convolution has channels."""
 
@@ -172,7 +176,7 @@ class Plan(Attachment, Serializable):
         by_name = {decision.site.name: decision for decision in later.decisions}
         return Plan(
             tuple(
-                _combined(d, by_name[d.site.name]) if d.site.name in by_name else d
+                _combined(d, by_name[d.site.name], self.replaced) if d.site.name in by_name else d
                 for d in self.decisions
             )
         )
@@ -211,21 +215,34 @@ class _Layers(Serializable):
     layers: Mapping[str, Mapping[str, Any]]
 
 
-def _combined(first: Decision, later: Decision) -> Decision:
+def _combined(first: Decision, later: Decision, ghosts: Container[str]) -> Decision:
     """Return the decision on the original's site; a Ghost module is not replaced again."""
     if first.ghost is not None:
         return first
+    region = first.site.region
+    if first.width is None:
+        region = later.site.region and (region or _before_ghosts(later.site.region, ghosts))
     site = replace(
-        later.site,
-        geometry=first.site.geometry,
-        region=first.site.region or later.site.region,
-        unprunable=None if first.site.region else later.site.unprunable,
+        first.site,
+        ineligible=later.site.ineligible,
+        region=region,
+        unprunable=None if region else later.site.unprunable,
     )
     channels = first.channels
     if later.channels is not None:  # those of the first conversion's result
         left = channels or range(first.site.geometry.out_channels)
         channels = tuple(left[channel] for channel in later.channels)
     return Decision(site, later.ghost, later.keep, later.width or first.width, channels)
+
+
+def _before_ghosts(region: Region, ghosts: Container[str]) -> Region:
+    """Return a region with the names that its readers had before Ghost modules replaced them."""
+    names = {name: name.removesuffix(_PRIMARY) for name in region.readers}
+    readers = {
+        names[name] if names[name] in ghosts else name: spread
+        for name, spread in region.readers.items()
+    }
+    return replace(region, readers=readers)
 
 
 def _encode_decision(decision: Decision) -> dict[str, Any]:

@@ -220,3 +220,14 @@ def test_channels_of_two_conversions(decision):
     assert both(*one_by_one) == one_by_one[1:]
     assert both(ghosts, fewer) == (ghosts,)
     assert both(first, Decision(replace(narrow, name="other"), keep="full")) == (first,)
+    put_back = Decision(replace(later, region=None, unprunable="put back"), keep="put back")
+    assert both(Decision(whole, keep="full"), put_back)[0].site.unprunable == "put back"
+
+
+def test_readers_of_two_conversions_have_the_names_of_the_original(decision, plan):
+    project = next(d for d in plan.decisions if d.site.name == "project")
+    unknown = Decision(replace(decision.site, region=None), keep="full")
+    ghost = Region(readers={"project.primary_conv.0": 1, "other.primary_conv.0": 1})
+    later = Decision(replace(decision.site, region=ghost), keep="full", width=1, channels=(4,))
+    (narrowed, _) = Plan((unknown, project)).then(Plan((later,))).decisions
+    assert narrowed.site.region == Region(readers={"project": 1, "other.primary_conv.0": 1})
