@@ -36,16 +36,21 @@ def output_hooks(model: nn.Module, names: Iterable[str], hook: OutputHook) -> It
 
 
 @contextmanager
-def record_calls(model: nn.Module, names: Iterable[str]) -> Iterator[Calls]:
+def record_calls(
+    model: nn.Module, names: Iterable[str], *, copied: bool = False
+) -> Iterator[Calls]:
     """Record first input and output of each call of the named modules.
 
-    A module that is not called has an empty list. Tensors keep their graph and are not copied:
-    later operations in place change them.
+    A module that is not called has an empty list. Tensors keep their graph.
+
+    Args:
+        copied: whether to copy the tensors, which later operations in place change otherwise.
     """
     calls: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
 
     def add_call(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        calls[name].append((inputs[0], output))
+        given = inputs[0]
+        calls[name].append((given.clone(), output.clone()) if copied else (given, output))
 
     with output_hooks(model, names, add_call):
         yield calls

@@ -1,63 +1,22 @@
-"""Losses of the student, and the feature maps that they compare."""
+"""Losses of the student."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
-from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.output_hooks import Calls, record_calls
 from ghostify.data.batches import call
 from ghostify.evaluation.divergence import decisions, divergence, logits_of
 from ghostify.evaluation.labels import fit_labels
 from ghostify.evaluation.metrics import numbers
-from ghostify.nn import GhostModule
+from ghostify.training.feature_maps import ComparedLayer
 from ghostify.types import Example, GhostifyError, Output, Outputs, RecoverySettings
-
-_FLAT, _TINY = 1e-4, 1e-12
-"""Lower bounds of a scale: relative to the mean square, and absolute."""
-
-
-def match_layers(teacher: nn.Module, student: nn.Module, example: Example) -> dict[str, str]:
-    """Return, for each Ghost module of ``student``, the module whose output is compared.
-
-    That is the BatchNorm that alone reads the Ghost module, where there is one, else the Ghost
-    module itself.
-    """
-    norms = trace_dataflow(teacher, example).following_norms()
-    sites = [name for name, module in student.named_modules() if isinstance(module, GhostModule)]
-    known = dict(teacher.named_modules())
-    return {site: norms.get(site, site) for site in sites if site in known}
-
-
-def scale_of(tensor: Tensor) -> float:
-    """Return the variance of a tensor, each channel (dimension 1) around its own mean.
-
-    The variance of a nearly constant tensor is bounded below. An empty tensor has an infinite
-    scale, so that its error is 0.
-    """
-    values = tensor.float()
-    if not values.numel():
-        return float("inf")
-    others = [dimension for dimension in range(values.dim()) if dimension != 1] or None
-    variance = (values - values.mean(others, keepdim=True)).square().mean()
-    return max(float(variance), _FLAT * float(values.square().mean()), _TINY)
-
-
-@torch.no_grad()
-def measure_scales(
-    teacher: nn.Module, layers: Iterable[str], inputs: Example
-) -> dict[str, tuple[float, ...]]:
-    """Return the scales of the teacher's outputs (key ``""``) and feature maps, call by call."""
-    with record_calls(teacher, layers) as calls:
-        outputs = numbers(call(teacher, inputs))
-    tensors = {"": outputs} | {name: [output for _, output in calls[name]] for name in calls}
-    return {name: tuple(map(scale_of, found)) for name, found in tensors.items()}
 
 
 def relative_errors(
@@ -125,8 +84,8 @@ class Objective(nn.Module):
     """A loss of the student, as a module, so that DistributedDataParallel can wrap it.
 
     Args:
-        layers: for each Ghost module, the module whose output is compared.
-        scales: for each compared module, the scale of its errors, call by call.
+        layers: the layers whose feature maps are compared.
+        scales: for each module whose output is compared, the scale of its errors, call by call.
         outputs: what the outputs mean.
     """
 
@@ -136,14 +95,14 @@ class Objective(nn.Module):
         self,
         teacher: nn.Module,
         student: nn.Module,
-        layers: Mapping[str, str],
+        layers: Sequence[ComparedLayer],
         scales: Mapping[str, Sequence[float]],
         settings: RecoverySettings,
         outputs: Outputs,
     ) -> None:
         super().__init__()
         self.teacher, self.student = teacher, student
-        self.layers, self.scales, self.settings = dict(layers), scales, settings
+        self.layers, self.scales, self.settings = layers, scales, settings
         self.outputs = outputs
 
     @abstractmethod
@@ -157,36 +116,38 @@ class Objective(nn.Module):
     def feature_loss(self, found: Calls, wanted: Calls) -> Tensor:
         """Return the mean over layers of the relative error of their feature maps."""
         errors = []
-        for layer in self.layers.values():
-            outputs, targets = ([output for _, output in calls[layer]] for calls in (found, wanted))
-            errors.append(relative_errors(outputs, targets, self.scales[layer]))
+        for layer in self.layers:
+            outputs = [output for _, output in found[layer.output]]
+            targets = [layer.outputs(output) for _, output in wanted[layer.output]]
+            errors.append(relative_errors(outputs, targets, self.scales[layer.output]))
         return torch.stack(errors).mean()
 
 
 class Layerwise(Objective):
-    """Each Ghost module, on the teacher's inputs, against the layer that it replaces."""
+    """Each converted layer, on the teacher's inputs, against the teacher's layer."""
 
     name = "layer-wise"
 
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
-        names = [*self.layers, *self.layers.values()]
-        with torch.no_grad(), record_calls(self.teacher, names) as wanted:
+        names = [name for layer in self.layers for name in (layer.name, layer.output)]
+        with torch.no_grad(), record_calls(self.teacher, names, copied=True) as wanted:
             call(self.teacher, inputs)
         found = {}
-        for site, layer in self.layers.items():
-            ghost, norm = (self.student.get_submodule(name) for name in (site, layer))
-            outputs = [(given, ghost(given)) for given, _ in wanted[site]]
-            if layer != site:
+        for layer in self.layers:
+            module, norm = map(self.student.get_submodule, (layer.name, layer.output))
+            outputs = [(given, module(layer.inputs(given))) for given, _ in wanted[layer.name]]
+            if norm is not module:
                 outputs = [(output, norm(output)) for _, output in outputs]
-            found[layer] = outputs
+            found[layer.output] = outputs
         loss = self.feature_loss(found, wanted)
         return {"loss": loss, "features": loss.detach()}
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """Return the parameters of the Ghost modules and of the BatchNorms that follow them."""
+        """Return the parameters of the compared layers and of the BatchNorms that follow them."""
+        names = dict.fromkeys(name for layer in self.layers for name in (layer.name, layer.output))
         return {
             f"{name}.{own}": parameter
-            for name in dict.fromkeys([*self.layers, *self.layers.values()])
+            for name in names
             for own, parameter in self.student.get_submodule(name).named_parameters()
         }
 
@@ -199,10 +160,10 @@ class EndToEnd(Objective):
     def forward(self, inputs: Example, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Return the weighted sum and its parts; for classes and labels also the accuracy."""
         settings, scales = self.settings, self.scales[""]
-        layers = self.layers.values() if settings.feature_weight else ()
-        with torch.no_grad(), record_calls(self.teacher, layers) as wanted:
+        names = [layer.output for layer in self.layers] if settings.feature_weight else []
+        with torch.no_grad(), record_calls(self.teacher, names) as wanted:
             taught = numbers(call(self.teacher, inputs))
-        with record_calls(self.student, layers) as found:
+        with record_calls(self.student, names) as found:
             tensors = numbers(call(self.student, inputs))
         loss = distillation_loss(tensors, taught, self.outputs, scales, settings.temperature)
         parts = {"distillation": loss}

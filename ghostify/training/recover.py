@@ -60,7 +60,7 @@ def recover(
     """Train a converted network by distillation from its original. Neither network is changed.
 
     The distillation loss is the KL divergence of classes and labels, and the relative squared error
-    of values (`Outputs`). ``feature_weight`` adds a loss of feature maps at the replaced layers,
+    of values (`Outputs`). ``feature_weight`` adds a loss of feature maps at the converted layers,
     ``alpha`` one of labels.
 
     The result has the best weights of all epochs, or those of ``student`` if no epoch is better.

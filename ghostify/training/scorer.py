@@ -15,6 +15,7 @@ from ghostify.data import images_in
 from ghostify.evaluation.evaluate import compute_score
 from ghostify.training import objectives
 from ghostify.training.accelerator import reduce_sum
+from ghostify.training.feature_maps import ComparedLayer
 from ghostify.training.loader import ShardedLoader
 from ghostify.types import Outputs, RecoverySettings, Score
 
@@ -37,7 +38,7 @@ class Scorer:
     teacher: nn.Module
     settings: RecoverySettings
     outputs: Outputs
-    layers: Mapping[str, str]
+    layers: Sequence[ComparedLayer]
     scales: Mapping[str, Sequence[float]]
 
     def score(self, model: nn.Module, loader: ShardedLoader) -> Score:

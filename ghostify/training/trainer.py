@@ -26,6 +26,7 @@ from ghostify.training.checkpoint import (
     write_history,
 )
 from ghostify.training.clock import Budget, Clock, lr_at, phase_at
+from ghostify.training.feature_maps import ComparedLayer, compared_layers, measure_scales
 from ghostify.training.held_out import is_worse
 from ghostify.training.job import Job
 from ghostify.training.loader import ShardedLoader
@@ -67,7 +68,7 @@ class Trainer:
         self.clock = Clock(accelerator)
         self.outputs = Outputs()
         self.scorer: Scorer  # made by `prepare`, which finds what it needs
-        self._layers: dict[str, str] = {}
+        self._layers: tuple[ComparedLayer, ...] = ()
         self._objective: Any = None
         self._trainable: list[nn.Parameter] = []
         self._written_step, self._written_time = 0, time.perf_counter()
@@ -87,9 +88,8 @@ class Trainer:
         first = tree_map_only(Tensor, lambda t: t[:1], inputs)
         example = first if self.job.example is None else self.job.example
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
-        self._layers = objectives.match_layers(self.teacher, self.student, example)
-        layers = self._layers.values()
-        self.state.position.scales = objectives.measure_scales(self.teacher, layers, inputs)
+        self._layers = compared_layers(self.teacher, self.student, example)
+        self.state.position.scales = measure_scales(self.teacher, self._layers, inputs)
         scores = self.outputs.are_scores
         if self.settings.feature_weight is None:
             weight = 0.0 if scores or not self._layers else 1.0
@@ -102,8 +102,8 @@ class Trainer:
         for name in ("feature_weight", "layerwise_fraction"):
             if getattr(self.settings, name) and not self._layers:
                 raise GhostifyError(
-                    f"`{name}` (={getattr(self.settings, name):g}) must be 0: the student has no "
-                    "Ghost module in place of a layer of the teacher"
+                    f"`{name}` (={getattr(self.settings, name):g}) must be 0: no layer of the "
+                    "teacher is converted in the student"
                 )
         self.scorer = Scorer(
             self.accelerator,

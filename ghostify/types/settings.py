@@ -103,12 +103,12 @@ class RecoverySettings:
         max_grad_norm: Gradient clipping: maximum norm; 0 disables it.
         ema_decay: EMA decay per step. The averaged weights are evaluated and returned; 0 disables
             it.
-        layerwise_fraction: Share of the training in which each replaced layer is trained on its
+        layerwise_fraction: Share of the training in which each converted layer is trained on its
             own, on the teacher's inputs. The rest is end to end.
         alpha: Weight of the label loss, 0 to 1; the distillation loss gets the rest.
         label_smoothing: Label smoothing.
         temperature: Temperature of the distillation loss (arXiv 1503.02531).
-        feature_weight: Weight of the feature-map loss of the replaced layers. Default: 0 for
+        feature_weight: Weight of the feature-map loss of the converted layers. Default: 0 for
             classes and labels, 1 for values.
         freeze_bn: Whether BatchNorm running statistics are frozen or updated.
         precision: Arithmetic; ``auto`` is bf16 on GPUs that support it, fp32 elsewhere.

@@ -27,6 +27,12 @@ def test_calls_in_order_with_input_and_output(model):
     assert calls["1.0"][0][0] is calls["0"][0][1]
 
 
+def test_copies_are_not_changed_in_place(model):
+    with record_calls(model, ["2"], copied=True) as calls:
+        model(torch.ones(1)).zero_()  # the output of the identity, which is its input
+    assert all(tensor.item() > 0.7 for tensor in calls["2"][0])
+
+
 def test_a_module_that_is_not_called(model):
     with record_calls(model, ["0", "1"]) as calls:
         model[0](torch.zeros(1))

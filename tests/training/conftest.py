@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ghostify
+from ghostify import Plan
+from ghostify.types import Decision
 
 
 class Network(nn.Module):
@@ -27,6 +29,23 @@ class Network(nn.Module):
         x = self.stem(x).relu()
         x = (x + self.norm(self.conv(x))).relu()
         return self.head(self.last(x).relu().mean((2, 3)))
+
+
+class Chain(nn.Module):
+    """Feature maps that only the next layer reads; flattened, and changed in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, stride=2, groups=8)
+        self.last = nn.Conv2d(8, 4, 3, padding=1)
+        self.head = nn.Linear(64, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.first(x)).relu_()
+        x = self.last(self.depthwise(x)).relu_()
+        return self.head(x.flatten(1))
 
 
 def trained() -> Network:
@@ -85,6 +104,30 @@ def interrupted():
 @pytest.fixture
 def teacher():
     return trained()
+
+
+KEPT = {"first": (0, 2, 3, 5, 7), "last": (0, 1, 3)}
+
+
+@pytest.fixture
+def narrowed():
+    """A trained `Chain` that does not use some channels, and one without them."""
+    torch.manual_seed(0)
+    teacher = Chain()
+    with torch.no_grad():
+        for _ in range(5):
+            teacher(torch.randn(16, 3, 8, 8))
+        teacher.last.weight[:, [1, 4, 6]] = 0
+        teacher.head.weight.mul_(20).view(5, 4, 16)[:, 2] = 0
+    teacher.eval()
+    sites = {site.name: site for site in ghostify.analyze(teacher, images(1))}
+    plan = Plan(
+        tuple(
+            Decision(sites[name], keep="pruned", width=len(kept), channels=kept)
+            for name, kept in KEPT.items()
+        )
+    )
+    return teacher, ghostify.convert(teacher, images(1), plan=plan, progress=False)
 
 
 @pytest.fixture

@@ -4,15 +4,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ghostify import GhostifyError
+from ghostify import GhostifyError, RecoverySettings
+from ghostify.training.feature_maps import compared_layers, measure_scales
 from ghostify.training.objectives import (
+    EndToEnd,
+    Layerwise,
     accuracy,
     distillation_loss,
     label_loss,
     relative_errors,
-    scale_of,
 )
 from ghostify.types import Output, Outputs
+
+from .conftest import images
 
 CLASSES, LABELS = Output("classes", "", 2), Output("multilabel", "", 2)
 VALUES = Output("values", "", 2)
@@ -75,16 +79,34 @@ def test_accuracy_counts_decisions():
     assert float(accuracy(logits, taught, torch.tensor([[1, 0], [0, 1]]), LABELS)) == 3 / 4
 
 
-def test_a_scale_is_the_variance_around_the_mean_of_each_channel():
-    maps = torch.tensor([[[1.0, 3.0]], [[10.0, 10.0]]]).transpose(0, 1)  # 1 x 2 x 2
-    assert scale_of(maps) == 0.5  # (1 + 1 + 0 + 0) / 4
-    assert scale_of(torch.tensor([1.0, 3.0])) == 1
-    assert scale_of(torch.full((2, 3), 10.0)) == pytest.approx(0.01)
-    assert scale_of(torch.zeros(0, 4)) == math.inf
-
-
 def test_relative_errors_are_a_mean_over_those_of_one_shape():
     found = [torch.ones(2, 2), torch.zeros(3), torch.zeros(7)]
     wanted = [torch.zeros(2, 2), torch.full((3,), 2.0), torch.zeros(4)]
     # 1 / 2 and 4 / 8
     assert float(relative_errors(found, wanted, [2.0, 8.0, 1.0])) == 0.5
+
+
+@pytest.mark.parametrize("objective", [Layerwise, EndToEnd])
+def test_a_student_that_lacks_unused_channels_alone_has_no_loss(narrowed, objective):
+    teacher, student = narrowed
+    batch, settings = images(8), RecoverySettings(feature_weight=1.0)
+    layers = compared_layers(teacher, student, batch)
+    scales = measure_scales(teacher, layers, batch)
+
+    def losses():
+        found = objective(teacher, student, layers, scales, settings, Outputs((CLASSES,)))(batch)
+        return [float(found[name].detach()) for name in ("loss", "features")]
+
+    assert losses() == pytest.approx([0, 0], abs=1e-9)
+    for layer in (student.first, student.last, student.head):
+        before = layer.weight.detach().clone()
+        layer.weight.data[0] *= 1.5
+        assert all(loss > 1e-4 for loss in losses())
+        layer.weight.data = before
+
+
+def test_layers_are_trained_on_their_own_with_their_batch_norms(narrowed):
+    teacher, student = narrowed
+    layers = compared_layers(teacher, student, images(1))
+    objective = Layerwise(teacher, student, layers, {}, RecoverySettings(), Outputs())
+    assert {name.split(".")[0] for name in objective.trained()} == {"first", "norm", "last", "head"}
