@@ -69,6 +69,12 @@ def test_one_with_an_activation_of_its_own():
     assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("1",)
 
 
+def test_into_a_convolution_that_pads_by_itself():
+    layers = pytest.importorskip("timm.layers")
+    net = nn.Sequential(layers.Conv2dSame(3, 6, 3, stride=2), nn.BatchNorm2d(6))
+    assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("1",)
+
+
 def test_inside_of_the_activated_flavour():
     net = nn.Sequential(GhostModule(3, 7, 3, norm=nn.BatchNorm2d, activation=nn.ReLU))
     form, _ = deployed(seen_data(net), IMAGE)
