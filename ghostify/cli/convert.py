@@ -120,7 +120,7 @@ def convert(
             compared,
             trained=not is_untrained(found.model),
             calibration=calibration.calibration,
-            runtime=planning.runtime,
+            planning=planning,
         )
 
 

@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ghostify.cli.options import DataOptions, ModelOptions, OriginalOptions
+from ghostify.cli.options import DataOptions, ModelOptions, OriginalOptions, PlanOptions
 from ghostify.cli.terminal import note
 from ghostify.types import ModelSource, Recovery, Score
 
@@ -29,6 +29,8 @@ _NEGLIGIBLE = 0.002
 _DEPTHWISE_SHARE = 0.2
 _IMAGES = "IMAGES"
 _SWITCHES = {"--force", "--pretrained", "--resume"}
+_UNIFORM = ("--ratio", "--dw-size")
+_LATENCY_BUDGET = ("--budget", "latency=0.8")
 _FORMATS = {"onnxruntime": "onnx", "openvino": "openvino", "executorch": "executorch"}
 
 
@@ -42,10 +44,10 @@ def note_next(purpose: str, *words: object) -> None:
     note(f"{purpose}: {shlex.join(['ghostify', *map(str, words)])}")
 
 
-def note_again(purpose: str, *changes: object) -> None:
+def note_again(purpose: str, *changes: object, without: Sequence[str] = ()) -> None:
     """Print a purpose, and this command with other options."""
-    names = [word for word in changes if str(word).startswith("-")]
-    note_next(purpose, *_without(command_line(), *map(str, names), "--resume"), *changes)
+    names = [str(word) for word in changes if str(word).startswith("-")]
+    note_next(purpose, *_without(command_line(), *names, *without, "--resume"), *changes)
 
 
 def flags(options: Any) -> list[str]:
@@ -69,20 +71,20 @@ def model_flags(source: ModelSource) -> list[str]:
 
 def after_convert(
     folder: Path, source: ModelSource, report: Report, *, trained: bool, calibration: str | None,
-    runtime: str | None,
+    planning: PlanOptions,
 ) -> None:  # fmt: skip
     """Say what is wrong with a conversion, or how to see what it has kept."""
-    model = model_flags(source)
+    model, runtime = model_flags(source), planning.runtime
     if not trained:
         published = not model and not source.name.startswith("ghostify:")
         why = f"{source.name} has random weights, so nothing was kept. Train it in Python "
         why += "(ghostify.load), or convert it with trained weights"
         note_again(why, *(["--pretrained"] if published else ["--weights", "FILE"]), "--force")
-    elif runtime is not None and report.macs_ratio < _LITTLE:
+    elif runtime and not planning.budget and report.macs_ratio < _LITTLE:
         why = f"In {runtime}, only {len(report.replaced)} of {len(report.sites)} convolutions are "
-        why += "faster as Ghost modules. To save more in each of them"
-        note_again(why, "--ratio", 4, "--force")
-    elif runtime is None and _is_depthwise_separable(report):
+        why += "faster as Ghost modules. To drop channels as well"
+        note_again(why, *_LATENCY_BUDGET, "--force", without=_UNIFORM)
+    elif runtime is None and not report.pruned and _is_depthwise_separable(report):
         why = "Networks of depthwise convolutions often get slower. To see whether this one does"
         note_next(why, "benchmark", folder, *_runtime(), *model)
     elif calibration is None:
@@ -176,11 +178,13 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
         note_next(why, "export", target, "--to", to, *flags(original))
         return
     runtime = slow[-1]
-    planned = (recipe.options or {}).get("runtime") == runtime
-    change = ["--ratio", 4] if planned else ["--runtime", runtime]
-    which = "replace more of each layer" if planned else f"replace only what is faster in {runtime}"
+    again, change = _converted_by(recipe), ["--runtime", runtime]
+    which = f"replace only what is faster in {runtime}"
+    if (recipe.options or {}).get("runtime") == runtime:
+        again = _without(again, *_UNIFORM, "--runtime", "--budget")
+        change, which = [*change, *_LATENCY_BUDGET], "plan by latency"
     why = f"Not faster in {' and '.join(slow)}. To {which}"
-    note_next(why, *_converted_by(recipe), *change, "--out", f"{Path(target)}-{runtime}")
+    note_next(why, *again, *change, "--out", f"{Path(target)}-{runtime}")
 
 
 def _converted_by(recipe: Recipe) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import nan
@@ -11,8 +9,9 @@ from typing import Any
 
 from ghostify.planning import cost
 from ghostify.report.charts import LayerBar, legend_text, summarize_bars
-from ghostify.report.document import Column, Document, Table, numeric, si, summarize_names
+from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
+from ghostify.report.reasons import list_reasons
 from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg
 from ghostify.types import Count, Fidelity, Outputs
@@ -200,28 +199,13 @@ class Report(Printable):
         return Table(f"Changed: {len(rows)}", tuple(columns), tuple(rows))
 
     def _kept(self) -> Table | None:
-        return self._reasons("Kept", [(row.reason, row) for row in self.kept])
+        reasons = [(row.reason, row.site) for row in self.kept]
+        return list_reasons("Kept", reasons, self.before.total_macs)
 
     def _unprunable(self) -> Table | None:
         """The reasons why layers of a pruned network have all of their output channels."""
-        rows = [row for row in self.sites if row.site.unprunable]
-        return self._reasons("Not prunable", _alike(rows)) if self.pruned else None
-
-    def _reasons(self, title: str, reasons: Sequence[tuple[str, SiteRow]]) -> Table | None:
-        """Group layers by a reason."""
-        by_reason: dict[str, list[SiteRow]] = {}
-        for reason, row in reasons:
-            by_reason.setdefault(reason, []).append(row)
-        if not by_reason:
-            return None
-        rows = []
-        for reason, group in by_reason.items():
-            share = _ratio(sum(row.macs[0] for row in group), self.before.total_macs)
-            names = summarize_names(row.site.name for row in group)
-            rows.append((reason, names, str(len(group)), f"{share:.1%}"))
-        wrapped = (Column("reason", wrap=True), Column("layers", wrap=True))
-        columns = (*wrapped, *numeric("count", "of all MACs"))
-        return Table(f"{title}: {len(reasons)}", columns, tuple(rows))
+        reasons = [(row.site.unprunable, row.site) for row in self.sites if self.pruned]
+        return list_reasons("Not prunable", reasons, self.before.total_macs)
 
     def _totals(self) -> Table:
         before, after = self.before, self.after
@@ -300,17 +284,6 @@ class Report(Printable):
             "macs_after": row.macs[1],
             "error": self._residuals.get(row.site.name),
         }
-
-
-def _alike(rows: Iterable[SiteRow]) -> list[tuple[str, SiteRow]]:
-    """Pair rows with why they cannot be pruned; ``*`` is for the numbers that alone differ."""
-    reasons = [row.site.unprunable or "" for row in rows]
-    patterns = [re.sub(r"\d+", "*", reason) for reason in reasons]
-    several = Counter(re.sub(r"\d+", "*", reason) for reason in set(reasons))
-    return [
-        (pattern if several[pattern] > 1 else reason, row)
-        for pattern, reason, row in zip(patterns, reasons, rows, strict=True)
-    ]
 
 
 def _percent(value: float | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from ghostify.planning import cost
 from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.report.reasons import list_reasons
 from ghostify.types import ConvSite, GhostSpec, LayerRedundancy
 from ghostify.types.model_measurements import GHOST_SHARE
 from ghostify.types.serialization import encode
@@ -30,7 +31,7 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
         params, macs = cost.params(site), cost.macs(site)
         geometry, size = str(site.geometry), site.output_map
         texts = (site.name, geometry, size, si(params), si(macs))
-        rows.append((*texts, site.ineligible or "yes", site.unprunable or "yes"))
+        rows.append((*texts, site.ineligible or "yes", "no" if site.unprunable else "yes"))
         records.append(
             {
                 "layer": site.name,
@@ -48,16 +49,18 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
             }
         )
     replaceable = sum(site.ineligible is None for site in sites)
+    total = sum(map(cost.macs, sites))
+    unprunable = list_reasons("Not prunable", ((site.unprunable, site) for site in sites), total)
     prunable = sum(site.unprunable is None for site in sites)
     title = f"Convolutions: {len(sites)}, of which replaceable: {replaceable}, prunable: {prunable}"
     columns = (
         Column("layer"), Column("geometry"), Column("map", spare=True),
         Column("params", numeric=True, spare=True), Column("MACs", numeric=True),
-        Column("replaceable", wrap=True), Column("prunable", wrap=True),
+        Column("replaceable"), Column("prunable"),
     )  # fmt: skip
     return Document(
         title=f"{model}, input {input}",
-        tables=(Table(title, columns, tuple(rows)),),
+        tables=tuple(filter(None, (Table(title, columns, tuple(rows)), unprunable))),
         notes=(
             "MACs: multiply-accumulates; papers call them FLOPs.",
             "replaceable: by a Ghost module. prunable: output channels can be dropped.",

@@ -162,12 +162,14 @@ def test_what_is_not_faster_is_converted_by_time(times, monkeypatch, dense):
 
 
 def test_what_was_converted_by_time(times, monkeypatch):
+    by_time = ["convert", "x", "--ratio", "2", "--runtime", "eager"]
     monkeypatch.setattr(
-        "ghostify.io.recipe.read_recipe", with_options(runtime="eager", command=["convert", "x"])
+        "ghostify.io.recipe.read_recipe", with_options(runtime="eager", command=by_time)
     )
     purpose, words = times(monkeypatch, faster=False)
-    assert purpose == "Not faster in eager. To replace more of each layer"
-    assert words == ["convert", "x", "--ratio", "4", "--out", "out-eager"]
+    assert purpose == "Not faster in eager. To plan by latency"
+    latency = ["--runtime", "eager", "--budget", "latency=0.8"]
+    assert words == ["convert", "x", *latency, "--out", "out-eager"]
 
 
 def with_options(**options):
@@ -186,9 +188,12 @@ def test_what_python_saved(times, monkeypatch):
 def test_little_is_faster(run, dense, monkeypatch):
     monkeypatch.setattr(next_step, "_LITTLE", inf)
     monkeypatch.setattr("ghostify.planning.rules.Rules.reason_to_keep", lambda *_: None)
-    purpose, words = suggested(run("convert", *dense, "--runtime", "eager", "-o", "out"))
+    purpose, words = suggested(
+        run("convert", *dense, "--ratio", "3", "--runtime", "eager", "-o", "out")
+    )
     assert purpose.startswith("In eager, only 2 of 2 convolutions are faster as Ghost modules")
-    assert words[-3:] == ["--ratio", "4", "--force"]
+    assert words[-3:] == ["--budget", "latency=0.8", "--force"]
+    assert "--ratio" not in words
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,15 @@ def test_json_and_csv_of_a_redundancy():
 def test_what_can_become_of_each_convolution(pruned_plan):
     sites = [decision.site for decision in pruned_plan.decisions]
     document = list_sites(sites, model="net", input="1x3x8x8")
-    (table,) = document.tables
+    table, reasons = document.tables
     assert table.title == "Convolutions: 5, of which replaceable: 4, prunable: 3"
     assert [row[5:] for row in table.rows] == [
-        ("yes", "yes"), ("yes", "yes"), ("depthwise", "depthwise"), ("yes", "yes"),
-        ("yes", "added to other feature maps"),
+        ("yes", "yes"), ("yes", "yes"), ("depthwise", "no"), ("yes", "yes"), ("yes", "no")
     ]  # fmt: skip
+    assert reasons.title == "Not prunable: 2"
+    assert reasons.rows == (
+        ("depthwise", "dw", "1", "4.5%"), ("added to other feature maps", "c", "1", "4.0%")
+    )  # fmt: skip
     assert table.fitted(80).columns == table.columns
     narrow = table.fitted(60)
     assert narrow.width <= 60

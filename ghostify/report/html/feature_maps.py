@@ -1,4 +1,4 @@
-"""Feature maps of Ghost modules for one image, as small pictures."""
+"""Feature maps of Ghost modules and pruned layers for one image, as small pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ghostify.analysis.output_hooks import output_hooks
 from ghostify.evaluation.divergence import logits_of
 from ghostify.evaluation.metrics import numbers
 from ghostify.nn import GhostModule
-from ghostify.types import GhostifyError, Output, Outputs, Plan
+from ghostify.types import GhostifyError, GhostSpec, Output, Outputs, Plan
 
 _MAX_LAYERS = 4
 _MAX_MAPS = 6
@@ -37,19 +37,21 @@ def feature_map_images(
         original: the original with its weights, to return the same feature maps of.
 
     Returns:
-        JSON types: the image, pairs of intrinsic map and ghost for each layer, and the most likely
-        classes if the network is known to have some. Pictures are PNG in base64. A ghost and the
-        original's feature map share their grey scale.
+        JSON types: the image, some feature maps of each layer, and the most likely classes if the
+        network is known to have some. A Ghost module has pairs of intrinsic map and ghost, a pruned
+        convolution maps that are left. Pictures are PNG in base64. A map and the original's share
+        their grey scale. Channels are those of the original.
 
     Raises:
-        GhostifyError: if the feature maps of all Ghost modules are smaller than 5 x 5.
+        GhostifyError: if the feature maps of all changed layers are smaller than 5 x 5.
     """
-    names = list(Plan.of(converted).replaced)
+    plan = Plan.of(converted)
+    names = list(plan.replaced or plan.widths)
     maps, output = _run(converted, image, names)
-    large = [name for name in names if name in maps and min(maps[name][1].shape[-2:]) >= _MIN_SIDE]
+    large = [name for name in names if name in maps and min(maps[name].shape[-2:]) >= _MIN_SIDE]
     if not large:
         raise GhostifyError(
-            f"no Ghost module has feature maps of {_MIN_SIDE}x{_MIN_SIDE} or more: use a larger "
+            f"no changed layer has feature maps of {_MIN_SIDE}x{_MIN_SIDE} or more: use a larger "
             "image"
         )
     steps = (round(i * (len(large) - 1) / (_MAX_LAYERS - 1)) for i in range(_MAX_LAYERS))
@@ -58,9 +60,11 @@ def feature_map_images(
     meaning = (Outputs.find(converted) or Outputs())[0]
     sites = []
     for name in chosen:
-        _, same = known.get(name, (None, None))
-        pairs = _pairs(converted.get_submodule(name), *maps[name], same)
-        sites.append({"name": name, "size": list(maps[name][1].shape[-2:]), "maps": pairs})
+        left = plan.kept_channels.get(name, range(maps[name].shape[1]))
+        same = known[name][:, list(left)] if name in known else None
+        sources = _sources(converted.get_submodule(name), maps[name])
+        shown = [_pictures(maps[name], same, left, *pair) for pair in sources]
+        sites.append({"name": name, "size": list(maps[name].shape[-2:]), "maps": shown})
     return {
         "image": _png(image[0, :3] if image.shape[1] >= 3 else image[0, :1]),
         "sites": sites,
@@ -69,54 +73,54 @@ def feature_map_images(
     }
 
 
-def _run(
-    model: nn.Module, image: Tensor, names: Sequence[str]
-) -> tuple[dict[str, tuple[Tensor, Tensor]], Any]:
-    """Return intrinsic maps and all maps of each layer's first call, and the output."""
+def _run(model: nn.Module, image: Tensor, names: Sequence[str]) -> tuple[dict[str, Tensor], Any]:
+    """Return the feature maps of each layer's first call, and the output."""
     copied = frozen_copy(model)
-    intrinsic = {}
-    for name in names:
-        is_ghost = isinstance(copied.get_submodule(name), GhostModule)
-        intrinsic[name] = f"{name}.primary_conv" if is_ghost else name
     found: dict[str, Tensor] = {}
 
     def keep_first(name: str, _: nn.Module, __: Any, output: Tensor) -> None:
         if name not in found:
             found[name] = output.clone()  # later layers may work in place
 
-    with output_hooks(copied, [*intrinsic, *intrinsic.values()], keep_first):
+    with output_hooks(copied, names, keep_first):
         output = copied(image)
-    return {n: (found[i], found[n]) for n, i in intrinsic.items() if n in found}, output
+    return found, output
 
 
-def _pairs(
-    module: nn.Module, intrinsic: Tensor, maps: Tensor, known: Tensor | None
-) -> list[dict[str, Any]]:
-    """Return the ghosts with the largest variance, one for each intrinsic map."""
-    assert isinstance(module, GhostModule)
-    number = intrinsic.shape[1]
-    order = list(range(maps.shape[1])) if module.order is None else module.order.tolist()
+def _sources(module: nn.Module, maps: Tensor) -> list[tuple[int, int | None]]:
+    """Return the feature maps with the largest variance, and the intrinsic map of each ghost.
+
+    A Ghost module has one ghost for each intrinsic map.
+    """
     spread = maps[0].flatten(1).std(1).tolist()
+    channels = sorted(range(len(spread)), key=lambda channel: -spread[channel])
+    if not isinstance(module, GhostModule):
+        return [(channel, None) for channel in channels[:_MAX_MAPS]]
+    intrinsic = GhostSpec(module.ratio, module.dw_size).intrinsic(module.out_channels)
+    order = list(range(len(spread))) if module.order is None else module.order.tolist()
     distinct: dict[int, int] = {}
-    for channel in sorted(range(len(order)), key=lambda channel: -spread[channel]):
-        if order[channel] >= number:
-            distinct.setdefault((order[channel] - number) % number, channel)
-    pairs = []
-    for source, channel in list(distinct.items())[:_MAX_MAPS]:
-        ghost = maps[0, channel]
-        same = ghost if known is None else known[0, channel]
-        both = torch.stack([ghost, same])
-        span = float(both.min()), float(both.max())
-        pairs.append(
-            {
-                "channel": channel,
-                "source": order.index(source),
-                "intrinsic": _png(intrinsic[0, source][None]),
-                "ghost": _png(ghost[None], span),
-                "original": None if known is None else _png(same[None], span),
-            }
-        )
-    return pairs
+    for channel in channels:
+        if order[channel] >= intrinsic:
+            distinct.setdefault((order[channel] - intrinsic) % intrinsic, channel)
+    return [(channel, order.index(source)) for source, channel in [*distinct.items()][:_MAX_MAPS]]
+
+
+def _pictures(
+    maps: Tensor, known: Tensor | None, left: Sequence[int], channel: int, source: int | None
+) -> dict[str, Any]:
+    """Return the pictures of a feature map, of its source, and of the original's."""
+    made = maps[0, channel]
+    same = made if known is None else known[0, channel]
+    both = torch.stack([made, same])
+    span = float(both.min()), float(both.max())
+    pictures: dict[str, Any] = {"channel": left[channel]}
+    if source is None:
+        pictures["converted"] = _png(made[None], span)
+    else:
+        pictures["source"] = left[source]
+        pictures["intrinsic"] = _png(maps[0, source][None])
+        pictures["ghost"] = _png(made[None], span)
+    return pictures | {"original": None if known is None else _png(same[None], span)}
 
 
 def _png(picture: Tensor, span: tuple[float, float] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from PIL import Image
 from torch import nn
 
 import ghostify
-from ghostify import GhostifyError
+from ghostify import GhostifyError, GhostSpec, Plan
+from ghostify.io.measurements import record
 from ghostify.report.html.feature_maps import feature_map_images
+from ghostify.types import Decision
 
 
 def picture(text):
@@ -90,5 +93,63 @@ def test_outputs_that_are_not_logits(image):
 def test_feature_maps_that_are_too_small():
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
     example = torch.randn(1, 3, 7, 7)
-    with pytest.raises(GhostifyError, match="no Ghost module has feature maps of 5x5 or more"):
+    with pytest.raises(GhostifyError, match="no changed layer has feature maps of 5x5 or more"):
         feature_map_images(ghostify.convert(net, example), example)
+
+
+@pytest.fixture
+def chain(image):
+    """A network whose middle convolution can lose channels."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(12, 8, 1),
+    )  # fmt: skip
+    return net.eval()
+
+
+def pruned(net, image, ghost):
+    decisions = [
+        replace(d, ghost=ghost, keep=None if ghost else "by hand", width=6,
+                channels=(1, 2, 5, 7, 8, 11))
+        if d.site.name == "2" else Decision(d.site, keep="by hand")
+        for d in ghostify.plan(net, image, ratio=2).decisions
+    ]  # fmt: skip
+    return ghostify.convert(net, image, plan=Plan(tuple(decisions)), init="random").eval()
+
+
+@pytest.mark.parametrize("ghost", [GhostSpec(), None])
+def test_a_pruned_layer_is_shown_with_the_originals_channels(chain, image, ghost):
+    left = [1, 2, 5, 7, 8, 11]
+    converted = pruned(chain, image, ghost)
+    (site,) = feature_map_images(converted, image, chain)["sites"]
+    assert site["name"] == "2"
+    with torch.no_grad():
+        known, made = chain[:3](image)[0], converted[:3](image)[0]
+    assert len(made) == 6
+    assert len(site["maps"]) == (3 if ghost else 6)
+    for found in site["maps"]:
+        channel = found["channel"]
+        new = made[left.index(channel)]
+        both = torch.stack([known[channel], new])
+        span = float(both.min()), float(both.max())
+        np.testing.assert_array_equal(
+            picture(found["ghost" if ghost else "converted"]), levels(new, *span)
+        )
+        np.testing.assert_array_equal(picture(found["original"]), levels(known[channel], *span))
+        if ghost:
+            own = made[left.index(found["source"])]
+            shown = levels(own, float(own.min()), float(own.max()))
+            np.testing.assert_array_equal(picture(found["intrinsic"]), shown)
+        else:
+            assert not {"source", "intrinsic", "ghost"} & set(found)
+
+
+def test_a_page_with_maps_of_pruned_layers(chain, image, artifact, read):
+    for ghost, roles in ((GhostSpec(), 3), (None, 2)):
+        seen = feature_map_images(pruned(chain, image, ghost), image, chain)
+        record(artifact, "feature-maps", seen)
+        page = read(ghostify.write_report(artifact))
+        assert "Feature maps" in page.headings
+        assert ("A Ghost module computes intrinsic maps" in page.words) == (ghost is not None)
+        rows = [given for tag, given in page.tags if tag == "div" and given.get("class") == "row"]
+        assert len(rows) == roles
