@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.convolutions import is_plain_layer
@@ -108,7 +109,8 @@ def _channel_tensors(layer: nn.Module) -> list[Tensor]:
 
 
 def _like(old: Tensor, new: Tensor) -> Tensor:
-    new = new.contiguous()
+    """Return ``new`` as the kind of tensor, and in the memory format, that ``old`` is."""
+    new = torch.empty_like(old.detach()[tuple(map(slice, new.shape))]).copy_(new)
     return nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
 
 

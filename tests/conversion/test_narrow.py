@@ -145,3 +145,12 @@ def test_the_model_does_not_change(narrowing_plan):
     for parameter in narrowed.parameters():
         parameter.data.zero_()
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_weights_keep_their_memory_format(narrowing_plan):
+    model = nn.Sequential(nn.Conv2d(6, 8, 3), nn.Conv2d(8, 4, 3))
+    image = torch.randn(1, 6, 8, 8)
+    plan = narrowing_plan(model, image)
+    for form in (torch.contiguous_format, torch.channels_last):
+        narrowed = narrow(model.to(memory_format=form), plan)
+        assert all(layer.weight.is_contiguous(memory_format=form) for layer in narrowed)
