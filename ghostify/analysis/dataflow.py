@@ -58,9 +58,9 @@ class Step:
 class Dataflow(ForwardObserver):
     """Records which step reads and makes which value.
 
-    Layers are convolutions, linear layers, Ghost modules, cheap operations outside of these, and
-    batch norms. One call of a layer is one step. Everything else is recorded as aten operations,
-    of modules, functions, scripted code or autograd functions alike.
+    Layers are convolutions, linear layers, Ghost modules, cheap operations outside of these, batch
+    norms and PReLUs. One call of a layer is one step. Everything else is recorded as aten
+    operations, of modules, functions, scripted code or autograd functions alike.
 
     Attributes:
         steps: calls of each layer, by its name.
@@ -178,7 +178,7 @@ class Dataflow(ForwardObserver):
         return next((module for module in self.stack if self._is_layer(module)), None)
 
     def _is_layer(self, module: nn.Module) -> bool:
-        kinds = (nn.Conv2d, nn.Linear, GhostModule, CheapOperation)
+        kinds = (nn.Conv2d, nn.Linear, nn.PReLU, GhostModule, CheapOperation)
         return bool(self.names.get(module)) and (isinstance(module, kinds) or is_norm(module))
 
     def _share(self, owners: list[nn.Module]) -> None:

@@ -52,6 +52,11 @@ def find_region(model: nn.Module, flow: Dataflow, name: str) -> Region:
     return walk.region()
 
 
+def scales_channels(layer: nn.Module) -> bool:
+    """Whether a layer has numbers for each channel, and acts on each by itself."""
+    return is_norm(layer) or isinstance(layer, nn.PReLU)
+
+
 class _Walk:
     """Follows feature maps from the layer that makes them to those that mix their channels.
 
@@ -77,8 +82,8 @@ class _Walk:
 
     def region(self) -> Region:
         params = macs = 0
-        for norm in filter(is_norm, map(self.model.get_submodule, self.channelwise)):
-            params += sum(p.dim() for p in norm.parameters(recurse=False))
+        for layer in filter(scales_channels, map(self.model.get_submodule, self.channelwise)):
+            params += sum(p.dim() for p in layer.parameters(recurse=False))
         for name, spread in self.readers.items():
             if isinstance(reader := self.model.get_submodule(name), nn.Linear):
                 params += reader.out_features * spread
@@ -135,12 +140,13 @@ class _Walk:
     def _after_layer(self, step: Step, spread: int) -> int:
         """Add a layer that reads the region. Return the spread of its output; 0 for a reader."""
         self._check_alone(step)
-        self.called[step.layer] = None
-        layer = self.model.get_submodule(step.layer)
-        name = step.layer
+        name, layer = step.layer, self.model.get_submodule(step.layer)
+        if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
+            return spread
+        self.called[name] = None
         if isinstance(layer, GhostModule):
             name, layer = f"{name}.primary_conv.0", layer.primary_conv[0]
-        if is_norm(layer) and spread == 1 and not _inner_parameters(layer):
+        if scales_channels(layer) and spread == 1 and not _inner_parameters(layer):
             self.channelwise[step.layer] = None
             return 1
         if not is_plain_layer(layer):

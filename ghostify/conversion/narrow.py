@@ -9,14 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.analysis.convolutions import is_plain_layer
-from ghostify.analysis.dataflow import is_norm
 from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
 from ghostify.analysis.model_copy import copy_model
+from ghostify.analysis.regions import scales_channels
 from ghostify.nn.hooks import has_hooks
 from ghostify.types import ConvSite, GhostifyError, Plan
 from ghostify.types.errors import near
 
 Model = TypeVar("Model", bound=nn.Module)
+
+_OUTPUTS = ("out_channels", "out_features", "num_features", "num_parameters")
+"""Attributes with the number of output channels of a convolution, Linear, BatchNorm and PReLU."""
 
 
 def narrow(model: Model, plan: Plan) -> Model:
@@ -74,7 +77,7 @@ def _fault(layer: nn.Module, site: ConvSite, spread: int) -> str | None:
     channels = site.geometry.out_channels
     if has_hooks(layer):
         return "has hooks"
-    if not is_plain_layer(layer) and (spread or not is_norm(layer)):
+    if not is_plain_layer(layer) and (spread or not scales_channels(layer)):
         return f"is a {type(layer).__name__}"
     if not spread:
         own = {len(tensor) for tensor in _channel_tensors(layer)}
@@ -94,11 +97,11 @@ def _narrowed(
         kept[weight] = kept.get(weight, weight).detach()[:, list(inputs)]
     narrowed = copy_model(layer, {old: _like(old, new) for old, new in kept.items()})
     if outputs is not None:
-        _set_sizes(narrowed, len(outputs), "out_channels", "out_features", "num_features")
+        _set_sizes(narrowed, len(outputs), _OUTPUTS)
         if getattr(layer, "groups", 1) > 1:
-            _set_sizes(narrowed, len(outputs), "in_channels", "groups")
+            _set_sizes(narrowed, len(outputs), ("in_channels", "groups"))
     if inputs is not None:
-        _set_sizes(narrowed, len(inputs), "in_channels", "in_features")
+        _set_sizes(narrowed, len(inputs), ("in_channels", "in_features"))
     return narrowed
 
 
@@ -114,7 +117,7 @@ def _like(old: Tensor, new: Tensor) -> Tensor:
     return nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
 
 
-def _set_sizes(layer: nn.Module, number: int, *names: str) -> None:
+def _set_sizes(layer: nn.Module, number: int, names: Sequence[str]) -> None:
     for name in names:
         if hasattr(layer, name):
             setattr(layer, name, number)

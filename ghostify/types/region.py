@@ -14,14 +14,15 @@ class Region:
     lose the same channels, and the readers can make up for the loss with those that are left.
 
     Attributes:
-        channelwise: layers along the way with parameters for each channel: BatchNorms and depthwise
-            convolutions.
+        channelwise: layers along the way with parameters for each channel: BatchNorms, PReLUs and
+            depthwise convolutions.
         gates: layers whose outputs scale the channels, such as the last one of a
             squeeze-and-excitation block.
         readers: layers that mix the channels, by qualified name, with the number of adjacent
             inputs that belong to one channel: more than one after flattening. Of a Ghost module,
             its primary convolution.
-        params: parameters of one channel outside of convolutions: in BatchNorms and linear layers.
+        params: parameters of one channel outside of convolutions: in BatchNorms, PReLUs and linear
+            layers.
         macs: MACs of one channel in linear layers, in one forward pass.
     """
 

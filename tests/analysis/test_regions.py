@@ -148,6 +148,22 @@ def test_a_norm_with_an_activation():
     assert reason(lambda m, y: m.conv(m.norm(y)), norm=norm) == "read by norm, a BatchNormAct2d"
 
 
+def test_learned_slopes():
+    def forward(m, y):
+        return m.conv(m.act(y))
+
+    each = region(forward, act=nn.PReLU(6))
+    assert (each.channelwise, each.params) == (("act",), 1)
+
+    def twice(m, y):
+        return m.conv(m.act(y)) + m.conv2(m.act(m.square(y)))
+
+    conv2 = nn.Conv2d(6, 5, 3)
+    assert region(twice, act=nn.PReLU(), conv2=conv2).channelwise == ()
+    found = reason(twice, act=nn.PReLU(6), conv2=conv2)
+    assert found == "read by act, which reads other feature maps too"
+
+
 def test_a_convolution_that_pads_by_itself():
     layers = pytest.importorskip("timm.layers")
     conv = layers.Conv2dSame(6, 5, 3, stride=2)

@@ -70,6 +70,7 @@ class Between(nn.Module):
         self.gate = nn.Conv2d(channels, channels, 1, bias=bias)
         self.pool = nn.MaxPool2d(2)
         self.act = nn.ReLU(inplace=True)
+        self.slopes = nn.PReLU(channels)
         self.conv = nn.Conv2d(channels, 5, kernel, padding=padding, bias=bias)
         self.ghost = GhostModule(channels, 6, kernel, padding=padding, bias=bias)
         self.flat = nn.LazyLinear(7, bias=bias)
@@ -96,7 +97,9 @@ class Between(nn.Module):
     bias=st.booleans(),
     share=st.sampled_from([0.1, 0.5, 0.9]),
     steps=st.lists(
-        st.sampled_from(["norm", "norm_act", "depthwise", "excite", "gate", "pool", "act"]),
+        st.sampled_from(
+            ["norm", "norm_act", "depthwise", "excite", "gate", "pool", "act", "slopes"]
+        ),
         unique=True,
     ),
     grad=st.booleans(),
