@@ -62,7 +62,7 @@ def plot_layers(bars: Sequence[LayerBar], file: Path, *, unit: str) -> None:
     axes.set_ylabel(unit)
     axes.margins(x=0.01)
     if bars:
-        axes.legend(frameon=False)
+        figure.legend(loc="outside upper center", ncols=2, frameon=False)
     write_plot(figure, file)
 
 
