@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from ghostify.analysis import analyze
 from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.convert import convert
 from ghostify.data import set_epoch, split_labels
@@ -86,7 +87,7 @@ def train_in_stages(
             model,
             job.example,
             outputs=outputs,
-            plan=plan.keeping(dict.fromkeys(plan.replaced.keys() - group, _LATER)),
+            plan=_part(plan, group, model, job.example),
             init="random" if resumed else None,
             calibration=None if resumed else calibration,
             progress=progress,
@@ -105,15 +106,26 @@ def _first_images(data: Iterable[Any]) -> Iterator[Example]:
     return (inputs for inputs, _ in first_pairs(map(split_labels, data), _IMAGES))
 
 
+def _part(plan: Plan, group: set[str], model: nn.Module, example: Example) -> Plan:
+    """Return the decisions on one group of layers, of the network as converted so far."""
+    part = plan.keeping(dict.fromkeys(set(plan.changed) - group, _LATER))
+    if Plan.find(model) is None:
+        return part
+    sites = {site.name: site for site in analyze(model, example)}
+    return Plan(tuple(replace(d, site=sites.get(d.site.name, d.site)) for d in part.decisions))
+
+
 def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[set[str]]:
     """Return the names of the layers of each stage, the least sensitive first."""
-    layers = len(plan.replaced)
+    loss_increase = loss_increase_from(sensitivity)
+    increases = {
+        d.site.name: loss_increase(d.site, d.ghost, d.width) for d in plan.decisions if d.changes
+    }
+    layers = len(increases)
     if not 1 <= stages <= layers:
         raise GhostifyError(
-            f"`stages` (={stages}) must be from 1 to {layers}, the number of replaced layers"
+            f"`stages` (={stages}) must be from 1 to {layers}, the number of converted layers"
         )
-    loss_increase = loss_increase_from(sensitivity)
-    increases = {d.site.name: loss_increase(d.site, d.ghost) for d in plan.decisions if d.ghost}
     names = sorted(increases, key=increases.__getitem__)
     ends = [round(layers * stage / stages) for stage in range(stages + 1)]
     return [set(names[a:b]) for a, b in pairwise(ends)]

@@ -7,8 +7,10 @@ import ghostify
 from ghostify import GhostifyError, Plan, RecoverySettings
 from ghostify.nn import GhostModule
 from ghostify.training.progressive import _groups
-from ghostify.types import Recovery
+from ghostify.types import Decision, GhostSpec, Recovery, WidthSensitivity
 from ghostify.types.progress import TrainingProgress
+
+from .conftest import KEPT, images
 
 
 @pytest.fixture
@@ -46,6 +48,41 @@ def test_the_student_as_given_is_returned_if_it_is_better(teacher, student, data
     assert recovery.recovered == recovery.converted
     weights = good.state_dict()
     assert all(torch.equal(weights[name], found) for name, found in recovered.state_dict().items())
+
+
+def chain_plan(teacher, images):
+    """``first`` loses channels that ``last`` reads, a Ghost module that loses some too."""
+    ghosts = {"last": GhostSpec(1.5, 3)}
+    return Plan(
+        tuple(
+            Decision(
+                site,
+                ghosts.get(site.name),
+                None if site.name in ghosts else "kept",
+                len(KEPT[site.name]) if site.name in KEPT else None,
+                KEPT.get(site.name),
+            )
+            for site in ghostify.analyze(teacher, images)
+        )
+    )
+
+
+@pytest.mark.parametrize("order", [("first", "last"), ("last", "first")])
+def test_stages_drop_channels_that_other_stages_read(narrowed, order, monkeypatch):
+    teacher, _ = narrowed
+    batches = [images(16, seed) for seed in range(2)]
+    plan = chain_plan(teacher, images(1))
+    student = ghostify.convert(teacher, images(1), plan=plan, progress=False)
+    monkeypatch.setattr(
+        "ghostify.training.progressive._groups", lambda *_: [{name} for name in order]
+    )
+    recovered, recovery = ghostify.recover(
+        teacher, student, batches, epochs=1, stages=2, lr=1e-3, feature_weight=1.0
+    )
+    assert {record["stage"] for record in recovery.history} == {1, 2}
+    assert Plan.of(recovered) == Plan.of(student) == plan
+    shapes = {name: tensor.shape for name, tensor in student.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in recovered.state_dict().items()} == shapes
 
 
 @pytest.mark.parametrize("stages", [0, 9])
@@ -100,6 +137,20 @@ def test_a_given_sensitivity_orders_the_layers(teacher, plan):
         damages = {least: dict.fromkeys(plan.replaced.values(), 0.1),
                    most: dict.fromkeys(plan.replaced.values(), 0.2)}  # fmt: skip
         groups = _groups(plan, 2, replace(sensitivity, layers=damages))
+        assert groups == [{least}, {most}]
+
+
+def test_dropped_channels_count_in_the_order(narrowed):
+    teacher, student = narrowed
+    sensitivity = ghostify.sensitivity(teacher, images(1), progress=False)
+    channels = {"first": 8, "last": 4}
+    for least, most in [("first", "last"), ("last", "first")]:
+        widths = {
+            name: WidthSensitivity(tuple(range(number)), (increase,) * (number - 1))
+            for name, increase in [(least, 0.1), (most, 0.2)]
+            if (number := channels[name])
+        }
+        groups = _groups(Plan.of(student), 2, replace(sensitivity, widths=widths))
         assert groups == [{least}, {most}]
 
 
