@@ -108,7 +108,8 @@ def _first_images(data: Iterable[Any]) -> Iterator[Example]:
 
 def _part(plan: Plan, group: set[str], model: nn.Module, example: Example) -> Plan:
     """Return the decisions on one group of layers, of the network as converted so far."""
-    part = plan.keeping(dict.fromkeys(set(plan.changed) - group, _LATER))
+    others = {d.site.name: d.keep or _LATER for d in plan.decisions if d.site.name not in group}
+    part = plan.keeping(others)
     if Plan.find(model) is None:
         return part
     sites = {site.name: site for site in analyze(model, example)}

@@ -219,15 +219,12 @@ def _combined(first: Decision, later: Decision, ghosts: Container[str]) -> Decis
     """Return the decision on the original's site; a Ghost module is not replaced again."""
     if first.ghost is not None:
         return first
-    region = first.site.region
-    if first.width is None:
-        region = later.site.region and (region or _before_ghosts(later.site.region, ghosts))
-    site = replace(
-        first.site,
-        ineligible=later.site.ineligible,
-        region=region,
-        unprunable=None if region else later.site.unprunable,
-    )
+    site = replace(first.site, ineligible=later.site.ineligible)
+    if first.width is None and site.region is not None and later.site.region is None:
+        site = replace(site, region=None, unprunable=later.site.unprunable)
+    elif later.width is not None and site.region is None and later.site.region is not None:
+        region = _before_ghosts(later.site.region, ghosts)
+        site = replace(site, region=region, unprunable=None)
     channels = first.channels
     if later.channels is not None:  # those of the first conversion's result
         left = channels or range(first.site.geometry.out_channels)

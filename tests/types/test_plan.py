@@ -220,6 +220,8 @@ def test_channels_of_two_conversions(decision):
     assert both(*one_by_one) == one_by_one[1:]
     assert both(ghosts, fewer) == (ghosts,)
     assert both(first, Decision(replace(narrow, name="other"), keep="full")) == (first,)
+    elsewhere = Decision(replace(later, region=None, unprunable="read by a Ghost module"), keep="x")
+    assert both(first, elsewhere) == (replace(first, keep="x"),)
     put_back = Decision(replace(later, region=None, unprunable="put back"), keep="put back")
     assert both(Decision(whole, keep="full"), put_back)[0].site.unprunable == "put back"
 
