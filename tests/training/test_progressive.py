@@ -35,15 +35,15 @@ def test_all_layers_are_converted_and_each_stage_is_trained(teacher, student, pl
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
 
 
-def test_the_student_as_given_is_returned_if_it_is_better(teacher, student, data):
-    good, trained = ghostify.recover(
-        teacher, student, data, epochs=40, alpha=1.0, optimizer="muon", lr=5e-3, validation=data
+def test_the_student_as_given_is_returned_if_it_is_better(teacher, data):
+    good = ghostify.convert(
+        teacher, images(1), ratio=2, calibration=[batch for batch, _ in data], progress=False
     )
     recovered, recovery = ghostify.recover(
-        teacher, good, data, epochs=1, stages=2, validation=data, optimizer="sgd", lr=1e-9
-    )
-    stage = recovery.history[-1]["score"]
-    assert stage["top1"] < trained.recovered.top1 == recovery.converted.top1
+        teacher, good, data, epochs=1, stages=2, validation=data, optimizer="sgd", lr=1e-9,
+        calibration=[torch.zeros(1, 3, 8, 8)],
+    )  # fmt: skip
+    assert recovery.history[-1]["score"]["top1"] < recovery.converted.top1
     assert recovery.best_epoch == 0
     assert recovery.recovered == recovery.converted
     weights = good.state_dict()
