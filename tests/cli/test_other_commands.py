@@ -11,10 +11,33 @@ from ghostify import Plan
 def test_inspect(run, net):
     result = run("analyze", *net)
     assert result.code == 0
-    assert "Convolutions: 4, of which replaceable: 3" in result.out
+    assert "Convolutions: 4, of which replaceable: 3, prunable: 2" in result.out
+    assert "Not prunable: 2" in result.out
+    assert "an output of the network  5" in result.out
     assert "3x3, 8→16" in result.out
     assert "depthwise" in result.out
     assert max(map(len, result.out.splitlines())) <= 80
+
+
+def test_why_layers_keep_their_channels(run, net):
+    sites = json.loads(run("analyze", *net, "--format", "json").out)["convolutions"]
+    assert [site["unprunable"] for site in sites] == [
+        None, None, "depthwise", "an output of the network"
+    ]  # fmt: skip
+    assert sites[1]["region"]["readers"] == {"5": 1}
+
+
+def test_a_width_in_a_plan(run, net, tmp_path):
+    plan = json.loads(run("plan", *net, "--ratio", "2").out)
+    plan["layers"]["2"] |= {"width": 10, "channels": "0-9"}
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    result = run("convert", *net, "--plan", "plan.json", "-o", "out")
+    assert result.code == 0, result.err
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert lines[0].endswith("s=2, d=3, 2 layers pruned")
+    assert any(line.startswith("2 3x3, 8→16 8→5+5 16x16 2, 3") for line in lines)
+    assert any(line.startswith("4 3x3, 16→16, g=16 10→10 14x14") for line in lines)
+    assert run("compare", "out", "--model", net[0]).out == result.out
 
 
 @pytest.mark.parametrize(("form", "start"), [("json", "{"), ("csv", "layer,"), ("markdown", "##")])
