@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostify import GhostifyError, GhostSpec
-from ghostify.types import Sensitivity
+from ghostify.types import Sensitivity, WidthSensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(
@@ -48,6 +48,40 @@ def test_the_sensitivity_of_a_layer_to_a_ghost_module():
 def test_what_was_not_measured_is_named(name, ghost, message):
     with pytest.raises(GhostifyError, match=message):
         SENSITIVITY.of(name, ghost)
+
+
+WIDTHS = WidthSensitivity(order=(2, 0, 3, 1), increases=(0.5, 1.5, 4.0))
+
+
+def test_the_sensitivity_of_a_layer_to_its_width():
+    assert [WIDTHS.of(width) for width in (4, 3, 2, 1)] == [0, 0.5, 1.5, 4]
+    assert [WIDTHS.channels(width) for width in (4, 3, 1)] == [(0, 1, 2, 3), (0, 1, 3), (1,)]
+    found = Sensitivity(unit="loss", measured=True, layers={}, widths={"wide": WIDTHS})
+    assert Sensitivity.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("order", "increases", "message"),
+    [
+        ((0, 2), (1.0,), "`order` must hold each of 2 channels once"),
+        ((1, 0), (1.0, 2.0), "`increases` must have 1 entries"),
+        ((1, 0), (nan,), "`increases` must be finite"),
+    ],
+)
+def test_a_sensitivity_to_widths_is_checked(order, increases, message):
+    with pytest.raises(GhostifyError, match=message):
+        WidthSensitivity(order, increases)
+
+
+def test_what_a_sensitivity_covers():
+    layers = {"wide": {HALF: 1.0}, "ghosts": {HALF: 1.0}}
+    found = Sensitivity(unit="loss", measured=True, layers=layers, widths={"wide": WIDTHS})
+    assert found.covers("wide", HALF, 2)
+    assert found.covers("wide", None, 2)
+    assert found.covers("any", None, None)
+    assert found.covers("ghosts", HALF, None)
+    assert not found.covers("ghosts", HALF, 2)
+    assert not found.covers("wide", QUARTER, 2)
 
 
 @pytest.mark.parametrize("value", [nan, inf, "0.5", None, True])

@@ -44,7 +44,7 @@ def _plan_plot(summary: ArtifactSummary) -> Plot | None:
     report, candidates = summary.report, summary.candidates
     decided = all(candidate.score.agreement is not None for candidate in candidates)
     curves = [
-        _candidates("s chosen per layer", [c for c in candidates if not c.uniform], "ghost"),
+        _candidates("chosen per layer", [c for c in candidates if not c.uniform], "ghost"),
         _candidates("one s for all layers", [c for c in candidates if c.uniform], "original"),
     ]
     score = report.fidelity.score if report.fidelity else None
