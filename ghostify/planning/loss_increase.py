@@ -26,7 +26,7 @@ def loss_increase_from(sensitivity: Sensitivity | None) -> LossIncrease:
     def by_sensitivity(
         site: ConvSite, ghost: GhostSpec | None = None, width: int | None = None
     ) -> float:
-        dropped = 0.0 if width is None else sensitivity.widths[site.name].of(width)
+        dropped = 0.0 if width is None else sensitivity.of_width(site.name, width)
         if ghost is None:
             return dropped
         share = 1.0 if width is None else width / site.geometry.out_channels

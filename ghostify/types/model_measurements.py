@@ -181,6 +181,16 @@ class Sensitivity(Attachment, Serializable):
             )
         return self.layers[name][ghost]
 
+    def of_width(self, name: str, width: int) -> float:
+        """Return the loss increase when a layer alone has ``width`` output channels.
+
+        Raises:
+            GhostifyError: if it was not measured.
+        """
+        if name not in self.widths:
+            raise GhostifyError(f"{name}: no sensitivity to dropped channels: measure it again")
+        return self.widths[name].of(width)
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureMapPair:

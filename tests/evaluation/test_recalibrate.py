@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from ghostify import GhostifyError, recalibrate
+import ghostify
+from ghostify import GhostifyError, Plan, recalibrate
 
 
 def net():
@@ -22,6 +23,17 @@ def test_agrees_with_update_bn():
     update_bn(data, model)
     for name, tensor in model.state_dict().items():
         assert torch.equal(found.state_dict()[name], tensor), name
+
+
+def test_a_narrowed_network(narrowing_plan):
+    model, data = net(), loader()
+    plan = narrowing_plan(model, data[0])
+    narrowed = ghostify.convert(model, plan=plan)
+    whole, found = (recalibrate(network, data) for network in (model, narrowed))
+    kept = list(plan.kept_channels["1"])
+    torch.testing.assert_close(found[1].running_mean, whole[1].running_mean[kept])
+    torch.testing.assert_close(found[1].running_var, whole[1].running_var[kept])
+    assert Plan.of(found) == plan
 
 
 def test_by_hand():

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -82,6 +83,13 @@ def test_what_a_sensitivity_covers():
     assert found.covers("ghosts", HALF, None)
     assert not found.covers("ghosts", HALF, 2)
     assert not found.covers("wide", QUARTER, 2)
+
+
+def test_the_sensitivity_of_a_layer_to_dropped_channels():
+    known = replace(SENSITIVITY, widths={"wide": WIDTHS})
+    assert [known.of_width("wide", width) for width in (4, 3, 2)] == [0, 0.5, 1.5]
+    with pytest.raises(GhostifyError, match="project: no sensitivity to dropped channels: measure"):
+        known.of_width("project", 2)
 
 
 @pytest.mark.parametrize("value", [nan, inf, "0.5", None, True])
