@@ -256,6 +256,8 @@ class Report(Printable):
         if fidelity is None or fidelity.init in ("random", "unknown"):
             if self.replaced:
                 yield "The cheap operations have random weights: train this network before use."
+            elif self._narrowed:
+                yield "Nothing makes up for the dropped channels: train this network before use."
             return
         fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
         yield f"Initialization: {fidelity.init}{fitted}."

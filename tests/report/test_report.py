@@ -317,6 +317,7 @@ def test_widths_alone(pruned_plan):
     assert text.startswith("net, input 1x3x8x8, 3 layers pruned\n")
     assert "Eq. 4" not in text
     assert "cheap operations" not in text
+    assert "Nothing makes up for the dropped channels: train this network before use." in text
 
 
 def test_reasons_that_differ_in_layers_alone_are_one(pruned_plan):
