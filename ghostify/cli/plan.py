@@ -112,6 +112,7 @@ def _latencies(
         runtime=planning.runtime,
         threads=planning.threads,
         candidates=candidates,
+        prune=planning.prune and bool(planning.budget),
     )
 
 

@@ -103,6 +103,7 @@ def plan(
                 runtime=runtime,
                 threads=threads,
                 candidates=candidates if budget else [ghost],
+                prune=prune and budget is not None,
                 progress=progress,
             )
         if budget is not None and sensitivity is None:

@@ -94,7 +94,7 @@ def search(
         )
     if runtime is not None:
         latencies = layer_latency(
-            model, example, runtime=runtime, threads=threads, progress=progress
+            model, example, runtime=runtime, threads=threads, prune=prune, progress=progress
         )
     rules: dict[str, Any] = {"include": include, "exclude": exclude, "stem": stem}
     rules |= {"all_eligible": all_eligible, "latencies": latencies}

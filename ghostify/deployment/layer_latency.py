@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,14 @@ from ghostify.io.progress import progress_bar
 from ghostify.nn import GhostModule
 from ghostify.planning import CANDIDATES
 from ghostify.report.timing import Timing
-from ghostify.types import Example, Geometry, GhostSpec, LayerLatencies
+from ghostify.types import ConvSite, Example, Geometry, GhostSpec, LayerLatencies
 from ghostify.types.progress import ShowProgress
 
 _SECONDS = 0.2
 """Time per module of a site; at least 5 rounds."""
+
+_PARTS = (1, 2, 4)
+"""What channels are divided by where some may be dropped."""
 
 
 def layer_latency(
@@ -41,6 +45,7 @@ def layer_latency(
     runtime: str,
     threads: int = 1,
     candidates: Iterable[GhostSpec] | None = None,
+    prune: bool = False,
     cache: Path | None = None,
     progress: ShowProgress = True,
 ) -> LayerLatencies:
@@ -56,6 +61,8 @@ def layer_latency(
         runtime: name of a runtime, as in `benchmark`.
         threads: number of threads of the runtime.
         candidates: Ghost modules to time at each site. Default: those of a budget.
+        prune: whether to time convolutions with half and a quarter of their channels too, for
+            budgets that drop some.
         cache: file with earlier times. Default: one in the user's cache folder.
         progress: whether to show a progress bar, or a function that is called with each `Progress`.
 
@@ -64,29 +71,57 @@ def layer_latency(
     """
     check_model(model)
     model = materialize(model, example)
-    sites = [site for site in analyze(model, example) if site.ineligible is None]
+    found = analyze(model, example)
+    geometries = _narrowed_geometries(found) if prune else {}
+    sites = [site for site in found if site.ineligible is None or site.name in geometries]
     calls = trace_dataflow(model, example).steps
-    known = _Cache(cache or user_cache_path("ghostify") / "latencies.json")
-    where = f"{runtime} {_version(runtime)}, {threads} threads, {processor()}"
     candidates = CANDIDATES if candidates is None else tuple(candidates)
-    run = partial(benchmark, runtime=runtime, threads=threads, progress=False)
-    found: dict[str, dict[GhostSpec | None, float]] = {}
+    timer = _Timer(cache or user_cache_path("ghostify") / "latencies.json", runtime, threads)
+    milliseconds: dict[str, dict[GhostSpec | None, float]] = {}
+    narrowed: dict[str, dict[tuple[int, int], float]] = {}
     with progress_bar("timing", progress) as report:
         for number, site in enumerate(sites, 1):
             shape = calls[site.name][0].inputs[0].shape
             outputs = site.geometry.out_channels
             possible = [g for g in candidates if g.intrinsic(outputs) < outputs]
-            layer = f"{where}, {site.geometry!r}, input {shape}, read by 1x1"
-            keys = {ghost: f"{layer}, {ghost}" for ghost in (None, *possible)}
-            if not set(keys.values()) <= set(known):
-                times = _time(site.geometry, shape, possible, run)
-                known.add({keys[ghost]: ms for ghost, ms in times.items()})
-            found[site.name] = {ghost: site.calls * known[key] for ghost, key in keys.items()}
+            ghosts = possible if site.ineligible is None else []
+            times = timer.times(site.geometry, shape, ghosts)
+            milliseconds[site.name] = {ghost: site.calls * ms for ghost, ms in times.items()}
+            for geometry in geometries.get(site.name, ()):
+                batch, _, *size = shape
+                (ms,) = timer.times(geometry, (batch, geometry.in_channels, *size)).values()
+                channels = (geometry.in_channels // geometry.groups, geometry.out_channels)
+                narrowed.setdefault(site.name, {})[channels] = site.calls * ms
             report(number, len(sites) + 1, site.name)
-        whole = run({"network": model}, example, batch=batch_size(example) or 1, seconds=1)
+        batch = batch_size(example) or 1
+        whole = timer.run({"network": model}, example, batch=batch, seconds=1)
         report(len(sites) + 1, len(sites) + 1, "whole network")
     total = 1000 * whole.measurements[0].seconds.median
-    return LayerLatencies(runtime, threads, total, found)
+    return LayerLatencies(runtime, threads, total, milliseconds, narrowed)
+
+
+def _narrowed_geometries(sites: Sequence[ConvSite]) -> dict[str, list[Geometry]]:
+    """Return each convolution that may lose channels, as it is and with fewer of them."""
+    inputs: set[str] = set()
+    outputs: set[str] = set()
+    for site in sites:
+        if region := site.region:
+            inputs |= {*region.readers}
+            outputs |= {site.name, *region.channelwise, *region.gates}
+    found = {}
+    for site in sites:
+        geometry = site.geometry
+        read = _fewer(geometry.in_channels) if site.name in inputs else [None]
+        made = _fewer(geometry.out_channels) if site.name in outputs else [None]
+        pairs = zip(made, made, strict=True) if geometry.depthwise else product(read, made)
+        if site.name in inputs | outputs and site.calls:
+            found[site.name] = [geometry.narrowed(*channels) for channels in pairs]
+    return found
+
+
+def _fewer(channels: int) -> list[int | None]:
+    """Return all channels, a half and a quarter of them."""
+    return [*dict.fromkeys(max(channels // part, 1) for part in _PARTS)]
 
 
 def processor() -> str:
@@ -105,8 +140,8 @@ def _time(
 ) -> dict[GhostSpec | None, float]:
     """Return milliseconds of one call, from the median speed-up over the convolution."""
     arguments: dict[str, Any] = asdict(geometry)
-    del arguments["groups"]
     modules: dict[GhostSpec | None, nn.Module] = {None: nn.Conv2d(**arguments)}
+    del arguments["groups"]
     for ghost in candidates:
         modules[ghost] = GhostModule(**arguments, ratio=ghost.ratio, dw_size=ghost.dw_size)
     channels = geometry.out_channels
@@ -132,6 +167,26 @@ def _version(runtime: str) -> str:
         return version({"eager": "torch", "compile": "torch"}.get(runtime, runtime))
     except PackageNotFoundError:
         return "unknown"  # not installed: benchmark raises
+
+
+class _Timer:
+    """Times layers in one runtime, each once."""
+
+    def __init__(self, cache: Path, runtime: str, threads: int) -> None:
+        self.known = _Cache(cache)
+        self.where = f"{runtime} {_version(runtime)}, {threads} threads, {processor()}"
+        self.run = partial(benchmark, runtime=runtime, threads=threads, progress=False)
+
+    def times(
+        self, geometry: Geometry, shape: Sequence[int], ghosts: Sequence[GhostSpec] = ()
+    ) -> dict[GhostSpec | None, float]:
+        """Return milliseconds of one call of a convolution, and of Ghost modules in its place."""
+        layer = f"{self.where}, {geometry!r}, input {tuple(shape)}, read by 1x1"
+        keys = {ghost: f"{layer}, {ghost}" for ghost in (None, *ghosts)}
+        if not set(keys.values()) <= set(self.known):
+            times = _time(geometry, tuple(shape), ghosts, self.run)
+            self.known.add({keys[ghost]: ms for ghost, ms in times.items()})
+        return {ghost: self.known[key] for ghost, key in keys.items()}
 
 
 class _Cache(dict[str, float]):

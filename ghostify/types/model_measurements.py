@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -54,17 +55,22 @@ class LayerLatencies:
         threads: threads of the runtime.
         total: latency of the whole original network.
         milliseconds: latency by Ghost module, None for the convolution, by qualified name.
+        narrowed: latency of a convolution with fewer channels, by the numbers of its inputs (in
+            each group) and outputs, by qualified name; those of all channels included.
     """
 
     runtime: str
     threads: int
     total: float
     milliseconds: Mapping[str, Mapping[GhostSpec | None, float]]
+    narrowed: Mapping[str, Mapping[tuple[int, int], float]] = field(default_factory=dict)
 
     def of(self, site: ConvSite, ghost: GhostSpec | None) -> float:
         """Return the latency of a convolution or of a Ghost module in its place.
 
-        It is 0 for a convolution that was not timed, since none can replace it.
+        It is 0 for a convolution that was not timed, since none can replace it. With fewer channels
+        than were timed, latencies are interpolated. What a Ghost module takes beyond its primary
+        convolution is in proportion to its outputs.
 
         Raises:
             GhostifyError: if the Ghost module was not timed.
@@ -75,7 +81,17 @@ class LayerLatencies:
             raise GhostifyError(f"{site.name} is not in the latencies: measure them again")
         if ghost not in self.milliseconds[site.name]:
             raise GhostifyError(f"{site.name}: no latency of {ghost}: measure it again")
-        return self.milliseconds[site.name][ghost]
+        known = self.milliseconds[site.name][ghost]
+        if (times := self.narrowed.get(site.name)) is None:
+            return known
+        inputs = site.geometry.in_channels // site.geometry.groups
+        outputs = site.geometry.out_channels
+        if ghost is None:
+            return _interpolated(times, inputs, outputs)
+        all_inputs, all_outputs = max(times)
+        beyond = known - _interpolated(times, all_inputs, ghost.intrinsic(all_outputs))
+        primary = _interpolated(times, inputs, ghost.intrinsic(outputs))
+        return primary + beyond * outputs / all_outputs
 
     def reason_to_keep(self, site: ConvSite, ghost: GhostSpec) -> str | None:
         """Return why ``ghost`` does not replace the convolution, or None if it is faster."""
@@ -83,6 +99,23 @@ class LayerLatencies:
         if after < before:
             return None
         return f"not faster in {self.runtime}: {before:.3g} ms, as a Ghost module {after:.3g} ms"
+
+
+def _interpolated(times: Mapping[tuple[int, int], float], inputs: int, outputs: int) -> float:
+    """Interpolate in both numbers of channels, as latencies grow with their product."""
+    across = _between(sorted({timed for timed, _ in times}), inputs)
+    down = _between(sorted({timed for _, timed in times}), outputs)
+    return max(0.0, sum(a * b * times[i, o] for i, a in across for o, b in down))
+
+
+def _between(points: Sequence[int], value: int) -> list[tuple[int, float]]:
+    """Return the two points around a value, or next to it, with weights that add up to 1."""
+    if len(points) == 1:
+        return [(points[0], 1.0)]
+    place = min(max(bisect(points, value), 1), len(points) - 1)
+    low, high = points[place - 1], points[place]
+    weight = (value - low) / (high - low)
+    return [(low, 1 - weight), (high, weight)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,8 +102,9 @@ def test_what_is_planned_is_what_is_counted(share, image):
 
 
 def test_what_is_not_faster_in_a_runtime_stays(small_net, image, monkeypatch):
-    def layer_latency(model, example, *, runtime, threads, candidates, progress):
+    def layer_latency(model, example, *, runtime, threads, candidates, prune, progress):
         assert (runtime, threads, list(candidates)) == ("eager", 2, [GhostSpec(2, 3)])
+        assert not prune
         times = {"wide": (1.0, 2.0), "project": (2.0, 1.0)}
         return ghostify.types.LayerLatencies(
             runtime, threads, 3.0,

@@ -5,6 +5,7 @@ from math import isfinite
 
 import pytest
 import torch
+from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec
@@ -70,6 +71,51 @@ def test_layers_of_one_size_are_timed_once(image, tmp_path, timed):
     net = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)))
     measure(net, image, tmp_path)
     assert [models for models, _ in timed] == [["None", str(HALF)], ["reader"], ["network"]]
+
+
+class Separable(nn.Module):
+    """A depthwise convolution between two others, and one whose channels are added to others."""
+
+    def __init__(self):
+        super().__init__()
+        self.expand = nn.Conv2d(3, 8, 1)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.project = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x):
+        return x + self.project(self.depthwise(self.expand(x)).relu())
+
+
+def test_layers_that_may_lose_channels_are_timed_with_fewer(image, tmp_path, timed):
+    found = measure(Separable(), image, tmp_path, prune=True)
+    assert {name: [*times] for name, times in found.narrowed.items()} == {
+        "expand": [(3, 8), (3, 4), (3, 2)],
+        "depthwise": [(1, 8), (1, 4), (1, 2)],
+        "project": [(8, 3), (4, 3), (2, 3)],
+    }
+    assert [*found.milliseconds["depthwise"]] == [None]
+    assert all(
+        times[max(times)] == found.milliseconds[name][None]
+        for name, times in found.narrowed.items()
+    )
+    assert {shape[1] for _, shape in timed} >= {2, 4, 8}
+    assert not measure(Separable(), image, tmp_path).narrowed
+
+
+def test_a_budget_of_time_drops_channels(image):
+    sites = ghostify.analyze(Separable(), image)
+    grid = {
+        "expand": {(3, n): n / 8 for n in (8, 4, 2)},
+        "depthwise": {(1, n): n / 8 for n in (8, 4, 2)},
+        "project": {(n, 3): n / 8 for n in (8, 4, 2)},
+    }
+    times = {name: {None: 1.0} for name in grid}
+    known = LayerLatencies("eager", 1, 4.0, times, grid)
+    rules = {"stem": True, "candidates": (), "latencies": known}
+    assert plan_sites(sites, budget="latency=0.65", **rules).widths == {"expand": 4}
+    assert plan_sites(sites, budget="latency=0.62", **rules).widths == {"expand": 3}
+    with pytest.raises(GhostifyError, match="the lowest possible is 0.344"):
+        plan_sites(sites, budget="latency=0.3", **rules)
 
 
 def latencies(sites, faster):

@@ -6,9 +6,10 @@ from math import inf, nan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from ghostify import GhostifyError, GhostSpec
-from ghostify.types import Sensitivity, WidthSensitivity
+from ghostify.types import ConvSite, Geometry, LayerLatencies, Sensitivity, WidthSensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(
@@ -178,3 +179,41 @@ def test_a_wrong_entry_is_named(change, message):
 def test_a_syntax_error_is_named():
     with pytest.raises(GhostifyError, match=r"not JSON: .*line 1"):
         Sensitivity.from_json("{")
+
+
+def bilinear(inputs, outputs):
+    return 1 + 0.01 * inputs + 0.02 * outputs + 0.001 * inputs * outputs
+
+
+@pytest.fixture
+def timed():
+    """A 3x3 convolution with 16 inputs and 32 outputs, and its latencies with fewer."""
+    geometry = Geometry.of(nn.Conv2d(16, 32, 3, device="meta"))
+    site = ConvSite(name="c", type="Conv2d", geometry=geometry)
+    grid = {(i, o): bilinear(i, o) for i in (16, 8, 4) for o in (32, 16, 8)}
+    times = {None: bilinear(16, 32), GhostSpec(2, 3): bilinear(16, 16) + 0.32}
+    return site, LayerLatencies("eager", 1, 10.0, {"c": times}, {"c": grid})
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 32), (8, 32), (12, 20), (6, 10), (2, 3)])
+def test_latencies_of_fewer_channels_are_interpolated(timed, inputs, outputs):
+    site, latencies = timed
+    narrowed = site.narrowed(inputs, outputs)
+    assert latencies.of(narrowed, None) == pytest.approx(bilinear(inputs, outputs))
+    expected = bilinear(inputs, -(-outputs // 2)) + 0.01 * outputs
+    assert latencies.of(narrowed, GhostSpec(2, 3)) == pytest.approx(expected)
+
+
+def test_latencies_of_all_channels_are_those_that_were_timed(timed):
+    site, latencies = timed
+    assert all(
+        latencies.of(site, ghost) == pytest.approx(ms)
+        for ghost, ms in latencies.milliseconds["c"].items()
+    )
+
+
+def test_a_latency_is_never_below_0():
+    site = ConvSite(name="c", type="Conv2d", geometry=Geometry.of(nn.Conv2d(16, 16, 3)))
+    grid = {(16, 16): 1.0, (16, 8): 0.3}
+    latencies = LayerLatencies("eager", 1, 10.0, {"c": {None: 1.0}}, {"c": grid})
+    assert latencies.of(site.narrowed(outputs=2), None) == 0
