@@ -34,6 +34,12 @@ def values_at(feature_maps: Tensor, positions: Tensor) -> Tensor:
     return feature_maps[image, :, row, column]
 
 
+def patches_at(call: ConvCall, positions: Tensor) -> Tensor:
+    """``(N, c, k, k')``: what the filters of a convolution read at positions ``(N, 3)``."""
+    dilated = _windows_at(call, _window(call, 1)[0], positions)
+    return dilated[:, :, :: call.dilation[0], :: call.dilation[1]]
+
+
 @dataclass
 class Sample:
     """Windows of a convolution's input, and its targets, at N positions of its output.
