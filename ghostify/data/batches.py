@@ -17,6 +17,7 @@ from ghostify.types.progress import ShowProgress
 LABEL_NAMES = ("labels", "label", "targets", "target")
 _FEWEST = 10
 _EVERY = 5
+_MOST = 64
 
 
 def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
@@ -83,19 +84,22 @@ def first_images(batch: Example, count: float) -> Example:
 def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Example]]:
     """Split off every fifth image; return batches of the other images, and of those held out.
 
-    Batches are held out whole if their inputs are not all tensors of one length or lists of
-    images. Of fewer than 10 images, none is held out.
+    Of more than 320 images, fewer are held out, so that it is about 64. Batches are held out whole
+    if their inputs are not all tensors of one length or lists of images. Of fewer than 10 images,
+    none is held out.
     """
-    if sum(map(images_in, batches)) < _FEWEST:
+    total = sum(map(images_in, batches))
+    if total < _FEWEST:
         return list(batches), []
+    every = max(_EVERY, total // _MOST)
     if not all(map(is_divisible, batches)):
-        held = batches[_EVERY - 1 :: _EVERY]
-        return [b for i, b in enumerate(batches) if i % _EVERY != _EVERY - 1], held
+        held = batches[every - 1 :: every]
+        return [b for i, b in enumerate(batches) if i % every != every - 1], held
     kept, held, start = [], [], 0
     for batch in batches:
         indices = torch.arange(start, start + images_in(batch))
         start += len(indices)
-        is_held = indices % _EVERY == _EVERY - 1
+        is_held = indices % every == every - 1
         kept += select_images(batch, ~is_held)
         held += select_images(batch, is_held)
     return kept, held

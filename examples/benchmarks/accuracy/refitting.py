@@ -12,7 +12,6 @@ from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
 from ghostify.conversion.init.aligned_sample import aligned_sample
-from ghostify.conversion.init.calibrated import FILTER_RIDGE
 from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.conversion.init.ridge import refit
@@ -41,7 +40,7 @@ def refitted(
             sample, weight = aligned_sample(
                 runner, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True
             )
-            new = refit(sample, weight, FILTER_RIDGE)
+            new = refit(sample, weight)
             layer.weight.copy_(new.view_as(layer.weight))
             missing = torch.zeros(len(new))
             for windows, _, wanted in sample.chunks():

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ghostify.conversion.init.conv_call import ConvCall, call_of
 from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
+from ghostify.conversion.init.ridge import refit
 from ghostify.conversion.init.sample import Sample, Sampler, draw_positions, values_at
 from ghostify.conversion.init.targets import Targets
 from ghostify.types import GhostifyError
@@ -59,14 +60,25 @@ def aligned_sample(
             f"no calibration image reaches {name} in the converted network: give more images, or "
             "exclude the layer"
         )
-    if not aligned or not (trusted or _resembles(sample, conv.weight)):
+    if not aligned or not (trusted or _belong_together(sample, conv.weight)):
         _aim_at_own_outputs(sample, conv)
     return sample, conv.weight
 
 
-def _resembles(sample: Sample, weight: Tensor) -> bool:
-    """Whether the old weights explain any of the targets' variance."""
+def _belong_together(sample: Sample, weight: Tensor) -> bool:
+    """Whether the inputs explain any of the targets' variance.
+
+    If the old weights do not, because most of the input's channels were dropped, weights fitted to
+    every other position may, at the positions between.
+    """
     sample = sample.thinned(_POSITIONS_TO_CHECK)
+    if _explains(sample, weight):
+        return True
+    fitted = refit(sample.select(slice(0, None, 2)), weight)
+    return _explains(sample.select(slice(1, None, 2)), fitted)
+
+
+def _explains(sample: Sample, weight: Tensor) -> bool:
     error = variance = 0.0
     mean = sample.targets.mean(0).to(weight)
     for windows, _, targets in sample.chunks():

@@ -26,9 +26,6 @@ from ghostify.conversion.init.task import Task
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError
 
-FILTER_RIDGE = 1e-2
-"""Strength of the regularization towards the old weights, relative to the mean squared input."""
-
 _MIN_POSITIONS, _MAX_POSITIONS = 2048, 16384
 _MAX_PRODUCTS = 1.5e11  # a few seconds
 _MAX_SAMPLE_BYTES = 2**28
@@ -44,21 +41,25 @@ def init_calibrated(task: Task) -> dict[str, float]:
     by Fisher importance. Dense layers are refitted, too. The layer that computes the last term of
     a residual sum corrects the error of the other term. Residual errors are relative to the
     variance of the output.
+
+    Where channels were dropped, the layers that read them are refitted from those that are left,
+    and the targets of narrowed layers are the original's channels that are left.
     """
     sites = dict.fromkeys(task.sites)
-    layers = {name: task.original.get_submodule(name) for name in (*_refittable(task), *sites)}
+    layers = {name: task.dense.get_submodule(name) for name in (*_refittable(task), *sites)}
     positions = {
         name: _positions(layer, task.ghost(name).dw_size if name in sites else None)
         for name, layer in layers.items()
     }
     task.report(0, len(positions), "the original's feature maps")
     terms = {name: task.following_norms.get(name) for name in task.last_terms}
-    targets = observe(task.original, task.batches, positions, terms)
+    targets = observe(task.original, task.batches, positions, terms, task.kept)
     _check_finite(targets)
     images = images_for_fisher(task.batches)
     importance = fisher_importance(task.original, images, task.sites, task.outputs)
 
-    names = list(dropwhile(lambda name: name not in sites, targets))  # others keep their inputs
+    changed = {*sites, *task.kept}
+    names = list(dropwhile(lambda name: name not in changed, targets))  # others keep their inputs
     modules = {name: task.converted.get_submodule(name) for name in names}
     pending_terms = [name for name in terms if name in targets and targets[name].max_calls == 1]
     residuals = {}
@@ -68,7 +69,10 @@ def init_calibrated(task: Task) -> dict[str, float]:
             module, seen, detail = modules[name], targets.pop(name), name
             if isinstance(module, GhostModule):
                 data = aligned_sample(runner, name, pending[name], seen, module.dw_size)
-                fit = _fit_ghost(task, name, module, *data, importance.get(name))
+                weights = importance.get(name)
+                if weights is not None and name in task.kept:
+                    weights = weights[task.kept[name]]
+                fit = _fit_ghost(task, name, module, *data, weights)
                 residuals[name] = fit.residual
                 detail = f"{name}, error {fit.residual:.2%}"
             elif seen.max_calls == 1:
@@ -87,10 +91,10 @@ def _fit_ghost(
     weight: Tensor,
     importance: Tensor | None,
 ) -> GhostFit:
-    layer = task.original.get_submodule(name)
+    layer = task.dense.get_submodule(name)
     refittable = _convolves_with(layer, weight)
     if refittable:
-        weight = refit(sample, weight, FILTER_RIDGE)
+        weight = refit(sample, weight)
     if importance is None:
         importance = 1 / sample.targets.var(0, correction=0).clamp_min(1e-20).to(weight)
     fit = fit_to_sample(
@@ -117,7 +121,7 @@ def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight
     if not _convolves_with(layer, weight):
         return
     has_norm = name in task.following_norms
-    new = refit(sample, weight, FILTER_RIDGE, intercept=has_norm or layer.bias is not None)
+    new = refit(sample, weight, intercept=has_norm or layer.bias is not None)
     bias = new.new_zeros(len(new), dtype=torch.float64)
     for windows, _, targets in sample.chunks():
         bias += (targets - sample.outputs(windows, new)).sum(0, dtype=torch.float64)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ghostify.conversion.init.sample import Sample
 
+_RIDGES = (1e-8, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Strengths of the regularization towards the old weights, relative to the mean squared input."""
+
 _MAX_FLOAT64 = 2500
 """Unknowns above which sums are in float32: a float64 Gram matrix of 4,608 inputs (512 channels,
 3x3) takes 170 MB."""
 
 
-def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = True) -> Tensor:
+def refit(
+    sample: Sample, weight: Tensor, ridge: float | None = None, *, intercept: bool = True
+) -> Tensor:
     """Return the weights that best give the sample's targets, regularized towards ``weight``.
 
     With centered patches P (N x c k^2) and centered targets Y, it is W = W0 + argmin_D of
     ||P D - (Y - P W0)||^2 + ridge t ||D||^2, where t is the mean diagonal of P^T P. Groups are
     solved separately.
 
+    By default the ridge is that with which the first half of the sample predicts the second half
+    best, which is of other images; halved, since both halves are twice the data.
+
     Args:
         weight: W0, ``(n, c / groups, k, k')``.
+        ridge: strength of the regularization. Default: chosen among twelve.
         intercept: whether means are removed, which a bias can absorb.
     """
     groups = sample.windows.shape[1] // weight.shape[1]
@@ -41,42 +53,119 @@ def refit(sample: Sample, weight: Tensor, ridge: float, *, intercept: bool = Tru
             y_sum += grouped(targets).sum(1, keepdim=True, dtype=torch.float64)
     x_mean, y_mean = (x_sum / len(sample)).float(), (y_sum / len(sample)).float()
 
-    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+    def chunks(part: Sample) -> Iterator[tuple[Tensor, Tensor]]:
         """Centered inputs, and residuals of the old weights."""
-        for windows, _, targets in sample.chunks():
-            x = grouped(sample.patches(windows, weight)) - x_mean
+        for windows, _, targets in part.chunks():
+            x = grouped(part.patches(windows, weight)) - x_mean
             yield x, grouped(targets) - y_mean - x @ old.transpose(1, 2)
 
-    if len(sample) < inputs:
-        change = _change_by_positions(chunks(), ridge)
+    problem: Any = _ByPositions if len(sample) < inputs else _ByInputs
+    middle = len(sample) // 2
+    change: Tensor
+    if ridge is not None or not middle:
+        change = problem.of(chunks(sample)).solve(_RIDGES[-1] if ridge is None else ridge)
     else:
-        change = _change_by_inputs(chunks(), ridge, inputs)
+        first = problem.of(chunks(sample.select(slice(0, middle))))
+        second = problem.of(chunks(sample.select(slice(middle, None))))
+        best = _best_ridge(lambda ridge: second.error(first.solve(ridge)))
+        change = first.joined(second).solve(best / 2)
     return weight + change.transpose(1, 2).reshape(weight.shape).to(weight)
 
 
-def _change_by_inputs(chunks: Iterable[tuple[Tensor, Tensor]], ridge: float, inputs: int) -> Tensor:
-    """``(groups, inputs, outputs)``, from the normal equations in the inputs."""
-    exact = torch.float32 if inputs > _MAX_FLOAT64 else torch.float64
-    gram = cross = torch.zeros((), dtype=exact)
-    for x, residual in chunks:
-        if gram.dim() == 0:
-            gram = x.new_zeros(len(x), inputs, inputs, dtype=exact)
-            cross = x.new_zeros(len(x), inputs, residual.shape[2], dtype=exact)
-        gram += x.transpose(1, 2) @ x
-        cross += x.transpose(1, 2) @ residual
-    diagonal = gram.diagonal(dim1=1, dim2=2)
-    diagonal += ridge * diagonal.mean(1, keepdim=True) + torch.finfo(exact).tiny
-    torch.linalg.cholesky(gram, out=gram)
-    return torch.cholesky_solve(cross, gram)
+def _best_ridge(error: Callable[[float], float]) -> float:
+    """Return the ridge with the least error, downhill from the middle of the list."""
+    errors: dict[int, float] = {}
+
+    def at(place: int) -> float:
+        if not 0 <= place < len(_RIDGES):
+            return math.inf
+        if place not in errors:
+            errors[place] = error(_RIDGES[place])
+        return errors[place]
+
+    place = len(_RIDGES) // 2
+    step = 1 if at(place + 1) < at(place) else -1
+    while at(place + step) < at(place):
+        place += step
+    return _RIDGES[place]
 
 
-def _change_by_positions(chunks: Iterable[tuple[Tensor, Tensor]], ridge: float) -> Tensor:
-    """The same by ``(P^T P + r I)^-1 P^T R = P^T (P P^T + r I)^-1 R``, for few positions."""
-    x, residual = (torch.cat(part, 1) for part in zip(*chunks, strict=True))
-    exact = torch.float32 if x.shape[1] > _MAX_FLOAT64 else torch.float64
-    gram = (x @ x.transpose(1, 2)).to(exact)
-    diagonal = gram.diagonal(dim1=1, dim2=2)
-    level = diagonal.sum(1, keepdim=True) / x.shape[2]
-    diagonal += ridge * level + torch.finfo(exact).tiny
-    torch.linalg.cholesky(gram, out=gram)
-    return x.transpose(1, 2) @ torch.cholesky_solve(residual.to(exact), gram).to(x)
+@dataclass
+class _ByInputs:
+    """Normal equations in the inputs.
+
+    Attributes:
+        gram: ``(groups, inputs, inputs)``.
+        cross: ``(groups, inputs, outputs)``.
+    """
+
+    gram: Tensor
+    cross: Tensor
+
+    @classmethod
+    def of(cls, chunks: Iterable[tuple[Tensor, Tensor]]) -> Self:
+        gram = cross = torch.zeros(())
+        for x, residual in chunks:
+            if gram.dim() == 0:
+                exact = torch.float32 if x.shape[2] > _MAX_FLOAT64 else torch.float64
+                gram = x.new_zeros(len(x), x.shape[2], x.shape[2], dtype=exact)
+                cross = x.new_zeros(len(x), x.shape[2], residual.shape[2], dtype=exact)
+            gram += x.transpose(1, 2) @ x
+            cross += x.transpose(1, 2) @ residual
+        return cls(gram, cross)
+
+    def joined(self, other: Self) -> Self:
+        return type(self)(self.gram.add_(other.gram), self.cross.add_(other.cross))
+
+    def solve(self, ridge: float) -> Tensor:
+        """``(groups, inputs, outputs)``: the change of the weights."""
+        level = self.gram.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+        return _solved(self.gram, ridge, level, self.cross)
+
+    def error(self, change: Tensor) -> float:
+        """Sum of squared errors with changed weights, up to a constant."""
+        return float((change * (self.gram @ change - 2 * self.cross)).sum())
+
+
+@dataclass
+class _ByPositions:
+    """The same by ``(P^T P + r I)^-1 P^T R = P^T (P P^T + r I)^-1 R``, for few positions.
+
+    Attributes:
+        x: ``(groups, positions, inputs)``.
+        residual: ``(groups, positions, outputs)``.
+    """
+
+    x: Tensor
+    residual: Tensor
+
+    @classmethod
+    def of(cls, chunks: Iterable[tuple[Tensor, Tensor]]) -> Self:
+        x, residual = (torch.cat(part, 1) for part in zip(*chunks, strict=True))
+        return cls(x, residual)
+
+    def joined(self, other: Self) -> Self:
+        pairs = ((self.x, other.x), (self.residual, other.residual))
+        return type(self)(*(torch.cat(pair, 1) for pair in pairs))
+
+    def solve(self, ridge: float) -> Tensor:
+        exact = torch.float32 if self.x.shape[1] > _MAX_FLOAT64 else torch.float64
+        gram = (self.x @ self.x.transpose(1, 2)).to(exact)
+        level = gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) / self.x.shape[2]
+        solved = _solved(gram, ridge, level, self.residual.to(exact))
+        return self.x.transpose(1, 2) @ solved.to(self.x)
+
+    def error(self, change: Tensor) -> float:
+        return float((self.residual - self.x @ change.to(self.x)).square().sum())
+
+
+def _solved(gram: Tensor, ridge: float, level: Tensor, right: Tensor) -> Tensor:
+    """Solve ``gram + ridge level I``; with a higher ridge where rounding makes it indefinite."""
+    while True:
+        matrix = gram.clone()
+        diagonal = matrix.diagonal(dim1=1, dim2=2)
+        diagonal += ridge * level + torch.finfo(gram.dtype).tiny
+        root, failed = torch.linalg.cholesky_ex(matrix)
+        if not failed.any() or ridge > 1:
+            return torch.cholesky_solve(right, root)
+        ridge = 10 * ridge + 1e-9
