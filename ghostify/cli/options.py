@@ -106,7 +106,7 @@ class SiteOptions:
         include: Replace only what matches, by qualified name or module type, its own or one around
             it: 'layer1.*', Bottleneck. May be repeated.
         exclude: Keep what matches. May be repeated.
-        stem: Also replace the first convolution, kept dense by default.
+        stem: Also replace the first convolution, kept dense by default; a budget may prune it.
         all_eligible: Also replace where a Ghost module costs no less, and on 1x1 feature maps.
         budget: Choose how many channels each layer keeps, and at which ratio: macs=0.5 (of the
             original), params=4M, 'macs<=2G'. May be repeated.

@@ -69,8 +69,8 @@ def convert(
         ratio, dw_size, include, exclude, stem, all_eligible, budget, prune, sensitivity, runtime,
             threads: as in `ghostify.plan`.
         calibration: images of the kind the network is for, 64 to 512, no labels: a tensor, a
-            DataLoader, any iterable of batches, or the name of a source as in `open_data`. A fifth
-            is held out to measure what was kept (`Fidelity`).
+            DataLoader, any iterable of batches, or the name of a source as in `open_data`. A fifth,
+            about 64 at most, is held out to measure what was kept (`Fidelity`).
         outputs: what the outputs are: ``"classes"`` (logits or probabilities along dimension 1),
             ``"multilabel"`` or ``"values"``. Errors are weighted and measured by it, and the result
             remembers it (`Outputs`). Default: found by labels in the calibration data, or by the
@@ -120,6 +120,8 @@ def convert(
     ]:
         raise GhostifyError(f"`plan` already decides {', '.join(given)}: pass one or the other")
     model = model if example is None else materialize(model, example)
+    if plan.widths.keys() - plan.kept_channels.keys():
+        plan = _with_channels(model, example, plan, calibration, outputs, progress)
     weights = identify(model)
     converted, plan = swap(model, plan, example if verify else None)
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
@@ -142,3 +144,28 @@ def convert(
         progress=progress,
     )
     return converted
+
+
+def _with_channels(
+    model: nn.Module,
+    example: Example | None,
+    plan: Plan,
+    calibration: Any,
+    outputs: Outputs | None,
+    progress: ShowProgress,
+) -> Plan:
+    """Choose the channels that are left where the plan only says how many."""
+    if example is None:
+        raise GhostifyError(
+            "the plan has a `width` without `channels`: pass `example` to choose them"
+        )
+    found = measure_sensitivity(
+        model,
+        example,
+        calibration=calibration,
+        outputs=outputs,
+        candidates=(),
+        progress=progress,
+    )
+    missing = {n: w for n, w in plan.widths.items() if n not in plan.kept_channels}
+    return plan.with_channels({n: found.widths[n].channels(w) for n, w in missing.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -14,6 +15,7 @@ from ghostify.conversion.init.calibrated import init_calibrated
 from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.conversion.init.task import Task
 from ghostify.conversion.init.weights import init_from_weights
+from ghostify.conversion.narrow import narrow
 from ghostify.data import hold_out_batches, images_in
 from ghostify.data.batches import device_of
 from ghostify.evaluation.evaluate import agreement
@@ -61,7 +63,8 @@ def initialize(
         converted: what `swap` made of it by ``plan``.
         example: an input; ``init="random"`` does without.
         init: a name in `INITIALIZERS`.
-        batches: calibration data; a fifth is held out to measure the agreement on.
+        batches: calibration data; a fifth, about 64 images at most, is held out to measure the
+            agreement on.
         outputs: what the outputs mean.
     """
     if init not in INITIALIZERS:
@@ -75,8 +78,11 @@ def initialize(
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
     flow = trace_dataflow(model, example) if init != "random" else None
     with eval_mode(converted), progress_bar("converting", progress) as report:
+        original = frozen_copy(model)
         task = Task(
-            original=frozen_copy(model),
+            original=original,
+            dense=narrow(original, plan) if plan.widths else original,
+            kept={n: torch.tensor(c, device=device) for n, c in plan.kept_channels.items()},
             converted=converted,
             sites=tuple(plan.replaced),
             following_norms=flow.following_norms() if flow else {},

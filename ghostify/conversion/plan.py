@@ -67,7 +67,7 @@ def plan(
         dw_size: kernel size d of the cheap operation in the uniform plan, odd. Default: 3.
         include: replace only what matches one of these patterns.
         exclude: keep what matches one of these patterns.
-        stem: also replace the first convolution.
+        stem: also replace the first convolution. A budget may prune it in any case.
         all_eligible: also replace where a Ghost module has no fewer weights than the convolution,
             and on 1x1 feature maps.
         budget: upper limits for the network: ``"macs=0.5"`` (a share of the original's),

@@ -18,7 +18,7 @@ class LossIncrease(Protocol):
 def loss_increase_from(sensitivity: Sensitivity | None) -> LossIncrease:
     """Return the loss increase by ``sensitivity``, or by shares of channels without one.
 
-    Both parts add up; the part of the ghosts is in proportion to the channels that stay.
+    Both parts add up. Ghosts cost as much as with all channels: those that stay are less alike.
     """
     if sensitivity is None:
         return _by_shares
@@ -27,10 +27,7 @@ def loss_increase_from(sensitivity: Sensitivity | None) -> LossIncrease:
         site: ConvSite, ghost: GhostSpec | None = None, width: int | None = None
     ) -> float:
         dropped = 0.0 if width is None else sensitivity.of_width(site.name, width)
-        if ghost is None:
-            return dropped
-        share = 1.0 if width is None else width / site.geometry.out_channels
-        return dropped + share * sensitivity.of(site.name, ghost)
+        return dropped if ghost is None else dropped + sensitivity.of(site.name, ghost)
 
     return by_sensitivity
 

@@ -21,7 +21,7 @@ class Rules:
     Attributes:
         include: keep what matches none of these patterns, if there are any.
         exclude: keep what matches one of these patterns.
-        stem: whether the first convolution may be replaced.
+        stem: whether the first convolution may be replaced. It may lose channels in any case.
         all_eligible: whether to replace a convolution where it does not pay.
         latencies: keep what would not be faster.
     """
@@ -40,12 +40,12 @@ class Rules:
         """Return why no Ghost module replaces the convolution, or None if one may."""
         if site.ineligible is not None:
             return site.ineligible
+        if site.stem and not self.stem:
+            return "first convolution (stem)"
         return self.left_out(site)
 
     def left_out(self, site: ConvSite) -> str | None:
         """Return why the convolution is not to be changed, or None if it may."""
-        if site.stem and not self.stem:
-            return "first convolution (stem)"
         if self.include and not any(_matches(pattern, site) for pattern in self.include):
             return "not included"
         return self.excluded(site)

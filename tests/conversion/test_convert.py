@@ -275,4 +275,4 @@ def test_images_may_be_the_name_of_a_source(small_net, image, tmp_path):
     report = ghostify.compare(small_net, given, image, data=str(source))
     assert report.fidelity.score.images == 20  # all, since a file has no validation split
     options = {"budget": "macs=0.9", "calibration": source}
-    assert ghostify.search(small_net, image, **options).replaced
+    assert ghostify.search(small_net, image, **options).changed

@@ -26,7 +26,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 def test_convert_plans_by_the_same_arguments(small_net, image, arguments):
     plan = ghostify.plan(small_net, image, **arguments)
-    assert plan.replaced
+    assert plan.changed
     assert Plan.of(ghostify.convert(small_net, image, **arguments)) == plan
 
 

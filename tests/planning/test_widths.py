@@ -76,9 +76,12 @@ def test_what_is_left_out_keeps_its_width():
     assert found(include=("down",)) == {"down"}
     assert found(exclude=("dw",)) == {"down"}
     assert found(exclude=("up",)) == {"down"}
+
+
+def test_the_first_convolution_may_lose_channels():
     stem = [site("stem", region=Region(readers={"head": 1}), stem=True), site("head")]
-    assert not prunable_widths(stem, Rules(), None)
-    assert prunable_widths(stem, Rules(stem=True), None)
+    assert prunable_widths(stem, Rules(), None)
+    assert not prunable_widths(stem, Rules(exclude=("stem",)), None)
 
 
 def test_a_width_whose_sensitivity_is_not_known_stays():

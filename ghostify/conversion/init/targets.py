@@ -70,6 +70,7 @@ def observe(
     batches: Sequence[Example],
     positions: Mapping[str, int],
     terms: Mapping[str, str | None] = MappingProxyType({}),
+    channels: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Targets]:
     """Run ``model`` on all batches and keep the outputs of some layers at random positions.
 
@@ -77,6 +78,7 @@ def observe(
         positions: number by layer, over all images. Calls on feature maps smaller than the first
             get fewer, in proportion to the area.
         terms: layers that compute the last term of a sum, with the BatchNorm between, or None.
+        channels: by layer, the output channels to keep. Default: all.
 
     Returns:
         The layers that ran, in the order of their first call.
@@ -87,7 +89,8 @@ def observe(
         share = images[number] / sum(images)
         wanted = {name: share * total for name, total in positions.items()}
         sums = ResidualSums()
-        with sums, output_hooks(model, positions, _keeper(found, number, wanted, sums, terms)):
+        keeper = _keeper(found, number, wanted, sums, terms, channels)
+        with sums, output_hooks(model, positions, keeper):
             args, kwargs = split_example(batch)
             model(*args, **kwargs)
         trim_memory()
@@ -105,6 +108,7 @@ def _keeper(
     wanted: Mapping[str, float],
     sums: ResidualSums,
     terms: Collection[str],
+    channels: Mapping[str, Tensor],
 ) -> OutputHook:
     """Return a hook that keeps outputs at as many positions as ``wanted`` on the first call."""
     calls: Counter[str] = Counter()
@@ -117,7 +121,10 @@ def _keeper(
         number = math.ceil(wanted[layer] * min(area / max(first_area, 1), 1.0))
         shape = (len(maps), maps.shape[2], maps.shape[3])
         positions = draw_positions(f"{layer}/{batch}/{calls[layer]}", shape, number)
-        call = CallTargets(shape, positions, _kept(values_at(maps, positions)))
+        values = values_at(maps, positions)
+        if layer in channels:
+            values = values[:, channels[layer]]
+        call = CallTargets(shape, positions, _kept(values))
         found.setdefault(layer, Targets()).calls[batch, calls[layer]] = call
         if layer in terms:
             sums.follow(output, call.keep_other)

@@ -18,6 +18,8 @@ class Task:
 
     Attributes:
         original: in evaluation mode; shares its weights with the user's model, without gradients.
+        dense: the original without the channels that the plan drops.
+        kept: by layer, the output channels that are left, if some were dropped.
         converted: the network to initialize, in place.
         sites: names of the Ghost modules, in the order of execution.
         following_norms: by layer, the BatchNorm that alone reads it.
@@ -30,6 +32,8 @@ class Task:
     """
 
     original: nn.Module
+    dense: nn.Module
+    kept: Mapping[str, Tensor]
     converted: nn.Module
     sites: Sequence[str]
     following_norms: Mapping[str, str]

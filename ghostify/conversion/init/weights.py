@@ -27,9 +27,9 @@ def init_from_weights(task: Task) -> dict[str, float]:
     """
     residuals = {}
     for number, site in enumerate(task.sites, 1):
-        layer: Any = task.original.get_submodule(site)
+        layer: Any = task.dense.get_submodule(site)
         ghost, norm = task.ghost(site), task.following_norms.get(site)
-        fit = _fit(layer, ghost, task.original.get_submodule(norm) if norm else None)
+        fit = _fit(layer, ghost, task.dense.get_submodule(norm) if norm else None)
         residuals[site] = fit.residual
         constants = fit.write(ghost, layer, refitted=False)
         if constants is not None:
