@@ -1,4 +1,4 @@
-"""The whole zoo: every network converts, runs in both modes, trains, and comes back from disk."""
+"""The whole zoo: every network converts, runs in both modes, trains, and is saved and loaded."""
 
 import json
 import subprocess
@@ -44,3 +44,10 @@ def test_nearly_all_candidates_are_replaced(findings):
     kept = sum(len(finding["kept_candidates"]) for finding in findings)
     assert candidates > 10_000
     assert kept / candidates < 0.05
+
+
+def test_nearly_all_networks_have_a_plan_within_half_of_the_macs(findings):
+    planned = [finding for finding in findings if finding["narrowed"] or finding["ghosts"]]
+    within = [finding for finding in planned if finding["share"] == 0.5]
+    assert len(within) > 0.7 * len(findings)
+    assert sum(finding["narrowed"] for finding in findings) > 3000

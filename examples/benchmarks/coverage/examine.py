@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +17,13 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_iter
 
 import ghostify
-from ghostify import GhostSpec, Plan
+from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.analysis.verification import describe_output
 from ghostify.planning import cost, plan_sites
 from ghostify.types import ConvSite, split_example
 
 RATIOS = (2, 4)
+SHARE = 0.5
 
 
 @dataclass
@@ -34,6 +38,10 @@ class Finding:
             module.
         kept_candidates: the candidates that were kept.
         macs: MACs of all convolutions, before and after.
+        share: share of the network's MACs that the plan with a budget may cost: `SHARE`, or the
+            lowest possible.
+        narrowed, ghosts: numbers of convolutions that lose output channels, and that are replaced,
+            in that plan.
         seconds: total time.
         faults: failures.
     """
@@ -45,12 +53,18 @@ class Finding:
     candidates: int = 0
     kept_candidates: list[str] = field(default_factory=list)
     macs: tuple[int, int] = (0, 0)
+    share: float = 1.0
+    narrowed: int = 0
+    ghosts: int = 0
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
 
 
 def examine(network: Network) -> Finding:
-    """Convert, run in both modes, train a step, save, load and compare, at each ratio."""
+    """Convert at each ratio and within a budget, and check each result.
+
+    It is run in both modes, trained for a step, saved, loaded and compared.
+    """
     start = time.perf_counter()
     torch.manual_seed(0)
     finding = Finding(network.name)
@@ -58,12 +72,16 @@ def examine(network: Network) -> Finding:
     example = network.example(model)
     sites = ghostify.analyze(model, example)
     _count(finding, model, sites)
+    plans: dict[str, Callable[[], Plan]] = {}
     if finding.replaced:
-        for ratio in RATIOS:
-            try:
-                _check(model, example, ratio)
-            except Exception as error:
-                finding.faults.append(f"s={ratio}: {type(error).__name__}: {error}"[:300])
+        plans = {f"s={ratio}": partial(plan_sites, sites, ratio=ratio) for ratio in RATIOS}
+    if finding.replaced or any(site.region for site in sites):
+        plans["budget"] = partial(_plan_within_budget, finding, model, example, sites)
+    for name, make in plans.items():
+        try:
+            _check(model, example, make())
+        except Exception as error:
+            finding.faults.append(f"{name}: {type(error).__name__}: {error}"[:300])
     finding.seconds = time.perf_counter() - start
     return finding
 
@@ -101,9 +119,29 @@ def _brief(reason: str | None) -> str:
     return (reason or "").split(":")[0].split(" at ratio")[0]
 
 
-def _check(model: nn.Module, example: Any, ratio: float) -> None:
-    ghost = ghostify.convert(model, example, ratio=ratio, init="random")
-    back = [d.site.name for d in Plan.of(ghost).decisions if (d.keep or "").startswith("put back")]
+def _plan_within_budget(
+    finding: Finding, model: nn.Module, example: Any, sites: tuple[ConvSite, ...]
+) -> Plan:
+    """Plan at `SHARE` of the MACs, or the lowest share that there is."""
+    sensitivity = ghostify.sensitivity(model, example, progress=False)
+    finding.share = SHARE
+    try:
+        plan = plan_sites(sites, budget={"macs": finding.share}, sensitivity=sensitivity)
+    except GhostifyError as error:
+        lowest = re.search(r"the lowest possible is ([\d.]+) ", str(error))
+        if lowest is None:
+            raise
+        finding.share = float(lowest[1])
+        plan = plan_sites(sites, budget={"macs": finding.share}, sensitivity=sensitivity)
+    finding.narrowed, finding.ghosts = len(plan.widths), len(plan.replaced)
+    return plan
+
+
+def _check(model: nn.Module, example: Any, plan: Plan) -> None:
+    ghost = ghostify.convert(model, example, plan=plan, init="random", progress=False)
+    decisions = Plan.of(ghost).decisions
+    reasons = {d.site.name: f"{d.keep} {d.site.unprunable}" for d in decisions}
+    back = [name for name, reason in reasons.items() if "put back" in reason]
     assert not back, f"put back: {back}"
     exact = isinstance(example, Tensor)
     expected, found = (
@@ -135,5 +173,5 @@ def _step(ghost: nn.Module, example: Any) -> None:
     loss.backward()
     modules = [m for m in ghost.modules() if isinstance(m, ghostify.GhostModule)]
     reached = [m for m in modules if m.cheap_operation[0].weight.grad is not None]
-    assert reached, "no gradient reaches any Ghost module"
+    assert reached or not modules, "no gradient reaches any Ghost module"
     torch.optim.SGD(ghost.parameters(), lr=1e-3).step()
