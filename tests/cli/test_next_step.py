@@ -1,5 +1,6 @@
 """Every command ends with the next one, which can be pasted."""
 
+import json
 import runpy
 import shlex
 from dataclasses import replace
@@ -77,6 +78,14 @@ def test_depthwise_convolutions(run, trained):
     assert words[:2] == ["benchmark", "o u t"]
     assert words[-2:] == ["--model", "net.py:build"]
     suggested(run(*words, "--seconds", "0"))
+
+
+def test_depthwise_convolutions_of_a_pruned_network(run, trained, tmp_path):
+    plan = json.loads(run("plan", *trained, "--ratio", "2").out)
+    plan["layers"]["2"] |= {"width": 10, "channels": "0-9"}
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    purpose, _ = suggested(run("convert", *trained, "--plan", "plan.json", "-o", "out"))
+    assert purpose.startswith("To keep far more accuracy")
 
 
 @pytest.mark.parametrize(
