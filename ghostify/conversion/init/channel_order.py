@@ -17,7 +17,7 @@ from torch import Tensor
 _RIDGE = 1e-3
 """Added to the covariance, relative to its mean diagonal."""
 
-_BLOCK = 8
+_BLOCK = 32
 """Channels after which the inverse covariance is updated, in one matrix product."""
 
 
