@@ -121,3 +121,29 @@ def test_fewer_positions_than_inputs(groups, intercept):
     found = refit(sample_of(conv, x, targets), conv.weight, 1e-2, intercept=intercept)
     expected = by_hand(conv, x, targets, 1e-2, intercept).float()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_ridge_is_chosen_for_other_images():
+    torch.manual_seed(0)
+    conv, other = nn.Conv2d(16, 5, 3), nn.Conv2d(16, 5, 3)
+    x = torch.randn(8, 16, 7, 7)
+    noise = 3 * torch.randn(8, 5, 5, 5)
+    sample = sample_of(conv, x, conv(x) + noise)
+
+    def missed(weight):
+        return float((weight - conv.weight).square().mean())
+
+    chosen = refit(sample, conv.weight)
+    assert missed(chosen) < 0.2 * missed(refit(sample, conv.weight, 1e-2))
+    exact = refit(sample_of(conv, torch.randn(60, 16, 7, 7), None), other.weight)
+    torch.testing.assert_close(exact, conv.weight.detach(), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_inputs_that_depend_on_each_other_are_solved_with_any_ridge():
+    conv, x = nn.Conv2d(4, 5, 1), torch.randn(6, 4, 7, 7)
+    x[:, 1] = x[:, 0]
+    targets = torch.randn(6, 5, 7, 7)
+    assert refit(sample_of(conv, x, targets), conv.weight).isfinite().all()
+    assert refit(sample_of(conv, x, targets), conv.weight, 0.0).isfinite().all()
