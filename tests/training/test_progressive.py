@@ -7,10 +7,10 @@ import ghostify
 from ghostify import GhostifyError, Plan, RecoverySettings
 from ghostify.nn import GhostModule
 from ghostify.training.progressive import _groups
-from ghostify.types import Recovery, WidthSensitivity
+from ghostify.types import Decision, GhostSpec, Recovery, WidthSensitivity
 from ghostify.types.progress import TrainingProgress
 
-from .conftest import images
+from .conftest import KEPT, images
 
 
 @pytest.fixture
@@ -48,6 +48,41 @@ def test_the_student_as_given_is_returned_if_it_is_better(teacher, data):
     assert recovery.recovered == recovery.converted
     weights = good.state_dict()
     assert all(torch.equal(weights[name], found) for name, found in recovered.state_dict().items())
+
+
+def chain_plan(teacher, images):
+    """``first`` loses channels that ``last`` reads, a Ghost module that loses some too."""
+    ghosts = {"last": GhostSpec(1.5, 3)}
+    return Plan(
+        tuple(
+            Decision(
+                site,
+                ghosts.get(site.name),
+                None if site.name in ghosts else "kept",
+                len(KEPT[site.name]) if site.name in KEPT else None,
+                KEPT.get(site.name),
+            )
+            for site in ghostify.analyze(teacher, images)
+        )
+    )
+
+
+@pytest.mark.parametrize("order", [("first", "last"), ("last", "first")])
+def test_stages_drop_channels_that_other_stages_read(narrowed, order, monkeypatch):
+    teacher, _ = narrowed
+    batches = [images(16, seed) for seed in range(2)]
+    plan = chain_plan(teacher, images(1))
+    student = ghostify.convert(teacher, images(1), plan=plan, progress=False)
+    monkeypatch.setattr(
+        "ghostify.training.progressive._groups", lambda *_: [{name} for name in order]
+    )
+    recovered, recovery = ghostify.recover(
+        teacher, student, batches, epochs=1, stages=2, lr=1e-3, feature_weight=1.0
+    )
+    assert {record["stage"] for record in recovery.history} == {1, 2}
+    assert Plan.of(recovered) == Plan.of(student) == plan
+    found = recovered.state_dict()
+    assert all(found[name].shape == tensor.shape for name, tensor in student.state_dict().items())
 
 
 @pytest.mark.parametrize("stages", [0, 9])
