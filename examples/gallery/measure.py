@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import skimage.data
+import skimage.io
 import torch
 
 ROOT = Path(__file__).parents[2]
@@ -39,13 +41,15 @@ def uniform(name: str, folder: str, cwd: Path) -> None:
 
 
 def calibrated(name: str, folder: str, cwd: Path) -> None:
-    """Measure EfficientNet-Lite0 within a budget, calibrated on crops of photographs."""
+    """Measure EfficientNet-Lite0 within a budget, calibrated on photographs."""
     sys.path.insert(0, str(ROOT / "examples" / "benchmarks"))
-    from accuracy.photographs import _installed, crops
+    from accuracy import debian_photographs, photographs
 
     shutil.copy(Path(__file__).with_name("lite0.py"), cwd)
-    torch.save(crops(192, evaluation=False, size=224, seed=0), cwd / "photographs.pt")
-    shutil.copy(_installed("skimage/data/chelsea.png"), cwd / "cat.png")
+    debian_photographs.make(cwd / "photographs")
+    images = photographs.center_crops(cwd / "photographs" / "train", size=224)
+    torch.save(images[:256], cwd / "photographs.pt")
+    skimage.io.imsave(cwd / "cat.png", skimage.data.chelsea())
     data = ["--calibration", "photographs.pt"]
     network = ["lite0.py:build", "--input", "3x224x224"]
     ghostify("convert", *network, "--budget", "macs=0.75", *data, "--out", folder, cwd=cwd)

@@ -6,8 +6,8 @@
     python -m accuracy photographs-recovered    after --minutes of training without labels
 
 Run in examples/benchmarks, after ``pip install -e '.[bench,train]'``. Networks for the digits are
-trained first, for some minutes each, and cached in --cache. Prints one line per result and a table
-at the end.
+trained first, for some minutes each, and cached in --cache. Photographs are taken from two Debian
+packages and kept in --photos. Prints one line per result and a table at the end.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 
 import torch
 
-from . import keeping, recovering
+from . import debian_photographs, keeping, recovering
 from .methods import METHODS
 from .networks import trained
 
 SHARES = {
-    "digits": "0.52,0.29",
-    "photographs": "0.9,0.8,0.75,0.7,0.6",
-    "digits-recovered": "0.52,0.29",
-    "photographs-recovered": "0.6",
+    "digits": "0.52,0.29,0.15",
+    "photographs": "0.9,0.8,0.7,0.6",
+    "digits-recovered": "0.52,0.29,0.15",
+    "photographs-recovered": "0.9,0.8,0.7,0.6",
 }
 METHODS_OF = {
     "digits": tuple(METHODS),
@@ -45,8 +45,13 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2", help="seeds for the digits")
     parser.add_argument("--shares", help="shares of the MACs")
     parser.add_argument("--methods", help="names, separated by double commas")
+    parser.add_argument("--images", help="numbers of photographs to calibrate with")
     parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ghostify-accuracy")
+    cache = Path.home() / ".cache" / "ghostify-accuracy"
+    parser.add_argument("--cache", type=Path, default=cache, help="folder of trained networks")
+    parser.add_argument(
+        "--photos", type=Path, default=cache / "photographs", help="folder of photographs"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -54,15 +59,18 @@ def main() -> None:
     methods = options.methods.split(",,") if options.methods else METHODS_OF[options.bed]
     names, seeds = options.networks.split(","), list(map(int, options.seeds.split(",")))
     networks = partial(trained, cache=options.cache)
+    if options.bed.startswith("photographs"):
+        debian_photographs.make(options.photos)
     match options.bed:
         case "digits":
             keeping.on_digits(names, seeds, shares, methods, networks)
         case "photographs":
-            keeping.on_photographs(shares, methods)
+            numbers = list(map(int, options.images.split(","))) if options.images else [None]
+            keeping.on_photographs(shares, methods, numbers, options.photos)
         case "digits-recovered":
             recovering.on_digits(names, seeds, shares, methods, networks)
         case "photographs-recovered":
-            recovering.on_photographs(shares, methods, options.minutes)
+            recovering.on_photographs(shares, methods, options.minutes, options.photos)
 
 
 main()

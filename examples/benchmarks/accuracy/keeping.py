@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from . import digits, photographs
+from .debian_photographs import SIDES
 from .methods import CALIBRATION_IMAGES, METHODS, Bed
 from .networks import Trained
 from .scores import accuracy, print_table, spread
@@ -46,21 +48,31 @@ def on_digits(
     print_table(found, names, shares, methods, spread)
 
 
-def on_photographs(shares: list[float], methods: Sequence[str]) -> None:
-    """Print the agreement with EfficientNet-Lite0 on unseen photographs."""
+def on_photographs(
+    shares: list[float], methods: Sequence[str], numbers: Sequence[int | None], folder: Path
+) -> None:
+    """Print how closely networks follow EfficientNet-Lite0 on unseen photographs.
+
+    Args:
+        numbers: how many photographs to calibrate with; None for all.
+        folder: where the photographs are.
+    """
     model = photographs.efficientnet_lite0()
-    bed = Bed(model, photographs.crops(512, evaluation=False, size=128, seed=0))
-    images = photographs.crops(240, evaluation=True, size=128, seed=1)
-    print("| method | MACs | top-1 agreement | KL, nats | seconds |")
-    print("|---|---|---|---|---|")
-    for share in shares:
-        for method in methods:
-            start = time.perf_counter()
-            smaller = METHODS[method](bed, share)
-            seconds = time.perf_counter() - start
-            agreeing, divergence = photographs.agreement(model, smaller, images)
-            macs = bed.macs_share(smaller)
-            print(
-                f"| {method} | {macs:.2f} | {agreeing:.1%} | {divergence:.2f} | {seconds:.0f} |",
-                flush=True,
-            )
+    images, test = (photographs.center_crops(folder / side) for side in SIDES)
+    print(f"{len(images)} photographs to calibrate with, {len(test)} to compare on\n")
+    print("| images | MACs | method | top-1 / top-5 / KL, nats | MACs | seconds |")
+    print("|---|---|---|---|---|---|")
+    for number in numbers:
+        bed = Bed(model, images[:number])
+        for share in shares:
+            for method in methods:
+                start = time.perf_counter()
+                torch.manual_seed(0)
+                smaller = METHODS[method](bed, share)
+                seconds = time.perf_counter() - start
+                macs, found = bed.macs_share(smaller), photographs.agreement(model, smaller, test)
+                print(
+                    f"| {len(bed.images)} | {share:g} | {method} | {found} | {macs:.3f}"
+                    f" | {seconds:.0f} |",
+                    flush=True,
+                )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import ghostify
 from ghostify.conversion.search import uniform_within
+from ghostify.data import hold_out_batches
 from ghostify.planning import plan_sites
 from ghostify.planning.flops import count
 
@@ -33,10 +35,23 @@ class Bed:
         return self.images[:1]
 
     @property
+    def all_fitted(self) -> Tensor:
+        """The images, and some of them again in the places that `convert` holds out."""
+        count = len(self.images)
+        fitted, held_out = hold_out_batches([torch.arange(count)])
+        while sum(map(len, fitted)) < len(self.images):
+            count += 1
+            fitted, held_out = hold_out_batches([torch.arange(count)])
+        order = torch.arange(count)
+        for places in (*fitted, *held_out):
+            order[places] = torch.arange(len(places)) % len(self.images)
+        return self.images[order]
+
+    @property
     def sensitivity(self) -> ghostify.types.Sensitivity:
         if self._sensitivity is None:
             self._sensitivity = ghostify.sensitivity(
-                self.model, self.example, calibration=self.images
+                self.model, self.example, calibration=self.images, outputs="classes"
             )
         return self._sensitivity
 
@@ -46,37 +61,44 @@ class Bed:
         return after / before
 
 
-def uniform(bed: Bed, share: float, *, steps: int = 0, init: str | None = None) -> nn.Module:
+def one_ratio(bed: Bed, share: float, *, init: str | None = None) -> nn.Module:
+    """Convert at the lowest ratio within the budget."""
     sites = ghostify.analyze(bed.model, bed.example)
     plan = uniform_within(sites, f"macs={share}", bed.sensitivity)
-    return _converted(bed, plan, steps, init)
+    return _converted(bed, plan, init=init)
 
 
-def planned(bed: Bed, share: float, *, steps: int = 0) -> nn.Module:
+def planned(bed: Bed, share: float, *, steps: int = 0, **rules: Any) -> nn.Module:
+    """Convert by the plan within the budget."""
     sites = ghostify.analyze(bed.model, bed.example)
-    plan = plan_sites(sites, budget=f"macs={share}", sensitivity=bed.sensitivity)
-    return _converted(bed, plan, steps)
+    plan = plan_sites(sites, budget=f"macs={share}", sensitivity=bed.sensitivity, **rules)
+    return _converted(bed, plan, steps=steps)
 
 
 def searched(bed: Bed, share: float) -> nn.Module:
+    """Convert by the plan that keeps most on held-out images."""
     plan = ghostify.search(
         bed.model,
         bed.example,
         budget=f"macs={share}",
         calibration=bed.images,
+        outputs="classes",
         sensitivity=bed.sensitivity,
     )
-    return _converted(bed, plan, 0)
+    return _converted(bed, plan)
 
 
-def _converted(bed: Bed, plan: ghostify.Plan, steps: int, init: str | None = None) -> nn.Module:
-    calibration = bed.images if init is None else None
+def _converted(
+    bed: Bed, plan: ghostify.Plan, *, steps: int = 0, init: str | None = None
+) -> nn.Module:
+    calibration = bed.all_fitted if init is None else None
     return ghostify.convert(
         bed.model,
         bed.example,
         plan=plan,
         init=init,
         calibration=calibration,
+        outputs="classes",
         finetune_steps=steps,
     )
 
@@ -103,13 +125,14 @@ def torch_pruning(bed: Bed, share: float) -> nn.Module:
 
 
 METHODS: dict[str, Callable[[Bed, float], nn.Module]] = {
-    "random": lambda bed, share: uniform(bed, share, init="random"),
-    "weights": lambda bed, share: uniform(bed, share, init="weights"),
-    "calibrated, uniform": uniform,
-    "calibrated, uniform, finetune steps": lambda b, share: uniform(b, share, steps=FINETUNE_STEPS),
-    "calibrated, planned": planned,
-    "calibrated, planned, finetune steps": lambda b, share: planned(b, share, steps=FINETUNE_STEPS),
-    "calibrated, searched": searched,
+    "random": lambda bed, share: one_ratio(bed, share, init="random"),
+    "weights": lambda bed, share: one_ratio(bed, share, init="weights"),
+    "ghosts, one ratio": one_ratio,
+    "ghosts, planned": lambda bed, share: planned(bed, share, prune=False),
+    "widths, planned": lambda bed, share: planned(bed, share, candidates=()),
+    "planned": planned,
+    "planned, finetune steps": lambda bed, share: planned(bed, share, steps=FINETUNE_STEPS),
+    "searched": searched,
     "L1 pruning, refitted": pruning("L1"),
     "FPGM pruning, refitted": pruning("FPGM"),
     "L1 pruning": pruning_alone("L1"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import ghostify
 
 from . import digits, networks, photographs
+from .debian_photographs import SIDES
 from .methods import CALIBRATION_IMAGES, METHODS, Bed
 from .networks import Trained
 from .scores import accuracy, print_table, spread
@@ -21,22 +24,22 @@ BATCH = 96
 STEPS = 75
 """A twentieth of the originals' steps, with the same batch size."""
 
-CROPS = 48
+CROPS, EPOCH = 48, 50
+"""Photographs in a batch, and batches in an epoch."""
+
 FEATURE_WEIGHT = 2.0
 FROM_SCRATCH = "random, from scratch"
 STAGES = 4
-IN_STAGES = f"calibrated, planned, in {STAGES} stages"
+IN_STAGES = f"planned, in {STAGES} stages"
 DIGIT_METHODS = (
-    "calibrated, uniform, finetune steps",
-    "calibrated, planned, finetune steps",
-    "random",
+    "planned",
+    "ghosts, planned",
     "L1 pruning, refitted",
     "FPGM pruning, refitted",
-    "L1 pruning",
-    "FPGM pruning",
+    "random",
     FROM_SCRATCH,
 )
-PHOTOGRAPH_METHODS = ("calibrated, uniform", "random", "L1 pruning, refitted")
+PHOTOGRAPH_METHODS = ("planned", "ghosts, planned", "L1 pruning, refitted", "random")
 
 
 def on_digits(
@@ -79,12 +82,11 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     smaller = METHODS[method](bed, share)
     images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
     loader = DataLoader(TensorDataset(images, classes), BATCH)
-    feature_weight = 0.0 if "pruning" in method else FEATURE_WEIGHT  # pruned layers differ in shape
     recovered, _ = ghostify.recover(
         bed.model,
         smaller,
         loader,
-        _settings(seed, feature_weight),
+        _settings(seed, _feature_weight(method)),
         example=bed.example,
         validation=_validation(seed),
     )
@@ -93,7 +95,7 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
 
 def _in_stages(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
     """Convert and train in stages, with the same number of steps in total."""
-    smaller = METHODS["calibrated, planned"](bed, share)
+    smaller = METHODS["planned"](bed, share)
     recovered, _ = ghostify.recover(
         bed.model,
         smaller,
@@ -141,27 +143,40 @@ def _validation(seed: int) -> DataLoader[tuple[Tensor, ...]]:
     return DataLoader(TensorDataset(*digits.dataset(500, test=False, seed=9000 + seed)), BATCH)
 
 
-def on_photographs(shares: list[float], methods: Sequence[str], minutes: float) -> None:
-    """Print the agreement with EfficientNet-Lite0 on unseen photographs."""
+def on_photographs(
+    shares: list[float], methods: Sequence[str], minutes: float, folder: Path
+) -> None:
+    """Print how closely networks follow EfficientNet-Lite0 on unseen photographs."""
     model = photographs.efficientnet_lite0()
-    bed = Bed(model, photographs.crops(512, evaluation=False, size=128, seed=0))
-    images = photographs.crops(240, evaluation=True, size=128, seed=1)
-    print("| method | MACs | agreement before | after | KL before | after | steps |")
+    images, test = (photographs.center_crops(folder / side) for side in SIDES)
+    bed = Bed(model, images)
+    print("| MACs | method | top-1 / top-5 / KL, nats, before | after | MACs | steps | CPU time |")
     print("|---|---|---|---|---|---|---|")
     for share in shares:
         for method in methods:
+            torch.manual_seed(0)
             smaller = METHODS[method](bed, share)
-            settings = ghostify.RecoverySettings(minutes=minutes, lr=1e-3)
+            start = time.process_time()
             recovered, what = ghostify.recover(
-                model, smaller, photographs.Stream(128, CROPS), settings, example=bed.example
+                model,
+                smaller,
+                photographs.Crops(folder / "train", CROPS, EPOCH),
+                ghostify.RecoverySettings(minutes=minutes),
+                validation=images[::5].split(CROPS),
+                example=bed.example,
             )
-            pairs = [photographs.agreement(model, m, images) for m in (smaller, recovered)]
-            (agreed, far), (agreed_after, far_after) = pairs
+            seconds = time.process_time() - start
+            before, after = (photographs.agreement(model, m, test) for m in (smaller, recovered))
             print(
-                f"| {method} | {bed.macs_share(smaller):.2f} | {agreed:.1%} | {agreed_after:.1%}"
-                f" | {far:.2f} | {far_after:.2f} | {what.steps} |",
+                f"| {share:g} | {method} | {before} | {after} | {bed.macs_share(smaller):.3f}"
+                f" | {what.steps} | {seconds / 60:.1f} min |",
                 flush=True,
             )
+
+
+def _feature_weight(method: str) -> float:
+    """Pruned layers differ in shape from the original's."""
+    return 0.0 if "pruning" in method.lower() else FEATURE_WEIGHT
 
 
 def _cell(pairs: list[tuple[float, float]]) -> str:

@@ -2,12 +2,13 @@
 
     python -m speed.realised [--networks resnet50,vgg16_bn] [--runtimes onnxruntime,openvino,eager]
 
-Requires ``pip install -e '.[export,bench]'``. One thread, batch 1, 224x224; uniform plans at s = 2
-and s = 4 with random weights, which do not affect time. The realised share of the MACs ratio is in
-parentheses. Failures are listed below the table.
+Requires ``pip install -e '.[export,bench]'``. One thread, batch 1, 224x224, random weights; uniform
+plans at s = 2 and s = 4, and plans within half and 0.3 of the MACs. The realised share of the MACs
+ratio is in parentheses. Failures are listed below the table.
 """
 
 import argparse
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,14 @@ from torchvision.models import get_model, list_models
 import ghostify
 from ghostify.deployment.layer_latency import processor
 
-RATIOS = (2, 4)
+PLANS: dict[str, dict[str, Any]] = {
+    "s=2": {"ratio": 2},
+    "s=4": {"ratio": 4},
+    "macs=0.5": {"budget": "macs=0.5"},
+    "macs=0.3": {"budget": "macs=0.3"},
+}
+"""Arguments of `ghostify.plan` by name."""
+
 CLASSIFIERS = "resnet50,vgg16_bn,mobilenet_v2,efficientnet_b0,densenet121"
 DETECTORS = "yolov8n,retinanet_resnet50_fpn"
 
@@ -44,15 +52,16 @@ def network(name: str) -> nn.Module:
     return get_model(name).eval()
 
 
-def rows(name: str, runtimes: list[str], seconds: float) -> tuple[list[str], list[str]]:
+def rows(
+    name: str, plans: list[str], runtimes: list[str], seconds: float
+) -> tuple[list[str], list[str]]:
     """Return the Markdown lines of one network, and the failures."""
     image = torch.randn(1, 3, 224, 224)
-    models = {"original": network(name)}
-    for ratio in RATIOS:
-        models[f"s={ratio}"] = ghostify.convert(
-            models["original"], image, ratio=ratio, init="random"
-        )
-    cells: dict[str, list[str]] = {f"s={ratio}": [] for ratio in RATIOS}
+    original = network(name)
+    models = {"original": original}
+    for plan in plans:
+        models[plan] = ghostify.convert(original, image, init="random", **PLANS[plan])
+    cells: dict[str, list[str]] = {plan: [] for plan in plans}
     ratios, failures = {}, []
     for runtime in runtimes:
         try:
@@ -79,6 +88,7 @@ def rows(name: str, runtimes: list[str], seconds: float) -> tuple[list[str], lis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", default=f"{CLASSIFIERS},{DETECTORS}")
+    parser.add_argument("--plans", default=",".join(PLANS))
     parser.add_argument("--runtimes", default="onnxruntime,openvino,eager,compile")
     parser.add_argument("--seconds", type=float, default=20, help="time per network and runtime")
     options = parser.parse_args()
@@ -89,7 +99,7 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(runtimes))
     failures = []
     for name in options.networks.split(","):
-        lines, failed = rows(name, runtimes, options.seconds)
+        lines, failed = rows(name, options.plans.split(","), runtimes, options.seconds)
         print("\n".join(lines), flush=True)
         failures += failed
     print("\n" + "\n".join(f"- {failure}" for failure in failures))
