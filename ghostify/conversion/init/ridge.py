@@ -15,6 +15,9 @@ from ghostify.conversion.init.sample import Sample
 _RIDGES = (1e-8, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Strengths of the regularization towards the old weights, relative to the mean squared input."""
 
+_EXACT = 1e-4
+"""Ridge up to which the fit is repeated from the new weights: the targets follow from the inputs."""
+
 _MAX_FLOAT64 = 2500
 """Unknowns above which sums are in float32: a float64 Gram matrix of 4,608 inputs (512 channels,
 3x3) takes 170 MB."""
@@ -62,6 +65,7 @@ def refit(
     problem: Any = _ByPositions if len(sample) < inputs else _ByInputs
     middle = len(sample) // 2
     change: Tensor
+    best = math.inf
     if ridge is not None or not middle:
         change = problem.of(chunks(sample)).solve(_RIDGES[-1] if ridge is None else ridge)
     else:
@@ -69,7 +73,8 @@ def refit(
         second = problem.of(chunks(sample.select(slice(middle, None))))
         best = _best_ridge(lambda ridge: second.error(first.solve(ridge)))
         change = first.joined(second).solve(best / 2)
-    return weight + change.transpose(1, 2).reshape(weight.shape).to(weight)
+    new = weight + change.transpose(1, 2).reshape(weight.shape).to(weight)
+    return refit(sample, new, best, intercept=intercept) if best <= _EXACT else new
 
 
 def _best_ridge(error: Callable[[float], float]) -> float:
