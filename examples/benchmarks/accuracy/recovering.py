@@ -140,7 +140,7 @@ def _settings(seed: int, feature_weight: float) -> ghostify.RecoverySettings:
 
 def _validation(seed: int) -> DataLoader[tuple[Tensor, ...]]:
     """Return digits of the training set that decide whether the result is kept."""
-    return DataLoader(TensorDataset(*digits.dataset(500, test=False, seed=9000 + seed)), BATCH)
+    return DataLoader(TensorDataset(*digits.dataset(4000, test=False, seed=9000 + seed)), BATCH)
 
 
 def on_photographs(
