@@ -16,7 +16,7 @@ _RIDGES = (1e-8, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 3
 """Strengths of the regularization towards the old weights, relative to the mean squared input."""
 
 _EXACT = 1e-4
-"""Ridge up to which the fit is repeated from the new weights: the targets follow from the inputs."""
+"""Ridge up to which the fit is repeated from the new weights: targets follow from the inputs."""
 
 _MAX_FLOAT64 = 2500
 """Unknowns above which sums are in float32: a float64 Gram matrix of 4,608 inputs (512 channels,
