@@ -26,9 +26,10 @@ def narrow(model: Model, plan: Plan) -> Model:
     """Copy ``model`` with the channels that ``plan`` leaves, and without Ghost modules.
 
     Convolutions, and the layers along the way of their outputs, lose filters; the layers that read
-    these lose the weights of the dropped channels. All else is copied.
+    these lose the weights of the dropped channels. All other parameters are shared.
     """
-    return copy_model(model, narrowed_layers(model, plan))
+    shared = {parameter: parameter for parameter in model.parameters()}
+    return copy_model(model, shared | narrowed_layers(model, plan))
 
 
 def narrowed_layers(model: nn.Module, plan: Plan) -> dict[nn.Module, nn.Module]:

@@ -123,7 +123,8 @@ def _plan_within_budget(
     finding: Finding, model: nn.Module, example: Any, sites: tuple[ConvSite, ...]
 ) -> Plan:
     """Plan at `SHARE` of the MACs, or the lowest share that there is."""
-    sensitivity = ghostify.sensitivity(model, example, progress=False)
+    candidates = [GhostSpec(ratio) for ratio in RATIOS]
+    sensitivity = ghostify.sensitivity(model, example, candidates=candidates, progress=False)
     finding.share = SHARE
     try:
         plan = plan_sites(sites, budget={"macs": finding.share}, sensitivity=sensitivity)
