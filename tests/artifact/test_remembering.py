@@ -54,7 +54,7 @@ def test_a_search(saved, again, image):
     images = torch.rand(16, *image.shape[1:])
     seen = []
     plan = saved.search(budget="macs=0.7", calibration=images, on_candidate=seen.append)
-    assert plan.replaced
+    assert plan.changed
     assert len(again.recorded("plan-candidate")) == len(seen) > 1
 
 

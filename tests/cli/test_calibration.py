@@ -156,7 +156,7 @@ def test_images_too_small_for_the_network(fails, net, left):
         (["--no-prune"], "--no-prune is for a --budget: add one"),
         (["--budget", "macs=0.5", "--ratio", "3"], "drop --ratio and --dw-size"),
         (["--budget", "macs=0.5", "-d", "5"], "drop --ratio and --dw-size"),
-        (["--budget", "macs=0.05"], "budget macs=0.05 cannot be met: the lowest possible is"),
+        (["--budget", "macs=0.01"], "budget macs=0.01 cannot be met: the lowest possible is"),
         (["--budget", "macs=half"], "budget 'macs=half': 'half' must be a number such as 0.5"),
         (["--budget", "joules=0.5"], "budget 'joules=0.5'"),
         (["--budget", "0.5"], "budget '0.5': must be of the form macs=0.5"),
