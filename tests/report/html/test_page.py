@@ -60,7 +60,7 @@ def test_a_pruned_network(artifact, pruned_plan, make, read):
         "saved by dropped channels saved by ghosts Ghost modules convolutions",
         "Parameters of convolutions 12.78K 5.196K 2.46× fewer",
         "MACs of each layer in execution order: 41% left, 38% saved by dropped channels, 21% saved",
-        "a 3x3, 16→64 16→20+20 8x8 2 3 590K 196K 9.22K 3.06K 1.4",
+        "a 3x3, 16→64 16→20+20 8x8 2 3 590K 196K 9.22K 3.06K 2",
         "c 1x1, 32→16 24→16 8x8 32.8K 24.6K 512 384 excluded added to other feature maps",
     ):
         assert figure in page.words
