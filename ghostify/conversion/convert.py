@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, TypeVar
 
 from torch import nn
@@ -19,6 +20,7 @@ from ghostify.planning.budget import Budgets
 from ghostify.planning.rules import Patterns
 from ghostify.types import Example, GhostifyError, Outputs, Plan, Sensitivity
 from ghostify.types.attachment import Attachment
+from ghostify.types.errors import GhostifyWarning
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
@@ -123,7 +125,14 @@ def convert(
     if plan.widths.keys() - plan.kept_channels.keys():
         plan = _with_channels(model, example, plan, calibration, outputs, progress)
     weights = identify(model)
-    converted, plan = swap(model, plan, example if verify else None)
+    converted, verified = swap(model, plan, example if verify else None)
+    if budget is not None and runtime is None and verified.widths.keys() < plan.widths.keys():
+        # the layers that can be changed have to meet the budget without those that cannot
+        sites = [decision.site for decision in verified.decisions]
+        plan = make_plan(sites, prune=prune, **options)
+        converted, verified = swap(model, plan, example if verify else None)
+    _warn_of_put_back(plan, verified, budget)
+    plan = verified
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
     earlier = Plan.find(model)
     (earlier.then(plan) if earlier else plan).attach(converted)
@@ -144,6 +153,19 @@ def convert(
         progress=progress,
     )
     return converted
+
+
+def _warn_of_put_back(plan: Plan, verified: Plan, budget: Budgets | None) -> None:
+    pairs = zip(plan.decisions, verified.decisions, strict=True)
+    back = [new for old, new in pairs if (old.ghost, old.width) != (new.ghost, new.width)]
+    if back:
+        names = ", ".join(decision.site.name for decision in back)
+        missed = "" if budget is None else "; the budget is not met without them: `exclude` them"
+        warnings.warn(
+            f"the network does not run with the plan for {names}, which stay as they were{missed}",
+            GhostifyWarning,
+            stacklevel=3,
+        )
 
 
 def _with_channels(

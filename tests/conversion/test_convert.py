@@ -1,5 +1,6 @@
 import copy
 import pickle
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from ghostify.data import open_calibration
 from ghostify.data.open_data import source_of
 from ghostify.planning import plan_sites
 from ghostify.types import Decision
+from ghostify.types.errors import GhostifyWarning
 
 
 @pytest.fixture
@@ -276,3 +278,38 @@ def test_images_may_be_the_name_of_a_source(small_net, image, tmp_path):
     assert report.fidelity.score.images == 20  # all, since a file has no validation split
     options = {"budget": "macs=0.9", "calibration": source}
     assert ghostify.search(small_net, image, **options).changed
+
+
+class HardCoded(nn.Module):
+    """Its forward has the number of channels of its first convolution in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 32, 3, padding=1)
+        self.second = nn.Conv2d(32, 32, 3, padding=1)
+        self.third = nn.Conv2d(32, 32, 3, padding=1)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        assert x.shape[1] == 32
+        x = self.third(self.second(x).relu()).relu()
+        return self.head(x.mean((2, 3)))
+
+
+def test_layers_that_cannot_lose_channels_leave_the_budget_to_others():
+    model, image = HardCoded().eval(), torch.randn(1, 3, 8, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GhostifyWarning)
+        ghost = ghostify.convert(model, image, budget="macs=0.5", init="random")
+    assert "first" not in Plan.of(ghost).widths
+    report = ghostify.compare(model, ghost, image)
+    assert report.after.conv_and_linear_macs <= 0.5 * report.before.conv_and_linear_macs
+
+
+def test_what_is_put_back_is_said():
+    model, image = HardCoded().eval(), torch.randn(1, 3, 8, 8)
+    plan = ghostify.plan(model, image, budget="macs=0.5")
+    assert "first" in plan.widths
+    with pytest.warns(GhostifyWarning, match="does not run with the plan for first"):
+        ghostify.convert(model, image, plan=plan, init="random")
