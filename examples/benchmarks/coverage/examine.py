@@ -25,6 +25,10 @@ from ghostify.types import ConvSite, split_example
 RATIOS = (2, 4)
 SHARE = 0.5
 
+MOST_CHANNELS = 8000
+"""Prunable channels of a network above which it is not planned within a budget: ordering them takes
+longer than the processor time of a network. ResNet-50 has 7,616, EfficientNet-B4 30,808."""
+
 
 @dataclass
 class Finding:
@@ -39,7 +43,7 @@ class Finding:
         kept_candidates: the candidates that were kept.
         macs: MACs of all convolutions, before and after.
         share: share of the network's MACs that the plan with a budget may cost: `SHARE`, or the
-            lowest possible.
+            lowest possible; 1 if it has more than `MOST_CHANNELS`.
         narrowed, ghosts: numbers of convolutions that lose output channels, and that are replaced,
             in that plan.
         seconds: total time.
@@ -75,7 +79,8 @@ def examine(network: Network) -> Finding:
     plans: dict[str, Callable[[], Plan]] = {}
     if finding.replaced:
         plans = {f"s={ratio}": partial(plan_sites, sites, ratio=ratio) for ratio in RATIOS}
-    if finding.replaced or any(site.region for site in sites):
+    prunable = sum(site.geometry.out_channels for site in sites if site.region)
+    if (finding.replaced or prunable) and prunable <= MOST_CHANNELS:
         plans["budget"] = partial(_plan_within_budget, finding, model, example, sites)
     for name, make in plans.items():
         try:
