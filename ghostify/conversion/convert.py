@@ -107,6 +107,7 @@ def convert(
         "sensitivity": sensitivity,
         "runtime": runtime,
     }
+    promised = plan is not None or budget is not None
     if plan is None:
         if example is None:
             raise GhostifyError("convert needs `example`, an input of the model, or `plan`")
@@ -131,7 +132,8 @@ def convert(
         sites = [decision.site for decision in verified.decisions]
         plan = make_plan(sites, prune=prune, **options)
         converted, verified = swap(model, plan, example if verify else None)
-    _warn_of_put_back(plan, verified, budget)
+    if promised:
+        _warn_of_put_back(plan, verified, budget)
     plan = verified
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
     earlier = Plan.find(model)

@@ -27,7 +27,7 @@ SHARE = 0.5
 
 MOST_CHANNELS = 16_000
 """Prunable channels of a network above which it is not planned within a budget: ordering them takes
-longer than the processor time of a network. ResNet-50 has 7,616, EfficientNet-B0 10,956, EfficientNet-B4 30,808."""
+longer than the processor time of a network. ResNet-50 has 7,616, EfficientNet-B4 30,808."""
 
 
 @dataclass
