@@ -11,16 +11,9 @@ from torch import Tensor, nn
 
 from ghostify.analysis.dataflow import is_norm
 from ghostify.conversion.init.channel_order import Reader, channel_order
-from ghostify.conversion.init.fisher import relative_importance
+from ghostify.conversion.init.fisher import increase_by_error
 from ghostify.conversion.init.weights import FilterMoments, norm_importance
-from ghostify.nn import GhostModule
 from ghostify.types import ConvSite, Region, WidthSensitivity
-
-
-def reading_layer(model: nn.Module, reader: str) -> str:
-    """Return the name of the layer whose weight a reader multiplies with its input channels."""
-    ghost = isinstance(model.get_submodule(reader), GhostModule)
-    return f"{reader}.primary_conv.0" if ghost else reader
 
 
 class ChannelSensitivity:
@@ -38,7 +31,7 @@ class ChannelSensitivity:
         self.producers: dict[str, str] = {}
         self._importance = importance
         self._weights: dict[str, Tensor] = {}
-        self._waiting = readers_of(model, sites)
+        self._waiting = readers_of(sites)
         self._readers: dict[str, list[Reader]] = {site: [] for site in self._waiting}
         for site, readers in self._waiting.items():
             producer: Any = model.get_submodule(site)
@@ -54,9 +47,8 @@ class ChannelSensitivity:
     def add(self, layer: str, covariances: list[Tensor]) -> None:
         """Add what a layer reads; orders the channels if it is the last that reads them."""
         producer, weight = self.producers[layer], self._weights[layer]
-        importance = self._importance.get(layer, torch.ones(len(weight))).to(weight) / 2
-        scale = relative_importance(importance) * importance.mean()
-        weighted = weight * scale.sqrt()[:, None, None]
+        increase = increase_by_error(self._importance.get(layer), len(weight)).to(weight)
+        weighted = weight * increase.sqrt()[:, None, None]
         parts = [weighted] if len(covariances) == 1 else list(torch.split(weighted, 1, 2))
         self._readers[producer] += map(Reader, parts, covariances)
         self._waiting[producer].remove(layer)
@@ -64,13 +56,9 @@ class ChannelSensitivity:
             self.found[producer] = WidthSensitivity(*channel_order(self._readers.pop(producer)))
 
 
-def readers_of(model: nn.Module, sites: Iterable[ConvSite]) -> dict[str, list[str]]:
+def readers_of(sites: Iterable[ConvSite]) -> dict[str, list[str]]:
     """Return the layers that read each region, by name of its convolution."""
-    return {
-        site.name: [reading_layer(model, name) for name in site.region.readers]
-        for site in sites
-        if site.region is not None
-    }
+    return {site.name: list(site.region.readers) for site in sites if site.region is not None}
 
 
 @torch.no_grad()
@@ -90,7 +78,7 @@ def from_weights(
         if site.region is not None:
             covariance = _estimated_covariance(model, site.name, site.region)
             readers = [
-                _by_variance(model, reading_layer(model, name), norms.get(name), covariance)
+                _by_variance(model, name, norms.get(name), covariance)
                 for name in site.region.readers
             ]
             found[site.name] = WidthSensitivity(*channel_order(readers))

@@ -17,7 +17,7 @@ from ghostify.analysis.model_copy import frozen_copy
 from ghostify.conversion.channel_sensitivity import ChannelSensitivity, from_weights, readers_of
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.assignment import assignments, total_error, weighted
-from ghostify.conversion.init.fisher import first_images, fisher_importance, relative_importance
+from ghostify.conversion.init.fisher import first_images, fisher_importance, increase_by_error
 from ghostify.conversion.init.ghost_fit import sample_errors
 from ghostify.conversion.init.input_moments import input_covariances
 from ghostify.conversion.init.layerwise import layerwise
@@ -109,8 +109,8 @@ def _on_data(
 ) -> tuple[dict[str, dict[GhostSpec, float]], dict[str, WidthSensitivity]]:
     model = frozen_copy(model)
     batches = first_images(batches, _MAX_IMAGES)
-    replaceable = [s.name for s in sites if s.ineligible is None and candidates]
-    readers = [name for names in readers_of(model, sites).values() for name in names]
+    replaceable = [site.name for site in _replaceable(sites, candidates)]
+    readers = [name for names in readers_of(sites).values() for name in names]
     positions = dict.fromkeys(readers, 1) | dict.fromkeys(replaceable, _POSITIONS)
     report(0, len(positions), "the original's feature maps")
     targets = observe(model, batches, positions)
@@ -124,8 +124,7 @@ def _on_data(
             seen = targets.pop(name)
             if name in replaceable:
                 sample, weight = aligned_sample(runner, name, pending[name], seen, size)
-                importance = fisher.get(name, torch.ones(len(weight))) / 2
-                importance = relative_importance(importance) * importance.mean()
+                importance = increase_by_error(fisher.get(name), len(weight))
                 errors = partial(sample_errors, sample, weight)
                 found[name] = _total_errors(errors, importance, candidates)
             if name in channels.producers:
@@ -146,9 +145,7 @@ def _of_filters(
     candidates: tuple[GhostSpec, ...],
 ) -> dict[str, dict[GhostSpec, float]]:
     found = {}
-    for site in sites:
-        if site.ineligible is not None or not candidates:
-            continue
+    for site in _replaceable(sites, candidates):
         layer: Any = model.get_submodule(site.name)
         norm = model.get_submodule(norms[site.name]) if site.name in norms else None
         moments = FilterMoments.of(layer, 1)
@@ -157,6 +154,11 @@ def _of_filters(
         errors = partial(filter_errors, moments)
         found[site.name] = _total_errors(errors, importance / total, candidates)
     return found
+
+
+def _replaceable(sites: Sequence[ConvSite], candidates: tuple[GhostSpec, ...]) -> list[ConvSite]:
+    """Return the sites at which candidates are tried."""
+    return [site for site in sites if site.ineligible is None and candidates]
 
 
 def _total_errors(

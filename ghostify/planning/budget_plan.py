@@ -9,7 +9,7 @@ import numpy as np
 
 from ghostify.planning.budget import Budget
 from ghostify.planning.choose import choose
-from ghostify.planning.cost import COSTS, Cost
+from ghostify.planning.cost import COSTS, Cost, channel_cost
 from ghostify.planning.forest import Array, Forest, Table
 from ghostify.planning.loss_increase import LossIncrease
 from ghostify.planning.rules import Rules
@@ -107,8 +107,8 @@ class _Choices:
         saved = [0.0] * len(self.costs)
         if width and site.region:
             dropped = site.geometry.out_channels - width
-            others = {"params": site.region.params, "macs": site.region.macs}
-            saved = [dropped * others.get(name, 0) * (name in self.totals) for name in self.costs]
+            each = {name: channel_cost(site.region, name) for name in self.costs}
+            saved = [dropped * each[name] * (name in self.totals) for name in self.costs]
 
         def costs(ghost: GhostSpec | None) -> list[float]:
             found = [cost(narrowed, ghost) for cost in self.costs.values()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ghostify.types import ConvSite, Geometry, GhostifyError, GhostSpec
+from ghostify.types import ConvSite, Geometry, GhostifyError, GhostSpec, Region
 
 Cost = Callable[[ConvSite, GhostSpec | None], float]
 """Cost of a site in one forward pass, as a convolution (None) or as a Ghost module."""
@@ -55,6 +55,11 @@ def eq4_speedup(geometry: Geometry, ghost: GhostSpec) -> float:
     taps = geometry.in_channels * geometry.taps
     s = ghost.ratio
     return taps / (taps / s + (s - 1) / s * ghost.dw_size**2)
+
+
+def channel_cost(region: Region, cost: str) -> int:
+    """Return what one channel of a region costs outside of convolutions, by name of the cost."""
+    return {"params": region.params, "macs": region.macs}.get(cost, 0)
 
 
 def _latency(site: ConvSite, ghost: GhostSpec | None) -> float:

@@ -81,32 +81,32 @@ def _what(decision: Decision) -> str:
 
 def _costs(plan: Plan, sensitivity: Sensitivity | None, latencies: LayerLatencies | None) -> Table:
     totals = dict(sensitivity.totals) if sensitivity else {}
-    costs: list[tuple[str, Cost, float | None, Callable[[float], str]]] = [
-        ("MACs", cost.macs, totals.get("macs"), lambda n: si(n, 4)),
-        ("parameters", cost.params, totals.get("params"), lambda n: si(n, 4)),
+    costs: list[tuple[str, str, Cost, float | None, Callable[[float], str]]] = [
+        ("macs", "MACs", cost.macs, totals.get("macs"), lambda n: si(n, 4)),
+        ("params", "parameters", cost.params, totals.get("params"), lambda n: si(n, 4)),
     ]
     if latencies is not None:
         name = f"latency in {latencies.runtime}, predicted"
-        costs.append((name, latencies.of, latencies.total, lambda ms: f"{ms:.3g} ms"))
+        costs.append(("latency", name, latencies.of, latencies.total, lambda ms: f"{ms:.3g} ms"))
     layers = [*zip(plan.decisions, plan.converted_sites, strict=True)]
     rows = []
-    for name, of, total, shown in costs:
+    for key, name, of, total, shown in costs:
         saved = sum(of(d.site, None) - of(converted, d.ghost) for d, converted in layers)
         before = sum(of(d.site, None) for d in plan.decisions) if total is None else total
-        after = before - saved - (0 if total is None else _saved_elsewhere(plan, name))
+        after = before - saved - (0 if total is None else _saved_elsewhere(plan, key))
         of_what = ", convolutions" if total is None else ""
         ratio = f"{before / after:.2f}x" if after else "-"
         rows.append((name + of_what, shown(before), shown(after), ratio))
     return Table("Costs", (Column(""), *numeric("before", "after", "ratio")), tuple(rows))
 
 
-def _saved_elsewhere(plan: Plan, cost: str) -> int:
+def _saved_elsewhere(plan: Plan, name: str) -> int:
     """Return what dropped channels save in linear layers and BatchNorms."""
     saved = 0
     for decision in plan.decisions:
         if decision.width is not None and (region := decision.site.region):
-            each = {"MACs": region.macs, "parameters": region.params}.get(cost, 0)
-            saved += each * (decision.site.geometry.out_channels - decision.width)
+            dropped = decision.site.geometry.out_channels - decision.width
+            saved += dropped * cost.channel_cost(region, name)
     return saved
 
 

@@ -48,17 +48,16 @@ def channel_order(readers: Sequence[Reader]) -> tuple[tuple[int, ...], tuple[flo
     left = torch.arange(channels)
     total = 0.0
     while len(left) > 1:
-        cost = torch.stack([state.costs().cpu() for state in states]).sum(0)
         for _ in range(min(_BLOCK, len(left) - 1)):
+            cost = torch.stack([state.costs().cpu() for state in states]).sum(0)
             place = int(cost.argmin())
             total += max(float(cost[place]), 0.0)
             order.append(int(left[place]))
             increases.append(total)
             for state in states:
                 state.drop(place)
-            cost = torch.stack([state.costs().cpu() for state in states]).sum(0)
-        kept = torch.stack([state.compress().cpu() for state in states])[0]
-        left = left[kept]
+        kept, *_ = [state.compress() for state in states]
+        left = left[kept.cpu()]
     return (*order, int(left[0])), tuple(increases)
 
 
@@ -88,12 +87,9 @@ class _Elimination:
 
     def costs(self) -> Tensor:
         """``(c,)``: cost of dropping each channel; infinite for those that are dropped."""
-        if self.taps == 1:  # solving for many 1x1 matrices is slow
-            cost = self.weight.square().sum((1, 2)) / self.blocks[:, 0, 0]
-        else:
-            squares = self.weight @ self.weight.transpose(1, 2)
-            solved: Tensor = torch.linalg.solve(self.blocks, squares)
-            cost = solved.diagonal(dim1=1, dim2=2).sum(1)
+        squares = self.weight @ self.weight.transpose(1, 2)
+        solved: Tensor = torch.linalg.solve(self.blocks, squares)
+        cost = solved.diagonal(dim1=1, dim2=2).sum(1)
         return cost.masked_fill(self.dropped, torch.inf)
 
     def drop(self, channel: int) -> None:

@@ -76,6 +76,15 @@ def relative_importance(importance: Tensor) -> Tensor:
     return importance / mean + _FLOOR if mean > 0 else torch.ones_like(importance)
 
 
+def increase_by_error(importance: Tensor | None, channels: int) -> Tensor:
+    """``(channels,)``: loss increase by mean squared error, from the Fisher information.
+
+    It is half of `fisher_importance`, with a floor; of ones if no gradient reaches the layer.
+    """
+    half = (torch.ones(channels) if importance is None else importance) / 2
+    return relative_importance(half) * half.mean()
+
+
 def images_for_fisher(batches: Sequence[Example]) -> list[Example]:
     """Return the first 32 to 256 images: fewer of large ones, which have more positions."""
     numbers = sum(t.numel() for t in tree_leaves(list(batches)) if isinstance(t, Tensor))

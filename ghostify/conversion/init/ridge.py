@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -37,7 +38,7 @@ def refit(
 
     Args:
         weight: W0, ``(n, c / groups, k, k')``.
-        ridge: strength of the regularization. Default: chosen among twelve.
+        ridge: strength of the regularization. Default: chosen among fourteen.
         intercept: whether means are removed, which a bias can absorb.
     """
     groups = sample.windows.shape[1] // weight.shape[1]
@@ -149,15 +150,19 @@ class _ByPositions:
         x, residual = (torch.cat(part, 1) for part in zip(*chunks, strict=True))
         return cls(x, residual)
 
+    @cached_property
+    def gram(self) -> Tensor:
+        """``(groups, positions, positions)``, the same for every ridge."""
+        exact = torch.float32 if self.x.shape[1] > _MAX_FLOAT64 else torch.float64
+        return (self.x @ self.x.transpose(1, 2)).to(exact)
+
     def joined(self, other: Self) -> Self:
         pairs = ((self.x, other.x), (self.residual, other.residual))
         return type(self)(*(torch.cat(pair, 1) for pair in pairs))
 
     def solve(self, ridge: float) -> Tensor:
-        exact = torch.float32 if self.x.shape[1] > _MAX_FLOAT64 else torch.float64
-        gram = (self.x @ self.x.transpose(1, 2)).to(exact)
-        level = gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) / self.x.shape[2]
-        solved = _solved(gram, ridge, level, self.residual.to(exact))
+        level = self.gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) / self.x.shape[2]
+        solved = _solved(self.gram, ridge, level, self.residual.to(self.gram))
         return self.x.transpose(1, 2) @ solved.to(self.x)
 
     def error(self, change: Tensor) -> float:
