@@ -25,13 +25,26 @@ def test_example(file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+SMALL = ["--network", "chain:2x8", "--size", "16", "--images", "16"]
+BENCHMARKS = {"calibration_cost.py": SMALL}
+"""Arguments without which a benchmark takes minutes."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "file", sorted((EXAMPLES / "benchmarks").glob("*.py")), ids=lambda file: file.name
 )
 def test_benchmark_runs(file, tmp_path):
     pytest.importorskip("torch_pruning", reason="Torch-Pruning is a development dependency")
-    assert re.search(r"\d\.\d+x", run(file, "--rounds", "1", cwd=tmp_path))
+    arguments = BENCHMARKS.get(file.name, [])
+    assert re.search(r"\d\.\d+x", run(file, *arguments, "--rounds", "1", cwd=tmp_path))
+
+
+@pytest.mark.slow
+def test_growth_is_printed(tmp_path):
+    file = EXAMPLES / "benchmarks" / "calibration_cost.py"
+    printed = run(file, *SMALL, "--growth", cwd=tmp_path)
+    assert re.search(r"\| convert as planned \| \d+\.\d\d( \| -?\d\.\d){3} \|", printed)
 
 
 CLIENTS = {
