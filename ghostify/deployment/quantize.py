@@ -1,0 +1,122 @@
+"""INT8: how the library of each runtime quantizes an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from platform import machine
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ghostify.deployment.exporters import quiet
+from ghostify.types import GhostifyError
+from ghostify.types.errors import install
+
+Inputs: TypeAlias = Sequence[Sequence[Tensor]]
+"""Inputs to calibrate with, each the tensors that a session takes, usually of one image."""
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """How to quantize the files of one export format.
+
+    Weights and activations become INT8, weights by output channel. Which layers stay in float32 is
+    the library's choice.
+
+    Attributes:
+        package: what quantizing imports beyond the packages of the format.
+        write: reads a float32 file, measures the ranges of its activations and writes an INT8 file.
+    """
+
+    package: str
+    write: Callable[[Path, Path, Inputs], None]
+
+    def check_installed(self) -> None:
+        """Raise a `GhostifyError` that says what to install, if a package is missing."""
+        if find_spec(self.package) is None:
+            raise GhostifyError(f"INT8 needs {self.package}: {install('int8')}")
+
+
+def _quantize_onnx(source: Path, target: Path, inputs: Inputs) -> None:
+    """Write QDQ nodes, as ONNX Runtime's documentation advises for CPUs.
+
+    Products of 8 by 8 bits saturate on x86 without VNNI; weights have 7 bits there.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self, names: list[str]) -> None:
+            self.left = iter(inputs)
+            self.names = names
+
+        def get_next(self) -> dict[str, object] | None:
+            tensors = next(self.left, None)
+            if tensors is None:
+                return None
+            return {n: t.numpy() for n, t in zip(self.names, tensors, strict=True)}
+
+    with TemporaryDirectory() as folder, quiet():
+        prepared = Path(folder, "prepared.onnx")
+        quant_pre_process(source, prepared)
+        graph = onnx.load(prepared, load_external_data=False).graph
+        quantize_static(
+            prepared,
+            target,
+            Reader([value.name for value in graph.input]),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=_saturates(),
+        )
+
+
+def _quantize_openvino(source: Path, target: Path, inputs: Inputs) -> None:
+    """Keep NNCF's choices, but measure ranges over all inputs as ONNX Runtime does.
+
+    NNCF's own estimate, the mean over the inputs, loses more; so does halving weights, which CPUs
+    with VNNI do not need.
+    """
+    import nncf
+    import openvino
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    parameters = nncf.AdvancedQuantizationParameters(
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+        overflow_fix=None if _saturates() else nncf.OverflowFix.DISABLE,
+    )
+    samples = [tuple(tensor.numpy() for tensor in tensors) for tensors in inputs]
+    with quiet():
+        network = nncf.quantize(
+            openvino.Core().read_model(source),
+            nncf.Dataset(samples),
+            subset_size=len(samples),
+            target_device=nncf.TargetDevice.CPU,
+            advanced_parameters=parameters,
+        )
+        openvino.save_model(network, target, compress_to_fp16=False)
+
+
+def _saturates() -> bool:
+    """Whether sums of two 8-bit products overflow 16 bits: on x86 without VNNI."""
+    return machine() in ("x86_64", "AMD64") and not torch.cpu._is_vnni_supported()
+
+
+QUANTIZERS: dict[str, Quantizer] = {
+    "onnx": Quantizer("onnxruntime", _quantize_onnx),
+    "openvino": Quantizer("nncf", _quantize_openvino),
+}
+"""How to quantize, by export format."""
+
+
+def quantizer_for(to: str) -> Quantizer:
+    """Return the quantizer of an export format; a format without one is an error."""
+    if to not in QUANTIZERS:
+        raise GhostifyError(f"`int8` is for {' and '.join(QUANTIZERS)}, not {to}")
+    return QUANTIZERS[to]

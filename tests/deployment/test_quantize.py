@@ -1,0 +1,99 @@
+"""What the libraries quantize is INT8, and close to the float32 file."""
+
+import pytest
+import torch
+from torch import nn
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.deployment import EXPORTERS, quantize
+from ghostify.deployment.quantize import QUANTIZERS, quantizer_for
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+class TwoInputs(nn.Module):
+    """Two images by name, and two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, 16, 3), nn.Conv2d(3, 16, 3)
+        self.both = nn.Conv2d(32, 64, 3)
+
+    def forward(self, left, right):
+        maps = torch.cat([self.left(left).relu(), self.right(right).relu()], 1)
+        return self.both(maps).mean((2, 3)), maps
+
+
+@pytest.fixture(params=QUANTIZERS)
+def to(request):
+    pytest.importorskip(QUANTIZERS[request.param].package)
+    return request.param
+
+
+def samples(count):
+    generator = torch.Generator().manual_seed(0)
+    return [[torch.randn(1, 3, 12, 12, generator=generator) for _ in "lr"] for _ in range(count)]
+
+
+def quantized(folder, to, inputs):
+    torch.manual_seed(0)
+    model, exporter = TwoInputs().eval(), EXPORTERS[to]
+    source, target = (folder / f"{name}{exporter.ending}" for name in ("float", "int8"))
+    ghostify.export(model, dict(zip(("left", "right"), inputs[0], strict=True)), source, force=True)
+    QUANTIZERS[to].write(source, target, inputs)
+    return model, exporter.open(source, 1), exporter.open(target, 1)
+
+
+def test_outputs_are_close_but_rounded(tmp_path, to):
+    inputs = samples(12)
+    model, _, session = quantized(tmp_path, to, inputs[:8])
+    for tensors in inputs[8:]:
+        for found, expected in zip(session(tensors), model(*tensors), strict=True):
+            error = (found - expected).square().sum() / expected.square().sum()
+            assert 1e-8 < error < 1e-2
+
+
+def test_the_file_holds_weights_of_one_byte(tmp_path, to):
+    quantized(tmp_path, to, samples(4))
+    ending = {"onnx": ".onnx", "openvino": ".bin"}[to]
+    before, after = ((tmp_path / f"{name}{ending}").stat().st_size for name in ("float", "int8"))
+    assert after < 0.6 * before
+
+
+def test_ranges_are_those_of_all_inputs(tmp_path, to):
+    small = samples(6)
+    large = [[10 * tensor for tensor in tensors] for tensors in small[:1]]
+    model, _, session = quantized(tmp_path, to, small[1:] + large)
+    found, expected = session(large[0])[0], model(*large[0])[0]
+    assert (found - expected).abs().max() < 0.1 * expected.abs().max()
+
+
+def test_weights_have_seven_bits_where_products_saturate(tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    largest = []
+    for vnni in (True, False):
+        monkeypatch.setattr(quantize, "machine", lambda: "x86_64")
+        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda vnni=vnni: vnni)
+        quantized(tmp_path, "onnx", samples(2))
+        tensors = onnx.load(tmp_path / "int8.onnx").graph.initializer
+        weights = [t for t in tensors if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4]
+        largest.append(max(abs(onnx.numpy_helper.to_array(t).astype(int)).max() for t in weights))
+    assert largest == [127, 64]
+
+
+def test_nothing_is_printed(tmp_path, to, capfd):
+    quantized(tmp_path, to, samples(2))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_format_without_int8():
+    with pytest.raises(GhostifyError, match="`int8` is for onnx and openvino, not torch-export"):
+        quantizer_for("torch-export")
+
+
+def test_a_missing_package(monkeypatch):
+    monkeypatch.setattr(quantize, "find_spec", lambda _: None)
+    with pytest.raises(GhostifyError, match=r"needs nncf: run pip install '.\[int8\]'"):
+        quantizer_for("openvino").check_installed()
