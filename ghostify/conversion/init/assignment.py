@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 _MAX_ROUNDS = 20
 _MIN_GAIN = 1e-3
-"""Relative decrease of the total error below which the alternation stops."""
+"""Relative decrease of the total error by better sources below which the alternation stops."""
 
 _NEIGHBORS = 48
 
@@ -79,17 +79,19 @@ def assignments(
     np.fill_diagonal(extra, np.inf)
     pairs = _cheapest_pairs(extra)
     for intrinsic in numbers:
-        best, gain = _assigned(extra, _greedy_centers(extra, pairs, intrinsic)), np.inf
-        least = extra[best.sources, best.ghosts].sum()
+        centers = _greedy_centers(extra, pairs, intrinsic)
         for _ in range(_MAX_ROUNDS):
-            if gain <= _MIN_GAIN * abs(least):
+            assigned = _assigned(extra, centers)
+            best = _recentered(extra, assigned)
+            least = _total(extra, best)
+            if _total(extra, assigned) - least <= _MIN_GAIN * abs(least):
                 break
-            found = _assigned(extra, _recentered(extra, best))
-            total = extra[found.sources, found.ghosts].sum()
-            gain = least - total
-            if gain > 0:
-                best, least = found, total
+            centers = best.intrinsic
         yield best
+
+
+def _total(extra: Array, assignment: Assignment) -> float:
+    return float(extra[assignment.sources, assignment.ghosts].sum())
 
 
 def _cheapest_pairs(extra: Array) -> list[tuple[int, int]]:
@@ -134,28 +136,47 @@ def _without_cheapest(extra: Array, centers: Array, surplus: int) -> Array:
 
 def _assigned(extra: Array, centers: Array) -> Assignment:
     """The optimal assignment for given intrinsic outputs."""
+    is_ghost = np.ones(len(extra), bool)
+    is_ghost[centers] = False
+    ghosts = np.flatnonzero(is_ghost)
+    center = _cheapest_centers(extra[np.ix_(centers, ghosts)].T)
+    number = np.bincount(center, minlength=len(centers))
+    by_number = np.argsort(-number, kind="stable")
+    rank = np.argsort(by_number)[center]
+    by_rank = np.argsort(rank, kind="stable")
+    first = np.cumsum(number[by_number]) - number[by_number]
+    block = np.arange(len(ghosts)) - first[rank[by_rank]]
+    return Assignment(centers[by_number], ghosts[by_rank[np.argsort(block, kind="stable")]])
+
+
+def _cheapest_centers(costs: Array) -> Array:
+    """``(g,)``: the center of each ghost at the least total of ``(g, m)`` costs.
+
+    All centers have equally many ghosts, up to one.
+    """
     from scipy.optimize import linear_sum_assignment  # here: it takes a while to load
 
-    m, ghosts = len(centers), np.setdiff1d(np.arange(len(extra)), centers)
-    blocks = -(-len(ghosts) // m)
+    ghosts, m = costs.shape
+    if ghosts <= m:
+        return np.asarray(linear_sum_assignment(costs)[1])
     # Ghosts as rows: with the places of a center, which all cost the same, as rows it takes 15x
     # as long. Only the last block may have empty places, filled by rows that cost nothing.
-    costs = np.zeros((blocks * m, blocks * m))
-    costs[: len(ghosts)] = np.tile(extra[np.ix_(centers, ghosts)].T, blocks)
-    costs[len(ghosts) :, : (blocks - 1) * m] = np.inf
-    place = linear_sum_assignment(costs)[1][: len(ghosts)]
-    made = [ghosts[place % m == c] for c in range(m)]
-    by_number = sorted(range(m), key=lambda c: -len(made[c]))
-    in_blocks = [made[c][b] for b in range(blocks) for c in by_number if b < len(made[c])]
-    return Assignment(centers[by_number], np.array(in_blocks))
+    blocks = -(-ghosts // m)
+    places = np.zeros((blocks * m, blocks * m))
+    places[:ghosts] = np.tile(costs, blocks)
+    places[ghosts:, : (blocks - 1) * m] = np.inf
+    return np.asarray(linear_sum_assignment(places)[1][:ghosts] % m)
 
 
-def _recentered(extra: Array, assignment: Assignment) -> Array:
+def _recentered(extra: Array, assignment: Assignment) -> Assignment:
+    """Make that member of each cluster intrinsic which serves the others best."""
     m = len(assignment.intrinsic)
-    centers = []
-    for c, center in enumerate(assignment.intrinsic):
-        members = np.array([center, *assignment.ghosts[c::m]])
-        among = extra[np.ix_(members, members)].copy()
-        np.fill_diagonal(among, 0)
-        centers.append(members[among.sum(1).argmin()])
-    return np.array(centers)
+    members = np.concatenate([assignment.intrinsic, assignment.ghosts])
+    size, larger = divmod(len(members), m)  # the first clusters have one member more
+    for clusters, number in ((np.arange(larger), size + 1), (np.arange(larger, m), size)):
+        places = np.add.outer(clusters, m * np.arange(number))
+        among = extra[members[places][:, :, None], members[places][:, None]]
+        among[:, np.arange(number), np.arange(number)] = 0
+        best = places[np.arange(len(places)), among.sum(2).argmin(1)]
+        members[places[:, 0]], members[best] = members[best], members[places[:, 0]]
+    return Assignment(members[:m], members[m:])
