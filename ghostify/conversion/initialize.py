@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch import nn
 
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.model_copy import frozen_copy
-from ghostify.analysis.preserve import eval_mode
+from ghostify.analysis.preserve import eval_mode, exact_float32
 from ghostify.conversion.init.calibrated import init_calibrated
 from ghostify.conversion.init.residual_sums import last_terms
 from ghostify.conversion.init.task import Task
@@ -44,6 +43,7 @@ INITIALIZERS: dict[str, Callable[[Task], dict[str, float]]] = {
 """By name, functions that fill the Ghost modules of a task and return residual errors by site."""
 
 
+@exact_float32()
 def initialize(
     model: nn.Module,
     converted: nn.Module,
@@ -63,8 +63,8 @@ def initialize(
         converted: what `swap` made of it by ``plan``.
         example: an input; ``init="random"`` does without.
         init: a name in `INITIALIZERS`.
-        batches: calibration data; a fifth, about 64 images at most, is held out to measure the
-            agreement on.
+        batches: calibration data, on the model's device; a fifth, about 64 images at most, is held
+            out to measure the agreement on.
         outputs: what the outputs mean.
     """
     if init not in INITIALIZERS:
@@ -74,7 +74,7 @@ def initialize(
     if init != "random" and example is None:
         raise GhostifyError(f"init={init!r} needs an example input")
     device = device_of(model)
-    fitted, held_out = hold_out_batches(tree_map_only(Tensor, lambda t: t.to(device), batches))
+    fitted, held_out = hold_out_batches(batches)
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
     flow = trace_dataflow(model, example) if init != "random" else None
     with eval_mode(converted), progress_bar("converting", progress) as report:

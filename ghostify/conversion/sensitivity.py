@@ -14,6 +14,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import materialize
 from ghostify.analysis.model_copy import frozen_copy
+from ghostify.analysis.preserve import exact_float32
 from ghostify.conversion.channel_sensitivity import ChannelSensitivity, from_weights, readers_of
 from ghostify.conversion.init.aligned_sample import aligned_sample
 from ghostify.conversion.init.assignment import assignments, total_error, weighted
@@ -98,6 +99,7 @@ def sensitivity(
     )
 
 
+@exact_float32()
 @torch.no_grad()
 def _on_data(
     model: nn.Module,

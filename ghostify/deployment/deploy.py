@@ -13,7 +13,7 @@ from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import Dataflow, is_norm, tensors_in, trace_dataflow
 from ghostify.analysis.dry_run import clone_tensors, materialize
 from ghostify.analysis.model_copy import copy_model, frozen_copy
-from ghostify.analysis.preserve import preserve_rng
+from ghostify.analysis.preserve import exact_float32, preserve_rng
 from ghostify.analysis.verification import bisect_failures, describe_output
 from ghostify.deployment.fold_bn import fold_norms, foldable_norms
 from ghostify.deployment.fold_order import fold_order, foldable_orders
@@ -31,6 +31,7 @@ TOLERANCE = 1e-4
 
 
 @torch.no_grad()
+@exact_float32()
 def deploy(
     model: Model, example: Example, *, memory_format: torch.memory_format | None = None
 ) -> Model:

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.output_hooks import output_hooks
 from ghostify.analysis.preserve import eval_mode, preserve_rng
 from ghostify.data import Data, calibration_batches, images_in, split_labels
-from ghostify.data.batches import call
+from ghostify.data.batches import call, device_of
 from ghostify.evaluation.labels import kind_by_labels, rows, sums_to_one
 from ghostify.evaluation.metrics import numbers
 from ghostify.types import Example, GhostifyError
@@ -95,7 +96,7 @@ def calibrate_on(
     *,
     evaluation: bool = False,
 ) -> tuple[list[Example], Outputs]:
-    """Return the batches of calibration data, and what the network's outputs mean.
+    """Return the batches of calibration data, on the network's device, and what outputs mean.
 
     Labels in the data are evidence, too. The network runs on the first batch.
 
@@ -104,7 +105,9 @@ def calibrate_on(
         outputs: as in `find_outputs`.
     """
     labels = _first_labels(calibration)  # before all is read, so that an iterator is not touched
-    batches = calibration_batches(calibration, model, example, evaluation=evaluation)
+    device = device_of(model)
+    opened = calibration_batches(calibration, model, example, evaluation=evaluation)
+    batches = tree_map_only(Tensor, lambda tensor: tensor.to(device), opened)
     dry_run(model, batches[0])  # images may differ in size from the example
     pairs: list[Pair] = [(batch, None) for batch in batches]
     if labels is not None and len(labels) == images_in(batches[0]):

@@ -1,8 +1,9 @@
 from contextlib import suppress
 
+import torch
 from torch import nn
 
-from ghostify.analysis.preserve import eval_mode
+from ghostify.analysis.preserve import eval_mode, exact_float32
 
 
 def test_evaluation_mode_ends_with_the_block():
@@ -13,3 +14,16 @@ def test_evaluation_mode_ends_with_the_block():
         raise KeyError
     assert [module.training for module in model.modules()] == before
     assert before[0]
+
+
+def test_float32_is_exact_in_the_block():
+    def read():
+        return conv.fp32_precision, matmul.fp32_precision, torch.backends.cudnn.allow_tf32
+
+    conv, matmul = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = read()
+    with suppress(KeyError), exact_float32():
+        assert (conv.fp32_precision, matmul.fp32_precision) == ("ieee", "ieee")
+        raise KeyError
+    assert read() == before
+    assert before[0] == "tf32"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm
 from ghostify.conversion.init.scratch import HeldTensors, trim_memory
+from ghostify.data.batches import device_of
 from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.errors import first_line
 
@@ -104,15 +105,15 @@ class LayerwiseRunner:
     Every batch has a thread, of which one runs at a time. A forward pass that waits keeps the
     feature maps that it still needs. What exceeds ``max_bytes`` over all batches moves to temporary
     files. Where it cannot, on other devices than the CPU, the forward pass is dropped and
-    recomputed for the next layer.
+    recomputed for the next layer. By default, that is 64 MB, or half of what is free on a GPU.
     """
 
     def __init__(
-        self, model: nn.Module, batches: Sequence[Example], max_bytes: int = _MAX_BYTES
+        self, model: nn.Module, batches: Sequence[Example], max_bytes: int | None = None
     ) -> None:
         self.model = model
         self.batches = batches
-        self.max_bytes = max_bytes
+        self.max_bytes = _affordable_bytes(model) if max_bytes is None else max_bytes
         self.waiting: dict[int, BatchRun] = {}
 
     def close(self) -> None:
@@ -146,6 +147,11 @@ class LayerwiseRunner:
             else:
                 total += held
             trim_memory()
+
+
+def _affordable_bytes(model: nn.Module) -> int:
+    device = device_of(model)
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _MAX_BYTES
 
 
 class BatchRun:
