@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm
-from ghostify.conversion.init.scratch import HeldTensors, trim_memory
+from ghostify.conversion.init.scratch import HeldTensors, storages_of, trim_memory
 from ghostify.data.batches import device_of
 from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.errors import first_line
@@ -130,7 +130,7 @@ class LayerwiseRunner:
                 not get there, unless ``calls`` is above 1: then pending layers run as they are.
             calls: the most calls of ``pending`` in one forward pass.
         """
-        total = 0
+        total, weights = 0, storages_of(self.model)
         for number, batch in enumerate(self.batches):
             run = self.waiting.setdefault(number, BatchRun(self.model, batch))
             arrived = run.place is pending or run.advance_to(pending, calls > 1)
@@ -139,14 +139,17 @@ class LayerwiseRunner:
                     break
                 yield Arrival(number, call, run.args, run.other)
                 arrived = call + 1 < calls and run.advance_to(pending, True)
-            if total + run.held_bytes > self.max_bytes:
-                run.held.move_to_files()
-            held = run.held_bytes
-            if calls > 1 or run.ended or total + held > self.max_bytes:
+            if calls > 1 or run.ended:
+                self.waiting.pop(number).drop()
+                continue
+            held = run.held.bytes_in_memory(weights)
+            if total + held > self.max_bytes:
+                held = run.held.move_to_files(weights)
+            if total + held > self.max_bytes:
                 self.waiting.pop(number).drop()
             else:
                 total += held
-            trim_memory()
+        trim_memory()
 
 
 def _affordable_bytes(model: nn.Module) -> int:
@@ -170,17 +173,12 @@ class BatchRun:
         self.args: tuple[Any, ...] = ()
         self.other: Tensor | None = None
         self.ended = False
-        self.held = HeldTensors(model)
+        self.held = HeldTensors()
         self._dropped = False
         self._error: BaseException | None = None
         self._resume = threading.Semaphore(0)
         self._paused = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the waiting forward pass takes."""
-        return 0 if self.ended else self.held.bytes_in_memory()
 
     def advance_to(self, pending: PendingLayer, past_others: bool) -> bool:
         """Run to the next call of ``pending``; return whether there is one.

@@ -8,6 +8,7 @@ import os
 import tempfile
 import weakref
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,17 @@ def trim_memory() -> None:
         trim(0)
 
 
-class HeldTensors(TorchFunctionMode):
-    """Tracks the tensors that a forward pass of ``model`` still holds."""
+def storages_of(model: nn.Module) -> set[int]:
+    """Return the addresses of the storages of parameters and buffers."""
+    tensors = (*model.parameters(), *model.buffers())
+    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
 
-    def __init__(self, model: nn.Module) -> None:
+
+class HeldTensors(TorchFunctionMode):
+    """Tracks the tensors that a forward pass still holds."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self.model = model
         self._results: list[weakref.ref[Tensor]] = []
 
     def __torch_function__(
@@ -59,28 +65,32 @@ class HeldTensors(TorchFunctionMode):
         self._results += [weakref.ref(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
         return result
 
-    def bytes_in_memory(self) -> int:
-        return sum(tensors[0].untyped_storage().nbytes() for tensors in self._in_memory())
+    def bytes_in_memory(self, lasting: Collection[int] = ()) -> int:
+        """Return the bytes of all tensors in memory but those in ``lasting`` storages."""
+        return sum(tensors[0].untyped_storage().nbytes() for tensors in self._in_memory(lasting))
 
-    def move_to_files(self) -> None:
-        """Move all tensors on the CPU to temporary files, in place."""
-        for tensors in self._in_memory():
+    def move_to_files(self, lasting: Collection[int] = ()) -> int:
+        """Move tensors on the CPU to temporary files, in place; return the bytes left in memory."""
+        left = 0
+        for tensors in self._in_memory(lasting):
             storage = tensors[0].untyped_storage()
-            if storage.device.type == "cpu":
-                file = scratch((storage.nbytes(),), torch.uint8).untyped_storage()
-                file.copy_(storage, False)
-                for tensor in tensors:
-                    tensor.set_(file, tensor.storage_offset(), tensor.size(), tensor.stride())
+            if storage.device.type != "cpu":
+                left += storage.nbytes()
+                continue
+            file = scratch((storage.nbytes(),), torch.uint8).untyped_storage()
+            file.copy_(storage, False)
+            for tensor in tensors:
+                tensor.set_(file, tensor.storage_offset(), tensor.size(), tensor.stride())
+        return left
 
-    def _in_memory(self) -> list[list[Tensor]]:
+    def _in_memory(self, lasting: Collection[int]) -> list[list[Tensor]]:
         """The tensors, grouped by the storage that they share."""
         alive = [tensor for ref in self._results if (tensor := ref()) is not None]
         self._results = [weakref.ref(tensor) for tensor in alive]
-        lasting = (*self.model.parameters(), *self.model.buffers())
-        excluded = {t.untyped_storage().data_ptr() for t in lasting} | {0}
         groups = defaultdict(list)
         for tensor in alive:
             storage = tensor.untyped_storage()
-            if storage.data_ptr() not in excluded and storage.filename is None:
-                groups[storage.data_ptr()].append(tensor)
+            address = storage.data_ptr()
+            if address and address not in lasting and storage.filename is None:
+                groups[address].append(tensor)
         return list(groups.values())

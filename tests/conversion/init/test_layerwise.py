@@ -9,7 +9,7 @@ from torch import nn
 
 from ghostify import GhostifyError
 from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, swap_modules
-from ghostify.conversion.init.scratch import HeldTensors
+from ghostify.conversion.init.scratch import HeldTensors, storages_of
 
 BATCHES = [torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(i)) for i in (2, 3, 5)]
 
@@ -126,7 +126,10 @@ def test_recomputed_passes_have_the_same_bits():
 @pytest.mark.parametrize(("limit", "passes"), [(2**29, 1), (0, 2)])
 def test_passes_over_the_limit_that_cannot_move_to_files_begin_again(limit, passes, monkeypatch):
     """Nothing is held at the first of three layers, and nothing waits behind the third."""
-    monkeypatch.setattr(HeldTensors, "move_to_files", lambda _: None)  # as on another device
+    as_on_a_gpu = HeldTensors.bytes_in_memory
+    monkeypatch.setattr(HeldTensors, "move_to_files", as_on_a_gpu)
+        HeldTensors, "move_to_files", HeldTensors.bytes_in_memory
+    )  # as on another device
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     begun = []
     model.register_forward_pre_hook(lambda *_: begun.append(1))
@@ -164,7 +167,7 @@ def test_passes_over_the_limit_move_to_files_and_go_on():
     with closing(LayerwiseRunner(model, BATCHES[:1], 0)) as runner:
         for place in pending.values():
             list(runner.arrivals(place))
-            assert runner.waiting[0].held_bytes == 0
+            assert runner.waiting[0].held.bytes_in_memory() == 0
             place.install(place.layer)
         assert runner.waiting[0].advance_to(PendingLayer(nn.Identity()), True) is False
     assert begun == [1]
@@ -225,5 +228,5 @@ def test_held_bytes_are_those_of_feature_maps():
     swap_modules(model, {model[2]: pending})
     with closing(LayerwiseRunner(model, BATCHES[:1], 2**29)) as runner:
         list(runner.arrivals(pending))
-        held = runner.waiting[0].held_bytes
+        held = runner.waiting[0].held.bytes_in_memory(storages_of(model))
     assert held == 2 * 4 * 36 * 4
