@@ -128,8 +128,6 @@ def test_passes_over_the_limit_that_cannot_move_to_files_begin_again(limit, pass
     """Nothing is held at the first of three layers, and nothing waits behind the third."""
     as_on_a_gpu = HeldTensors.bytes_in_memory
     monkeypatch.setattr(HeldTensors, "move_to_files", as_on_a_gpu)
-        HeldTensors, "move_to_files", HeldTensors.bytes_in_memory
-    )  # as on another device
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     begun = []
     model.register_forward_pre_hook(lambda *_: begun.append(1))
