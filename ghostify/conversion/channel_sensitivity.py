@@ -92,12 +92,12 @@ def _weight_by_channel(layer: nn.Module, channels: int) -> Tensor:
 
 
 def _estimated_covariance(model: nn.Module, name: str, region: Region) -> Tensor:
-    filters = model.get_submodule(name).get_parameter("weight").detach().flatten(1).double()
+    filters = model.get_submodule(name).get_parameter("weight").detach().flatten(1).float()
     lengths = filters.norm(dim=1).clamp_min(1e-20)
     norms = [m for m in map(model.get_submodule, region.channelwise) if is_norm(m)]
     deviation = _rectified_variance(norms[-1]).sqrt() if norms else lengths
-    scaled: Tensor = filters / lengths[:, None] * deviation[:, None]
-    return scaled @ scaled.T
+    scaled: Tensor = filters * (deviation / lengths)[:, None].to(filters)
+    return (scaled @ scaled.T).double()
 
 
 def _rectified_variance(norm: nn.Module) -> Tensor:
@@ -118,12 +118,12 @@ def _rectified_variance(norm: nn.Module) -> Tensor:
 def _by_variance(model: nn.Module, name: str, norm: str | None, covariance: Tensor) -> Reader:
     """Weight the outputs of a reader so that all channels together cost 1."""
     layer: Any = model.get_submodule(name)
-    by_tap = _weight_by_channel(layer, len(covariance)).double().permute(0, 2, 1)
-    variance = ((by_tap @ covariance) * by_tap).sum((1, 2))
+    by_tap = _weight_by_channel(layer, len(covariance)).float().permute(0, 2, 1)
+    variance = ((by_tap @ covariance.float()) * by_tap).sum((1, 2), dtype=torch.float64)
     importance = 1 / variance.clamp_min(1e-20)
     if norm is not None:
         moments = FilterMoments.of(layer, 1)
         importance = norm_importance(moments, model.get_submodule(norm)).double()
     share = importance / (importance * variance).sum().clamp_min(1e-30)
-    rows = (by_tap * share.sqrt()[:, None, None]).flatten(0, 1)
+    rows = (by_tap * share.sqrt()[:, None, None].to(by_tap)).flatten(0, 1)
     return Reader(rows[:, :, None], covariance.clone())

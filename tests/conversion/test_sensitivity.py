@@ -47,6 +47,15 @@ def net(images):
     return net.eval()
 
 
+def test_filters_of_zeros_lose_nothing():
+    """NFNets initialize the last convolution of each block to zeros; no BatchNorm follows it."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3))
+    nn.init.zeros_(net[1].weight)
+    found = ghostify.sensitivity(net, torch.randn(1, 3, 16, 16), candidates=RATIOS)
+    assert set(found.layers["1"].values()) == {0.0}
+    assert found.layers["2"][RATIOS[2]] > 0
+
+
 @pytest.mark.parametrize("on_data", [True, False])
 def test_sensitivity_rises_with_the_ratio(net, images, on_data):
     data = images if on_data else None

@@ -26,8 +26,10 @@ RATIOS = (2, 4)
 SHARE = 0.5
 
 MOST_CHANNELS = 16_000
-"""Prunable channels of a network above which it is not planned within a budget: ordering them takes
-longer than the processor time of a network. ResNet-50 has 7,616, EfficientNet-B4 30,808."""
+WIDEST = 2048
+"""Prunable channels of a network, and of one layer, above which it is not planned within a budget:
+ordering them takes longer than the processor time of a network. ResNet-50 has 7,616 and 512,
+EfficientNet-B4 30,808 and 2,688; the classifier of timm's VGG consists of convolutions of 4,096."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Finding:
         kept_candidates: the candidates that were kept.
         macs: MACs of all convolutions, before and after.
         share: share of the network's MACs that the plan with a budget may cost: `SHARE`, or the
-            lowest possible; 1 if it has more than `MOST_CHANNELS`.
+            lowest possible; 1 if it has more channels than `MOST_CHANNELS` or `WIDEST`.
         narrowed, ghosts: numbers of convolutions that lose output channels, and that are replaced,
             in that plan.
         seconds: total time.
@@ -79,8 +81,9 @@ def examine(network: Network) -> Finding:
     plans: dict[str, Callable[[], Plan]] = {}
     if finding.replaced:
         plans = {f"s={ratio}": partial(plan_sites, sites, ratio=ratio) for ratio in RATIOS}
-    prunable = sum(site.geometry.out_channels for site in sites if site.region)
-    if (finding.replaced or prunable) and prunable <= MOST_CHANNELS:
+    prunable = [site.geometry.out_channels for site in sites if site.region]
+    affordable = sum(prunable) <= MOST_CHANNELS and max(prunable, default=0) <= WIDEST
+    if (finding.replaced or prunable) and affordable:
         plans["budget"] = partial(_plan_within_budget, finding, model, example, sites)
     for name, make in plans.items():
         try:

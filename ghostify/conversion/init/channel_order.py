@@ -17,8 +17,11 @@ from torch import Tensor
 _RIDGE = 1e-3
 """Added to the covariance, relative to its mean diagonal."""
 
-_BLOCK = 32
-"""Channels after which the inverse covariance is updated, in one matrix product."""
+_ROUNDING = 1e-13
+_TINY = torch.finfo(torch.float64).tiny
+
+_CANDIDATES = 64
+"""Channels among which the next ones to drop are searched, at least."""
 
 
 @dataclass
@@ -39,88 +42,131 @@ def channel_order(readers: Sequence[Reader]) -> tuple[tuple[int, ...], tuple[flo
     """Return the order in which channels are dropped, and the running sum of the costs.
 
     Each step drops the channel that costs least over all readers, and lets the others make up for
-    it. The last channel stays.
+    it. Of more than 64 channels, it is searched in rounds among those that cost least at the
+    beginning of the round: an eighth of all that are left, of which half are dropped. The last
+    channel stays.
     """
     states = [_Elimination(reader) for reader in readers]
-    channels = readers[0].weight.shape[1]
     order: list[int] = []
     increases: list[float] = []
-    left = torch.arange(channels)
+    left = torch.arange(readers[0].weight.shape[1])
     total = 0.0
     while len(left) > 1:
-        for _ in range(min(_BLOCK, len(left) - 1)):
-            cost = torch.stack([state.costs().cpu() for state in states]).sum(0)
+        few = max(_CANDIDATES, len(left) // 8)
+        cheapest = _total([state.costs() for state in states]).argsort(stable=True)[:few]
+        among = [state.restricted(cheapest) for state in states]
+        dropped: list[int] = []
+        for _ in range(len(left) - 1 if few >= len(left) else few // 2):
+            cost = _total([part.costs() for part in among])
+            cost[dropped] = torch.inf
             place = int(cost.argmin())
             total += max(float(cost[place]), 0.0)
-            order.append(int(left[place]))
+            dropped.append(place)
             increases.append(total)
+            for part in among:
+                part.drop(place)
+        gone = cheapest[dropped]
+        order += left[gone].tolist()
+        kept = torch.ones(len(left), dtype=torch.bool)
+        kept[gone] = False
+        left = left[kept]
+        if len(left) > 1:
             for state in states:
-                state.drop(place)
-        kept, *_ = [state.compress() for state in states]
-        left = left[kept.cpu()]
+                state.remove(gone, kept)
     return (*order, int(left[0])), tuple(increases)
 
 
-class _Elimination:
-    """Weights and inverse covariance of one reader while channels are dropped.
+def _total(costs: Sequence[Tensor]) -> Tensor:
+    return torch.stack([cost.cpu() for cost in costs]).sum(0)
 
-    The inverse P changes by P -= P_:J (P_JJ)^-1 P_J:. The products of a block of channels are kept
-    as factors, so that a step computes only rows of the next channel and the diagonal blocks.
-    """
+
+class _Elimination:
+    """Weights and inverse covariance P of one reader while rounds of channels are dropped."""
 
     def __init__(self, reader: Reader) -> None:
         weight = reader.weight.double()
-        self.taps = weight.shape[2]
-        outputs, inputs = len(weight), weight[0].numel()
-        flat = weight.reshape(outputs, inputs)
-        if outputs > inputs:  # costs depend on W^T W alone
-            flat = torch.linalg.qr(flat, mode="r")[1]
-        self.weight = flat.T.reshape(-1, self.taps, len(flat)).contiguous()  # (c, t, o)
+        outputs, channels, self.taps = weight.shape
+        flat = weight.reshape(outputs, -1)
         covariance = reader.covariance
         diagonal = covariance.diagonal()
-        diagonal += _RIDGE * diagonal.mean() + torch.finfo(torch.float64).tiny
+        diagonal += _RIDGE * diagonal.mean() + _TINY
+        if outputs > len(covariance):  # costs depend on W^T W alone
+            gram = flat.T @ flat
+            gram.diagonal().add_(_ROUNDING * gram.diagonal().mean() + _TINY)
+            flat = torch.linalg.cholesky(gram).T
+        self.weight = flat.T.reshape(channels, self.taps, -1).contiguous()  # (c, t, o)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
-        self.dropped = torch.zeros(len(self.weight), dtype=torch.bool, device=flat.device)
-        self.rows: list[Tensor] = []
-        self.solved: list[Tensor] = []
-        self.blocks = self._diagonal_blocks()
 
     def costs(self) -> Tensor:
-        """``(c,)``: cost of dropping each channel; infinite for those that are dropped."""
-        squares = self.weight @ self.weight.transpose(1, 2)
-        solved: Tensor = torch.linalg.solve(self.blocks, squares)
-        cost = solved.diagonal(dim1=1, dim2=2).sum(1)
-        return cost.masked_fill(self.dropped, torch.inf)
+        """``(c,)``: cost of dropping each channel first."""
+        return _costs(_blocks(self.inverse, self.taps), self.weight @ self.weight.mT)
+
+    def restricted(self, channels: Tensor) -> _Candidates:
+        """Return what the costs of some channels depend on while only these are dropped."""
+        inputs = self._inputs(channels)
+        weight = self.weight.flatten(0, 1)[inputs]
+        return _Candidates(self.inverse[inputs][:, inputs], weight @ weight.T, self.taps)
+
+    def remove(self, channels: Tensor, kept: Tensor) -> None:
+        """Drop ``channels`` and let those that are ``kept`` make up for them."""
+        gone, stay = self._inputs(channels), self._inputs(kept.nonzero()[:, 0])
+        weight = self.weight.flatten(0, 1)
+        rows = self.inverse[gone]
+        root = torch.linalg.cholesky(rows[:, gone])
+        between = torch.linalg.solve_triangular(root, rows[:, stay], upper=False)
+        lost = torch.linalg.solve_triangular(root, weight[gone], upper=False)
+        self.weight = (
+            weight[stay].addmm_(between.T, lost, alpha=-1).view(-1, self.taps, weight.shape[1])
+        )
+        self.inverse = self.inverse[stay][:, stay].addmm_(between.T, between, alpha=-1)
+
+    def _inputs(self, channels: Tensor) -> Tensor:
+        """The places of the inputs of some channels."""
+        first = channels[:, None] * self.taps
+        return (first + torch.arange(self.taps)).flatten().to(self.inverse.device)
+
+
+@dataclass
+class _Candidates:
+    """Blocks of the inverse covariance P and of G = W W^T, for some channels.
+
+    Attributes:
+        inverse, gram: ``(k t, k t)``.
+        taps: t.
+    """
+
+    inverse: Tensor
+    gram: Tensor
+    taps: int
+
+    def costs(self) -> Tensor:
+        """``(k,)``: cost of dropping each; of no meaning for those that are dropped."""
+        return _costs(_blocks(self.inverse, self.taps), _blocks(self.gram, self.taps))
 
     def drop(self, channel: int) -> None:
-        """Drop a channel by its place among those that `compress` left."""
+        """Subtract what the other channels make up for: P -= P_:J S and W -= S^T W_J.
+
+        S is (P_JJ)^-1 P_J:. A dropped channel keeps a unit block in P and zeros elsewhere.
+        """
         here = slice(channel * self.taps, (channel + 1) * self.taps)
         rows = self.inverse[here].clone()
-        for earlier, solved in zip(self.rows, self.solved, strict=True):
-            rows -= earlier[:, here].T @ solved
         solved = torch.linalg.solve(rows[:, here], rows)
-        by_channel = (m.view(self.taps, -1, self.taps).transpose(0, 1) for m in (rows, solved))
-        row_blocks, solved_blocks = by_channel
-        self.weight -= solved_blocks.transpose(1, 2) @ self.weight[channel].clone()
-        self.blocks -= row_blocks.transpose(1, 2) @ solved_blocks
-        self.dropped[channel] = True
-        self.blocks[self.dropped] = torch.eye(self.taps, dtype=rows.dtype, device=rows.device)
-        self.rows.append(rows)
-        self.solved.append(solved)
-
-    def compress(self) -> Tensor:
-        """Apply the factors, remove dropped channels, and return ``(c,)``: which ones were left."""
-        kept = ~self.dropped
-        inputs = kept.repeat_interleave(self.taps)
-        rows, solved = (torch.cat(m)[:, inputs] for m in (self.rows, self.solved))
-        self.inverse = self.inverse[inputs][:, inputs]
         self.inverse.addmm_(rows.T, solved, alpha=-1)
-        self.weight, self.dropped = self.weight[kept], self.dropped[kept]
-        self.rows, self.solved = [], []
-        self.blocks = self._diagonal_blocks()
-        return kept
+        products = self.gram[here].clone()
+        half = products - products[:, here] @ solved / 2
+        self.gram.addmm_(solved.T, half, alpha=-1).addmm_(half.T, solved, alpha=-1)
+        self.inverse[here] = self.inverse[:, here] = self.gram[here] = self.gram[:, here] = 0
+        self.inverse.diagonal()[here] = 1
 
-    def _diagonal_blocks(self) -> Tensor:
-        channels = len(self.weight)
-        blocks = self.inverse.view(channels, self.taps, channels, self.taps)
-        return blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
+
+def _costs(inverse: Tensor, squares: Tensor) -> Tensor:
+    """``(c,)``: tr(P_JJ^-1 W_J W_J^T) of diagonal blocks ``(c, t, t)``."""
+    solved: Tensor = torch.linalg.solve(inverse, squares)
+    return solved.diagonal(dim1=1, dim2=2).sum(1)
+
+
+def _blocks(matrix: Tensor, taps: int) -> Tensor:
+    """``(c, t, t)``: the diagonal blocks of ``(c t, c t)``."""
+    channels = len(matrix) // taps
+    blocks = matrix.view(channels, taps, channels, taps)
+    return blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1)

@@ -78,9 +78,13 @@ def filter_errors(moments: FilterMoments, dw_size: int) -> tuple[Tensor, Tensor]
 
 @torch.no_grad()
 def norm_importance(moments: FilterMoments, norm: nn.Module | None) -> Tensor:
-    """``(n,)``: (gamma / sigma)^2 of the BatchNorm, or the inverse variance without one."""
+    """``(n,)``: (gamma / sigma)^2 of the BatchNorm, or the inverse variance without one.
+
+    Filters of zeros have none.
+    """
     if norm is None:
-        return 1 / moments.variance.clamp_min(1e-20)
+        variance = moments.variance
+        return torch.where(variance > 1e-20, 1 / variance, 0.0)
     scale = 1 / (norm.get_buffer("running_var") + norm.eps)  # type: ignore[operator]
     return scale * norm.weight.square() if isinstance(norm.weight, Tensor) else scale
 
