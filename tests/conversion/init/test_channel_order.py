@@ -62,6 +62,22 @@ def test_each_step_drops_what_regression_misses_least(readers):
     assert costs == pytest.approx(increases, rel=1e-6)
 
 
+@pytest.mark.parametrize("taps", [1, 4])
+def test_many_channels_are_dropped_in_rounds(taps):
+    """Candidates of a round may miss a cheaper channel, but costs are those of regression."""
+    size = 150 * taps
+    mixed = torch.randn(2 * size, size) @ torch.randn(size, size)
+    covariance = (mixed.T @ mixed).double() / len(mixed)
+    weight = torch.randn(20, 150, taps)
+    order, increases = channel_order([Reader(weight, covariance.clone())])
+    assert sorted(order) == list(range(150))
+    for dropped in (1, 40, 75, 120, 149):
+        error = regression_error(weight, covariance, order[dropped:])
+        assert increases[dropped - 1] == pytest.approx(error, rel=1e-6)
+    first = [regression_error(weight, covariance, {*range(150)} - {c}) for c in range(150)]
+    assert order[0] == min(range(150), key=first.__getitem__)
+
+
 def test_a_copy_of_a_channel_costs_nothing_and_one_that_nothing_reads_neither():
     x = torch.randn(500, 4, dtype=torch.float64)
     x[:, 2] = x[:, 0]
