@@ -15,14 +15,13 @@ from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import exact_float32
-from ghostify.conversion.channel_sensitivity import ChannelSensitivity, from_weights, readers_of
-from ghostify.conversion.init.aligned_sample import aligned_sample
+from ghostify.conversion.channel_sensitivity import ChannelSensitivity, from_weights
 from ghostify.conversion.init.assignment import assignments, total_error, weighted
 from ghostify.conversion.init.fisher import first_images, fisher_importance, increase_by_error
-from ghostify.conversion.init.ghost_fit import sample_errors
-from ghostify.conversion.init.input_moments import input_covariances
-from ghostify.conversion.init.layerwise import layerwise
-from ghostify.conversion.init.targets import observe
+from ghostify.conversion.init.input_moments import InputMoments
+from ghostify.conversion.init.layer_moments import LayerMoments, add_moments, in_passes
+from ghostify.conversion.init.output_moments import OutputMoments
+from ghostify.conversion.init.pair_errors import pair_errors
 from ghostify.conversion.init.weights import FilterMoments, filter_errors, norm_importance
 from ghostify.evaluation.output_kinds import calibrate_on
 from ghostify.io.progress import Report, progress_bar
@@ -39,7 +38,6 @@ from ghostify.types import (
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
-_POSITIONS = 4096
 _MAX_IMAGES = 256
 
 
@@ -111,32 +109,53 @@ def _on_data(
 ) -> tuple[dict[str, dict[GhostSpec, float]], dict[str, WidthSensitivity]]:
     model = frozen_copy(model)
     batches = first_images(batches, _MAX_IMAGES)
-    replaceable = [site.name for site in _replaceable(sites, candidates)]
-    readers = [name for names in readers_of(sites).values() for name in names]
-    positions = dict.fromkeys(readers, 1) | dict.fromkeys(replaceable, _POSITIONS)
-    report(0, len(positions), "the original's feature maps")
-    targets = observe(model, batches, positions)
-    fisher = fisher_importance(model, batches, list(positions), outputs)
+    layers = _layer_moments(model, sites, candidates)
+    channels_of = {site.name: site.geometry.out_channels for site in sites}
+    passes = in_passes(layers)
+    steps, done = len(passes) * len(batches) + len(layers), 0
+    report(done, steps, "Fisher information")
+    fisher = fisher_importance(model, batches, list(layers), outputs)
     channels = ChannelSensitivity(model, sites, fisher)
-    layers = {name: model.get_submodule(name) for name in targets}
-    size = max((ghost.dw_size for ghost in candidates), default=1)
     found = {}
-    with layerwise(model, batches, layers) as (runner, pending):
-        for number, name in enumerate(layers, 1):
-            seen = targets.pop(name)
-            if name in replaceable:
-                sample, weight = aligned_sample(runner, name, pending[name], seen, size)
-                importance = increase_by_error(fisher.get(name), len(weight))
-                errors = partial(sample_errors, sample, weight)
+    for names in passes:
+        group = {name: layers.pop(name) for name in names}
+        for _ in add_moments(model, batches, group):
+            done += 1
+            report(done, steps, "feature maps")
+        for name in names:
+            layer = group.pop(name)
+            if layer.calls and layer.outputs:
+                importance = increase_by_error(fisher.get(name), channels_of[name])
+                errors = partial(_errors, layer)
                 found[name] = _total_errors(errors, importance, candidates)
-            if name in channels.producers:
-                arrivals = runner.arrivals(pending[name], seen.max_calls)
-                width = channels.channels(name)
-                inputs = input_covariances(name, pending[name], arrivals, len(batches), width)
-                channels.add(name, inputs)
-            pending[name].install(layers[name])
-            report(number, len(pending), name)
+            if layer.calls and layer.inputs is not None:
+                channels.add(name, layer.inputs.covariances())
+            done += 1
+            report(done, steps, name)
     return found, channels.found
+
+
+def _errors(layer: LayerMoments, dw_size: int) -> tuple[Tensor, Tensor]:
+    """Errors of outputs as ghosts of each other ``(n, n)``, and of their own filters, zeros."""
+    moments = layer.outputs[dw_size]
+    return pair_errors(moments, moments.variance, dw_size), torch.zeros_like(moments.variance)
+
+
+def _layer_moments(
+    model: nn.Module, sites: Sequence[ConvSite], candidates: tuple[GhostSpec, ...]
+) -> dict[str, LayerMoments]:
+    """Return empty moments of the outputs of replaceable layers, and of the inputs of readers."""
+    found: dict[str, LayerMoments] = {}
+    for site in _replaceable(sites, candidates):
+        shape = site.geometry.out_channels, site.geometry.weights // site.geometry.out_channels
+        sizes = dict.fromkeys(ghost.dw_size for ghost in candidates)
+        found[site.name] = LayerMoments({size: OutputMoments(*shape, size) for size in sizes})
+    for site in sites:
+        for name in () if site.region is None else site.region.readers:
+            inputs = model.get_submodule(name).get_parameter("weight")[0].numel()
+            moments = InputMoments(inputs, site.geometry.out_channels)
+            found.setdefault(name, LayerMoments()).inputs = moments
+    return found
 
 
 @torch.no_grad()

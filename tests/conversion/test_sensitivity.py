@@ -1,6 +1,7 @@
 """Sensitivities against the effect of replacing a layer."""
 
 import copy
+from itertools import chain, groupby
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
+from ghostify.conversion.init import layer_moments
 from ghostify.evaluation.evaluate import agreement
 from ghostify.planning.flops import count
 from ghostify.types import Decision, Outputs
@@ -88,6 +90,20 @@ def test_it_is_the_divergence_that_the_site_alone_causes(net, images, name):
     assert found / 3 < agreement(net, alone, [images], outputs).kl < found * 3
 
 
+def test_layers_beyond_the_memory_take_another_pass(net, images, monkeypatch):
+    found = ghostify.sensitivity(net, images[:1], calibration=images)
+    monkeypatch.setattr(layer_moments, "_MAX_BYTES", 1)
+    details = []
+    again = ghostify.sensitivity(
+        net, images[:1], calibration=images, progress=lambda step: details.append(step.detail)
+    )
+    assert again == found
+    assert [detail for detail, _ in groupby(details)] == [
+        "Fisher information",
+        *chain.from_iterable(("feature maps", name) for name in ("0", "3", "6", "11")),
+    ]
+
+
 def test_totals_are_those_of_the_whole_network(small_net, image):
     found = ghostify.sensitivity(small_net, image)
     costs = count(small_net, image)
@@ -124,8 +140,13 @@ def test_progress_names_each_site(small_net, image):
         calibration=smooth(4, 16),
         progress=lambda step: steps.append((step.detail, step.done, step.total)),
     )
-    assert steps[0][1:] == (0, 3)
-    assert steps[1:] == [("stem", 1, 3), ("wide", 2, 3), ("project", 3, 3)]
+    assert steps == [
+        ("Fisher information", 0, 4),
+        ("feature maps", 1, 4),
+        ("stem", 2, 4),
+        ("wide", 3, 4),
+        ("project", 4, 4),
+    ]
 
 
 class Detector(nn.Module):

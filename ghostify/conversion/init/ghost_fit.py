@@ -96,8 +96,7 @@ def fit_to_sample(
     mean, variance, offset, intrinsic_error = _first_moments(sample, weight)
     bias = offset.to(weight)
     bias_of_sources = bias if bias_before_ghosts else None
-    thinned = sample.thinned(_PAIR_POSITIONS)
-    cost, _ = sample_errors(thinned, weight, sample.dw_size, bias_of_sources)
+    cost = _pair_errors(sample.thinned(_PAIR_POSITIONS), weight, bias_of_sources)
     assignment = assign(*weighted(cost, intrinsic_error, importance), intrinsic)
     centers, ghosts, sources = indices(assignment, weight.device)
     chunks = _chunks(sample, weight, bias_of_sources, mean, centers, ghosts)
@@ -121,17 +120,14 @@ def fit_to_sample(
     )
 
 
-def sample_errors(
-    sample: Sample, weight: Tensor, dw_size: int, bias: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Errors of output j as a ghost of filter i ``(n, n)``, and of its own filter ``(n,)``."""
-    sample = sample.narrowed(dw_size)
-    mean, variance, _, intrinsic_error = _first_moments(sample, weight)
+def _pair_errors(sample: Sample, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``(n, n)``: error of output j as a ghost of filter i."""
+    mean, variance, _, _ = _first_moments(sample, weight)
 
     def moments(chosen: slice) -> tuple[Tensor, Tensor]:
         return covariances(_chunks(sample, weight, bias, mean, chosen, slice(None)))[:2]
 
-    return pair_errors(moments, variance.to(weight), dw_size), intrinsic_error
+    return pair_errors(moments, variance.to(weight), sample.dw_size)
 
 
 def _chunks(

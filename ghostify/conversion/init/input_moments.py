@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-from ghostify.conversion.init.conv_call import call_of
-from ghostify.conversion.init.layerwise import Arrival, PendingLayer
-from ghostify.conversion.init.sample import draw_positions, patches_at
-from ghostify.types import GhostifyError
+from ghostify.conversion.init.conv_call import ConvCall
+from ghostify.conversion.init.sample import patches_at
 
 _MAX_INPUTS = 5000
 """Inputs of a layer above which those of different taps count as uncorrelated."""
 
 _MAX_PRODUCTS = 1.5e11
 _MIN_POSITIONS, _MAX_POSITIONS = 4096, 16384
-_CHUNK = 1024
+_BLOCK = 256
+"""Columns of a symmetric product that are computed at a time, from the diagonal down."""
 
 
-def input_covariances(
-    name: str, pending: PendingLayer, arrivals: Iterable[Arrival], batches: int, channels: int
-) -> list[Tensor]:
-    """Return the covariance of a layer's inputs around random output positions, in float64.
+class InputMoments:
+    """Covariance of a layer's inputs at random output positions, summed up call by call.
 
     Args:
-        name: seeds the positions.
-        pending: the layer.
-        arrivals: its calls.
-        batches: number of batches, to which positions are spread evenly.
+        inputs: number of inputs of each output.
         channels: number of channels c of the input, each with t inputs.
-
-    Returns:
-        ``(c t, c t)``; for a layer of more than 5000 inputs, one ``(c, c)`` for each of t.
     """
-    moments: list[_Moments] = []
-    for arrival in arrivals:
-        call = call_of(pending.layer, arrival.args)
-        inputs = call.weight[0].numel()
-        number = min(max(_MAX_PRODUCTS / inputs**2, _MIN_POSITIONS), _MAX_POSITIONS)
-        seed = f"{name}/inputs/{arrival.batch}/{arrival.call}"
-        positions = draw_positions(seed, call.output_shape, -(-int(number) // batches))
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        self.channels = channels
+        self.parts = inputs // channels if inputs > _MAX_INPUTS else 1
+        self.positions = min(max(_MAX_PRODUCTS / inputs**2, _MIN_POSITIONS), _MAX_POSITIONS)
+        self.bytes = 4 * self.parts * (inputs // self.parts) ** 2
+        self._moments: list[_Moments] = []
+
+    def add(self, call: ConvCall, positions: Tensor) -> None:
+        """Add the inputs of a call at ``positions`` ``(N, 3)`` of the output."""
         patches = patches_at(call, positions).flatten(1)
         parts = [patches]
-        if inputs > _MAX_INPUTS:
-            parts = list(patches.view(len(patches), channels, -1).unbind(2))
-        moments = moments or [_Moments(each) for each in parts]
-        for own, each in zip(moments, parts, strict=True):
+        if self.parts > 1:
+            parts = list(patches.view(len(patches), self.channels, -1).unbind(2))
+        self._moments = self._moments or [_Moments(each) for each in parts]
+        for own, each in zip(self._moments, parts, strict=True):
             own.add(each)
-    if not moments:
-        raise GhostifyError(
-            f"no calibration image reaches {name}: give more images, or exclude the layers before"
-        )
-    return [own.covariance() for own in moments]
+
+    def covariances(self) -> list[Tensor]:
+        """Return the covariance ``(c t, c t)`` in float64.
+
+        For a layer of more than 5000 inputs, it is one ``(c, c)`` for each of t.
+        """
+        return [own.covariance() for own in self._moments]
 
 
 class _Moments:
-    """Second moments of inputs around the mean of the first inputs, batch by batch."""
+    """Second moments of inputs around the mean of the first inputs, batch by batch.
+
+    Attributes:
+        products: of these the lower triangle is right.
+    """
 
     def __init__(self, first: Tensor) -> None:
         size = first.shape[1]
@@ -65,27 +63,31 @@ class _Moments:
         self.number = 0
         self.batches = 0
         self.total = first.new_zeros(size, dtype=torch.float64)
-        self.products = first.new_zeros(size, size, dtype=torch.float64)
+        self.products = first.new_zeros(size, size)
         self.energy = 0.0
 
     def add(self, values: Tensor) -> None:
         """Add the inputs of one batch."""
         centered = values - self.shift
-        products = sum((p.T @ p for p in torch.split(centered, _CHUNK)), torch.zeros(()))
+        energy = -_energy((centered * centered).sum(0))
+        for start in range(0, centered.shape[1], _BLOCK):
+            products = centered[:, start:].T @ centered[:, start : start + _BLOCK]
+            self.products[start:, start : start + _BLOCK] += products
+            energy += 2 * _energy(products) - _energy(products[:_BLOCK])
         self.number += len(centered)
         self.batches += 1
         self.total += centered.sum(0, dtype=torch.float64)
-        self.products += products
-        self.energy += _off_diagonal_energy(products / len(centered))
+        self.energy += energy / len(centered) ** 2
 
     def covariance(self) -> Tensor:
-        """Return the covariance, shrunk towards its diagonal, in the memory of the products.
+        """Return the covariance, shrunk towards its diagonal.
 
         Correlations are multiplied by 1 - a, where a is the part of their energy that is sampling
         error (Ledoit and Wolf, 2004), as the variation from batch to batch tells.
         """
-        covariance = self.products.div_(self.number)
-        energy = _off_diagonal_energy(covariance)
+        covariance = self.products.tril_().double().div_(self.number)
+        covariance += covariance.tril(-1).T
+        energy = _energy(covariance) - _energy(covariance.diagonal())
         error = (self.energy / self.batches - energy) / max(self.batches - 1, 1)
         mean = self.total / self.number
         covariance.addr_(mean, mean, alpha=-1)
@@ -95,5 +97,5 @@ class _Moments:
         return covariance
 
 
-def _off_diagonal_energy(matrix: Tensor) -> float:
-    return float(matrix.square().sum() - matrix.diagonal().square().sum())
+def _energy(values: Tensor) -> float:
+    return float(torch.linalg.vector_norm(values)) ** 2

@@ -86,20 +86,6 @@ class Sample:
         """At most ``number`` positions, evenly spread."""
         return self.select(slice(None, None, -(-len(self) // number)))
 
-    def narrowed(self, dw_size: int) -> Sample:
-        """The same positions for a smaller cheap kernel."""
-        if dw_size == self.dw_size:
-            return self
-        less = (self.dw_size - dw_size) // 2
-        inner = slice(less, self.dw_size - less)
-        rows, columns = (slice(less * step, -less * step) for step in self.stride)
-        return replace(
-            self,
-            windows=self.windows[:, :, rows, columns],
-            valid=self.valid[:, inner, inner],
-            dw_size=dw_size,
-        )
-
     def patches(self, windows: Tensor, weight: Tensor) -> Tensor:
         """``(N, c, k, k')``: the part of each window that filters read for the position itself."""
         starts = [self.dw_size // 2 * stride for stride in self.stride]

@@ -6,16 +6,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from ghostify.conversion.init import input_moments
-from ghostify.conversion.init.input_moments import input_covariances
-from ghostify.conversion.init.layerwise import layerwise
-from ghostify.types import GhostifyError
+from ghostify.conversion.init.conv_call import call_of
+from ghostify.conversion.init.input_moments import InputMoments
+from ghostify.conversion.init.sample import draw_positions
 
 
-def covariances(net, name, batches, channels):
-    layers = {name: net.get_submodule(name)}
-    with torch.no_grad(), layerwise(net, batches, layers) as (runner, pending):
-        arrivals = runner.arrivals(pending[name])
-        return input_covariances(name, pending[name], arrivals, len(batches), channels)
+def covariances(layer, inputs, channels):
+    """The covariance at all positions, or as many as the layer takes."""
+    moments = InputMoments(layer.weight[0].numel(), channels)
+    for batch in inputs:
+        call = call_of(layer, (batch,))
+        moments.add(call, draw_positions("", call.output_shape, int(moments.positions)))
+    return moments.covariances()
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def covariances(net, name, batches, channels):
 )
 def test_diagonal_is_the_variance_of_all_patches(conv):
     images = torch.randn(8, 3, 9, 9) + 5
-    (found,) = covariances(nn.Sequential(conv), "0", [images[:4], images[4:]], 3)
+    (found,) = covariances(conv, [images[:4], images[4:]], 3)
     padded = images
     if conv.padding_mode == "reflect":
         padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
@@ -46,7 +48,7 @@ def test_correlations_are_kept_where_data_is_plenty_and_lost_where_it_is_noise()
     def correlation(number, mix):
         batches = [torch.randn(number, 20, 4, 4) for _ in range(8)]
         batches = [torch.einsum("ij,bjhw->bihw", mix, batch) for batch in batches]
-        (found,) = covariances(nn.Sequential(conv), "0", batches, 20)
+        (found,) = covariances(conv, batches, 20)
         off = found - found.diagonal().diag()
         true = mix.double() @ mix.double().T
         return float((off * (true - true.diagonal().diag())).sum()), off, true
@@ -61,21 +63,18 @@ def test_correlations_are_kept_where_data_is_plenty_and_lost_where_it_is_noise()
 def test_taps_of_many_inputs_count_as_uncorrelated(monkeypatch):
     monkeypatch.setattr(input_moments, "_MAX_INPUTS", 17)
     images = torch.randn(64, 2, 5, 5)
-    found = covariances(nn.Sequential(nn.Conv2d(2, 3, 3)), "0", list(images.split(16)), 2)
+    found = covariances(nn.Conv2d(2, 3, 3), images.split(16), 2)
     assert [each.shape for each in found] == [(2, 2)] * 9
 
 
-def test_flattened_maps_are_inputs_of_a_linear_layer():
-    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
-    (found,) = covariances(net, "1", list(torch.randn(64, 3, 2, 2).split(8)), 3)
+def test_products_of_blocks_are_those_of_all(monkeypatch):
+    conv, batches = nn.Conv2d(5, 3, 3), [torch.randn(4, 5, 9, 9) for _ in range(3)]
+    whole = covariances(conv, batches, 5)
+    monkeypatch.setattr(input_moments, "_BLOCK", 7)
+    torch.testing.assert_close(covariances(conv, batches, 5), whole, rtol=1e-4, atol=1e-5)
+    assert torch.equal(whole[0], whole[0].T)
+
+
+def test_inputs_of_a_linear_layer():
+    (found,) = covariances(nn.Linear(12, 3), torch.randn(64, 12).split(8), 3)
     assert found.shape == (12, 12)
-
-
-def test_a_layer_that_no_image_reaches():
-    class Skips(nn.Sequential):
-        def forward(self, x):
-            return self[0](x)
-
-    net = Skips(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1))
-    with pytest.raises(GhostifyError, match="no calibration image reaches 1"):
-        covariances(net, "1", [torch.randn(2, 3, 4, 4)], 4)
