@@ -18,6 +18,11 @@ _MIN_GAIN = 1e-3
 
 _NEIGHBORS = 48
 
+_MAX_EXACT = 512
+"""Ghosts that are assigned at the least cost; of more, those that other centers suit as well."""
+
+_PRICE_ROUNDS = 20
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -139,7 +144,7 @@ def _assigned(extra: Array, centers: Array) -> Assignment:
     is_ghost = np.ones(len(extra), bool)
     is_ghost[centers] = False
     ghosts = np.flatnonzero(is_ghost)
-    center = _cheapest_centers(extra[np.ix_(centers, ghosts)].T)
+    center = _cheapest_centers(extra.T[np.ix_(ghosts, centers)])
     number = np.bincount(center, minlength=len(centers))
     by_number = np.argsort(-number, kind="stable")
     rank = np.argsort(by_number)[center]
@@ -150,22 +155,54 @@ def _assigned(extra: Array, centers: Array) -> Assignment:
 
 
 def _cheapest_centers(costs: Array) -> Array:
-    """``(g,)``: the center of each ghost at the least total of ``(g, m)`` costs.
+    """``(g,)``: the center of each ghost at a small total of ``(g, m)`` costs.
 
-    All centers have equally many ghosts, up to one.
+    All centers have equally many ghosts, up to one. The total is least, except that most of many
+    ghosts take the center that is the cheapest by far once prices have spread the ghosts.
     """
     from scipy.optimize import linear_sum_assignment  # here: it takes a while to load
 
     ghosts, m = costs.shape
     if ghosts <= m:
         return np.asarray(linear_sum_assignment(costs)[1])
+    share, more = divmod(ghosts, m)
+    center, is_free = _at_balanced_prices(costs, share)
+    kept = np.bincount(center[~is_free], minlength=m)
     # Ghosts as rows: with the places of a center, which all cost the same, as rows it takes 15x
-    # as long. Only the last block may have empty places, filled by rows that cost nothing.
-    blocks = -(-ghosts // m)
-    places = np.zeros((blocks * m, blocks * m))
-    places[:ghosts] = np.tile(costs, blocks)
-    places[ghosts:, : (blocks - 1) * m] = np.inf
-    return np.asarray(linear_sum_assignment(places)[1][:ghosts] % m)
+    # as long. Only the last place of a center may be empty, filled by a row that costs nothing.
+    last = np.arange(m if more else 0)
+    places = np.concatenate([np.repeat(np.arange(m), share - kept), last])
+    free = np.flatnonzero(is_free)
+    square = np.zeros((len(places), len(places)))
+    square[: len(free)] = costs[np.ix_(free, places)]
+    square[len(free) :, : len(places) - len(last)] = np.inf
+    center[free] = places[linear_sum_assignment(square)[1][: len(free)]]
+    return center
+
+
+def _at_balanced_prices(costs: Array, share: int) -> tuple[Array, Array]:
+    """``(g,)`` each: the cheapest center, and whether the ghost is free to take another one.
+
+    Free are those beyond the ``share`` of a center, and those to which another one costs least.
+    """
+    ghosts, m = costs.shape
+    if ghosts <= _MAX_EXACT:
+        return np.zeros(ghosts, int), np.ones(ghosts, bool)
+    best, second = np.partition(costs, 1)[:, :2].T
+    step, prices = np.median(second - best), np.zeros(m)
+    for done in range(_PRICE_ROUNDS):
+        number = np.bincount((costs + prices).argmin(1), minlength=m)
+        surplus = number - number.clip(share, -(-ghosts // m))
+        prices += step * surplus / (done + 1) ** 0.5
+    center = (costs + prices).argmin(1)
+    best, second = np.partition(costs + prices, 1)[:, :2].T
+    regret = second - best
+    is_free = regret <= np.partition(regret, _MAX_EXACT - 1)[_MAX_EXACT - 1]
+    in_order = np.lexsort((-regret, center))
+    number = np.bincount(center, minlength=m)
+    rank = np.arange(ghosts) - (np.cumsum(number) - number)[center[in_order]]
+    is_free[in_order[rank >= share]] = True
+    return center, is_free
 
 
 def _recentered(extra: Array, assignment: Assignment) -> Assignment:

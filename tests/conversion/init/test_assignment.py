@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ghostify.conversion.init import assignment as assignment_module
 from ghostify.conversion.init.assignment import (
     Assignment,
     _assigned,
@@ -61,6 +62,21 @@ def test_the_assignment_is_optimal_for_given_intrinsic_outputs(problem):
         for g in permutations(ghosts)
     )
     assert total_error(cost, own, _assigned(cost, centres)) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("intrinsic", [25, 60, 80])
+def test_many_ghosts_are_assigned_at_nearly_the_least_total(intrinsic, monkeypatch):
+    random = np.random.default_rng(0)
+    places = random.random((200, 4))
+    cost, own = ((places[:, None] - places) ** 2).sum(2), np.zeros(200)
+    centers = np.arange(intrinsic)
+    least = total_error(cost, own, _assigned(cost, centers))
+    monkeypatch.setattr(assignment_module, "_MAX_EXACT", 40)
+    found = _assigned(cost, centers)
+    assert sorted(found.order) == list(range(200))
+    made = np.bincount(found.sources)
+    assert made.max() - made.min() <= 1
+    assert least <= total_error(cost, own, found) < 1.03 * least
 
 
 @pytest.mark.parametrize("seed", range(5))
