@@ -455,11 +455,19 @@ class Artifact(os.PathLike[str]):
         return timing
 
     def export(
-        self, file: str | os.PathLike[str], *, to: str | None = None, force: bool = False
+        self, file: str | os.PathLike[str], *, calibration: Any = None, **options: Any
     ) -> Exported:
-        """Write the network for a runtime, and verify it; see `ghostify.export`."""
-        exported = export(self.model, self.example, file, to=to, force=force)
-        self.remember("export", asdict(exported) | {"path": Path(file).name}, part=exported.to)
+        """Write the network for a runtime, and verify it; see `ghostify.export`.
+
+        Args:
+            file: the file to write.
+            calibration: with ``int8``, as in `ghostify.export`.
+            **options: as in `ghostify.export`.
+        """
+        calibration = self._calibration(calibration)
+        exported = export(self.model, self.example, file, calibration=calibration, **options)
+        part = f"{exported.to}-int8" if exported.score else exported.to
+        self.remember("export", asdict(exported) | {"path": Path(file).name}, part=part)
         return exported
 
     def record_feature_maps(self, image: Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ghostify import GhostifyError
 from ghostify.cli import completion, options
 from ghostify.cli.context import load_artifact, read_calibration
-from ghostify.cli.options import CalibrationOptions, Format
+from ghostify.cli.options import Format, ImageOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import print_document, stage
 
@@ -32,7 +32,7 @@ def compare(
     if images is not None and data is None:
         raise GhostifyError("--images is the number of images of --data: add it")
     artifact, found = load_artifact(folder, original)
-    pictures = read_calibration(found, CalibrationOptions(data, images), evaluation=True)
+    pictures = read_calibration(found, ImageOptions(data, images), evaluation=True)
     with stage("comparing"):
         report = artifact.compare(data=pictures, outputs=outputs)
     print_document(report.document(), format)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ghostify
 from ghostify import Augmentation, GhostifyError, Plan
 from ghostify.cli.options import (
-    CalibrationOptions,
     DataOptions,
+    ImageOptions,
     ModelOptions,
     OriginalOptions,
     SiteOptions,
@@ -174,7 +174,7 @@ def load_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, Mod
 
 
 def read_calibration(
-    context: ModelContext, options: CalibrationOptions, *, evaluation: bool = False
+    context: ModelContext, options: ImageOptions, *, evaluation: bool = False
 ) -> list[Tensor] | None:
     """Read batches of the images that the user named, to calibrate with or to evaluate on.
 

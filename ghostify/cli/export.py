@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import completion, options
-from ghostify.cli.context import build_target, load_artifact
+from ghostify.cli.context import build_target, load_artifact, read_calibration
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import check_new
+
+if TYPE_CHECKING:
+    from ghostify.deployment import Exported
 
 
 def export(
     target: options.ModelOrFolder,
     original: options.OriginalOptions,
+    source: options.ImageOptions,
     to: str | None = option(
         None, metavar="FORMAT", autocompletion=completion.fixed(*completion.FORMATS)
     ),
     out: Path | None = option(None, None, "-o", metavar="FILE"),
     force: bool = option(False),
+    int8: bool = option(False),
+    max_divergence: float | None = option(None, min=0, metavar="NATS"),
 ) -> None:
     """Write a network for a runtime, and verify what was written.
 
@@ -28,27 +37,40 @@ def export(
 
     Options:
         to: onnx, openvino, torch-export or executorch. Default: by the file's ending, or onnx.
-        out: File to write. Default: the name and an ending.
+        out: File to write. Default: the name, with -int8 if it is, and an ending.
         force: Replace an existing file.
+        int8: Quantize to INT8 for onnx or openvino, with --calibration images.
+        max_divergence: Largest KL divergence of INT8 from the network on held-out images; of
+            values, the relative squared error. Above it, nothing is written. Default: 0.2, of
+            values 0.05.
     """
     folder = Path(target) if Path(target).is_dir() else None
     name = folder.name if folder else target.rpartition(":")[2]
     with stage("loading torch"):
         from ghostify.deployment import EXPORTERS, exporter_for
+        from ghostify.deployment.int8 import check_int8
     known = EXPORTERS.get(to or "onnx")
-    file = out or Path(f"{name}{known.ending if known else ''}")
-    exporter_for(file, to)
+    file = out or Path(f"{name}{'-int8' * int8}{known.ending if known else ''}")
+    found, _ = exporter_for(file, to)
+    check_int8(found, source.calibration, source.outputs, max_divergence, int8=int8)
     check_new(file, force=force)
     if folder:
         if original.weights or original.pretrained:
             raise GhostifyError(f"{target} has its weights: drop --weights and --pretrained")
-        artifact, _ = load_artifact(folder, original)
-        with stage(f"exporting to {file}, and verifying"):
-            exported = artifact.export(file, to=to, force=force)
+        artifact, context = load_artifact(folder, original)
+        write: Callable[..., Exported] = artifact.export
     else:
-        found = build_target(target, original)
-        with stage(f"exporting to {file}, and verifying"):
-            exported = ghostify.export(found.model, found.example, file, to=to, force=force)
+        context = build_target(target, original)
+        write = partial(ghostify.export, context.model, context.example)
+    exported = write(
+        file,
+        to=to,
+        int8=int8,
+        calibration=read_calibration(context, source),
+        outputs=source.outputs,
+        max_divergence=max_divergence,
+        force=force,
+    )
     if exported.note:
         note(exported.note)
     print(exported)

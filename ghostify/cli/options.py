@@ -145,8 +145,8 @@ class PlanOptions(SiteOptions):
 
 
 @dataclass(frozen=True)
-class CalibrationOptions:
-    """Images to calibrate with.
+class ImageOptions:
+    """Images to calibrate with, and what the network makes of them.
 
     Attributes:
         calibration: Images of the kind the network is for, named as for evaluate --data. Labels are
@@ -154,7 +154,6 @@ class CalibrationOptions:
         images: Maximum number of calibration images. Default: 256.
         outputs: What the network's outputs are: classes, multilabel or values. Default: what the
             folder says, or found from the outputs.
-        device: Where to calibrate and to measure: cpu, cuda, cuda:1.
     """
 
     calibration: str | None = option(
@@ -162,11 +161,21 @@ class CalibrationOptions:
     )
     images: int | None = option(None, "Data", min=1)
     outputs: str | None = option(None, "Data", metavar="KIND")
-    device: str = option("cpu", "Data", metavar="NAME")
 
     def __post_init__(self) -> None:
         if self.images is not None and self.calibration is None:
             raise GhostifyError("--images is the number of images of --calibration: add it")
+
+
+@dataclass(frozen=True)
+class CalibrationOptions(ImageOptions):
+    """Images to calibrate with, and where.
+
+    Attributes:
+        device: Where to calibrate and to measure: cpu, cuda, cuda:1.
+    """
+
+    device: str = option("cpu", "Data", metavar="NAME")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
 from ghostify.cli.context import build, read_calibration
-from ghostify.cli.options import CalibrationOptions, Format
+from ghostify.cli.options import Format, ImageOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document, stage
 from ghostify.io.atomic import check_parent
@@ -46,7 +46,7 @@ def redundancy(
     found = build(model, building)
     import torch
 
-    pictures = CalibrationOptions(str(image or _photograph()), images)
+    pictures = ImageOptions(str(image or _photograph()), images)
     data = torch.cat(read_calibration(found, pictures, evaluation=True) or [])
     measured = ghostify.redundancy(found.model, data, layers=layer and [layer])
     shown = _most_redundant(measured, data.shape[-1])

@@ -7,7 +7,7 @@ from pathlib import Path
 import ghostify
 from ghostify.cli import options
 from ghostify.cli.context import load_artifact, read_calibration
-from ghostify.cli.options import CalibrationOptions
+from ghostify.cli.options import ImageOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
 from ghostify.report.html import check_page
@@ -33,7 +33,7 @@ def report(
     check_page(out, plots=plots)
     if image is not None:
         artifact, found = load_artifact(folder, original)
-        pictures = read_calibration(found, CalibrationOptions(image, 1), evaluation=True)
+        pictures = read_calibration(found, ImageOptions(image, 1), evaluation=True)
         assert pictures is not None
         with stage("computing feature maps"):
             artifact.record_feature_maps(pictures[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeGuard
 
 import torch
@@ -103,6 +103,27 @@ def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Exampl
         kept += select_images(batch, ~is_held)
         held += select_images(batch, is_held)
     return kept, held
+
+
+def regroup(batches: list[Example], size: int) -> list[Example]:
+    """Return batches of at most ``size`` images; the same ones if they cannot be divided."""
+    if not all(map(is_divisible, batches)):
+        return list(batches)
+    images = [
+        with_inputs(batch, tuple(value[i : i + 1] for value in inputs_of(batch)))
+        for batch in batches
+        for i in range(images_in(batch))
+    ]
+    return [_join(images[start : start + size]) for start in range(0, len(images), size)]
+
+
+def _join(batches: list[Example]) -> Example:
+    columns = zip(*map(inputs_of, batches), strict=True)
+    joined = (
+        torch.cat(column) if isinstance(column[0], Tensor) else [*chain(*column)]
+        for column in columns
+    )
+    return with_inputs(batches[0], tuple(joined))
 
 
 def _has_length(value: Any) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,45 +18,18 @@ from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.deployment.deploy import deploy
-from ghostify.deployment.exporters import Exporter, exporter_for, quiet
+from ghostify.deployment.exported import Exported
+from ghostify.deployment.exporters import EXPORTERS, Exporter, exporter_for, quiet
+from ghostify.deployment.int8 import check_int8, export_int8, read_images
 from ghostify.deployment.sink_concats import sink_concats
 from ghostify.deployment.tensors import batch_size, resize_batch, tensors_of
 from ghostify.deployment.verify_export import INPUTS, Errors, probes, verify
 from ghostify.io.atomic import check_new, new_files
+from ghostify.io.progress import progress_bar
 from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.errors import root_cause
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A verified export.
-
-    Attributes:
-        path: the file; others may be next to it.
-        to: name of the format.
-        batch: the fixed batch size; None if any works.
-        inputs: number of inputs on which it was verified.
-        max_abs_error: largest absolute error of an output.
-        max_relative_error: largest error of an output over its largest value.
-        size: bytes of all files written.
-        note: why the batch size is fixed, if the format supports any.
-    """
-
-    path: Path
-    to: str
-    batch: int | None
-    inputs: int
-    max_abs_error: float
-    max_relative_error: float
-    size: int
-    note: str = ""
-
-    def __str__(self) -> str:
-        batch = "any batch" if self.batch is None else f"batch {self.batch}"
-        return (
-            f"{self.path}: {self.to}, {batch}; verified on {self.inputs} inputs, largest error "
-            f"{self.max_abs_error:.1e} absolute, {self.max_relative_error:.1e} relative"
-        )
+from ghostify.types.outputs import OutputsLike
+from ghostify.types.progress import ShowProgress
 
 
 def capture(network: nn.Module, example: Example, *, any_batch: bool) -> ExportedProgram:
@@ -82,12 +57,20 @@ def export(
     path: str | PathLike[str],
     *,
     to: str | None = None,
+    int8: bool = False,
+    calibration: Any = None,
+    outputs: OutputsLike = None,
+    max_divergence: float | None = None,
     force: bool = False,
+    progress: ShowProgress = True,
 ) -> Exported:
     """Export ``model`` in its deployed form to a file for an inference runtime.
 
     The batch size is dynamic if model and format allow it; all other sizes are the example's. The
     file is run and its outputs are compared with the model's before it appears under its name.
+
+    An INT8 file is quantized by ONNX Runtime or by NNCF for OpenVINO, after the float32 file was
+    verified. It is compared with the model on calibration images that are held out.
 
     Args:
         model: the network, converted or not; it is not changed.
@@ -96,14 +79,23 @@ def export(
             (torch.export) or ``.pte`` (ExecuTorch).
         to: the format: ``onnx``, ``openvino``, ``torch-export`` or ``executorch``. Default: the
             format of the file name ending.
+        int8: quantize weights and activations to INT8, for ``onnx`` and ``openvino``.
+        calibration: with ``int8``, images to measure the ranges of activations on, as in
+            `ghostify.convert`: 100 to 500 of the example's size. A fifth is held out.
+        outputs: with ``int8``, what the outputs are, as in `ghostify.convert`.
+        max_divergence: largest KL divergence of INT8 from the model on the held-out images, in
+            nats per image; of values, the squared error over the squared norm. Above it, nothing
+            is written. Default: 0.2 nats, 0.05 of values.
         force: overwrite an existing file.
+        progress: whether to show progress bars, or a function that is called with each `Progress`.
 
     Returns:
-        What was written, with its errors on three inputs.
+        What was written, with its errors on three inputs; of INT8, on the held-out images.
 
     Raises:
         GhostifyError: if the model cannot be exported to this format, or its outputs would differ;
-            if a package is missing, or the file exists.
+            if a package is missing, or the file exists; if there are fewer than 10 calibration
+            images, or INT8 differs by more than ``max_divergence``.
         OSError: if the file cannot be written.
     """
     check_model(model)
@@ -111,30 +103,52 @@ def export(
     to, exporter = exporter_for(path, to)
     exporter.check_installed()
     check_new(path, force=force)
+    check_int8(to, calibration, outputs, max_divergence, int8=int8)
     dry_run(model, example)
-    deployed = Deployed(model, example)
-    note = ""
-    with new_files(path) as target, preserve_rng():
-        dynamic = exporter.any_batch and batch_size(example) is not None
-        for any_batch in (True, False) if dynamic else (False,):
-            try:
-                errors = deployed.write(target, exporter, any_batch=any_batch)
-                break
-            except Exception as error:
-                reason = root_cause(error)
-                if not any_batch:
-                    name = type(model).__name__
-                    raise GhostifyError(f"{name} cannot be exported to {to}: {reason}") from error
-                note = f"the batch size is fixed: {reason}"
+    if int8:
+        images = read_images(model, example, calibration, outputs)
+    with new_files(path) as target, preserve_rng(), progress_bar("exporting", progress) as report:
+        report(0, None, f"to {path.name}")
+        deployed = Deployed(model, example)
+        if int8:
+            with TemporaryDirectory() as folder:
+                found = _write(deployed, Path(folder, path.name), to)
+                found = export_int8(
+                    found,
+                    target,
+                    deployed.original,
+                    images,
+                    max_divergence=max_divergence,
+                    progress=progress,
+                )
+        else:
+            found = _write(deployed, target, to)
         size = sum(file.stat().st_size for file in target.parent.iterdir())
+    return replace(found, path=path, size=size)
+
+
+def _write(deployed: Deployed, path: Path, to: str) -> Exported:
+    """Write a network for any batch size, or else for the example's, and verify it."""
+    exporter, note = EXPORTERS[to], ""
+    size = batch_size(deployed.example)
+    dynamic = exporter.any_batch and size is not None
+    for any_batch in (True, False) if dynamic else (False,):
+        try:
+            errors = deployed.write(path, exporter, any_batch=any_batch)
+            break
+        except Exception as error:
+            reason = root_cause(error)
+            if not any_batch:
+                name = deployed.name
+                raise GhostifyError(f"{name} cannot be exported to {to}: {reason}") from error
+            note = f"the batch size is fixed: {reason}"
     return Exported(
         path=path,
         to=to,
-        batch=None if any_batch else batch_size(example),
+        batch=None if any_batch else size,
         inputs=INPUTS,
         max_abs_error=errors.absolute,
         max_relative_error=errors.relative,
-        size=size,
         note=note,
     )
 
@@ -143,6 +157,7 @@ class Deployed:
     """A network in evaluation mode, its deployed copy and an example, all on the CPU."""
 
     def __init__(self, model: nn.Module, example: Example) -> None:
+        self.name = type(model).__name__
         original = frozen_copy(materialize(model, example))
         network = deploy(original, example, memory_format=torch.contiguous_format)
         self.original, self.network = original.cpu(), network.cpu()

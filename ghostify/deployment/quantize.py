@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from platform import machine
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,12 @@ from ghostify.deployment.exporters import quiet
 from ghostify.types import GhostifyError
 from ghostify.types.errors import install
 
-Inputs: TypeAlias = Sequence[Sequence[Tensor]]
-"""Inputs to calibrate with, each the tensors that a session takes, usually of one image."""
+
+class Inputs(Protocol):
+    """Inputs to calibrate with: the tensors that a session takes, usually of one image each."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Sequence[Tensor]]: ...
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,11 @@ def _quantize_openvino(source: Path, target: Path, inputs: Inputs) -> None:
         activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
         overflow_fix=None if _saturates() else nncf.OverflowFix.DISABLE,
     )
-    samples = [tuple(tensor.numpy() for tensor in tensors) for tensors in inputs]
     with quiet():
         network = nncf.quantize(
             openvino.Core().read_model(source),
-            nncf.Dataset(samples),
-            subset_size=len(samples),
+            nncf.Dataset(inputs, lambda tensors: tuple(tensor.numpy() for tensor in tensors)),
+            subset_size=len(inputs),
             target_device=nncf.TargetDevice.CPU,
             advanced_parameters=parameters,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -73,7 +74,7 @@ def _bars() -> Iterator[Bars]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
+    console = Console(file=sys.stderr)  # also while stderr is redirected
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=10))
     with Bars(
         *columns,

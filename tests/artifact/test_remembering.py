@@ -77,6 +77,23 @@ def test_an_export(saved, again, tmp_path):
     assert (found["path"], found["size"]) == ("ghost.pt2", exported.size)
 
 
+def test_an_int8_export(saved, again, image, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("jinja2", reason="pages are an extra")
+    torch.save(torch.rand(30, *image.shape[1:]), tmp_path / "images.pt")
+    saved.export(tmp_path / "ghost.onnx")
+    exported = saved.export(
+        tmp_path / "int8.onnx", int8=True, calibration=str(tmp_path / "images.pt")
+    )
+    found = {each["path"]: each for each in again.recorded("export")}
+    assert set(found) == {"ghost.onnx", "int8.onnx"}
+    assert found["int8.onnx"]["score"]["relative_error"] == exported.score.relative_error
+    page = again.write_report().read_text()
+    assert ">onnx INT8</th>" in page
+    assert f"error {exported.score.relative_error:.2%}</td>" in page
+    assert f"on 3 inputs and on {exported.inputs} held-out images (INT8)." in page
+
+
 def contents(folder):
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 

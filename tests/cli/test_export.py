@@ -73,3 +73,43 @@ def test_what_can_be_put_right(fails, out, arguments, message):
 
 def test_a_model_for_a_network_that_is_no_folder(fails, net):
     assert "--model is for a folder" in fails("export", *net, "--model", "resnet18")
+
+
+@pytest.fixture
+def images(tmp_path):
+    torch.save(torch.rand(20, 3, 16, 16), tmp_path / "images.pt")
+    return ["--int8", "--calibration", "images.pt"]
+
+
+def test_int8(run, out, images, tmp_path):
+    result = run("export", *out, *images)
+    assert result.code == 0, result.err
+    said = "out-int8.onnx: onnx INT8, any batch; calibrated on 15 images, verified on 3 others: "
+    assert result.out.startswith(said)
+    assert (tmp_path / "out-int8.onnx").is_file()
+
+
+def test_int8_of_a_network(run, net, images, tmp_path):
+    pytest.importorskip("nncf")
+    result = run("export", *net, "--to", "openvino", *images, "--images", "12")
+    assert result.code == 0, result.err
+    assert "calibrated on 10 images, verified on 2 others: " in result.out
+    assert (tmp_path / "build-int8.bin").is_file()
+
+
+def test_int8_that_differs(fails, out, images, tmp_path):
+    said = fails("export", *out, *images, "--max-divergence", "1e-9")
+    assert "by more than --max-divergence (=1e-09): calibrate on more" in said
+    assert not (tmp_path / "out-int8.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--int8"], "INT8 needs images of the kind the network is for: --calibration"),
+        (["--calibration", "none"], "are for INT8: pass --int8"),
+        (["--int8", "--calibration", "none", "--to", "executorch"], "not executorch"),
+    ],
+)
+def test_arguments_of_int8_are_checked_first(fails, out, arguments, message):
+    assert message in fails("export", *out, *arguments)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from ghostify.data import hold_out_batches, images_in, split_labels
+from ghostify.data.batches import regroup
 
 IMAGES = torch.zeros(2, 3, 4, 4)
 LABELS = torch.tensor([0, 1])
@@ -103,3 +104,20 @@ def test_labels_of_every_kind_are_split_off(labels):
     images = torch.randn(4, 3, 8, 8)
     for batch in ((images, labels), {"x": images, "targets": labels}):
         assert split_labels(batch)[1] is labels
+
+
+def test_regrouping():
+    found = regroup(NUMBERED, 8)
+    assert [len(batch) for batch in found] == [8, 8, 4]
+    assert numbers(found) == list(range(20))
+    named = [{"a": batch, "b": batch + 1} for batch in NUMBERED]
+    assert [list(batch) for batch in regroup(named, 19)] == [["a", "b"]] * 2
+    assert numbers(batch["b"] for batch in regroup(named, 19)) == list(range(1, 21))
+    lists = regroup([[*batch] for batch in NUMBERED], 12)
+    assert [len(batch) for batch in lists] == [12, 8]
+    assert numbers([torch.stack(batch) for batch in lists]) == list(range(20))
+
+
+def test_batches_that_cannot_be_divided_stay():
+    batches = [(NUMBERED[0], torch.tensor(1)), (NUMBERED[2], torch.tensor(2))]
+    assert regroup(batches, 2) == batches

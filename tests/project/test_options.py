@@ -68,6 +68,7 @@ EXCEPTIONS = {
     ("plan", "images"): "Python is given as many images as are to be used",
     ("search", "images"): "Python is given as many images as are to be used",
     ("sensitivity", "images"): "Python is given as many images as are to be used",
+    ("export", "images"): "Python is given as many images as are to be used",
     ("compare", "images"): "Python is given as many images as are to be used",
     ("redundancy", "image"): "the positional argument images",
     ("redundancy", "layer"): "layers, of which the picture shows one",

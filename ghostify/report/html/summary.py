@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import Recipe, read_recipe
 from ghostify.report.evaluation import Evaluation
+from ghostify.report.metric_texts import describe_score
 from ghostify.report.report import Report
 from ghostify.report.site_row import SiteRow, site_rows
 from ghostify.report.timing import Timing
-from ghostify.types import Count, GhostifyError, PlanCandidate, Sensitivity
+from ghostify.types import Count, GhostifyError, PlanCandidate, Score, Sensitivity
 
 T = TypeVar("T")
 
@@ -38,11 +39,23 @@ class ArtifactSummary:
         self.report = reports[-1] if reports else _report(self.recipe)
         self.whole_network = bool(reports)
         self.timings = _merged(self._recorded("timing", Timing.from_dict))
-        self.exports = self._recorded("export", dict)
+        self.exports = self._recorded("export", _export)
         self.sensitivity = next(iter(self._recorded("sensitivity", Sensitivity.from_dict)), None)
         self.candidates = self._recorded("plan-candidate", PlanCandidate.from_dict)
         self.feature_maps = next(iter(self._recorded("feature-maps", dict)), None)
         self.evaluations = self._recorded("evaluation", Evaluation.from_dict)
+
+    @property
+    def has_int8(self) -> bool:
+        """Whether a file is INT8."""
+        return any(export["kept"] for export in self.exports)
+
+    @property
+    def export_inputs(self) -> str:
+        """What the files were verified on."""
+        kinds = {bool(export["kept"]): export["inputs"] for export in self.exports}
+        words = {False: "{} inputs", True: "{} held-out images (INT8)"}
+        return " and on ".join(words[kind].format(kinds[kind]) for kind in sorted(kinds))
 
     @property
     def plan_options(self) -> str:
@@ -87,6 +100,12 @@ class ArtifactSummary:
             return tuple(read(data) for data in recorded(self.folder, kind, recipe=self.recipe))
         except (GhostifyError, TypeError, ValueError) as error:
             raise GhostifyError(f"{kind} of {self.folder}: {error}") from error
+
+
+def _export(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Add how far an INT8 file agrees with the float32 network."""
+    score = data.get("score")
+    return {**data, "kept": describe_score(Score(**score)) if score else ""}
 
 
 def _report(
