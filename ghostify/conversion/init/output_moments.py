@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ghostify.conversion.init.conv_call import ConvCall
-from ghostify.conversion.init.sample import patches_at, values_at
+from ghostify.conversion.init.sample import patches_at
 
 
 class OutputMoments:
@@ -30,21 +30,22 @@ class OutputMoments:
 
     def add(self, call: ConvCall, outputs: Tensor, positions: Tensor) -> None:
         """Add ``outputs`` ``(B, n, H, W)`` of a call at and around ``positions`` ``(N, 3)``."""
-        around, inside = _around(call.output_shape, positions, self.dw_size)
-        inside = inside.to(outputs.device)  # (d^2, N, 1)
-        values = values_at(outputs, around).float()
-        values = values if call.bias is None else values - call.bias
-        maps = self._outputs.centered(values.view(*inside.shape[:2], -1) * inside)
-        by_map = maps.permute(2, 0, 1).contiguous()
-        self._gram = self._gram + (by_map @ by_map.transpose(1, 2)).double()
         self._filters = call.weight.flatten(1)
+        around, inside = _around(call.output_shape, positions, self.dw_size)
+        inside = inside.to(outputs.device)
+        _, height, width = call.output_shape
+        places = around @ torch.tensor([height * width, width, 1])
+        maps = outputs.transpose(0, 1).flatten(1).index_select(1, places.to(outputs.device)).float()
+        maps = maps if call.bias is None else maps.sub_(call.bias[:, None])
+        maps = self._outputs.centered(maps.view(-1, *inside.shape).mul_(inside))
+        self._gram = self._gram + (maps @ maps.transpose(1, 2)).double()
         if self._mixes_few:
-            values = patches_at(call, around).flatten(1)
-            maps = self._inputs.centered(values.view(*inside.shape[:2], -1) * inside)
+            inputs = patches_at(call, around).flatten(1).T.contiguous()
+            maps = self._inputs.centered(inputs.view(-1, *inside.shape).mul_(inside))
+        center = maps[:, maps.shape[1] // 2]
         if self._cross.dim() == 0:
-            self._cross = maps.new_zeros(len(maps), maps.shape[2], maps.shape[2])
-        center = maps[len(maps) // 2]
-        self._cross.baddbmm_(maps.transpose(1, 2), center.expand(len(maps), *center.shape))
+            self._cross = maps.new_zeros(len(maps) * maps.shape[1], len(maps))
+        self._cross.addmm_(maps.flatten(0, 1), center.T)
 
     @property
     def variance(self) -> Tensor:
@@ -56,24 +57,24 @@ class OutputMoments:
         return self._covariance(chosen), self._cross_covariance(chosen)
 
     def _covariance(self, chosen: slice) -> Tensor:
-        mean = self._outputs.mean[:, chosen].T
+        mean = self._outputs.mean[chosen]
         return self._gram[chosen] / self._outputs.number - mean[:, :, None] * mean[:, None]
 
     def _cross_covariance(self, chosen: slice) -> Tensor:
-        center = len(self._cross) // 2
+        own = self._inputs if self._mixes_few else self._outputs
+        mean = own.mean.to(self._cross)
+        cross = self._cross.view(*mean.shape, -1)
+        center = mean[:, self.dw_size**2 // 2]
         if not self._mixes_few:
-            mean = self._outputs.mean.to(self._cross)
-            product = self._cross[:, chosen] / self._outputs.number
-            return (product - mean[:, chosen, None] * mean[center]).transpose(0, 1)
-        mean = self._inputs.mean
-        covariance = self._cross / self._inputs.number - mean[:, :, None] * mean[center]
-        by_input = covariance.to(self._filters).transpose(0, 1).flatten(1)
-        mixed = (self._filters[chosen] @ by_input).view(-1, self._filters.shape[1])
-        return (mixed @ self._filters.T).view(-1, len(self._cross), len(self._filters))
+            return cross[chosen] / own.number - mean[chosen, :, None] * center
+        covariance = cross / own.number - mean[:, :, None] * center
+        mixed = self._filters[chosen] @ covariance.flatten(1)
+        mixed = mixed.view(-1, len(center)) @ self._filters.T
+        return mixed.view(-1, self.dw_size**2, len(self._filters))
 
 
 class _Mean:
-    """Running mean ``(d^2, k)`` of values ``(d^2, N, k)``, less the mean of the first ones.
+    """Running mean ``(k, d^2)`` of values ``(k, d^2, N)``, less the mean of the first ones.
 
     Small variations around a large mean would lose their digits.
     """
@@ -87,19 +88,20 @@ class _Mean:
         return self._total / self.number
 
     def centered(self, values: Tensor) -> Tensor:
+        """Subtract the mean of the first values in place."""
         if not self.number:
-            self._shift = values.mean(1, keepdim=True)
-        values = values - self._shift
-        self._total = self._total + values.sum(1, dtype=torch.float64)
-        self.number += values.shape[1]
+            self._shift = values.mean(2, keepdim=True)
+        values -= self._shift
+        self._total = self._total + values.sum(2).double()
+        self.number += values.shape[2]
         return values
 
 
 def _around(shape: tuple[int, int, int], positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Positions ``(size^2 N, 3)`` around others, and which lie inside ``(size^2, N, 1)``."""
+    """Positions ``(size^2 N, 3)`` around others, and which are inside ``(size^2, N)``."""
     reach = torch.arange(size) - size // 2
     shifts = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), reach, reach)
-    around = positions[None] + shifts[:, None]
+    around = positions.long() + shifts[:, None]
     largest = torch.tensor(shape) - 1
-    inside = ((around >= 0) & (around <= largest)).all(2, keepdim=True)
+    inside = ((around >= 0) & (around <= largest)).all(2)
     return around.minimum(largest).clamp_min(0).flatten(0, 1), inside.float()
