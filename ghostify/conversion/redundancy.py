@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
@@ -18,7 +17,7 @@ from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.output_hooks import output_hooks
 from ghostify.analysis.preserve import preserve_rng
 from ghostify.conversion.init.pair_errors import covariances, pair_errors
-from ghostify.conversion.init.sample import values_at
+from ghostify.conversion.init.sample import values_around, values_at
 from ghostify.data import open_calibration
 from ghostify.io.progress import progress_bar
 from ghostify.types import (
@@ -138,11 +137,11 @@ def _layer_redundancy(
 ) -> LayerRedundancy:
     shape = len(maps), *maps.shape[2:]
     generator = torch.Generator().manual_seed(0)
-    flat = torch.randperm(math.prod(shape), generator=generator)[:_MAX_POSITIONS]
+    flat = torch.randperm(math.prod(shape), generator=generator)[:_MAX_POSITIONS].sort().values
     positions = torch.stack(torch.unravel_index(flat, shape), 1)
     values = values_at(maps, positions).double()
-    deviation = values.std(0, correction=0)
-    varying = (deviation > 1e-6 * values.abs().amax(0)).nonzero()[:, 0]
+    deviation = values.std(1, correction=0)
+    varying = (deviation > 1e-6 * values.abs().amax(1)).nonzero()[:, 0]
     scale = deviation[varying].to(maps)
     unit = maps[:, varying] / scale[:, None, None]
     errors = {
@@ -166,15 +165,13 @@ def _layer_redundancy(
 
 def _errors(maps: Tensor, positions: Tensor, dw_size: int) -> Tensor:
     """``(n, n)``: error of map j as a ghost of map i of unit variance; the diagonal is infinite."""
-    padded = F.pad(maps, [dw_size // 2] * 4)
-    windows = padded.unfold(2, dw_size, 1).unfold(3, dw_size, 1)
     targets = values_at(maps, positions)
-    targets = targets - targets.mean(0, dtype=torch.float64).to(targets)
+    targets = targets - targets.mean(1, keepdim=True, dtype=torch.float64).to(targets)
 
     def chunks(chosen: slice) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = torch.split(positions, _CHUNK), torch.split(targets, _CHUNK)
+        parts = torch.split(positions, _CHUNK), torch.split(targets, _CHUNK, 1)
         for some, wanted in zip(*parts, strict=True):
-            yield values_at(windows[:, chosen], some), wanted
+            yield values_around(maps[:, chosen], some, dw_size), wanted
 
     errors = pair_errors(
         lambda chosen: covariances(chunks(chosen))[:2], targets.new_ones(len(maps[0])), dw_size

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
 from ghostify.conversion.init.conv_call import ConvCall, call_of
@@ -14,16 +17,29 @@ from ghostify.types import GhostifyError
 _POSITIONS_TO_CHECK = 2048
 
 
+class AlignedSample(NamedTuple):
+    """Inputs of a layer and the original's outputs.
+
+    Attributes:
+        sample: what the filters read at all positions.
+        around: what they read around some of these positions, which cheap kernels are fitted to.
+        weight: of the layer.
+    """
+
+    sample: Sample
+    around: Sample
+    weight: Tensor
+
+
 def aligned_sample(
     runner: LayerwiseRunner,
     name: str,
     pending: PendingLayer,
     targets: Targets,
     dw_size: int = 1,
-    *,
-    trusted: bool = False,
-) -> tuple[Sample, Tensor]:
-    """Return a sample of the layer's inputs with its targets, and the layer's weight.
+    around: int = 0,
+) -> AlignedSample:
+    """Return samples of the layer's inputs with its targets, and the layer's weight.
 
     The targets of the last term of a residual sum include what the other term has lost (He et
     al., arXiv 1707.06168, section 3.2).
@@ -34,9 +50,12 @@ def aligned_sample(
 
     Args:
         dw_size: d of the cheap kernels to fit.
-        trusted: use the original's outputs even if the old weights give nothing alike.
+        around: number of positions to fit them to. Default: none, and ``around`` is ``sample``.
     """
-    sampler = Sampler(dw_size, sum(len(call.values) for call in targets.calls.values()))
+    total = sum(len(call.positions) for call in targets.calls.values())
+    step = max(total // around, 1) if around else 1
+    sampler, wide = Sampler(1, total), Sampler(dw_size, total // step + len(targets.calls))
+    columns = []
     conv, aligned = None, True
     for arrival in runner.arrivals(pending, targets.max_calls):
         conv = call_of(pending.layer, arrival.args)
@@ -46,13 +65,16 @@ def aligned_sample(
             if arrival.other is not None and call.other is not None:
                 assert targets.inverse_scale is not None
                 lost = call.other.to(conv.x) - values_at(arrival.other, positions)
-                values = values.to(conv.x) + lost * targets.inverse_scale.to(conv.x)
+                values = values.to(conv.x) + lost * targets.inverse_scale.to(conv.x)[:, None]
         else:
             aligned = False
             seed = f"{name}/{arrival.batch}/{arrival.call}"
-            wanted = 0 if call is None else len(call.values)
+            wanted = 0 if call is None else len(call.positions)
             positions = draw_positions(seed, conv.output_shape, wanted)
-            values = conv.x.new_zeros(len(positions), len(conv.weight))
+            values = conv.x.new_zeros(len(conv.weight), len(positions))
+        if around:
+            columns.append(torch.arange(sampler.filled, sampler.filled + len(positions), step))
+            wide.add(conv, positions[::step], values[:, ::step])
         sampler.add(conv, positions, values)
     sample = sampler.sample()
     if conv is None or sample is None:
@@ -60,9 +82,13 @@ def aligned_sample(
             f"no calibration image reaches {name} in the converted network: give more images, or "
             "exclude the layer"
         )
-    if not aligned or not (trusted or _belong_together(sample, conv.weight)):
+    if not aligned or not _belong_together(sample, conv.weight):
         _aim_at_own_outputs(sample, conv)
-    return sample, conv.weight
+    around_them = wide.sample()
+    if around_them is None:
+        return AlignedSample(sample, sample, conv.weight)
+    around_them.targets = sample.targets[:, torch.cat(columns)]
+    return AlignedSample(sample, around_them, conv.weight)
 
 
 def _belong_together(sample: Sample, weight: Tensor) -> bool:
@@ -80,11 +106,12 @@ def _belong_together(sample: Sample, weight: Tensor) -> bool:
 
 def _explains(sample: Sample, weight: Tensor) -> bool:
     error = variance = 0.0
-    mean = sample.targets.mean(0).to(weight)
+    mean = sample.mean_target.to(weight)
     for windows, _, targets in sample.chunks():
         outputs = sample.outputs(windows, weight)
-        error += float((targets - outputs - (mean - outputs.mean(0))).square().sum())
-        variance += float((targets - mean).square().sum())
+        targets = targets - mean
+        error += float((targets - outputs + outputs.mean(1, keepdim=True)).square().sum())
+        variance += float(targets.square().sum())
     return error <= variance
 
 
@@ -92,6 +119,6 @@ def _aim_at_own_outputs(sample: Sample, conv: ConvCall) -> None:
     start = 0
     for windows, _, targets in sample.chunks():
         outputs = sample.outputs(windows, conv.weight)
-        outputs = outputs if conv.bias is None else outputs + conv.bias
-        sample.targets[start : start + len(targets)] = outputs.to(sample.targets)
-        start += len(targets)
+        outputs = outputs if conv.bias is None else outputs + conv.bias[:, None]
+        sample.targets[:, start : start + targets.shape[1]] = outputs.to(sample.targets)
+        start += targets.shape[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import dropwhile
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from ghostify.analysis.convolutions import has_independent_filters
 from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
-from ghostify.conversion.init.aligned_sample import aligned_sample
+from ghostify.conversion.init.aligned_sample import AlignedSample, aligned_sample
 from ghostify.conversion.init.finetune import finetune
 from ghostify.conversion.init.fisher import (
     fisher_importance,
@@ -20,14 +19,17 @@ from ghostify.conversion.init.fisher import (
 from ghostify.conversion.init.ghost_fit import GhostFit, fit_to_sample
 from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.ridge import refit
-from ghostify.conversion.init.sample import Sample
 from ghostify.conversion.init.targets import Targets, observe
 from ghostify.conversion.init.task import Task
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError
 
-_MIN_POSITIONS, _MAX_POSITIONS = 2048, 16384
-_MAX_PRODUCTS = 1.5e11  # a few seconds
+_MIN_POSITIONS, _MAX_POSITIONS = 4096, 16384
+_POSITIONS_PER_INPUT = 16
+_FEWEST_POSITIONS = 2048
+"""Positions of layers for which more would take too long or too much memory."""
+
+_MAX_PRODUCTS = 6e10  # about a second
 _MAX_SAMPLE_BYTES = 2**28
 
 
@@ -47,10 +49,7 @@ def init_calibrated(task: Task) -> dict[str, float]:
     """
     sites = dict.fromkeys(task.sites)
     layers = {name: task.dense.get_submodule(name) for name in (*_refittable(task), *sites)}
-    positions = {
-        name: _positions(layer, task.ghost(name).dw_size if name in sites else None)
-        for name, layer in layers.items()
-    }
+    positions = {name: _positions(layer) for name, layer in layers.items()}
     task.report(0, len(positions), "the original's feature maps")
     terms = {name: task.following_norms.get(name) for name in task.last_terms}
     targets = observe(task.original, task.batches, positions, terms, task.kept)
@@ -68,16 +67,19 @@ def init_calibrated(task: Task) -> dict[str, float]:
         for number, name in enumerate(names, 1):
             module, seen, detail = modules[name], targets.pop(name), name
             if isinstance(module, GhostModule):
-                data = aligned_sample(runner, name, pending[name], seen, module.dw_size)
+                around = _positions_around(layers[name], module.dw_size)
+                if task.finetune_steps:
+                    around = positions[name]
+                data = aligned_sample(runner, name, pending[name], seen, module.dw_size, around)
                 weights = importance.get(name)
                 if weights is not None and name in task.kept:
                     weights = weights[task.kept[name]]
-                fit = _fit_ghost(task, name, module, *data, weights)
+                fit = _fit_ghost(task, name, module, data, weights)
                 residuals[name] = fit.residual
                 detail = f"{name}, error {fit.residual:.2%}"
             elif seen.max_calls == 1:
                 data = aligned_sample(runner, name, pending[name], seen)
-                _refit_dense(task, name, module, *data)
+                _refit_dense(task, name, module, data)
             pending[name].install(module)
             task.report(number, len(names), detail)
     return residuals
@@ -87,25 +89,26 @@ def _fit_ghost(
     task: Task,
     name: str,
     ghost: GhostModule,
-    sample: Sample,
-    weight: Tensor,
+    data: AlignedSample,
     importance: Tensor | None,
 ) -> GhostFit:
+    sample, around, weight = data
     layer = task.dense.get_submodule(name)
     refittable = _convolves_with(layer, weight)
     if refittable:
         weight = refit(sample, weight)
     if importance is None:
-        importance = 1 / sample.targets.var(0, correction=0).clamp_min(1e-20).to(weight)
+        importance = 1 / around.target_variance.clamp_min(1e-20).to(weight)
     fit = fit_to_sample(
         sample,
+        around,
         weight,
         relative_importance(importance),
         ghost.primary_conv[0].out_channels,  # type: ignore[arg-type]
         bias_before_ghosts=name not in task.following_norms or layer.bias is not None,
     )
     if task.finetune_steps and refittable:
-        finetune(fit, sample, task.finetune_steps)
+        finetune(fit, around, task.finetune_steps)
     constants = fit.write(ghost, layer, refitted=refittable)
     if constants is not None:
         task.shift_mean(name, constants)
@@ -117,15 +120,13 @@ def _fit_ghost(
     return fit
 
 
-def _refit_dense(task: Task, name: str, layer: nn.Module, sample: Sample, weight: Tensor) -> None:
+def _refit_dense(task: Task, name: str, layer: nn.Module, data: AlignedSample) -> None:
+    sample, _, weight = data
     if not _convolves_with(layer, weight):
         return
     has_norm = name in task.following_norms
     new = refit(sample, weight, intercept=has_norm or layer.bias is not None)
-    bias = new.new_zeros(len(new), dtype=torch.float64)
-    for windows, _, targets in sample.chunks():
-        bias += (targets - sample.outputs(windows, new)).sum(0, dtype=torch.float64)
-    bias /= len(sample)
+    bias = (sample.mean_target - sample.outputs(sample.mean_window, new))[:, 0]
     parameter = layer.get_parameter("weight")
     parameter.copy_(new.view_as(parameter))
     if isinstance(layer.bias, nn.Parameter):
@@ -153,18 +154,21 @@ def _refittable(task: Task) -> list[str]:
     ]
 
 
-def _positions(layer: nn.Module, dw_size: int | None = None) -> int:
-    """Positions to sample, so that a layer takes a few seconds and 256 MB at most."""
+def _positions(layer: nn.Module) -> int:
+    """Positions to sample: more for more inputs, within about a second and 256 MB."""
     weight = layer.get_parameter("weight")
-    window = weight[0].numel()
-    products = window**2 + (0 if dw_size is None else (dw_size * len(weight)) ** 2)
-    if isinstance(layer, nn.Conv2d):
-        reach = (dw_size or 1) - 1
-        steps = zip(layer.kernel_size, layer.stride, strict=True)
-        sides = [side + reach * (stride if side > 1 else 1) for side, stride in steps]
-        window = layer.in_channels * math.prod(sides)
-    affordable = min(_MAX_PRODUCTS / products, _MAX_SAMPLE_BYTES / (4 * window))
-    return int(min(_MAX_POSITIONS, max(affordable, _MIN_POSITIONS)))
+    inputs = weight[0].numel()
+    window = getattr(layer, "groups", 1) * inputs
+    affordable = min(_MAX_PRODUCTS / inputs**2, _MAX_SAMPLE_BYTES / (4 * window))
+    wanted = min(max(_POSITIONS_PER_INPUT * inputs, _MIN_POSITIONS), _MAX_POSITIONS)
+    return int(max(min(wanted, affordable), _FEWEST_POSITIONS))
+
+
+def _positions_around(layer: nn.Module, dw_size: int) -> int:
+    """Positions at which the errors of all pairs of outputs are found."""
+    outputs, inputs = layer.get_parameter("weight").flatten(1).shape
+    affordable = _MAX_PRODUCTS / (dw_size**2 * outputs * (inputs + min(inputs, outputs)))
+    return int(min(max(affordable, _FEWEST_POSITIONS), _MIN_POSITIONS))
 
 
 def _check_finite(targets: dict[str, Targets]) -> None:

@@ -14,11 +14,12 @@ from torch.overrides import TorchFunctionMode
 
 @dataclass(frozen=True)
 class ConvCall:
-    """A call of ``F.conv2d`` with the padding already in its input.
+    """A call of ``F.conv2d``.
 
     Attributes:
         x: ``(B, c, H, W)``.
         weight, bias: as the layer uses them, after any weight standardization; in float32.
+        padding: zeros above and below, and left and right.
     """
 
     x: Tensor
@@ -26,14 +27,20 @@ class ConvCall:
     bias: Tensor | None
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
         """Images, height and width of the output."""
         height, width = (
-            (size - step * (side - 1) - 1) // stride + 1
-            for size, side, step, stride in zip(
-                self.x.shape[-2:], self.weight.shape[-2:], self.dilation, self.stride, strict=True
+            (size + sum(zeros) - step * (side - 1) - 1) // stride + 1
+            for size, zeros, side, step, stride in zip(
+                self.x.shape[-2:],
+                self.padding,
+                self.weight.shape[-2:],
+                self.dilation,
+                self.stride,
+                strict=True,
             )
         )
         return len(self.x), height, width
@@ -92,6 +99,6 @@ def _conv_call(
         sides = [(span // 2, span - span // 2) for span in spans]
     else:
         sides = [(side, side) for side in _pair(0 if padding == "valid" else padding)]
-    x = F.pad(input if input.dim() == 4 else input[None], (*sides[1], *sides[0]))
+    x = input if input.dim() == 4 else input[None]
     bias = None if bias is None else bias.float()
-    return ConvCall(x, weight.float(), bias, _pair(stride), dilation)
+    return ConvCall(x, weight.float(), bias, _pair(stride), dilation, (sides[0], sides[1]))

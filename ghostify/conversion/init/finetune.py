@@ -29,10 +29,10 @@ def finetune(fit: GhostFit, sample: Sample, steps: int) -> None:
     generator = torch.Generator().manual_seed(0)
     with torch.enable_grad():
         for _ in range(steps):
-            rows = torch.randint(len(sample), (_BATCH,), generator=generator)
-            windows, valid, targets = sample.at(rows)
+            columns = torch.randint(len(sample), (_BATCH,), generator=generator)
+            windows, valid, targets = sample.at(columns)
             error = _outputs(fit, sample, windows, valid) - targets
-            loss = (error.square().mean(0) * scale).sum()
+            loss = (error.square().mean(1) * scale).sum()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -50,19 +50,19 @@ def _mean_squared_error(fit: GhostFit, sample: Sample) -> Tensor:
     total = torch.zeros_like(fit.variance)
     for windows, valid, targets in sample.chunks():
         error = _outputs(fit, sample, windows, valid) - targets
-        total += error.square().sum(0, dtype=torch.float64)
+        total += error.square().sum(1, dtype=torch.float64)
     return total / len(sample)
 
 
 def _outputs(fit: GhostFit, sample: Sample, windows: Tensor, valid: Tensor) -> Tensor:
-    """``(N, n)``: outputs of the Ghost module at the positions."""
+    """``(n, N)``: outputs of the Ghost module at the positions."""
     bias = fit.intrinsic_bias if fit.bias_before_ghosts else None
     around = sample.outputs_around(windows, valid, fit.weight, bias)
     sources = torch.arange(len(fit.kernel), device=around.device) % len(fit.weight)
-    ghosts = (around[:, sources] * fit.kernel[:, 0]).sum((2, 3)) + fit.ghost_bias
+    ghosts = (around[sources] * fit.kernel[:, 0, :, :, None]).sum((1, 2)) + fit.ghost_bias[:, None]
     reach = sample.dw_size // 2
-    intrinsic = around[:, :, reach, reach]
+    intrinsic = around[:, reach, reach]
     if not fit.bias_before_ghosts:
-        intrinsic = intrinsic + fit.intrinsic_bias
+        intrinsic = intrinsic + fit.intrinsic_bias[:, None]
     order = torch.as_tensor(fit.assignment.order, device=around.device)
-    return torch.cat([intrinsic, ghosts], 1)[:, order]
+    return torch.cat([intrinsic, ghosts])[order]

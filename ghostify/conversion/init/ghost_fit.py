@@ -18,9 +18,6 @@ from ghostify.conversion.init.pair_errors import (
 from ghostify.conversion.init.sample import Sample
 from ghostify.nn import GhostModule
 
-_PAIR_POSITIONS = 4096
-"""Positions for the errors of all pairs; the chosen pairs are fitted to all positions."""
-
 
 @dataclass
 class GhostFit:
@@ -90,28 +87,39 @@ def _set_bias(operation: nn.Module, bias: Tensor) -> None:
 
 
 def fit_to_sample(
-    sample: Sample, weight: Tensor, importance: Tensor, intrinsic: int, *, bias_before_ghosts: bool
+    sample: Sample,
+    around: Sample,
+    weight: Tensor,
+    importance: Tensor,
+    intrinsic: int,
+    *,
+    bias_before_ghosts: bool,
 ) -> GhostFit:
-    """Choose m ``intrinsic`` filters from ``weight`` and fit the other outputs as their ghosts."""
-    mean, variance, offset, intrinsic_error = _first_moments(sample, weight)
-    bias = offset.to(weight)
+    """Choose m ``intrinsic`` filters from ``weight`` and fit the other outputs as their ghosts.
+
+    Args:
+        sample: what the filters read, for the errors of intrinsic outputs.
+        around: what they read around some positions, for those of ghosts.
+    """
+    bias, intrinsic_error = _own_errors(sample, weight)
+    mean, variance = around.mean_target, around.target_variance
     bias_of_sources = bias if bias_before_ghosts else None
-    cost = _pair_errors(sample.thinned(_PAIR_POSITIONS), weight, bias_of_sources)
+    cost = _pair_errors(around, weight, bias_of_sources)
     assignment = assign(*weighted(cost, intrinsic_error, importance), intrinsic)
     centers, ghosts, sources = indices(assignment, weight.device)
-    chunks = _chunks(sample, weight, bias_of_sources, mean, centers, ghosts)
+    chunks = _chunks(around, weight, bias_of_sources, centers, ghosts)
     covariance, cross, source_mean = covariances(chunks, sources)
     covariance, source_mean = covariance[sources], source_mean[sources]
     explained = explained_variance(best_kernels(covariance, cross), covariance, cross)
-    noise = (variance[ghosts] - explained).clamp_min(0) / len(sample)
+    noise = (variance[ghosts] - explained).clamp_min(0) / len(around)
     kernel = best_kernels(covariance, cross, noise)
     error = intrinsic_error.clone()
     error[ghosts] = variance[ghosts] - explained_variance(kernel, covariance, cross)
     return GhostFit(
         weight=weight[centers].clone(),
-        kernel=kernel.to(weight).view(-1, 1, sample.dw_size, sample.dw_size),
+        kernel=kernel.to(weight).view(-1, 1, around.dw_size, around.dw_size),
         intrinsic_bias=bias[centers],
-        ghost_bias=(mean[ghosts] - (kernel * source_mean).sum(1)).to(weight),
+        ghost_bias=(mean[ghosts, 0] - (kernel * source_mean).sum(1)).to(weight),
         assignment=assignment,
         bias_before_ghosts=bias_before_ghosts,
         error=error.clamp_min(0),
@@ -120,46 +128,64 @@ def fit_to_sample(
     )
 
 
-def _pair_errors(sample: Sample, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _pair_errors(around: Sample, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``(n, n)``: error of output j as a ghost of filter i."""
-    mean, variance, _, _ = _first_moments(sample, weight)
+    mixed = None
+    if weight.shape[2:] == (1, 1) and 2 * weight.shape[1] <= len(weight):
+        mixed = _input_moments(around)
 
     def moments(chosen: slice) -> tuple[Tensor, Tensor]:
-        return covariances(_chunks(sample, weight, bias, mean, chosen, slice(None)))[:2]
+        targeted = slice(None) if mixed is None else slice(0)
+        chunks = _chunks(around, weight, bias, chosen, targeted)
+        covariance, cross, _ = covariances(chunks)
+        if mixed is not None:
+            filters = weight.flatten(1)
+            if bias is not None:
+                filters = torch.cat([filters, bias[:, None]], 1)
+            cross = (filters[chosen] @ mixed[:, : filters.shape[1]]).transpose(0, 1)
+        return covariance, cross
 
-    return pair_errors(moments, variance.to(weight), sample.dw_size)
+    return pair_errors(moments, around.target_variance.to(weight), around.dw_size)
+
+
+def _input_moments(around: Sample) -> Tensor:
+    """``(d^2, c + 1, n)``: covariances of a 1x1 convolution's inputs and bias with the targets.
+
+    Those of its outputs follow: they are mixtures of the inputs. It is less work where these are
+    few.
+    """
+    total = shift = torch.zeros(())
+    mean = around.mean_target.to(around.targets)
+    for windows, valid, targets in around.chunks():
+        inputs = torch.cat([windows, valid[None]]).flatten(1, 2).transpose(0, 1)
+        shift = inputs.mean(2, keepdim=True) if shift.dim() == 0 else shift
+        total = total + (inputs - shift) @ (targets - mean.to(targets)).T
+    return total / len(around)
 
 
 def _chunks(
     sample: Sample,
     weight: Tensor,
     bias: Tensor | None,
-    mean: Tensor,
     chosen: slice | Tensor,
     targeted: slice | Tensor,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Outputs of chosen filters around positions, and centered targets there."""
     weight, bias = weight[chosen], None if bias is None else bias[chosen]
+    mean = sample.mean_target.to(weight)
     for windows, valid, targets in sample.chunks():
         z = sample.outputs_around(windows, valid, weight, bias)
-        yield z, (targets - mean.to(targets))[:, targeted]
+        yield z, (targets - mean)[targeted]
 
 
-def _first_moments(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean and variance of targets, then of targets minus filter outputs; ``(n,)``, float64."""
-    y, y2, residual, residual2 = (
-        torch.zeros(len(weight), dtype=torch.float64, device=weight.device) for _ in range(4)
-    )
+def _own_errors(sample: Sample, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Best bias of each filter, and its mean squared error in float64; ``(n,)``."""
+    bias = (sample.mean_target - sample.outputs(sample.mean_window, weight)).to(weight)
+    error = torch.zeros(len(weight), dtype=torch.float64, device=weight.device)
     for windows, _, targets in sample.chunks():
-        targets = targets.double()
-        missing = targets - sample.outputs(windows, weight)
-        y += targets.sum(0)
-        y2 += targets.square().sum(0)
-        residual += missing.sum(0)
-        residual2 += missing.square().sum(0)
-    y, residual = y / len(sample), residual / len(sample)
-    variance = (y2 / len(sample) - y.square()).clamp_min(0)
-    return y, variance, residual, (residual2 / len(sample) - residual.square()).clamp_min(0)
+        missing = targets - sample.outputs(windows, weight) - bias
+        error += missing.square().sum(1)
+    return bias[:, 0], error / len(sample)
 
 
 def indices(assignment: Assignment, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

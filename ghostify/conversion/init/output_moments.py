@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ghostify.conversion.init.conv_call import ConvCall
-from ghostify.conversion.init.sample import patches_at
+from ghostify.conversion.init.sample import Window, valid_around, values_around
 
 
 class OutputMoments:
@@ -31,17 +31,15 @@ class OutputMoments:
     def add(self, call: ConvCall, outputs: Tensor, positions: Tensor) -> None:
         """Add ``outputs`` ``(B, n, H, W)`` of a call at and around ``positions`` ``(N, 3)``."""
         self._filters = call.weight.flatten(1)
-        around, inside = _around(call.output_shape, positions, self.dw_size)
-        inside = inside.to(outputs.device)
-        _, height, width = call.output_shape
-        places = around @ torch.tensor([height * width, width, 1])
-        maps = outputs.transpose(0, 1).flatten(1).index_select(1, places.to(outputs.device)).float()
-        maps = maps if call.bias is None else maps.sub_(call.bias[:, None])
-        maps = self._outputs.centered(maps.view(-1, *inside.shape).mul_(inside))
+        inside = valid_around(call.output_shape, positions, self.dw_size).to(outputs.device)
+        maps = values_around(outputs, positions, self.dw_size).float()
+        maps = maps if call.bias is None else maps.sub_(call.bias[:, None, None, None])
+        maps = self._outputs.centered(maps.mul_(inside).flatten(1, 2))
         self._gram = self._gram + (maps @ maps.transpose(1, 2)).double()
         if self._mixes_few:
-            inputs = patches_at(call, around).flatten(1).T.contiguous()
-            maps = self._inputs.centered(inputs.view(-1, *inside.shape).mul_(inside))
+            window = Window.of(call, self.dw_size)
+            inputs = torch.stack(list(window.patches(window.read(call, positions))), 1)
+            maps = self._inputs.centered(inputs.mul_(inside.flatten(0, 1)))
         center = maps[:, maps.shape[1] // 2]
         if self._cross.dim() == 0:
             self._cross = maps.new_zeros(len(maps) * maps.shape[1], len(maps))
@@ -95,13 +93,3 @@ class _Mean:
         self._total = self._total + values.sum(2).double()
         self.number += values.shape[2]
         return values
-
-
-def _around(shape: tuple[int, int, int], positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Positions ``(size^2 N, 3)`` around others, and which are inside ``(size^2, N)``."""
-    reach = torch.arange(size) - size // 2
-    shifts = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), reach, reach)
-    around = positions.long() + shifts[:, None]
-    largest = torch.tensor(shape) - 1
-    inside = ((around >= 0) & (around <= largest)).all(2)
-    return around.minimum(largest).clamp_min(0).flatten(0, 1), inside.float()

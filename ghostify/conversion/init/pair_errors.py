@@ -59,7 +59,7 @@ def explained_variance(kernel: Tensor, covariance: Tensor, cross: Tensor) -> Ten
 def covariances(
     chunks: Iterable[tuple[Tensor, Tensor]], sources: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Accumulate second moments of feature maps ``(N, i, d, d)`` and centered targets ``(N, n)``.
+    """Accumulate second moments of feature maps ``(i, d, d, N)`` and centered targets ``(n, N)``.
 
     With ``sources`` ``(n,)``, each target is paired with one feature map, and sums are in float64.
 
@@ -71,23 +71,21 @@ def covariances(
     shift: Tensor | None = None  # small variations around a large mean would lose their digits
     number = 0
     for maps, targets in chunks:
-        z = maps.flatten(2)
-        shift = z.mean(0, dtype=torch.float64).to(z) if shift is None else shift
+        z = maps.flatten(1, 2)
+        shift = z.mean(2, keepdim=True, dtype=torch.float64).to(z) if shift is None else shift
         z = z - shift
         if sources is not None:
             z, targets = z.double(), targets.double()
-        shifted = z.permute(1, 2, 0).contiguous()
-        if sources is not None:
-            cross = cross + (shifted[sources] @ targets.T[:, :, None])[:, :, 0]
+            cross = cross + (z[sources] @ targets[:, :, None])[:, :, 0]
         else:
-            cross = cross + (shifted.flatten(0, 1) @ targets).view(*z.shape[1:], -1)
-        gram = gram + (shifted @ shifted.transpose(1, 2)).double()
-        total = total + z.sum(0, dtype=torch.float64)
-        number += len(z)
+            cross = cross + (z.flatten(0, 1) @ targets.T).view(*z.shape[:2], -1)
+        gram = gram + (z @ z.transpose(1, 2)).double()
+        total = total + z.sum(2, dtype=torch.float64)
+        number += z.shape[2]
     assert shift is not None
     mean = total / number
     covariance = gram / number - mean[:, :, None] * mean[:, None]
-    return covariance, cross / number, mean + shift
+    return covariance, cross / number, mean + shift[:, :, 0]
 
 
 def _regularized(covariance: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ _RIDGES = (1e-8, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 3
 _EXACT = 1e-4
 """Ridge up to which the fit is repeated from the new weights: targets follow from the inputs."""
 
+_BLOCK = 256
+"""Columns of a Gram matrix that are computed at a time, from the diagonal down."""
+
 _MAX_FLOAT64 = 2500
 """Unknowns above which sums are in float32: a float64 Gram matrix of 4,608 inputs (512 channels,
 3x3) takes 170 MB."""
@@ -41,27 +44,21 @@ def refit(
         ridge: strength of the regularization. Default: chosen among fourteen.
         intercept: whether means are removed, which a bias can absorb.
     """
-    groups = sample.windows.shape[1] // weight.shape[1]
+    groups = len(sample.windows) // weight.shape[1]
     old = weight.reshape(groups, len(weight) // groups, -1)
     inputs = old.shape[2]
 
     def grouped(values: Tensor) -> Tensor:
-        return values.reshape(len(values), groups, -1).transpose(0, 1)
+        return values.reshape(groups, -1, values.shape[-1])
 
-    x_sum = weight.new_zeros(groups, 1, inputs, dtype=torch.float64)
-    y_sum = weight.new_zeros(groups, 1, old.shape[1], dtype=torch.float64)
-    if intercept:
-        for windows, _, targets in sample.chunks():
-            patches = grouped(sample.patches(windows, weight))
-            x_sum += patches.sum(1, keepdim=True, dtype=torch.float64)
-            y_sum += grouped(targets).sum(1, keepdim=True, dtype=torch.float64)
-    x_mean, y_mean = (x_sum / len(sample)).float(), (y_sum / len(sample)).float()
+    means = sample.mean_window, sample.mean_target
+    x_mean, y_mean = (grouped(mean).to(weight) * intercept for mean in means)
 
     def chunks(part: Sample) -> Iterator[tuple[Tensor, Tensor]]:
         """Centered inputs, and residuals of the old weights."""
         for windows, _, targets in part.chunks():
-            x = grouped(part.patches(windows, weight)) - x_mean
-            yield x, grouped(targets) - y_mean - x @ old.transpose(1, 2)
+            x = grouped(windows) - x_mean
+            yield x, grouped(targets) - y_mean - old @ x
 
     problem: Any = _ByPositions if len(sample) < inputs else _ByInputs
     middle = len(sample) // 2
@@ -113,11 +110,16 @@ class _ByInputs:
         gram = cross = torch.zeros(())
         for x, residual in chunks:
             if gram.dim() == 0:
-                exact = torch.float32 if x.shape[2] > _MAX_FLOAT64 else torch.float64
-                gram = x.new_zeros(len(x), x.shape[2], x.shape[2], dtype=exact)
-                cross = x.new_zeros(len(x), x.shape[2], residual.shape[2], dtype=exact)
-            gram += x.transpose(1, 2) @ x
-            cross += x.transpose(1, 2) @ residual
+                exact = torch.float32 if x.shape[1] > _MAX_FLOAT64 else torch.float64
+                gram = x.new_zeros(len(x), x.shape[1], x.shape[1], dtype=exact)
+                cross = x.new_zeros(len(x), x.shape[1], residual.shape[1], dtype=exact)
+            for start in range(0, x.shape[1], _BLOCK):
+                end = start + _BLOCK
+                gram[:, start:, start:end] += x[:, start:] @ x[:, start:end].transpose(1, 2)
+            cross += x @ residual.transpose(1, 2)
+        for start in range(0, gram.shape[-1], _BLOCK):
+            end = start + _BLOCK
+            gram[:, start:end, end:] = gram[:, end:, start:end].transpose(1, 2)
         return cls(gram, cross)
 
     def joined(self, other: Self) -> Self:
@@ -138,8 +140,8 @@ class _ByPositions:
     """The same by ``(P^T P + r I)^-1 P^T R = P^T (P P^T + r I)^-1 R``, for few positions.
 
     Attributes:
-        x: ``(groups, positions, inputs)``.
-        residual: ``(groups, positions, outputs)``.
+        x: ``(groups, inputs, positions)``.
+        residual: ``(groups, outputs, positions)``.
     """
 
     x: Tensor
@@ -147,26 +149,27 @@ class _ByPositions:
 
     @classmethod
     def of(cls, chunks: Iterable[tuple[Tensor, Tensor]]) -> Self:
-        x, residual = (torch.cat(part, 1) for part in zip(*chunks, strict=True))
+        x, residual = (torch.cat(part, 2) for part in zip(*chunks, strict=True))
         return cls(x, residual)
 
     @cached_property
     def gram(self) -> Tensor:
         """``(groups, positions, positions)``, the same for every ridge."""
-        exact = torch.float32 if self.x.shape[1] > _MAX_FLOAT64 else torch.float64
-        return (self.x @ self.x.transpose(1, 2)).to(exact)
+        exact = torch.float32 if self.x.shape[2] > _MAX_FLOAT64 else torch.float64
+        return (self.x.transpose(1, 2) @ self.x).to(exact)
 
     def joined(self, other: Self) -> Self:
         pairs = ((self.x, other.x), (self.residual, other.residual))
-        return type(self)(*(torch.cat(pair, 1) for pair in pairs))
+        return type(self)(*(torch.cat(pair, 2) for pair in pairs))
 
     def solve(self, ridge: float) -> Tensor:
-        level = self.gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) / self.x.shape[2]
-        solved = _solved(self.gram, ridge, level, self.residual.to(self.gram))
-        return self.x.transpose(1, 2) @ solved.to(self.x)
+        level = self.gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) / self.x.shape[1]
+        solved = _solved(self.gram, ridge, level, self.residual.transpose(1, 2).to(self.gram))
+        return self.x @ solved.to(self.x)
 
     def error(self, change: Tensor) -> float:
-        return float((self.residual - self.x @ change.to(self.x)).square().sum())
+        missing = self.residual - change.transpose(1, 2).to(self.x) @ self.x
+        return float(missing.square().sum())
 
 
 def _solved(gram: Tensor, ridge: float, level: Tensor, right: Tensor) -> Tensor:

