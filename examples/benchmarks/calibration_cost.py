@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import re
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,6 +48,11 @@ class Case:
     size: int
     threads: int
     budget: str
+
+    def __str__(self) -> str:
+        threads = "one thread" if self.threads == 1 else f"{self.threads} threads"
+        images = f"{self.images} images of {self.size} pixels"
+        return f"{self.network}, {images}, {self.budget}, {threads}"
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,7 @@ def measure(case: Case, rounds: int) -> dict[str, Cost]:
                 taken = pool.submit(take, step)
                 peak, files = watch(process, taken)
                 seconds, processor_seconds, size = taken.result()
+                print(f"{case.network}: {step}, {seconds:.1f} s", file=sys.stderr, flush=True)
                 memory = (peak - before - size) / weights
                 costs[step].append(Cost(seconds, processor_seconds, max(memory, 0.0), files))
     return {
@@ -223,8 +230,7 @@ def temporary_files(process: int) -> int:
 def print_costs(case: Case, rounds: int) -> None:
     costs = measure(case, rounds)
     forward = costs[next(iter(STEPS))].processor_seconds
-    threads = "one thread" if case.threads == 1 else f"{case.threads} threads"
-    print(f"{case.network}, {case.images} images of {case.size} pixels, {case.budget}, {threads}\n")
+    print(f"{case}\n")
     print("| step | seconds | forward passes | memory | temporary files |")
     print("|---|---|---|---|---|")
     for step, cost in costs.items():
@@ -242,7 +248,8 @@ def print_growth(case: Case, rounds: int) -> None:
         "width": replace(case, network=f"chain:{layers}x{2 * width}"),
     }
     base, *others = (measure(each, rounds) for each in (case, *doubled.values()))
-    print(f"{case}\n\n| step | seconds | {' | '.join(doubled)} |\n|---|---|---|---|---|")
+    print(f"{case}; powers by which seconds grow\n")
+    print(f"| step | seconds | {' | '.join(doubled)} |\n|---|---|---|---|---|")
     for step, cost in base.items():
         ratios = [other[step].processor_seconds / cost.processor_seconds for other in others]
         powers = " | ".join(f"{math.log2(ratio):.1f}" for ratio in ratios)
