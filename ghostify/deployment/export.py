@@ -21,6 +21,7 @@ from ghostify.deployment.deploy import deploy
 from ghostify.deployment.exported import Exported
 from ghostify.deployment.exporters import EXPORTERS, Exporter, exporter_for, quiet
 from ghostify.deployment.int8 import check_int8, export_int8, read_images
+from ghostify.deployment.prepare_int8 import prepare_int8
 from ghostify.deployment.sink_concats import sink_concats
 from ghostify.deployment.tensors import batch_size, resize_batch, tensors_of
 from ghostify.deployment.verify_export import INPUTS, Errors, probes, verify
@@ -32,10 +33,16 @@ from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 
-def capture(network: nn.Module, example: Example, *, any_batch: bool) -> ExportedProgram:
+def capture(
+    network: nn.Module, example: Example, *, any_batch: bool, int8: bool = False
+) -> ExportedProgram:
     """Export a network in evaluation mode with ``torch.export`` and sink its concatenations.
 
-    The batch size is dynamic with ``any_batch``, otherwise the example's.
+    Args:
+        network: the network.
+        example: an input; the batch size is its own, or dynamic with ``any_batch``.
+        any_batch: whether the batch size is dynamic.
+        int8: whether the graph will be quantized.
     """
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     if any_batch:
@@ -47,7 +54,9 @@ def capture(network: nn.Module, example: Example, *, any_batch: bool) -> Exporte
     args, kwargs = split_example(example)
     with torch.no_grad():
         program = torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=False)
-    sink_concats(program)
+    sink_concats(program, below_convolutions=not int8)  # INT8 would round the terms of the sums
+    if int8:
+        prepare_int8(program)
     return program
 
 
@@ -109,7 +118,7 @@ def export(
         images = read_images(model, example, calibration, outputs)
     with new_files(path) as target, preserve_rng(), progress_bar("exporting", progress) as report:
         report(0, None, f"to {path.name}")
-        deployed = Deployed(model, example)
+        deployed = Deployed(model, example, int8=int8)
         if int8:
             with TemporaryDirectory() as folder:
                 found = _write(deployed, Path(folder, path.name), to)
@@ -154,10 +163,13 @@ def _write(deployed: Deployed, path: Path, to: str) -> Exported:
 
 
 class Deployed:
-    """A network in evaluation mode, its deployed copy and an example, all on the CPU."""
+    """A network in evaluation mode, its deployed copy and an example, all on the CPU.
 
-    def __init__(self, model: nn.Module, example: Example) -> None:
-        self.name = type(model).__name__
+    With ``int8``, what it writes will be quantized.
+    """
+
+    def __init__(self, model: nn.Module, example: Example, *, int8: bool = False) -> None:
+        self.name, self.int8 = type(model).__name__, int8
         original = frozen_copy(materialize(model, example))
         network = deploy(original, example, memory_format=torch.contiguous_format)
         self.original, self.network = original.cpu(), network.cpu()
@@ -171,6 +183,7 @@ class Deployed:
         for leftover in path.parent.iterdir():  # of a failed attempt
             leftover.unlink()
         with quiet():
-            exporter.write(capture(self.network, self.example, any_batch=any_batch), path)
+            program = capture(self.network, self.example, any_batch=any_batch, int8=self.int8)
+            exporter.write(program, path)
             session = exporter.open(path, torch.get_num_threads())
             return verify(self.original, session, probes(self.example, any_batch=any_batch))

@@ -24,11 +24,15 @@ _GHOST = f"{DeployedGhostModule.__module__}.{DeployedGhostModule.__qualname__}"
 
 
 @torch.no_grad()
-def sink_concats(program: ExportedProgram) -> None:
+def sink_concats(program: ExportedProgram, *, below_convolutions: bool = True) -> None:
     """Rewrite the graph of ``program``, exported in evaluation mode, in place.
 
     Concatenations in deployed Ghost modules sink; those of the network itself stay. An operation
     that needs all channels at once, such as ``softmax``, reads a concatenation as before.
+
+    Args:
+        program: the exported graph.
+        below_convolutions: whether a convolution of a concatenation becomes a sum of convolutions.
     """
     graph = program.graph_module.graph
     concats = {node for node in graph.nodes if _is_ghost_concat(node)}
@@ -38,7 +42,8 @@ def sink_concats(program: ExportedProgram) -> None:
             continue
         with graph.inserting_before(node):
             if _is_convolution(node) and _groups(node) == 1 and node.args[0] in concats:
-                _convolve_parts(node)
+                if below_convolutions:
+                    _convolve_parts(node)
             elif _sink_below(node, read[0], concats) and _is_large(node):
                 concats.add(node)
     graph.eliminate_dead_code()
@@ -93,7 +98,7 @@ def _sink_below(node: Node, source: Node, concats: set[Node]) -> bool:
         args, kwargs = map_arg((_args(node), node.kwargs), own.__getitem__)
         if depthwise:
             args = (*args[:6], width)
-        parts.append(_insert(node, out_of_place(node.target), args, kwargs))
+        parts.append(insert_call(node, out_of_place(node.target), args, kwargs))
     node.target, node.args, node.kwargs = _aten.cat.default, (parts, 1), {}
     return True
 
@@ -120,21 +125,21 @@ def _convolve_parts(node: Node) -> None:
     kernels = _slices(weight, _widths(source), 1, node)
     for part, kernel in zip(source.args[0], kernels, strict=True):
         args = (part, kernel, None if convolutions else bias, *geometry)
-        convolutions.append(_insert(node, node.target, args))
+        convolutions.append(insert_call(node, node.target, args))
     *first, last = convolutions
-    total = reduce(lambda a, b: _insert(node, _aten.add.Tensor, (a, b)), first)
+    total = reduce(lambda a, b: insert_call(node, _aten.add.Tensor, (a, b)), first)
     node.target, node.args = _aten.add.Tensor, (total, last)
 
 
 def _slices(tensor: Node, widths: list[int], dim: int, before: Node) -> list[Node]:
     """Slice a tensor; exporters fold slices of weights, but not what ``split`` returns."""
     return [
-        _insert(before, _aten.slice.Tensor, (tensor, dim, end - width, end))
+        insert_call(before, _aten.slice.Tensor, (tensor, dim, end - width, end))
         for width, end in zip(widths, accumulate(widths), strict=True)
     ]
 
 
-def _insert(before: Node, target: Any, args: Any, kwargs: Any = None) -> Node:
+def insert_call(before: Node, target: Any, args: Any, kwargs: Any = None) -> Node:
     """Add a call to the graph, in the same module as the node before which it goes."""
     node = before.graph.call_function(target, args, kwargs)
     node.meta = before.meta.copy()

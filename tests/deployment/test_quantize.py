@@ -66,6 +66,18 @@ def test_ranges_are_those_of_all_inputs(tmp_path, to):
     assert (found - expected).abs().max() < 0.1 * expected.abs().max()
 
 
+def test_what_is_concatenated_has_one_scale(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    quantized(tmp_path, "onnx", samples(2))
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    makers = {name: node for node in graph.node for name in node.output}
+    (concat,) = (node for node in graph.node if node.op_type == "Concat")
+    (after,) = (node for node in graph.node if concat.output[0] in node.input)
+    scales = {makers[name].input[1] for name in concat.input} | {after.input[1]}
+    assert after.op_type == "QuantizeLinear"
+    assert len(scales) == 1
+
+
 def test_weights_have_seven_bits_where_products_saturate(tmp_path, monkeypatch):
     onnx = pytest.importorskip("onnx")
     largest = []

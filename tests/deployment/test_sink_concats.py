@@ -78,12 +78,12 @@ class Net(nn.Module):
         return self.reader(self.ghost(x))
 
 
-def sunk(reader, **keywords):
+def sunk(reader, *, below_convolutions=True, **keywords):
     """The graph once its concatenations have sunk; its outputs are the network's."""
     net, x = Net(reader).eval().requires_grad_(False), torch.randn(2, 3, 6, 6)
     expected = net(x)
     program = torch.export.export(net, (x,), strict=False, **keywords)
-    sink_concats(program)
+    sink_concats(program, below_convolutions=below_convolutions)
     torch.testing.assert_close(program.module()(x), expected)
     return program
 
@@ -102,6 +102,14 @@ def test_it_sinks_to_the_output(name):
 @pytest.mark.parametrize("name", GONE)
 def test_it_is_gone(name):
     assert concats(sunk(GONE[name])) == []
+
+
+def test_a_convolution_may_read_it_whole():
+    program = sunk(lambda x: F.conv2d(x.relu(), WEIGHT), below_convolutions=False)
+    (concat,) = concats(program)
+    assert [node.target for node in concat.users] == [torch.ops.aten.conv2d.default]
+    relu = torch.ops.aten.relu.default
+    assert {part.target for part in concat.args[0]} == {relu}
 
 
 @pytest.mark.parametrize("name", POOLED)
