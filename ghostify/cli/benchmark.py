@@ -44,7 +44,8 @@ def benchmark(
 
     Options:
         against: What to compare with. Default: the original of a folder.
-        runtime: Comma-separated runtimes: eager, compile, onnxruntime, openvino, executorch.
+        runtime: Comma-separated runtimes: eager, compile, onnxruntime, openvino, executorch,
+            onnxruntime-int8, openvino-int8.
         batch: Comma-separated batch sizes, such as 1,8.
         threads: Comma-separated numbers of threads, such as 1,2.
         seconds: Time for each runtime, batch size and number of threads.

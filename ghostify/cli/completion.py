@@ -14,7 +14,15 @@ from ghostify.io.atomic import RECIPE, write_text
 
 Complete = Callable[[str], list[str]]
 
-RUNTIMES = ("eager", "compile", "onnxruntime", "openvino", "executorch")
+RUNTIMES = (
+    "eager",
+    "compile",
+    "onnxruntime",
+    "openvino",
+    "executorch",
+    "onnxruntime-int8",
+    "openvino-int8",
+)
 FORMATS = ("onnx", "openvino", "torch-export", "executorch")
 INITIALIZERS = ("random", "weights", "calibrated")
 DATA_SETS = ("cifar10", "cifar100", "mnist5k", "digits")

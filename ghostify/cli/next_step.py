@@ -31,6 +31,7 @@ _IMAGES = "IMAGES"
 _SWITCHES = {"--force", "--pretrained", "--resume"}
 _UNIFORM = ("--ratio", "--dw-size")
 _LATENCY_BUDGET = ("--budget", "latency=0.8")
+_INT8 = "-int8"
 _FORMATS = {"onnxruntime": "onnx", "openvino": "openvino", "executorch": "executorch"}
 
 
@@ -173,9 +174,12 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
     fast = [name for name in speedups if name not in slow]
     if fast:
         but = f", but not in {' and '.join(slow)}" if slow else ""
-        to = next((_FORMATS[name] for name in fast if name in _FORMATS), "onnx")
+        runtime = next((n for n in fast if n.removesuffix(_INT8) in _FORMATS), "onnxruntime")
+        to = ["--to", _FORMATS[runtime.removesuffix(_INT8)]]
+        if runtime.endswith(_INT8):
+            to += ["--int8", "--calibration", _IMAGES]
         why = f"Faster in {' and '.join(fast)}{but}. To export it"
-        note_next(why, "export", target, "--to", to, *flags(original))
+        note_next(why, "export", target, *to, *flags(original))
         return
     runtime = slow[-1]
     again, change = _converted_by(recipe), ["--runtime", runtime]

@@ -114,7 +114,7 @@ class SiteOptions:
             for it, or choose Ghost modules alone.
         sensitivity: What ghostify sensitivity has measured, for --budget.
         runtime: Time each layer in this runtime, and keep dense what would not be faster: eager,
-            compile, onnxruntime, openvino.
+            compile, onnxruntime, openvino, onnxruntime-int8, openvino-int8.
         threads: Threads of --runtime.
     """
 

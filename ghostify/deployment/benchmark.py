@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import gc
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -49,13 +51,16 @@ def benchmark(
     """Measure the latency of networks, interleaved (A B A B), in evaluation mode.
 
     Each runtime, batch size and number of threads is one setting. In each, sessions of all networks
-    are opened, warmed up and run interleaved. Speed-ups are taken round by round.
+    are opened, warmed up and run interleaved, and those in INT8 with those in float32 of the same
+    library. Speed-ups are taken round by round.
 
     Args:
         models: networks by name; the others are compared with the first.
         example: an input as in `analyze`, repeated or cut to each batch size.
-        runtime: one or several of ``eager``, ``compile``, ``onnxruntime``, ``openvino`` and
-            ``executorch``.
+        runtime: one or several of ``eager``, ``compile``, ``onnxruntime``, ``openvino``,
+            ``executorch``, ``onnxruntime-int8`` and ``openvino-int8``. The last two quantize all
+            networks. Ranges are measured on the example alone, since latency does not depend on
+            them.
         batch: one or several batch sizes.
         threads: one or several numbers of threads of the runtime.
         rounds: number of rounds. Default: as many as ``seconds`` allow, at least 5.
@@ -77,20 +82,26 @@ def benchmark(
     for network, size in product(models.values(), sizes):
         dry_run(network, resize_batch(example, size))
     take = partial(take_turns, rounds=rounds, seconds=seconds)
+    libraries: dict[str, dict[str, Runtime]] = defaultdict(dict)
+    for name, found in runtimes.items():
+        libraries[found.library or name][name] = found
     measurements: list[Measurement] = []
-    total = len(runtimes) * len(sizes) * len(numbers)
+    total, done = len(libraries) * len(sizes) * len(numbers), 0
     with progress_bar("timing", progress) as report:
-        for (name, found), size in product(runtimes.items(), sizes):
+        for group, size in product(libraries.values(), sizes):
             sized = resize_batch(example, size)
-            device = torch.device("cpu") if found.on_cpu else _device(sized)
-            setting = f"{name}, batch {size}"
-            report(len(measurements) // len(models), total, f"{setting}: preparing")
-            with _prepared(name, found, models, sized) as openers:
+            on_cpu = any(found.on_cpu for found in group.values())
+            device = torch.device("cpu") if on_cpu else _device(sized)
+            setting = f"{', '.join(group)}, batch {size}"
+            report(done, total, f"{setting}: preparing")
+            with _prepared(group, models, sized) as openers:
                 for number in numbers:
-                    done = len(measurements) // len(models)
                     report(done, total, f"{setting}, threads {number}")
-                    runs = _run_setting(openers, sized, number, device, name, take)
-                    measurements += summarize(name, size, number, runs)
+                    runs = _run_setting(openers, sized, number, device, take)
+                    for name in group:
+                        own = {model: runs[name, model] for model in models}
+                        measurements += summarize(name, size, number, own)
+                    done += 1
     return Timing(
         input=describe_example(example),
         macs=_macs(models, example),
@@ -143,34 +154,39 @@ def take_turns(
     return taken
 
 
+Key: TypeAlias = tuple[str, str]
+"""Names of a runtime and a network."""
+
+
 @contextmanager
 def _prepared(
-    name: str, runtime: Runtime, models: Mapping[str, nn.Module], example: Example
-) -> Iterator[dict[str, Opener]]:
-    """Yield an opener for each network, once the runtime has run and loaded its libraries."""
+    runtimes: Mapping[str, Runtime], models: Mapping[str, nn.Module], example: Example
+) -> Iterator[dict[Key, Opener]]:
+    """Yield an opener for each network, once the runtimes have run and loaded their libraries."""
     with ExitStack() as stack:
-        openers: dict[str, Opener] = {}
-        for model, network in models.items():
+        openers: dict[Key, Opener] = {}
+        for (name, runtime), (model, network) in product(runtimes.items(), models.items()):
             with _as_ghostify_error(model, name):
-                openers[model] = stack.enter_context(runtime.prepare(network, example))
+                openers[name, model] = stack.enter_context(runtime.prepare(network, example))
         first = next(iter(models))
-        with _as_ghostify_error(first, name), openers[first](1) as session:
-            session(tensors_of(example))
+        for name in runtimes:
+            with _as_ghostify_error(first, name), openers[name, first](1) as session:
+                session(tensors_of(example))
         yield openers
 
 
 def _run_setting(
-    openers: Mapping[str, Opener],
+    openers: Mapping[Key, Opener],
     example: Example,
     threads: int,
     device: torch.device,
-    runtime: str,
     take: Callable[[Sequence[Callable[[], float]]], list[tuple[float, ...]]],
-) -> dict[str, Runs]:
+) -> dict[Key, Runs]:
     tensors = tensors_of(example)
     stopwatches, memory = [], {}
     with ExitStack() as stack:
-        for model, opened in openers.items():
+        for key, opened in openers.items():
+            runtime, model = key
             with _as_ghostify_error(model, runtime):
                 before = reset_peak(device)
                 session = stack.enter_context(opened(threads))
@@ -178,10 +194,10 @@ def _run_setting(
                 reset_peak(device)
                 for _ in range(WARM_UP):
                     session(tensors)
-                memory[model] = None if before is None else max(peak_memory(device) - before, 0)
+                memory[key] = None if before is None else max(peak_memory(device) - before, 0)
             stopwatches.append(partial(_STOPWATCHES[device.type], session, tensors))
-        by_model = zip(openers, zip(*take(stopwatches), strict=True), strict=True)
-        return {model: Runs(list(own), memory[model]) for model, own in by_model}
+        by_key = zip(openers, zip(*take(stopwatches), strict=True), strict=True)
+        return {key: Runs(list(own), memory[key]) for key, own in by_key}
 
 
 def _on_cpu(session: Session, tensors: Sequence[Tensor]) -> float:

@@ -58,7 +58,8 @@ def layer_latency(
     Args:
         model: the original network.
         example: an input, as in `analyze`, of the batch size that the network is deployed for.
-        runtime: name of a runtime, as in `benchmark`.
+        runtime: name of a runtime, as in `benchmark`; in INT8 a layer is quantized, with what
+            surrounds it.
         threads: number of threads of the runtime.
         candidates: Ghost modules to time at each site. Default: those of a budget.
         prune: whether to time convolutions with half and a quarter of their channels too, for
@@ -163,8 +164,9 @@ def _time(
 
 
 def _version(runtime: str) -> str:
+    library = runtime.removesuffix("-int8")
     try:
-        return version({"eager": "torch", "compile": "torch"}.get(runtime, runtime))
+        return version({"eager": "torch", "compile": "torch"}.get(library, library))
     except PackageNotFoundError:
         return "unknown"  # not installed: benchmark raises
 

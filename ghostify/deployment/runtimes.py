@@ -15,6 +15,8 @@ from torch import nn
 from ghostify.deployment.deploy import deploy
 from ghostify.deployment.export import Deployed
 from ghostify.deployment.exporters import EXPORTERS, Session, torch_session
+from ghostify.deployment.quantize import QUANTIZERS
+from ghostify.deployment.tensors import tensors_of
 from ghostify.types import Example, GhostifyError, split_example
 
 Opener: TypeAlias = Callable[[int], AbstractContextManager[Session]]
@@ -30,22 +32,36 @@ class Runtime:
             temporary file. It may raise any exception for a network that the runtime cannot run.
         check_installed: raises a `GhostifyError` with what to install, if a package is missing.
         on_cpu: whether it runs on the CPU, on whatever device the network is.
+        library: what runs; runtimes of one library are timed interleaved. Default: its name.
     """
 
     prepare: Callable[[nn.Module, Example], AbstractContextManager[Opener]]
     check_installed: Callable[[], None] = lambda: None
     on_cpu: bool = False
+    library: str = ""
 
 
-def _exported(to: str) -> Runtime:
-    """Return the runtime of an export format."""
+def _exported(to: str, *, int8: bool = False) -> Runtime:
+    """Return the runtime of an export format.
+
+    INT8 is calibrated on the example alone: its ranges do not change the latency.
+    """
     exporter = EXPORTERS[to]
+
+    def check_installed() -> None:
+        exporter.check_installed()
+        if int8:
+            QUANTIZERS[to].check_installed()
 
     @contextmanager
     def prepare(model: nn.Module, example: Example) -> Iterator[Opener]:
         with TemporaryDirectory() as folder:
-            path = Path(folder, f"network{exporter.ending}")
-            Deployed(model, example).write(path, exporter, any_batch=False)
+            path = Path(folder, f"float32{exporter.ending}")
+            deployed = Deployed(model, example, int8=int8)
+            deployed.write(path, exporter, any_batch=False)
+            if int8:
+                source, path = path, path.with_stem("int8")
+                QUANTIZERS[to].write(source, path, [tensors_of(deployed.example)])
 
             @contextmanager
             def opened(threads: int) -> Iterator[Session]:
@@ -54,7 +70,7 @@ def _exported(to: str) -> Runtime:
 
             yield opened
 
-    return Runtime(prepare, exporter.check_installed, on_cpu=True)
+    return Runtime(prepare, check_installed, on_cpu=True, library=to)
 
 
 def _pytorch(*, compiled: bool) -> Runtime:
@@ -89,6 +105,8 @@ RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": _exported("onnx"),
     "openvino": _exported("openvino"),
     "executorch": _exported("executorch"),
+    "onnxruntime-int8": _exported("onnx", int8=True),
+    "openvino-int8": _exported("openvino", int8=True),
 }
 
 

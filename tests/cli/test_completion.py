@@ -42,9 +42,9 @@ def test_fixed_names_are_those_of_the_registries():
     ("line", "offered"),
     [
         ("recal", ["recalibrate"]),
-        ("convert net.py:build --runtime o", ["onnxruntime", "openvino"]),
-        ("benchmark out --runtime eager,o", ["eager,onnxruntime", "eager,openvino"]),
-        ("benchmark out --runtime onnxruntime,on", []),
+        ("convert net.py:build --runtime op", ["openvino", "openvino-int8"]),
+        ("benchmark out --runtime eager,op", ["eager,openvino", "eager,openvino-int8"]),
+        ("benchmark out --runtime executorch,ex", []),
         ("export out --to t", ["torch-export"]),
         ("convert resnet50 --init c", ["calibrated"]),
         ("evaluate out --data cifar", ["cifar10", "cifar100"]),

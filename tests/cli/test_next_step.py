@@ -147,10 +147,10 @@ def times(run, dense):
     """Times a conversion whose speed-up counts as one or as none."""
     run("convert", *dense, "-o", "out", "--ratio", "3", "--force")
 
-    def benchmark(monkeypatch, *, faster):
+    def benchmark(monkeypatch, *, faster, runtime="eager"):
         monkeypatch.setattr(next_step, "NO_FASTER", 0 if faster else inf)
         return suggested(
-            run("benchmark", "out", "--model", *dense, "--runtime", "eager", "--seconds", "0")
+            run("benchmark", "out", "--model", *dense, "--runtime", runtime, "--seconds", "0")
         )
 
     return benchmark
@@ -160,6 +160,12 @@ def test_what_is_faster_is_exported(times, monkeypatch):
     purpose, words = times(monkeypatch, faster=True)
     assert purpose == "Faster in eager. To export it"
     assert words[:4] == ["export", "out", "--to", "onnx"]
+
+
+def test_what_is_faster_in_int8_is_exported_in_int8(times, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    _, words = times(monkeypatch, faster=True, runtime="onnxruntime-int8")
+    assert words[2:7] == ["--to", "onnx", "--int8", "--calibration", "IMAGES"]
 
 
 def test_what_is_not_faster_is_converted_by_time(times, monkeypatch, dense):

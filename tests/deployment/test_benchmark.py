@@ -119,6 +119,31 @@ def test_sessions_of_all_networks_are_open_at_once(calls):
     assert [(m.model, m.rounds) for m in timing.measurements] == [("a", 2), ("b", 2)]
 
 
+def test_precisions_of_one_library_are_interleaved(monkeypatch):
+    log = []
+
+    def runtime(name, library):
+        @contextmanager
+        def prepare(model, example):
+            @contextmanager
+            def opened(threads):
+                yield lambda tensors: log.append(name)
+
+            yield opened
+
+        monkeypatch.setitem(RUNTIMES, name, Runtime(prepare, library=library))
+
+    for name, library in {"a": "a", "b": "", "a-int8": "a"}.items():
+        runtime(name, library)
+    timing = ghostify.benchmark({"net": torch.nn.Linear(3, 8)}, torch.ones(1, 3),
+                                runtime=["a", "b", "a-int8"], rounds=2)  # fmt: skip
+    b = log.index("b")
+    assert log[b - 4 : b] == ["a", "a-int8"] * 2
+    assert "a" not in log[b:]
+    assert [m.runtime for m in timing.measurements] == ["a", "a-int8", "b"]
+    assert [m.speedup.median for m in timing.measurements] == [1, 1, 1]
+
+
 def test_all_settings_are_measured_and_told_of(calls):
     said = []
     timing = ghostify.benchmark({"a": torch.nn.Linear(3, 8)}, torch.ones(1, 3),

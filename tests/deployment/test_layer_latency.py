@@ -59,6 +59,17 @@ def test_what_was_timed_is_not_timed_again(small_net, image, tmp_path, timed):
     assert len(timed) > number + 2
 
 
+def test_in_int8(image, tmp_path, timed):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    net, cache = nn.Sequential(nn.Conv2d(3, 4, 1)), tmp_path / "times.json"
+    options = {"runtime": "onnxruntime-int8", "candidates": [HALF], "cache": cache}
+    found = layer_latency(net, image, **options)
+    assert set(found.milliseconds["0"]) == {None, HALF}
+    where = f"onnxruntime-int8 {onnxruntime.__version__}, 1 threads"
+    assert all(key.startswith(where) for key in json.loads(cache.read_text()))
+
+
 def test_a_damaged_cache_is_made_anew(small_net, image, tmp_path, timed):
     (tmp_path / "times.json").write_text("{")
     measure(small_net, image, tmp_path)

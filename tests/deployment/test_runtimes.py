@@ -28,8 +28,10 @@ def test_sessions_give_what_the_network_gives(name, small_net, image, tmp_path, 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ghost = ghostify.convert(small_net, image)
     example = torch.randn(2, 3, 16, 16)
-    found = outputs(name, ghost, example, [example])
-    torch.testing.assert_close(found, [ghost.eval()(example)], rtol=1e-4, atol=1e-5)
+    (found,) = outputs(name, ghost, example, [example])
+    expected = ghost.eval()(example)
+    error = (found - expected).abs().max() / expected.abs().max()
+    assert 1e-4 < error < 0.1 if name.endswith("int8") else error < 1e-5
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,7 +55,8 @@ def test_inputs_by_name_and_nested_outputs(name):
     b, a = example.values()
     found = outputs(name, Named(), example, [b, a])
     assert len(found) == 3
-    torch.testing.assert_close(found[0], a - b)
+    tolerance = 0.05 if name.endswith("int8") else 1e-5
+    torch.testing.assert_close(found[0], a - b, rtol=0, atol=tolerance)
 
 
 def test_threads_of_torch_are_given_back():
