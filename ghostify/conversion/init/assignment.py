@@ -65,8 +65,8 @@ def assign(cost: Array, intrinsic_error: Array, intrinsic: int) -> Assignment:
     """Choose intrinsic outputs and assign ghosts to them so that the total error is small.
 
     The start is a greedy merging of the cheapest pairs. Then two steps alternate: assign ghosts
-    optimally (Hungarian method, with the capacities of a cheap operation), and make that member
-    of each cluster intrinsic which serves the others best.
+    (Hungarian method, with the capacities of a cheap operation), and make that member of each
+    cluster intrinsic which serves the others best.
 
     Args:
         cost: ``(n, n)``, error of output j as a ghost of output i.
@@ -140,18 +140,22 @@ def _without_cheapest(extra: Array, centers: Array, surplus: int) -> Array:
 
 
 def _assigned(extra: Array, centers: Array) -> Assignment:
-    """The optimal assignment for given intrinsic outputs."""
+    """Assign ghosts to given intrinsic outputs."""
     is_ghost = np.ones(len(extra), bool)
     is_ghost[centers] = False
     ghosts = np.flatnonzero(is_ghost)
     center = _cheapest_centers(extra.T[np.ix_(ghosts, centers)])
-    number = np.bincount(center, minlength=len(centers))
-    by_number = np.argsort(-number, kind="stable")
-    rank = np.argsort(by_number)[center]
-    by_rank = np.argsort(rank, kind="stable")
-    first = np.cumsum(number[by_number]) - number[by_number]
-    block = np.arange(len(ghosts)) - first[rank[by_rank]]
-    return Assignment(centers[by_number], ghosts[by_rank[np.argsort(block, kind="stable")]])
+    by_number = np.argsort(-np.bincount(center, minlength=len(centers)), kind="stable")
+    place, block = np.argsort(by_number)[center], _rank(center, np.arange(len(ghosts)))
+    return Assignment(centers[by_number], ghosts[np.lexsort((place, block))])
+
+
+def _rank(center: Array, order: Array) -> Array:
+    """``(g,)``: how many ghosts of the same center are before each one in ``order``."""
+    by_center = order[np.argsort(center[order], kind="stable")]
+    number = np.bincount(center)
+    rank = np.arange(len(center)) - (np.cumsum(number) - number)[center[by_center]]
+    return rank[np.argsort(by_center)]
 
 
 def _cheapest_centers(costs: Array) -> Array:
@@ -186,7 +190,7 @@ def _at_balanced_prices(costs: Array, share: int) -> tuple[Array, Array]:
     Free are those beyond the ``share`` of a center, and those to which another one costs least.
     """
     ghosts, m = costs.shape
-    if ghosts <= _MAX_EXACT:
+    if ghosts <= _MAX_EXACT or m == 1:
         return np.zeros(ghosts, int), np.ones(ghosts, bool)
     best, second = np.partition(costs, 1)[:, :2].T
     step, prices = np.median(second - best), np.zeros(m)
@@ -198,11 +202,7 @@ def _at_balanced_prices(costs: Array, share: int) -> tuple[Array, Array]:
     best, second = np.partition(costs + prices, 1)[:, :2].T
     regret = second - best
     is_free = regret <= np.partition(regret, _MAX_EXACT - 1)[_MAX_EXACT - 1]
-    in_order = np.lexsort((-regret, center))
-    number = np.bincount(center, minlength=m)
-    rank = np.arange(ghosts) - (np.cumsum(number) - number)[center[in_order]]
-    is_free[in_order[rank >= share]] = True
-    return center, is_free
+    return center, is_free | (_rank(center, np.argsort(-regret)) >= share)
 
 
 def _recentered(extra: Array, assignment: Assignment) -> Assignment:

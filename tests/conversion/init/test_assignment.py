@@ -64,7 +64,7 @@ def test_the_assignment_is_optimal_for_given_intrinsic_outputs(problem):
     assert total_error(cost, own, _assigned(cost, centres)) == pytest.approx(best)
 
 
-@pytest.mark.parametrize("intrinsic", [25, 60, 80])
+@pytest.mark.parametrize("intrinsic", [1, 25, 60, 80])
 def test_many_ghosts_are_assigned_at_nearly_the_least_total(intrinsic, monkeypatch):
     random = np.random.default_rng(0)
     places = random.random((200, 4))
