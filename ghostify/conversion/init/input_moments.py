@@ -29,7 +29,8 @@ class InputMoments:
         self.channels = channels
         self.parts = inputs // channels if inputs > _MAX_INPUTS else 1
         self.positions = min(max(_MAX_PRODUCTS / inputs**2, _MIN_POSITIONS), _MAX_POSITIONS)
-        self.bytes = 4 * self.parts * (inputs // self.parts) ** 2
+        size = inputs // self.parts
+        self.bytes = 2 * self.parts * size * (size + _BLOCK)
         self._moments: list[_Moments] = []
 
     def add(self, call: ConvCall, positions: Tensor) -> None:
@@ -54,7 +55,7 @@ class _Moments:
     """Second moments of inputs around the mean of the first inputs, batch by batch.
 
     Attributes:
-        products: of these the lower triangle is right.
+        products: blocks of columns from the diagonal down, by the first column.
     """
 
     def __init__(self, first: Tensor) -> None:
@@ -63,16 +64,19 @@ class _Moments:
         self.number = 0
         self.batches = 0
         self.total = first.new_zeros(size, dtype=torch.float64)
-        self.products = first.new_zeros(size, size)
+        self.products = {
+            start: first.new_zeros(size - start, min(_BLOCK, size - start))
+            for start in range(0, size, _BLOCK)
+        }
         self.energy = 0.0
 
     def add(self, values: Tensor) -> None:
         """Add the inputs of one batch."""
         centered = values - self.shift
-        energy = -_energy((centered * centered).sum(0))
-        for start in range(0, centered.shape[1], _BLOCK):
+        energy = -_energy(centered.square().sum(0))
+        for start, total in self.products.items():
             products = centered[:, start:].T @ centered[:, start : start + _BLOCK]
-            self.products[start:, start : start + _BLOCK] += products
+            total += products
             energy += 2 * _energy(products) - _energy(products[:_BLOCK])
         self.number += len(centered)
         self.batches += 1
@@ -85,8 +89,11 @@ class _Moments:
         Correlations are multiplied by 1 - a, where a is the part of their energy that is sampling
         error (Ledoit and Wolf, 2004), as the variation from batch to batch tells.
         """
-        covariance = self.products.tril_().double().div_(self.number)
-        covariance += covariance.tril(-1).T
+        covariance = self.total.new_zeros(len(self.total), len(self.total))
+        for start, products in self.products.items():
+            covariance[start:, start : start + _BLOCK] = products
+            covariance[start : start + _BLOCK, start:] = products.T
+        covariance /= self.number
         energy = _energy(covariance) - _energy(covariance.diagonal())
         error = (self.energy / self.batches - energy) / max(self.batches - 1, 1)
         mean = self.total / self.number
