@@ -11,6 +11,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import completion, options
 from ghostify.cli.context import build_target, load_artifact, read_calibration
+from ghostify.cli.next_step import after_export
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import check_new
@@ -74,3 +75,4 @@ def export(
     if exported.note:
         note(exported.note)
     print(exported)
+    after_export(target, exported)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from ghostify.cli.terminal import note
 from ghostify.types import ModelSource, Recovery, Score
 
 if TYPE_CHECKING:
+    from ghostify.deployment import Exported
     from ghostify.io.recipe import Recipe
     from ghostify.report.evaluation import Evaluation
     from ghostify.report.report import Report
@@ -28,7 +30,7 @@ _LITTLE = 1.1
 _NEGLIGIBLE = 0.002
 _DEPTHWISE_SHARE = 0.2
 _IMAGES = "IMAGES"
-_SWITCHES = {"--force", "--pretrained", "--resume"}
+_SWITCHES = {"--force", "--int8", "--pretrained", "--resume"}
 _UNIFORM = ("--ratio", "--dw-size")
 _LATENCY_BUDGET = ("--budget", "latency=0.8")
 _INT8 = "-int8"
@@ -189,6 +191,22 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
         change, which = [*change, *_LATENCY_BUDGET], "plan by latency"
     why = f"Not faster in {' and '.join(slow)}. To {which}"
     note_next(why, *again, *change, "--out", f"{Path(target)}-{runtime}")
+
+
+def after_export(target: str, exported: Exported) -> None:
+    """Say how to quantize what was exported in float32."""
+    from ghostify.deployment.quantize import QUANTIZERS
+
+    if exported.score is not None or exported.to not in QUANTIZERS:
+        return
+    command: list[str] = []
+    if Path(target).is_dir():
+        from ghostify.io.recipe import read_recipe
+
+        command = (read_recipe(Path(target)).options or {}).get("command", [])
+    images = next((after for word, after in pairwise(command) if word == "--calibration"), _IMAGES)
+    changes = ("--to", exported.to, "--int8", "--calibration", images)
+    note_again("For INT8, which most CPUs run faster", *changes, without=("--out", "-o", "--force"))
 
 
 def _converted_by(recipe: Recipe) -> list[str]:

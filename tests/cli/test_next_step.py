@@ -249,3 +249,25 @@ def test_flags_are_what_the_user_wrote():
         "--include", "a", "--include", "b", "--budget", "macs<=2G"
     ]  # fmt: skip
     assert next_step.flags(OriginalOptions()) == []
+
+
+def test_export_in_float32(run, trained, tmp_path):
+    torch.save(torch.rand(20, 3, 16, 16), "images.pt")
+    purpose, words = suggested(run("export", *trained, "--to", "onnx", "-o", "net.onnx"))
+    assert purpose == "For INT8, which most CPUs run faster"
+    assert words[-5:] == ["--to", "onnx", "--int8", "--calibration", "IMAGES"]
+    assert "-o" not in words
+    result = run(*filled(words, IMAGES="images.pt"))
+    assert result.code == 0
+    assert "ghostify" not in result.err
+
+
+def test_export_of_a_folder_knows_its_images(run, trained):
+    torch.save(torch.rand(20, 3, 16, 16), "images.pt")
+    assert run("convert", *trained, "--calibration", "images.pt", "--out", "folder").code == 0
+    result = run("export", "folder", "--model", "net.py:build")
+    assert suggested(result)[1][-2:] == ["--calibration", "images.pt"]
+
+
+def test_export_to_a_format_without_int8(run, trained):
+    assert "ghostify" not in run("export", *trained, "--to", "torch-export").err

