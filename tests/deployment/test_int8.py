@@ -60,17 +60,6 @@ def test_a_ghost_network_with_an_order(small_net, images, to, tmp_path):
     assert exported.score.relative_error < 0.02
 
 
-def test_channels_have_their_own_scale(small_net, images, to, tmp_path):
-    with torch.no_grad():
-        small_net.wide.weight *= torch.logspace(-2, 2, 32).view(-1, 1, 1, 1)
-    small_net.norm.eval()
-    small_net.train()
-    small_net(images)  # so that the norm levels the channels
-    file = named(tmp_path, to)
-    exported = ghostify.export(small_net, images[:1], file, int8=True, calibration=images)
-    assert exported.score.relative_error < 0.02
-
-
 @pytest.fixture
 def too_narrow(monkeypatch):
     """Quantize with a thousandth of the range of activations."""
