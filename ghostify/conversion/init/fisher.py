@@ -52,7 +52,7 @@ def fisher_importance(
         def add(gradient: Tensor) -> None:
             channels = gradient.dim() - 3 if gradient.dim() > 2 else gradient.dim() - 1
             others = [axis for axis in range(gradient.dim()) if axis != channels]
-            found[name] = found.get(name, 0) + gradient.double().square().sum(others)
+            found[name] = found.get(name, 0) + gradient.float().square().sum(others).double()
 
         first = not output.requires_grad
         output.requires_grad_()
