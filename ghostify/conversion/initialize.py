@@ -16,12 +16,16 @@ from ghostify.conversion.init.task import Task
 from ghostify.conversion.init.weights import init_from_weights
 from ghostify.conversion.narrow import narrow
 from ghostify.data import hold_out_batches, images_in
-from ghostify.data.batches import device_of
+from ghostify.data.batches import device_of, split_batch
 from ghostify.evaluation.evaluate import agreement
 from ghostify.io.progress import progress_bar
 from ghostify.models.identity import is_untrained
 from ghostify.types import Example, Fidelity, GhostifyError, Outputs, Plan
 from ghostify.types.progress import ShowProgress
+
+_CPU_NUMBERS = 600_000
+"""Numbers in the images that run together on a CPU: four of 224 pixels. Feature maps of more leave
+its caches, and take memory."""
 
 _UNTRAINED = "this network appears to be randomly initialized: there is nothing to keep"
 
@@ -75,6 +79,8 @@ def initialize(
         raise GhostifyError(f"init={init!r} needs an example input")
     device = device_of(model)
     fitted, held_out = hold_out_batches(batches)
+    if device.type == "cpu":
+        fitted = [part for batch in fitted for part in split_batch(batch, _CPU_NUMBERS)]
     notes = [_UNTRAINED] if init != "random" and is_untrained(model) else []
     flow = trace_dataflow(model, example) if init != "random" else None
     with eval_mode(converted), progress_bar("converting", progress) as report:

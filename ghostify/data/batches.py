@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ghostify.io.progress import progress_bar
 from ghostify.types import Example, GhostifyError, split_example
@@ -79,6 +79,21 @@ def first_images(batch: Example, count: float) -> Example:
     if images_in(batch) <= count or not is_divisible(batch):
         return batch
     return select_images(batch, torch.arange(images_in(batch)) < count)[0]
+
+
+def split_batch(batch: Example, numbers: int) -> list[Example]:
+    """Split a batch, if it can be divided, into some of at most ``numbers`` numbers each."""
+    images = images_in(batch)
+    held = sum(t.numel() for t in tree_leaves(batch) if isinstance(t, Tensor))
+    size = max(numbers * images // max(held, 1), 1)
+    if size >= images or not is_divisible(batch):
+        return [batch]
+    part = torch.arange(images) // size
+    return [
+        small
+        for number in range(-(-images // size))
+        for small in select_images(batch, part == number)
+    ]
 
 
 def hold_out_batches(batches: list[Example]) -> tuple[list[Example], list[Example]]:

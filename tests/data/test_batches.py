@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ghostify.data import hold_out_batches, images_in, split_labels
-from ghostify.data.batches import regroup
+from ghostify.data.batches import regroup, split_batch
 
 IMAGES = torch.zeros(2, 3, 4, 4)
 LABELS = torch.tensor([0, 1])
@@ -121,3 +121,15 @@ def test_regrouping():
 def test_batches_that_cannot_be_divided_stay():
     batches = [(NUMBERED[0], torch.tensor(1)), (NUMBERED[2], torch.tensor(2))]
     assert regroup(batches, 2) == batches
+
+
+def test_batches_are_split_by_the_numbers_in_them():
+    x = torch.randn(5, 3, 4, 4)
+    pair = {"image": x, "scale": torch.ones(5, 1)}
+    assert [len(part) for part in split_batch(x, 100)] == [2, 2, 1]
+    assert torch.equal(torch.cat(split_batch(x, 1)), x)
+    assert [len(part["scale"]) for part in split_batch(pair, 100)] == [2, 2, 1]
+    (whole,) = split_batch(x, 240)
+    assert whole is x
+    one_for_all = (x, torch.ones(3, 1))
+    assert split_batch(one_for_all, 1) == [one_for_all]

@@ -11,10 +11,11 @@ from ghostify.conversion.init.conv_call import ConvCall, call_of
 from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
 from ghostify.conversion.init.ridge import refit
 from ghostify.conversion.init.sample import Sample, Sampler, draw_positions, values_at
+from ghostify.conversion.init.scratch import ScratchMemory
 from ghostify.conversion.init.targets import Targets
 from ghostify.types import GhostifyError
 
-_POSITIONS_TO_CHECK = 2048
+_POSITIONS_TO_CHECK = 1024
 
 
 class AlignedSample(NamedTuple):
@@ -38,6 +39,7 @@ def aligned_sample(
     targets: Targets,
     dw_size: int = 1,
     around: int = 0,
+    memory: tuple[ScratchMemory | None, ScratchMemory | None] = (None, None),
 ) -> AlignedSample:
     """Return samples of the layer's inputs with its targets, and the layer's weight.
 
@@ -51,10 +53,12 @@ def aligned_sample(
     Args:
         dw_size: d of the cheap kernels to fit.
         around: number of positions to fit them to. Default: none, and ``around`` is ``sample``.
+        memory: where both samples are, until it is used again.
     """
     total = sum(len(call.positions) for call in targets.calls.values())
     step = max(total // around, 1) if around else 1
-    sampler, wide = Sampler(1, total), Sampler(dw_size, total // step + len(targets.calls))
+    sampler = Sampler(1, total, memory[0])
+    wide = Sampler(dw_size, total // step + len(targets.calls), memory[1])
     columns = []
     conv, aligned = None, True
     for arrival in runner.arrivals(pending, targets.max_calls):

@@ -19,13 +19,17 @@ from ghostify.conversion.init.fisher import (
 from ghostify.conversion.init.ghost_fit import GhostFit, fit_to_sample
 from ghostify.conversion.init.layerwise import layerwise
 from ghostify.conversion.init.ridge import refit
+from ghostify.conversion.init.scratch import ScratchMemory
 from ghostify.conversion.init.targets import Targets, observe
 from ghostify.conversion.init.task import Task
 from ghostify.nn import GhostModule
 from ghostify.types import GhostifyError
 
-_MIN_POSITIONS, _MAX_POSITIONS = 4096, 16384
+_MIN_POSITIONS, _MAX_POSITIONS = 8192, 16384
 _POSITIONS_PER_INPUT = 16
+_POSITIONS_AROUND = 4096
+"""Positions that cheap kernels are fitted to."""
+
 _FEWEST_POSITIONS = 2048
 """Positions of layers for which more would take too long or too much memory."""
 
@@ -61,16 +65,16 @@ def init_calibrated(task: Task) -> dict[str, float]:
     names = list(dropwhile(lambda name: name not in changed, targets))  # others keep their inputs
     modules = {name: task.converted.get_submodule(name) for name in names}
     pending_terms = [name for name in terms if name in targets and targets[name].max_calls == 1]
-    residuals = {}
+    residuals, memory = {}, (ScratchMemory(), ScratchMemory())
     layers = {name: layers[name] for name in names}
     with layerwise(task.converted, task.batches, layers, pending_terms) as (runner, pending):
         for number, name in enumerate(names, 1):
             module, seen, detail = modules[name], targets.pop(name), name
             if isinstance(module, GhostModule):
-                around = _positions_around(layers[name], module.dw_size)
-                if task.finetune_steps:
-                    around = positions[name]
-                data = aligned_sample(runner, name, pending[name], seen, module.dw_size, around)
+                around = positions[name] if task.finetune_steps else _POSITIONS_AROUND
+                data = aligned_sample(
+                    runner, name, pending[name], seen, module.dw_size, around, memory
+                )
                 weights = importance.get(name)
                 if weights is not None and name in task.kept:
                     weights = weights[task.kept[name]]
@@ -78,7 +82,7 @@ def init_calibrated(task: Task) -> dict[str, float]:
                 residuals[name] = fit.residual
                 detail = f"{name}, error {fit.residual:.2%}"
             elif seen.max_calls == 1:
-                data = aligned_sample(runner, name, pending[name], seen)
+                data = aligned_sample(runner, name, pending[name], seen, memory=memory)
                 _refit_dense(task, name, module, data)
             pending[name].install(module)
             task.report(number, len(names), detail)
@@ -160,15 +164,9 @@ def _positions(layer: nn.Module) -> int:
     inputs = weight[0].numel()
     window = getattr(layer, "groups", 1) * inputs
     affordable = min(_MAX_PRODUCTS / inputs**2, _MAX_SAMPLE_BYTES / (4 * window))
-    wanted = min(max(_POSITIONS_PER_INPUT * inputs, _MIN_POSITIONS), _MAX_POSITIONS)
+    least = _MIN_POSITIONS if window == inputs else _FEWEST_POSITIONS
+    wanted = min(max(_POSITIONS_PER_INPUT * inputs, least), _MAX_POSITIONS)
     return int(max(min(wanted, affordable), _FEWEST_POSITIONS))
-
-
-def _positions_around(layer: nn.Module, dw_size: int) -> int:
-    """Positions at which the errors of all pairs of outputs are found."""
-    outputs, inputs = layer.get_parameter("weight").flatten(1).shape
-    affordable = _MAX_PRODUCTS / (dw_size**2 * outputs * (inputs + min(inputs, outputs)))
-    return int(min(max(affordable, _FEWEST_POSITIONS), _MIN_POSITIONS))
 
 
 def _check_finite(targets: dict[str, Targets]) -> None:

@@ -18,6 +18,9 @@ from ghostify.conversion.init.pair_errors import (
 from ghostify.conversion.init.sample import Sample
 from ghostify.nn import GhostModule
 
+_PAIR_POSITIONS = 2048
+"""Positions for the errors of all pairs; the chosen pairs are fitted to all positions."""
+
 
 @dataclass
 class GhostFit:
@@ -104,7 +107,7 @@ def fit_to_sample(
     bias, intrinsic_error = _own_errors(sample, weight)
     mean, variance = around.mean_target, around.target_variance
     bias_of_sources = bias if bias_before_ghosts else None
-    cost = _pair_errors(around, weight, bias_of_sources)
+    cost = _pair_errors(around.thinned(_PAIR_POSITIONS), weight, bias_of_sources)
     assignment = assign(*weighted(cost, intrinsic_error, importance), intrinsic)
     centers, ghosts, sources = indices(assignment, weight.device)
     chunks = _chunks(around, weight, bias_of_sources, centers, ghosts)
@@ -159,8 +162,11 @@ def _input_moments(around: Sample) -> Tensor:
     for windows, valid, targets in around.chunks():
         inputs = torch.cat([windows, valid[None]]).flatten(1, 2).transpose(0, 1)
         shift = inputs.mean(2, keepdim=True) if shift.dim() == 0 else shift
-        total = total + (inputs - shift) @ (targets - mean.to(targets)).T
-    return total / len(around)
+        wanted = (targets - mean.to(targets)).T.expand(len(inputs), -1, -1)
+        if total.dim() == 0:
+            total = inputs.new_zeros(*inputs.shape[:2], wanted.shape[2])
+        total.baddbmm_(inputs - shift, wanted)
+    return total.div_(len(around))
 
 
 def _chunks(

@@ -78,9 +78,11 @@ def covariances(
             z, targets = z.double(), targets.double()
             cross = cross + (z[sources] @ targets[:, :, None])[:, :, 0]
         else:
-            cross = cross + (z.flatten(0, 1) @ targets.T).view(*z.shape[:2], -1)
+            if cross.dim() == 0:
+                cross = z.new_zeros(*z.shape[:2], len(targets))
+            cross.flatten(0, 1).addmm_(z.flatten(0, 1), targets.T)
         gram = gram + (z @ z.transpose(1, 2)).double()
-        total = total + z.sum(2, dtype=torch.float64)
+        total = total + z.sum(2).double()
         number += z.shape[2]
     assert shift is not None
     mean = total / number

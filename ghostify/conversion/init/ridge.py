@@ -19,6 +19,9 @@ _RIDGES = (1e-8, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 3
 _EXACT = 1e-4
 """Ridge up to which the fit is repeated from the new weights: targets follow from the inputs."""
 
+_MIN_SINGLE = 1e-3
+"""Ridge from which others are compared with it in float32; solutions are in float64."""
+
 _BLOCK = 256
 """Columns of a Gram matrix that are computed at a time, from the diagonal down."""
 
@@ -69,7 +72,13 @@ def refit(
     else:
         first = problem.of(chunks(sample.select(slice(0, middle))))
         second = problem.of(chunks(sample.select(slice(middle, None))))
-        best = _best_ridge(lambda ridge: second.error(first.solve(ridge)))
+        single = first.single(), second.single()
+
+        def error(ridge: float) -> float:
+            fitted, other = single if ridge >= _MIN_SINGLE else (first, second)
+            return float(other.error(fitted.solve(ridge)))
+
+        best = _best_ridge(error)
         change = first.joined(second).solve(best / 2)
     new = weight + change.transpose(1, 2).reshape(weight.shape).to(weight)
     return refit(sample, new, best, intercept=intercept) if best <= _EXACT else new
@@ -122,6 +131,10 @@ class _ByInputs:
             gram[:, start:end, end:] = gram[:, end:, start:end].transpose(1, 2)
         return cls(gram, cross)
 
+    def single(self) -> Self:
+        """The same in float32."""
+        return type(self)(self.gram.float(), self.cross.float())
+
     def joined(self, other: Self) -> Self:
         return type(self)(self.gram.add_(other.gram), self.cross.add_(other.cross))
 
@@ -157,6 +170,10 @@ class _ByPositions:
         """``(groups, positions, positions)``, the same for every ridge."""
         exact = torch.float32 if self.x.shape[2] > _MAX_FLOAT64 else torch.float64
         return (self.x.transpose(1, 2) @ self.x).to(exact)
+
+    def single(self) -> Self:
+        """The same: it is in float32."""
+        return self
 
     def joined(self, other: Self) -> Self:
         pairs = ((self.x, other.x), (self.residual, other.residual))

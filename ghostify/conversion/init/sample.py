@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ghostify.conversion.init.conv_call import ConvCall
-from ghostify.conversion.init.scratch import scratch
+from ghostify.conversion.init.scratch import ScratchMemory
 
-_CHUNK_BYTES = 2**24
+_CHUNK_BYTES = 2**23
 _GATHERED_BYTES = 2**20
 """Feature maps of single images that are copied to be read together."""
 
@@ -175,7 +175,7 @@ class Sample:
     def at(self, columns: slice | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows, validity and targets of some positions on the model's device."""
         parts = self.windows[..., columns], self.valid[..., columns], self.targets[:, columns]
-        windows, valid, targets = (part.to(self.device) for part in parts)
+        windows, valid, targets = (part.to(self.device).contiguous() for part in parts)
         return windows, valid, targets
 
     def select(self, columns: slice) -> Sample:
@@ -197,20 +197,28 @@ class Sample:
         self, windows: Tensor, valid: Tensor, weight: Tensor, bias: Tensor | None
     ) -> Tensor:
         """``(m, d, d, N)``: outputs around each position, zero outside of the feature map."""
-        filters = weight.flatten(1)
-        z = torch.stack([filters @ patch for patch in self.window.patches(windows)], 1)
-        z = z.view(len(weight), self.dw_size, self.dw_size, -1)
+        z = windows.new_empty(len(weight), self.dw_size**2, windows.shape[3])
+        for place, patch in enumerate(self.window.patches(windows)):
+            z[:, place] = weight.flatten(1) @ patch
+        z = z.view(len(weight), *valid.shape)
         if bias is not None:
             z += bias[:, None, None, None]
         return z.mul_(valid)
 
 
 class Sampler:
-    """Collects a `Sample` of at most ``capacity`` positions from calls of a convolution."""
+    """Collects a `Sample` of at most ``capacity`` positions from calls of a convolution.
 
-    def __init__(self, dw_size: int, capacity: int) -> None:
+    Args:
+        dw_size: d.
+        capacity: number of positions.
+        memory: where the sample is, until another one is collected there.
+    """
+
+    def __init__(self, dw_size: int, capacity: int, memory: ScratchMemory | None = None) -> None:
         self.dw_size = dw_size
         self.capacity = capacity
+        self.memory = memory or ScratchMemory()
         self.filled = 0
         self._sample: Sample | None = None
 
@@ -219,13 +227,12 @@ class Sampler:
         number = min(len(positions), self.capacity - self.filled)
         positions, window = positions[:number], Window.of(call, self.dw_size)
         if self._sample is None:
-            self._sample = Sample(
-                scratch((call.x.shape[1], *map(len, window.pixels), self.capacity)),
-                torch.empty(self.dw_size, self.dw_size, self.capacity),
-                torch.empty(len(targets), self.capacity),
-                window,
-                call.x.device,
+            windows, valid, values = self.memory.tensors(
+                (call.x.shape[1], *map(len, window.pixels), self.capacity),
+                (self.dw_size, self.dw_size, self.capacity),
+                (len(targets), self.capacity),
             )
+            self._sample = Sample(windows, valid, values, window, call.x.device)
         added = self._sample.select(slice(self.filled, self.filled + number))
         added.windows.copy_(window.read(call, positions))
         added.valid.copy_(valid_around(call.output_shape, positions, self.dw_size))

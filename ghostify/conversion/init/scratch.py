@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+_ARCHIVE_NUMBERS = 2**22
+
 
 def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
     """Return an uninitialized tensor in a temporary file, which the tensor's end deletes.
@@ -35,6 +37,37 @@ def scratch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tenso
     finally:
         os.close(descriptor)
         Path(path).unlink()
+
+
+class ScratchMemory:
+    """A temporary file that tensors take by turns: the system finds room for its pages once."""
+
+    def __init__(self) -> None:
+        self._file = torch.empty(0)
+
+    def tensors(self, *shapes: tuple[int, ...]) -> list[Tensor]:
+        """Return tensors of any content, which end those that were returned before."""
+        sizes = list(map(math.prod, shapes))
+        if sum(sizes) > len(self._file):
+            self._file = torch.empty(0)
+            self._file = scratch((sum(sizes),))
+        parts = torch.split(self._file[: sum(sizes)], sizes)
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+class ScratchArchive:
+    """Copies of tensors in few temporary files, which end with the last of their tensors."""
+
+    def __init__(self) -> None:
+        self._free = torch.empty(0)
+
+    def keep(self, values: Tensor) -> Tensor:
+        """Return a copy in float32."""
+        size = values.numel()
+        if size > len(self._free):
+            self._free = scratch((max(size, _ARCHIVE_NUMBERS),))
+        kept, self._free = self._free[:size].view(values.shape), self._free[size:]
+        return kept.copy_(values)
 
 
 def trim_memory() -> None:

@@ -16,7 +16,7 @@ from ghostify.analysis.output_hooks import OutputHook, output_hooks
 from ghostify.conversion.init.conv_call import as_feature_maps
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm, inverse_scale
 from ghostify.conversion.init.sample import draw_positions, values_at
-from ghostify.conversion.init.scratch import scratch, trim_memory
+from ghostify.conversion.init.scratch import ScratchArchive, trim_memory
 from ghostify.data import images_in
 from ghostify.types import Example, split_example
 
@@ -29,16 +29,18 @@ class CallTargets:
         shape: images, height and width of the output.
         positions: ``(N, 3)``: image, row and column.
         values: ``(n, N)``, the output at the positions.
+        archive: where they are.
         other: ``(n, N)``, the other term there, if the layer computes the last term of a sum.
     """
 
     shape: tuple[int, int, int]
     positions: Tensor
     values: Tensor
+    archive: ScratchArchive
     other: Tensor | None = None
 
     def keep_other(self, _: ResidualTerm, other: Tensor) -> None:
-        self.other = _kept(values_at(other, self.positions))
+        self.other = self.archive.keep(values_at(other, self.positions))
 
 
 @dataclass
@@ -83,17 +85,17 @@ def observe(
     Returns:
         The layers that ran, in the order of their first call.
     """
-    found: dict[str, Targets] = {}
+    found, archive = dict[str, Targets](), ScratchArchive()
     images = [images_in(batch) for batch in batches]
     for number, batch in enumerate(batches):
         share = images[number] / sum(images)
         wanted = {name: share * total for name, total in positions.items()}
         sums = ResidualSums()
-        keeper = _keeper(found, number, wanted, sums, terms, channels)
+        keeper = _keeper(found, number, wanted, sums, terms, channels, archive)
         with sums, output_hooks(model, positions, keeper):
             args, kwargs = split_example(batch)
             model(*args, **kwargs)
-        trim_memory()
+    trim_memory()
     for name, norm in terms.items():
         if name in found and any(call.other is not None for call in found[name].calls.values()):
             varying = found[name].varying
@@ -109,6 +111,7 @@ def _keeper(
     sums: ResidualSums,
     terms: Collection[str],
     channels: Mapping[str, Tensor],
+    archive: ScratchArchive,
 ) -> OutputHook:
     """Return a hook that keeps outputs at as many positions as ``wanted`` on the first call."""
     calls: Counter[str] = Counter()
@@ -124,16 +127,10 @@ def _keeper(
         values = values_at(maps, positions)
         if layer in channels:
             values = values[channels[layer]]
-        call = CallTargets(shape, positions, _kept(values))
+        call = CallTargets(shape, positions, archive.keep(values), archive)
         found.setdefault(layer, Targets()).calls[batch, calls[layer]] = call
         if layer in terms:
             sums.follow(output, call.keep_other)
         calls[layer] += 1
 
     return keep
-
-
-def _kept(values: Tensor) -> Tensor:
-    kept = scratch(tuple(values.shape))
-    kept.copy_(values)
-    return kept

@@ -3,7 +3,8 @@ import os
 import pytest
 import torch
 
-from ghostify.conversion.init.scratch import scratch
+from ghostify.conversion.init import scratch as scratch_module
+from ghostify.conversion.init.scratch import ScratchArchive, ScratchMemory, scratch
 
 
 def test_it_is_a_tensor_and_leaves_no_file(tmp_path, monkeypatch):
@@ -30,3 +31,27 @@ def test_a_full_disk_is_an_error_at_once(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         scratch((3, 4))
     assert not list(tmp_path.iterdir())
+
+
+def test_tensors_take_turns_in_one_file():
+    memory = ScratchMemory()
+    first, second = memory.tensors((2, 3), (4,))
+    first.fill_(1)
+    second.fill_(2)
+    assert (float(first.sum()), float(second.sum())) == (6, 8)
+    (smaller,) = memory.tensors((3, 2))
+    assert smaller.data_ptr() == first.data_ptr()
+    (larger,) = memory.tensors((20,))
+    assert larger.fill_(3).sum() == 60
+
+
+def test_kept_tensors_share_files(monkeypatch):
+    made = []
+    monkeypatch.setattr(scratch_module, "_ARCHIVE_NUMBERS", 10)
+    monkeypatch.setattr(
+        scratch_module, "scratch", lambda shape: made.append(shape) or torch.empty(shape)
+    )
+    archive, values = ScratchArchive(), [torch.randn(2, 3), torch.randn(4), torch.randn(5, 7)]
+    kept = [archive.keep(each) for each in values]
+    assert all(map(torch.equal, kept, values))
+    assert made == [(10,), (35,)]
