@@ -42,7 +42,7 @@ def export(
         force: Replace an existing file.
         int8: Quantize to INT8 for onnx or openvino, with --calibration images.
         max_divergence: Largest KL divergence of INT8 from the network on held-out images; of
-            values, the relative squared error. Above it, nothing is written. Default: 0.2, of
+            values, the relative squared error. Above it, nothing is written. Default: 0.3, of
             values 0.05.
     """
     folder = Path(target) if Path(target).is_dir() else None

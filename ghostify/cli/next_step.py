@@ -179,7 +179,7 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
         runtime = next((n for n in fast if n.removesuffix(_INT8) in _FORMATS), "onnxruntime")
         to = ["--to", _FORMATS[runtime.removesuffix(_INT8)]]
         if runtime.endswith(_INT8):
-            to += ["--int8", "--calibration", _IMAGES]
+            to += ["--int8", "--calibration", _images_of(recipe)]
         why = f"Faster in {' and '.join(fast)}{but}. To export it"
         note_next(why, "export", target, *to, *flags(original))
         return
@@ -199,12 +199,11 @@ def after_export(target: str, exported: Exported) -> None:
 
     if exported.score is not None or exported.to not in QUANTIZERS:
         return
-    command: list[str] = []
+    images = _IMAGES
     if Path(target).is_dir():
         from ghostify.io.recipe import read_recipe
 
-        command = (read_recipe(Path(target)).options or {}).get("command", [])
-    images = next((after for word, after in pairwise(command) if word == "--calibration"), _IMAGES)
+        images = _images_of(read_recipe(Path(target)))
     changes = ("--to", exported.to, "--int8", "--calibration", images)
     note_again("For INT8, which most CPUs run faster", *changes, without=("--out", "-o", "--force"))
 
@@ -217,6 +216,12 @@ def _converted_by(recipe: Recipe) -> list[str]:
     size = ["--input", "x".join(map(str, source.input_size))] if source.input_size else []
     arguments = [f"--model-arg={key}={value}" for key, value in source.arguments.items()]
     return ["convert", source.name, *size, *arguments]
+
+
+def _images_of(recipe: Recipe) -> str:
+    """Return the images that an artifact was calibrated with, as they were named."""
+    words = (recipe.options or {}).get("command", [])
+    return next((name for option, name in pairwise(words) if option == "--calibration"), _IMAGES)
 
 
 def _without(words: Sequence[str], *options: str) -> list[str]:

@@ -94,7 +94,7 @@ def export(
         outputs: with ``int8``, what the outputs are, as in `ghostify.convert`.
         max_divergence: largest KL divergence of INT8 from the model on the held-out images, in
             nats per image; of values, the squared error over the squared norm. Above it, nothing
-            is written. Default: 0.2 nats, 0.05 of values.
+            is written. Default: 0.3 nats, 0.05 of values.
         force: overwrite an existing file.
         progress: whether to show progress bars, or a function that is called with each `Progress`.
 

@@ -72,7 +72,7 @@ def too_narrow(monkeypatch):
     monkeypatch.setitem(QUANTIZERS, "onnx", Quantizer(right.package, write))
 
 
-@pytest.mark.parametrize(("outputs", "limit"), [("multilabel", 0.2), ("values", 0.05)])
+@pytest.mark.parametrize(("outputs", "limit"), [("multilabel", 0.3), ("values", 0.05)])
 def test_what_differs_is_not_written(images, too_narrow, tmp_path, outputs, limit):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 14**2, 5)).eval()
     model[2].weight.data *= 30
@@ -140,7 +140,7 @@ def test_imagenet_weights(to, tmp_path):
     ]
     images = torch.stack(crops)
     exported = ghostify.export(net, images[:1], named(tmp_path, to), int8=True, calibration=images)
-    assert exported.score.kl < 0.2
+    assert exported.score.kl < 0.3
     assert exported.size < 0.35 * 4 * sum(p.numel() for p in net.parameters())
 
 
