@@ -87,6 +87,21 @@ def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
     assert "| alexnet | " in done.stdout
 
 
+@pytest.mark.slow
+def test_the_int8_benchmark_runs():
+    pytest.importorskip("nncf")
+    options = ["--networks", "squeezenet1_1", "--plans", "s=2", "--trained", "", "--seconds", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "speed.int8", *options],
+        cwd=EXAMPLES / "benchmarks",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| squeezenet1_1 | original | 1.00 | 5.0 | 1.3 | " in done.stdout
+    assert "| squeezenet1_1 | s=2 | 1.81 | 2.9 | 1.0 | " in done.stdout
+
+
 def test_every_example_is_run():
     elsewhere = {
         "ablation.py": "test_ablation.py",
