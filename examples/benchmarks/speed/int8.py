@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--networks", default="resnet50,vgg16_bn,mobilenet_v2")
     parser.add_argument("--plans", default=",".join(PLANS))
     parser.add_argument("--trained", default="VGG-16,ResNet-20,Lite0")
-    parser.add_argument("--trained-plans", default="macs=0.8,macs=0.5,macs=0.3")
+    parser.add_argument("--trained-plans", default="s=2,macs=0.8,macs=0.5,macs=0.3")
     parser.add_argument("--seconds", type=float, default=30, help="time for each runtime")
     options = parser.parse_args()
     torch.manual_seed(0)
