@@ -16,7 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm
-from ghostify.conversion.init.scratch import HeldTensors, storages_of, trim_memory
+from ghostify.conversion.init.scratch import (
+    HeldTensors,
+    share_memory_of_threads,
+    storages_of,
+    trim_memory,
+)
 from ghostify.data.batches import device_of
 from ghostify.types import Example, GhostifyError, split_example
 from ghostify.types.errors import first_line
@@ -115,6 +120,7 @@ class LayerwiseRunner:
         self.batches = batches
         self.max_bytes = _affordable_bytes(model) if max_bytes is None else max_bytes
         self.waiting: dict[int, BatchRun] = {}
+        share_memory_of_threads()
 
     def close(self) -> None:
         """Drop all forward passes."""

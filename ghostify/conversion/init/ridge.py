@@ -25,6 +25,9 @@ _MIN_SINGLE = 1e-3
 _BLOCK = 256
 """Columns of a Gram matrix that are computed at a time, from the diagonal down."""
 
+_COMPARED = 64
+"""Outputs of a group by which ridges are compared."""
+
 _MAX_FLOAT64 = 2500
 """Unknowns above which sums are in float32: a float64 Gram matrix of 4,608 inputs (512 channels,
 3x3) takes 170 MB."""
@@ -39,8 +42,8 @@ def refit(
     ||P D - (Y - P W0)||^2 + ridge t ||D||^2, where t is the mean diagonal of P^T P. Groups are
     solved separately.
 
-    By default the ridge is that with which the first half of the sample predicts the second half
-    best, which is of other images; halved, since both halves are twice the data.
+    By default the ridge is that with which the first half of the sample predicts some outputs of
+    the second half best, which is of other images; halved, since both halves are twice the data.
 
     Args:
         weight: W0, ``(n, c / groups, k, k')``.
@@ -72,10 +75,11 @@ def refit(
     else:
         first = problem.of(chunks(sample.select(slice(0, middle))))
         second = problem.of(chunks(sample.select(slice(middle, None))))
-        single = first.single(), second.single()
+        exact = first.some_outputs(), second.some_outputs()
+        single = exact[0].single(), exact[1].single()
 
         def error(ridge: float) -> float:
-            fitted, other = single if ridge >= _MIN_SINGLE else (first, second)
+            fitted, other = single if ridge >= _MIN_SINGLE else exact
             return float(other.error(fitted.solve(ridge)))
 
         best = _best_ridge(error)
@@ -131,6 +135,10 @@ class _ByInputs:
             gram[:, start:end, end:] = gram[:, end:, start:end].transpose(1, 2)
         return cls(gram, cross)
 
+    def some_outputs(self) -> Self:
+        """The same for at most 64 outputs of each group, evenly spread."""
+        return type(self)(self.gram, _spread(self.cross, 2))
+
     def single(self) -> Self:
         """The same in float32."""
         return type(self)(self.gram.float(), self.cross.float())
@@ -171,6 +179,9 @@ class _ByPositions:
         exact = torch.float32 if self.x.shape[2] > _MAX_FLOAT64 else torch.float64
         return (self.x.transpose(1, 2) @ self.x).to(exact)
 
+    def some_outputs(self) -> Self:
+        return type(self)(self.x, _spread(self.residual, 1))
+
     def single(self) -> Self:
         """The same: it is in float32."""
         return self
@@ -187,6 +198,11 @@ class _ByPositions:
     def error(self, change: Tensor) -> float:
         missing = self.residual - change.transpose(1, 2).to(self.x) @ self.x
         return float(missing.square().sum())
+
+
+def _spread(values: Tensor, dim: int) -> Tensor:
+    every = -(-values.shape[dim] // _COMPARED)
+    return values[:, ::every] if dim == 1 else values[:, :, ::every]
 
 
 def _solved(gram: Tensor, ridge: float, level: Tensor, right: Tensor) -> Tensor:

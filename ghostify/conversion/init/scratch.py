@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+_ARENA_MAX = -8  # of malloc.h
 _ARCHIVE_NUMBERS = 2**22
 
 
@@ -81,6 +82,18 @@ def storages_of(model: nn.Module) -> set[int]:
     """Return the addresses of the storages of parameters and buffers."""
     tensors = (*model.parameters(), *model.buffers())
     return {tensor.untyped_storage().data_ptr() for tensor in tensors}
+
+
+def share_memory_of_threads() -> None:
+    """Let threads that start from now on share one heap.
+
+    glibc gives each of up to eight per core its own, and keeps there what the thread has freed. It
+    is worth half of the memory of a calibrated MobileNetV2, and costs nothing, as one thread runs
+    at a time.
+    """
+    limit = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if limit is not None:
+        limit(_ARENA_MAX, 2)  # one for the main thread
 
 
 class HeldTensors(TorchFunctionMode):

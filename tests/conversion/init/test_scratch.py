@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -55,3 +58,26 @@ def test_kept_tensors_share_files(monkeypatch):
     kept = [archive.keep(each) for each in values]
     assert all(map(torch.equal, kept, values))
     assert made == [(10,), (35,)]
+
+
+ARENAS = """
+import ctypes, threading
+from ghostify.conversion.init.scratch import share_memory_of_threads
+{limit}
+together = threading.Barrier(9)
+for _ in range(8):
+    threading.Thread(target=lambda: (bytearray(10_000), together.wait()), daemon=True).start()
+together.wait()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+def arenas(limit):
+    code = ARENAS.format(limit=limit)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stderr.count("Arena ")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others have no arenas")
+def test_threads_share_memory():
+    assert arenas("share_memory_of_threads()") <= 2 < arenas("")
