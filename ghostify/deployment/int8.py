@@ -28,8 +28,8 @@ from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
 MAX_KL, MAX_RELATIVE_ERROR = 0.3, 0.05
-"""Largest divergence of classes and labels in nats, and of values. EfficientNet-Lite0 had 0.25 nats at
-most, on images of a size and kind that it was not trained on."""
+"""Largest divergence of classes and labels in nats, and of values. EfficientNet-Lite0 had 0.25 nats
+at most, on images of a size and kind that it was not trained on."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ _GAP = 1e-4
 _NODES = 10_000
 _SCALE = 1e6
 """Largest number of a row: the solver has absolute tolerances of about 1e-6."""
+_NEGLIGIBLE = 1e-100
+"""Largest number of a row that is as good as zeros, and cannot be scaled up."""
 
 _Item = tuple[int, ...]
 """Index of a table, label of the parent, label of the node, alternative."""
@@ -110,7 +112,8 @@ def _solve(forest: Forest, limits: Array, items: Sequence[_Item]) -> Selection |
     items = _undominated(forest, items)
     matrix, right = _one_each(forest, items)
     costs = np.array([forest.tables[t].costs[:, a, b, c] for t, a, b, c in items]).T
-    scales = _SCALE / np.where(costs.any(axis=1), abs(costs).max(axis=1), 1)
+    largest = abs(costs).max(axis=1)
+    scales = _SCALE / np.where(largest > _NEGLIGIBLE, largest, 1)
     costs = np.pad(costs * scales[:, None], ((0, 0), (0, matrix.shape[1] - len(items))))
     with _stdout_closed():
         result = milp(

@@ -82,6 +82,13 @@ def test_costs_and_loss_increases_of_0():
     assert choose(one_node((0, 0)), [0]).alternatives == (0,)
 
 
+def test_loss_increases_as_good_as_0():
+    tables = [Table(0, np.array([(0, 9), (1e-310, 5)], float).T[:, None, None])] * 3
+    tables.append(Table(0, np.array([(0, 9), (1, 5)], float).T[:, None, None]))
+    found = choose(Forest([-1] * 4, tables), [24.5])
+    assert found.alternatives == (1, 1, 1, 0)
+
+
 def test_limits_that_exclude_each_other():
     assert choose(one_node((0, 9, 1), (0, 1, 9)), [5, 5]) is None
 

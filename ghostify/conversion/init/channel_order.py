@@ -18,7 +18,6 @@ _RIDGE = 1e-3
 """Added to the covariance, relative to its mean diagonal."""
 
 _ROUNDING = 1e-13
-_TINY = torch.finfo(torch.float64).tiny
 
 _CANDIDATES = 64
 """Channels among which the next ones to drop are searched, at least."""
@@ -89,10 +88,10 @@ class _Elimination:
         flat = weight.reshape(outputs, -1)
         covariance = reader.covariance
         diagonal = covariance.diagonal()
-        diagonal += _RIDGE * diagonal.mean() + _TINY
-        if outputs > len(covariance):  # costs depend on W^T W alone
+        diagonal += _RIDGE * diagonal.mean() + torch.finfo(torch.float64).tiny
+        if outputs > len(covariance) and flat.any():  # costs depend on W^T W alone
             gram = flat.T @ flat
-            gram.diagonal().add_(_ROUNDING * gram.diagonal().mean() + _TINY)
+            gram.diagonal().add_(_ROUNDING * gram.diagonal().mean())
             flat = torch.linalg.cholesky(gram).T
         self.weight = flat.T.reshape(channels, self.taps, -1).contiguous()  # (c, t, o)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))

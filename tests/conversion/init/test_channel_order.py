@@ -88,5 +88,10 @@ def test_a_copy_of_a_channel_costs_nothing_and_one_that_nothing_reads_neither():
     assert increases[1] < 1e-2 * increases[2]
 
 
+def test_weights_of_zeros_cost_nothing():
+    _, increases = channel_order([Reader(torch.zeros(9, 4, 1), torch.eye(4).double())])
+    assert set(increases) == {0.0}
+
+
 def test_one_channel_has_nothing_to_drop():
     assert channel_order([Reader(torch.ones(2, 1, 1), torch.eye(1).double())]) == ((0,), ())
