@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import completion, options
-from ghostify.cli.context import build_target, load_artifact, read_calibration
+from ghostify.cli.context import build_target, load_artifact, note_outputs, read_calibration
 from ghostify.cli.next_step import after_export
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, stage
@@ -74,5 +74,7 @@ def export(
     )
     if exported.note:
         note(exported.note)
+    if exported.outputs:
+        note_outputs(exported.outputs)
     print(exported)
     after_export(target, exported)

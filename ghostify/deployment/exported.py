@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostify.report.metric_texts import describe_score
-from ghostify.types import Score
+from ghostify.types import Outputs, Score
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Exported:
         note: why the batch size is fixed, if the format supports any.
         calibrated: number of images that INT8 was calibrated with; 0 if the file is float32.
         score: of INT8, on the held-out images with the float32 network as teacher.
+        outputs: of INT8, what the outputs were taken for.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Exported:
     note: str = ""
     calibrated: int = 0
     score: Score | None = None
+    outputs: Outputs | None = None
 
     def __str__(self) -> str:
         batch = "any batch" if self.batch is None else f"batch {self.batch}"

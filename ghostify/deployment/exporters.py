@@ -101,7 +101,20 @@ def _open_onnx(path: Path, threads: int) -> Session:
 def _write_openvino(program: ExportedProgram, path: Path) -> None:
     import openvino
 
-    openvino.save_model(openvino.convert_model(program), path, compress_to_fp16=False)
+    network = openvino.convert_model(program)
+    shapes = {}
+    for number, tensor in enumerate(_inputs_of(program)):
+        sizes = [size if isinstance(size, int) else -1 for size in tensor.shape]
+        shapes[number] = openvino.PartialShape(sizes)
+    network.reshape(shapes)  # all are dynamic else, for which the CPU has fewer kernels
+    openvino.save_model(network, path, compress_to_fp16=False)
+
+
+def _inputs_of(program: ExportedProgram) -> list[Tensor]:
+    """Return the inputs with the shapes of the graph, of which a batch size may be symbolic."""
+    names = program.graph_signature.user_inputs
+    nodes = {node.name: node for node in program.graph.nodes}
+    return [nodes[name].meta["val"] for name in names if isinstance(name, str)]
 
 
 def _open_openvino(path: Path, threads: int) -> Session:

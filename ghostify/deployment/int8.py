@@ -123,6 +123,7 @@ def export_int8(
         max_relative_error=errors.relative,
         calibrated=_count(images.calibration),
         score=score,
+        outputs=images.outputs,
     )
 
 

@@ -85,6 +85,7 @@ def test_int8(run, out, images, tmp_path):
     assert result.code == 0, result.err
     said = "out-int8.onnx: onnx INT8, any batch; calibrated on 15 images, verified on 3 others: "
     assert result.out.startswith(said)
+    assert "outputs: values" in result.err
     assert (tmp_path / "out-int8.onnx").is_file()
 
 

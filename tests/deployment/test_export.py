@@ -268,3 +268,12 @@ def test_weights_lie_beside_the_graph_of_openvino(small_net, image, tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"net.xml", "net.bin"}
     weights = sum(p.numel() for p in small_net.parameters())
     assert (tmp_path / "net.bin").stat().st_size >= 0.9 * 4 * weights  # not halved to float16
+
+
+def test_openvino_knows_all_sizes_but_the_batch(small_net, image, tmp_path):
+    """With sizes unknown, its CPU plugin has no INT8 kernels for images of one channel."""
+    openvino = pytest.importorskip("openvino")
+    ghostify.export(small_net, image, tmp_path / "net.xml")
+    (taken,) = openvino.Core().read_model(tmp_path / "net.xml").inputs
+    sizes = [size.is_dynamic or size.get_length() for size in taken.partial_shape]
+    assert sizes == [True, *image.shape[1:]]
