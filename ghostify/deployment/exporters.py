@@ -121,7 +121,7 @@ def _open_openvino(path: Path, threads: int) -> Session:
     """Compute in float32; OpenVINO's default may be bfloat16."""
     config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     config["INFERENCE_NUM_THREADS"] = threads
-    request = _openvino_core().compile_model(path, "CPU", config).create_infer_request()
+    request = openvino_core().compile_model(path, "CPU", config).create_infer_request()
 
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
         found = request.infer([tensor.detach().numpy() for tensor in tensors], share_inputs=True)
@@ -131,7 +131,7 @@ def _open_openvino(path: Path, threads: int) -> Session:
 
 
 @cache
-def _openvino_core() -> Any:
+def openvino_core() -> Any:
     """Return one core that is never deleted.
 
     The CPU plugin of each core sets an alternate signal stack, and upon deletion restores the one

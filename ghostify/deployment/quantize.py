@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ghostify.deployment.exporters import quiet
+from ghostify.deployment.exporters import openvino_core, quiet
 from ghostify.types import GhostifyError
 from ghostify.types.errors import install
 
@@ -126,7 +126,7 @@ def _quantize_openvino(source: Path, target: Path, inputs: Inputs) -> None:
     )
     with quiet():
         network = nncf.quantize(
-            openvino.Core().read_model(source),
+            openvino_core().read_model(source),
             nncf.Dataset(inputs, lambda tensors: tuple(tensor.numpy() for tensor in tensors)),
             subset_size=len(inputs),
             target_device=nncf.TargetDevice.CPU,

@@ -72,34 +72,34 @@ def test_every_client_is_run():
     assert {file.name for file in (EXAMPLES / "clients").glob("*.py")} == set(CLIENTS)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["realised", "never_slower"])
-def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    options = ["--networks", "alexnet", "--runtimes", "eager", "--seconds", "0.1"]
+def run_module(name, *options):
+    """Run a module of the benchmarks; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", f"speed.{name}", *options],
+        [sys.executable, "-m", name, *options],
         cwd=EXAMPLES / "benchmarks",
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "| alexnet | " in done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["realised", "never_slower"])
+def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = ["--networks", "alexnet", "--runtimes", "eager", "--seconds", "0.1"]
+    printed = run_module(f"speed.{name}", *options)
+    assert "| alexnet | " in printed
 
 
 @pytest.mark.slow
 def test_the_int8_benchmark_runs():
     pytest.importorskip("nncf")
     options = ["--networks", "squeezenet1_1", "--plans", "s=2", "--trained", "", "--seconds", "0.1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "speed.int8", *options],
-        cwd=EXAMPLES / "benchmarks",
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "| squeezenet1_1 | original | 1.00 | 5.0 | 1.3 | " in done.stdout
-    assert "| squeezenet1_1 | s=2 | 1.81 | 2.9 | 1.0 | " in done.stdout
+    printed = run_module("speed.int8", *options)
+    assert "| squeezenet1_1 | original | 1.00 | 5.0 | 1.3 | " in printed
+    assert "| squeezenet1_1 | s=2 | 1.81 | 2.9 | 1.0 | " in printed
 
 
 def test_every_example_is_run():
@@ -119,14 +119,8 @@ def test_peers_are_drawn(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmark draws")
     names = "ghostify:ghostnet_050,torchvision:shufflenet_v2_x0_5,timm:mobilenetv2_050"
     options = ["--networks", names, "--runtime", "eager", "--seconds", "0.1", "--out", tmp_path]
-    done = subprocess.run(
-        [sys.executable, "-m", "speed.peers", *options],
-        cwd=EXAMPLES / "benchmarks",
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "| GhostNet 0.5x | 42 | " in done.stdout
-    assert "| 66.2 | the GhostNet paper, arXiv 1911.11907 |" in done.stdout
-    assert "| ShuffleNetV2 0.5x | " in done.stdout
+    printed = run_module("speed.peers", *options)
+    assert "| GhostNet 0.5x | 42 | " in printed
+    assert "| 66.2 | the GhostNet paper, arXiv 1911.11907 |" in printed
+    assert "| ShuffleNetV2 0.5x | " in printed
     assert {file.name for file in tmp_path.iterdir()} == {"peers-macs.png", "peers-latency.png"}

@@ -73,9 +73,7 @@ class ScratchArchive:
 
 def trim_memory() -> None:
     """Return free memory to the system: glibc keeps some for every thread that ever ran."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)
+    _call_libc("malloc_trim", 0)
 
 
 def storages_of(model: nn.Module) -> set[int]:
@@ -91,9 +89,14 @@ def share_memory_of_threads() -> None:
     is worth half of the memory of a calibrated MobileNetV2, and costs nothing, as one thread runs
     at a time.
     """
-    limit = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if limit is not None:
-        limit(_ARENA_MAX, 2)  # one for the main thread
+    _call_libc("mallopt", _ARENA_MAX, 2)  # one for the main thread
+
+
+def _call_libc(name: str, *arguments: int) -> None:
+    """Call a function of the C library, if it has it."""
+    function = getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None
+    if function is not None:
+        function(*arguments)
 
 
 class HeldTensors(TorchFunctionMode):
