@@ -197,8 +197,10 @@ def test_a_landmark_network_keeps_its_landmarks():
         net, converted, loader, epochs=20, validation=[IMAGES[500:]]
     )
     test = [(IMAGES[500:], LANDMARKS[500:])]
-    before, after = (ghostify.evaluate(each, test) for each in (converted, recovered))
-    assert after.mae < before.mae
+    original, before, after = (
+        ghostify.evaluate(each, test) for each in (net, converted, recovered)
+    )
+    assert after.mae < 1.02 * original.mae
     assert before.top1 is before.agreement is before.kl is None
     assert recovery.recovered.teacher_mae < recovery.converted.teacher_mae
     assert Outputs.find(recovered)[0].kind == "values"
