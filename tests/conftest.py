@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks; pytest -n runs one a core
+
 import torch
 from hypothesis import settings
 from torch import nn
