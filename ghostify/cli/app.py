@@ -28,8 +28,8 @@ from ghostify.cli.redundancy import redundancy
 from ghostify.cli.report import report
 from ghostify.cli.sensitivity import sensitivity
 from ghostify.cli.settings import expand_settings
-from ghostify.cli.terminal import fail, interruptible, note
-from ghostify.types.errors import GhostifyWarning
+from ghostify.cli.terminal import fail, interruptible, results_alone, warn
+from ghostify.types.errors import GhostifyWarning, first_line, is_out_of_memory
 
 
 def _runnable(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def _runnable(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(expanded)
     def run(**values: Any) -> None:
-        with interruptible():
+        with interruptible(), results_alone():
             expanded(**values)
 
     return run
@@ -96,7 +96,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line. A `GhostifyError` is one line on stderr and exit code 1."""
+    """Run the command line. What the user can correct is one line on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an old terminal may lack an arrow
@@ -105,10 +105,14 @@ def main() -> None:
     try:
         app(prog_name="ghostify")
     except GhostifyError as error:
-        fail(_with_options(" ".join(str(error).split())))
+        fail(_with_options(str(error)))
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
-        fail(f"{error.filename}: {error.strerror}" if named else " ".join(str(error).split()))
+        fail(f"{error.filename}: {error.strerror}" if named else str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        fail(f"out of memory ({first_line(error)}): use smaller batches, or fewer images")
 
 
 _OPTIONS = {
@@ -131,4 +135,4 @@ def _with_options(message: str) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {_with_options(str(message))}")
+    warn(_with_options(str(message)))

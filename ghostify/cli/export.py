@@ -13,7 +13,7 @@ from ghostify.cli import completion, options
 from ghostify.cli.context import build_target, load_artifact, note_outputs, read_calibration
 from ghostify.cli.next_step import after_export
 from ghostify.cli.settings import option
-from ghostify.cli.terminal import note, stage
+from ghostify.cli.terminal import note, results, stage
 from ghostify.io.atomic import check_new
 
 if TYPE_CHECKING:
@@ -76,5 +76,5 @@ def export(
         note(exported.note)
     if exported.outputs:
         note_outputs(exported.outputs)
-    print(exported)
+    print(exported, file=results())
     after_export(target, exported)

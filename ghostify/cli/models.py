@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ghostify import GhostifyError
-from ghostify.cli.terminal import stage
+from ghostify.cli.terminal import results, stage
 
 
 def models(
@@ -24,4 +24,4 @@ def models(
     found = [name for name in names() if fnmatchcase(name, glob)]
     if not found:
         raise GhostifyError(f"no model matches {pattern!r}")
-    print("\n".join(found))
+    print("\n".join(found), file=results())

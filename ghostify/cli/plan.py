@@ -21,7 +21,7 @@ from ghostify.cli.context import (
 from ghostify.cli.next_step import after_plan
 from ghostify.cli.options import SiteOptions, is_given
 from ghostify.cli.settings import option
-from ghostify.cli.terminal import interruptible, show
+from ghostify.cli.terminal import interruptible, results, show
 from ghostify.io.atomic import check_parent
 from ghostify.types import LayerLatencies, PlanCandidate
 
@@ -127,7 +127,7 @@ def _write(
     from ghostify.report.plan_table import list_plan
 
     if out is None:
-        print(made.to_json(), end="", flush=True)
+        print(made.to_json(), end="", flush=True, file=results())
     else:
         made.save(out)
     document = list_plan(

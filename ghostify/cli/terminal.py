@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
 from rich import box
@@ -18,9 +19,31 @@ from ghostify.cli.options import Format
 from ghostify.io.progress import is_main_process
 from ghostify.report.document import WIDTH
 from ghostify.report.formats import FORMATS
+from ghostify.types.errors import printable
 
 if TYPE_CHECKING:
     from ghostify.report.document import Document, Table
+
+_LONGEST = 1000
+"""Characters of an error or a warning."""
+
+_results: ContextVar[TextIO | None] = ContextVar("results", default=None)
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for `results`; what user code and libraries print goes to stderr."""
+    token = _results.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.reset(token)
+
+
+def results() -> TextIO:
+    """Return the stream that the results of a command are printed to."""
+    return _results.get() or sys.stdout
 
 
 @contextmanager
@@ -28,21 +51,26 @@ def stage(doing: str) -> Iterator[None]:
     """Show a status line on stderr while the context lasts, if stderr is a terminal."""
     quiet = not is_main_process()
     console = Console(file=sys.stderr, quiet=quiet)  # the stream of now, if it is redirected
-    with console.status(f"{escape(doing)} ..."):
+    with console.status(f"{_markup(doing)} ..."):
         yield
 
 
 def note(text: str) -> None:
     """Print a remark on stderr, by the main process."""
     if is_main_process():
-        Console(stderr=True, soft_wrap=True, highlight=False).print(escape(text))
+        Console(stderr=True, soft_wrap=True, highlight=False).print(_markup(text))
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr, in one line, by the main process."""
+    note(f"warning: {_one_line(text)}")
 
 
 def fail(text: str) -> NoReturn:
     """End with one line of explanation on stderr and exit code 1."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     where = "" if is_main_process() else f" process {os.environ['RANK']}:"
-    console.print(f"[bold red]error:[/]{where} {escape(text)}")
+    console.print(f"[bold red]error:[/]{where} {_markup(_one_line(text))}")
     sys.exit(1)
 
 
@@ -58,9 +86,10 @@ def interruptible(kept: str = "nothing was saved") -> Iterator[None]:
 
 def show(document: Document, *, stderr: bool = False) -> None:
     """Print a document's tables: as wide as they need, or as fits a terminal."""
-    console = Console(highlight=False, soft_wrap=True, stderr=stderr)
+    file = sys.stderr if stderr else results()
+    console = Console(file=file, highlight=False, soft_wrap=True)
     width = console.width if console.is_terminal else WIDTH
-    console.print(f"[bold]{escape(document.title)}[/]")
+    console.print(f"[bold]{_markup(document.title)}[/]")
     left_out: dict[str, None] = {}
     for table in document.tables:
         shown = table.fitted(width) if console.is_terminal else table
@@ -72,7 +101,7 @@ def show(document: Document, *, stderr: bool = False) -> None:
     if notes := [*document.notes, *notes]:
         console.print()
     for line in notes:
-        console.print(f"[dim]{escape(line)}[/]")
+        console.print(f"[dim]{_markup(line)}[/]")
 
 
 def print_document(document: Document, format: Format) -> None:
@@ -80,12 +109,25 @@ def print_document(document: Document, format: Format) -> None:
     if format is Format.table:
         show(document)
     else:
-        print(FORMATS[format.value](document), end="")
+        lines = FORMATS[format.value](document).split("\n")
+        print("\n".join(map(printable, lines)), end="", file=results())
+
+
+def _markup(text: str) -> str:
+    """Return text as markup that has neither tags nor control characters."""
+    return escape(printable(text))
+
+
+def _one_line(text: str) -> str:
+    """Return text without line breaks; of a long one the beginning, and the end with its advice."""
+    line = " ".join(text.split())
+    third = _LONGEST // 3
+    return line if len(line) <= _LONGEST else f"{line[: 2 * third]} … {line[-third:]}"
 
 
 def _rich(table: Table) -> RichTable:
     rich = RichTable(
-        title=escape(table.title),
+        title=_markup(table.title),
         title_style="bold",
         title_justify="left",
         box=box.SIMPLE_HEAD,
@@ -95,11 +137,11 @@ def _rich(table: Table) -> RichTable:
     )
     for column in table.columns:
         rich.add_column(
-            column.heading,
+            _markup(column.heading),
             justify="right" if column.numeric else "left",
             no_wrap=not column.wrap,
             overflow="fold",
         )
     for row in table.rows:
-        rich.add_row(*map(escape, row))
+        rich.add_row(*map(_markup, row))
     return rich

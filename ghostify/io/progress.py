@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from ghostify.types.errors import printable
 from ghostify.types.progress import Progress, ShowProgress
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def progress_bar(task: str, progress: ShowProgress) -> Iterator[Report]:
             line = bars.add_task(task, total=None)
 
             def report(done: float, total: float | None = None, detail: str = "") -> None:
-                bars.update(
-                    line, completed=done, total=total, description=f"{task} {detail}".strip()
-                )
+                shown = printable(f"{task} {detail}".strip())
+                bars.update(line, completed=done, total=total, description=shown)
 
             try:
                 yield report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -31,10 +31,9 @@ def call_code(place: str, name: str, arguments: dict[str, Any]) -> Any:
 
 @contextmanager
 def _errors(what: str) -> Iterator[None]:
-    """Raise GhostifyError where the code fails, and keep stdout for results."""
+    """Raise GhostifyError where the code fails."""
     try:
-        with redirect_stdout(sys.stderr):
-            yield
+        yield
     except Exception as error:
         kind = type(error).__name__
         raise GhostifyError(f"{what}: {kind}: {first_line(error)}") from error

@@ -7,6 +7,9 @@ from difflib import get_close_matches
 _PLACE = re.compile(r"Exception from \S+:\d+:")
 _LONGEST = 200
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1, line separators, writing directions, and bytes of names that are not UTF-8."""
+
 
 class GhostifyError(ValueError):
     """A user-correctable error. Its message is one line: what is wrong, and what to do."""
@@ -43,3 +46,17 @@ def root_cause(error: BaseException) -> str:
         error = error.__cause__
     line = first_line(error)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def printable(text: str) -> str:
+    r"""Return text for a terminal, with control characters as escapes such as ``\u001b``."""
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, or torch on any device, could not allocate memory."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)
+    )

@@ -59,7 +59,7 @@ def fails(run):
 
     def invoke(*arguments):
         result = run(*arguments)
-        assert result.code != 0
+        assert result.code == 1
         assert "Traceback" not in result.err
         assert result.out == ""
         lines = [line for line in result.err.strip().splitlines() if line[:8] != "images: "]

@@ -193,7 +193,7 @@ def test_interrupted(run, net, tensor, left, monkeypatch, place):
 
     monkeypatch.setattr(*place, stop)
     result = run("convert", *net, "--calibration", tensor, "--budget", "macs=0.8", "--out", "out")
-    assert result.code != 0
+    assert result.code == 130
     assert (result.out, "Traceback" in result.err) == ("", False)
     assert left() == set()
 
@@ -206,6 +206,6 @@ def test_interrupted_in_the_middle_of_a_fit(run, net, tensor, left, monkeypatch)
 
     monkeypatch.setattr(calibrated, "fit_to_sample", stop)
     result = run("convert", *net, "--calibration", tensor, "--out", "out")
-    assert result.code != 0
+    assert result.code == 130
     assert (result.out, "Traceback" in result.err) == ("", False)
     assert left() == set()

@@ -129,7 +129,7 @@ def test_interrupted_while_saving(net, tmp_path):
         "import sys, time, ghostify.artifact.folder as folder\n"
         "def stuck(state, file):\n"
         "    file.write_bytes(b'half')\n"
-        "    print('saving', flush=True)\n"
+        "    print('saving', flush=True, file=sys.__stdout__)\n"
         "    time.sleep(60)\n"
         "folder.save_file = stuck\n"
         "from ghostify.cli import main\n"
@@ -144,7 +144,7 @@ def test_interrupted_while_saving(net, tmp_path):
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir() if path.name[0] != "_"] == ["net.py"]
 

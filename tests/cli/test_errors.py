@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from ghostify import GhostifyError
+
 DRY = ("--dry-run",)
 
 
@@ -199,7 +201,7 @@ def test_a_target_is_checked_before_work_begins(fails, net, monkeypatch, command
     def refuse(*_, **__):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
     monkeypatch.setattr("ghostify.models.build", None)
     endings = {"--plot": "svg", "--report": "csv"}
     ending = endings.get(option, {"export": "pt2", "redundancy": "png"}.get(command, "json"))
@@ -213,3 +215,62 @@ def test_a_device_that_is_not_there(fails, net, command):
     images = ["--budget", "macs=0.5", "--calibration", "digits"] if command == "search" else []
     said = fails(command, *net, *images, "--device", "tpu9")
     assert "--device (='tpu9') is not available: try cpu" in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\x1b[2J\x1b[31mnet.py:build", "net\x9b31m:build", "resnet\u202e81", "net\udce9.py:build"],
+)
+def test_control_characters_of_names_do_not_reach_the_terminal(fails, name):
+    said = fails("analyze", name)
+    assert said.isprintable()
+    assert "\\u" in said
+
+
+def test_a_line_break_in_a_name_begins_no_line(fails):
+    assert "net.py error: forged" in fails("analyze", "net.py\nerror: forged:build")
+
+
+@pytest.mark.parametrize("option", [(), ("--weights",), ("--include",), ("--normalize",)])
+def test_an_error_line_has_a_bounded_length(fails, option):
+    said = fails("plan", *(["resnet18"] if option else ()), *option, "x" * 50_000)
+    assert len(said) < 1100
+    assert said.startswith("error: ")
+
+
+def test_of_a_long_error_the_advice_is_left(fails, monkeypatch):
+    def refuse(*_, **__):
+        raise GhostifyError(f"all of {', '.join(map(str, range(9999)))} are wrong: pass `lr`")
+
+    monkeypatch.setattr("ghostify.models.build", refuse)
+    said = fails("analyze", "resnet18")
+    assert said.startswith("error: all of 0, 1, 2, 3, ")
+    assert said.endswith(", 9997, 9998 are wrong: pass `lr`")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.8 GiB for an array"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB.\nGPU 0 has ..."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_out_of_memory(fails, monkeypatch, error):
+    def build(*_, **__):
+        raise error
+
+    monkeypatch.setattr("ghostify.models.build", build)
+    said = fails("analyze", "resnet18")
+    reason = str(error).splitlines()[0]
+    assert said == f"error: out of memory ({reason}): use smaller batches, or fewer images"
+
+
+def test_another_error_keeps_its_traceback(run, monkeypatch):
+    def build(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("ghostify.models.build", build)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("analyze", "resnet18")

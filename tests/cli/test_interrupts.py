@@ -1,5 +1,7 @@
 """Ctrl-C ends with one line that says what was kept, exit code 130, and nothing half-written."""
 
+import sys
+
 import pytest
 import torch
 
@@ -46,6 +48,28 @@ def test_every_command(run, net, tmp_path, monkeypatch, arguments):
     assert (result.code, result.out) == (130, "")
     assert result.err == "Interrupted; nothing was saved.\n"
     assert sorted(tmp_path.iterdir()) == before
+
+
+class Interrupting:
+    """Sends Ctrl-C while a module is imported."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def find_spec(self, name, *_):
+        if name == self.name:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("module", ["ghostify.cli.app", "typer", "rich"])
+def test_during_imports(monkeypatch, run, module):
+    for name in [*sys.modules]:
+        if name.startswith(("ghostify.cli.", module)):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(module), *sys.meta_path])
+    result = run("--version")
+    assert (result.code, result.out) == (130, "")
+    assert result.err == "Interrupted; nothing was saved.\n"
 
 
 def test_in_the_middle_of_a_calibration(run, tmp_path):

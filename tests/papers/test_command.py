@@ -29,5 +29,5 @@ def test_for_programs():
 
 def test_a_table_that_is_not_there():
     result = run("vgg")
-    assert result.returncode != 0
+    assert result.returncode == 1
     assert "unknown table 'vgg'" in result.stderr
