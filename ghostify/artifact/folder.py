@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ghostify.conversion.swap import swap
-from ghostify.io.atomic import check_target, new_folder
+from ghostify.io.atomic import WEIGHTS, check_target, new_folder
 from ghostify.io.recipe import Recipe, Weights, read_recipe, write_recipe
 from ghostify.models.identity import file_digest
 from ghostify.types import (
@@ -34,8 +34,6 @@ from ghostify.types.errors import first_line
 from ghostify.types.version import __version__
 
 Model = TypeVar("Model", bound=nn.Module)
-
-_WEIGHTS = "model.safetensors"
 
 
 def write_folder(
@@ -62,9 +60,9 @@ def write_folder(
     check_target(path, force=force)
     with new_folder(path) as folder:
         try:
-            save_file(state, folder / _WEIGHTS)
+            save_file(state, folder / WEIGHTS)
         except SafetensorError as error:
-            raise OSError(f"cannot write {path / _WEIGHTS}: {first_line(error)}") from error
+            raise OSError(f"cannot write {path / WEIGHTS}: {first_line(error)}") from error
         recipe = Recipe(
             versions={"ghostify": __version__, "torch": torch.__version__},
             model=type(model).__name__,
@@ -77,7 +75,7 @@ def write_folder(
             fidelity=Fidelity.find(model),
             recovery=Recovery.find(model),
             lineage=Lineage.of(model).steps,
-            weights=Weights(_WEIGHTS, file_digest(folder / _WEIGHTS)),
+            weights=Weights(WEIGHTS, file_digest(folder / WEIGHTS)),
         )
         write_recipe(folder, recipe)
 
@@ -98,15 +96,12 @@ def read_folder(path: Path, model: Model) -> Model:
         GhostifyError: If the artifact is damaged, or made from another network.
         OSError: If it cannot be read.
     """
-    recipe = read_recipe(path)
-    weights = path / _WEIGHTS
-    if file_digest(weights) != recipe.weights.sha256:
-        raise GhostifyError(f"{weights} is damaged: its checksum is not the recipe's")
+    recipe, weights = _read(path)
     converted, plan = swap(model, recipe.plan)
     Attachment.remove_all(converted)  # those of ``model``
     try:
-        _fill(converted, load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
+        _fill(converted, weights)
+    except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
     lineage = Lineage(recipe.lineage)
@@ -116,6 +111,27 @@ def read_folder(path: Path, model: Model) -> Model:
         if attachment is not None:
             attachment.attach(converted)
     return converted
+
+
+def _read(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
+    """Return recipe and weights of one artifact, even if it is being replaced by another."""
+    recipe = read_recipe(path)
+    while True:
+        intact = file_digest(path / WEIGHTS) == recipe.weights.sha256
+        weights = _load(path / WEIGHTS) if intact else {}
+        earlier, recipe = recipe, read_recipe(path)
+        if recipe != earlier:
+            continue
+        if not intact:
+            raise GhostifyError(f"{path / WEIGHTS} is damaged: its checksum is not the recipe's")
+        return recipe, weights
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
 
 
 def _fill(model: nn.Module, saved: dict[str, Tensor]) -> None:

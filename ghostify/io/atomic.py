@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ghostify.io.staging import naming, settle, staging_folder, take_place, take_places
 from ghostify.types import GhostifyError
 
 RECIPE = "ghostify.json"
 """The file that makes a folder a ghostify artifact."""
+
+WEIGHTS = "model.safetensors"
+"""The file in an artifact with its weights."""
+
+MEASUREMENTS = "measurements"
+"""The folder in an artifact with a file for each measurement."""
 
 TRAINING = "recovery"
 """The folder in an artifact, perhaps one to come, with the files of its training."""
@@ -28,7 +33,7 @@ _REASONS = {
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a file in UTF-8, or leave the old one if that fails."""
-    with _naming(Path(path).resolve()), new_files(path) as file:
+    with new_files(path) as file, naming(Path(path).resolve()):
         file.write_text(text, encoding="utf-8")
 
 
@@ -36,35 +41,47 @@ def write_text(path: str | Path, text: str) -> None:
 def new_files(path: str | Path) -> Iterator[Path]:
     """Yield a path in a temporary folder; at exit, files there move to the folder of ``path``.
 
-    The file at ``path`` itself moves last. Nothing moves if the context raises.
+    They move together, or not at all if the context raises. What a killed process leaves is
+    finished or removed when ``path`` is written or checked again.
     """
     path = Path(path).resolve()
-    with _temporary_folder(path) as temporary:
-        yield temporary / path.name
-        files = sorted(temporary.iterdir(), key=lambda file: file.name == path.name)
-        with _naming(path):
-            for file in files:
-                file.chmod(0o666 & ~_umask())
-            for file in files:
-                file.replace(path.parent / file.name)
+    with staging_folder(path) as folder:
+        yield folder / path.name
+        take_places(folder, path)
 
 
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of ``path`` at exit.
+    """Yield a temporary folder that becomes ``path`` at exit, unless the context raises.
 
-    Files in the old folder that the new one lacks are kept. Nothing changes if the context raises.
+    If there is a folder at ``path``, it stays, with the files that the new one lacks: it may be a
+    mounted volume. The new files take their places in it together, as in `new_files`.
     """
     path = Path(path).resolve()
-    with _naming(path):
+    if path.is_dir():
+        with new_files(path / RECIPE) as file:
+            yield file.parent
+        return
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(path) as temporary:
-        yield temporary
-        for file in temporary.rglob("*"):
-            file.chmod(0o666 & ~_umask())
-        temporary.chmod(0o777 & ~_umask())
-        with _naming(path):
-            _take_place(temporary, path)
+    with staging_folder(path) as folder:
+        yield folder
+        take_place(folder, path)
+
+
+def inside(folder: Path, *names: str) -> Path:
+    """Return a path in an artifact, to be written.
+
+    Raises:
+        OSError: if a part of it is a link: an artifact may be a stranger's.
+    """
+    path = folder
+    for name in names:
+        path /= name
+        if path.is_symlink():
+            reason = "links in an artifact are not written through: remove it"
+            raise OSError(errno.ELOOP, reason, str(path))
+    return path
 
 
 def check_new(path: str | Path, *, force: bool) -> None:
@@ -89,21 +106,30 @@ def check_target(path: str | Path, *, force: bool) -> None:
     A folder that holds only an unfinished training is free.
     """
     path = Path(path)
+    with naming(path):
+        settle(path.resolve() / RECIPE)
     names = {file.name for file in path.iterdir()} if path.is_dir() else None
     if path.exists() and (names is None or (names - {TRAINING} and RECIPE not in names)):
         raise GhostifyError(f"{path} exists and is not a ghostify artifact: choose another path")
+    for name in (RECIPE, WEIGHTS, MEASUREMENTS, TRAINING):
+        inside(path, name)
     if names != {TRAINING}:
         _check_force(path, force)
     check_writable(path)
 
 
 def check_writable(path: str | Path) -> None:
-    """Check that a file or folder can be made at ``path``, by making a file and removing it."""
-    parent = Path(path).resolve().parent
-    while not parent.exists():
-        parent = parent.parent
+    """Check that a file or folder can be made at ``path``, by making a file and removing it.
+
+    Of a folder that is there, check that a file can be made in it.
+    """
+    target = Path(path).resolve()
+    folder = target if target.is_dir() else target.parent
+    while not folder.exists():
+        folder = folder.parent
     try:
-        with tempfile.NamedTemporaryFile(dir=parent, prefix=f".{Path(path).name}."):
+        settle(target)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         reason = _REASONS.get(error.errno or 0) or str(error.strerror).lower()
@@ -113,49 +139,3 @@ def check_writable(path: str | Path) -> None:
 def _check_force(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise GhostifyError(f"{path} exists: pass `force=True` to replace it")
-
-
-@contextmanager
-def _temporary_folder(path: Path) -> Iterator[Path]:
-    with _naming(path):
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_place(new: Path, path: Path) -> None:
-    if not path.exists():
-        new.rename(path)
-        return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    try:
-        path.rename(old)
-    except BaseException:
-        old.rmdir()
-        raise
-    try:
-        new.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    for other in old.iterdir():
-        if not (path / other.name).exists():
-            other.rename(path / other.name)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Make OSErrors name ``path`` instead of a temporary file."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ghostify.io.atomic import write_text
+from ghostify.io.atomic import MEASUREMENTS, inside, write_text
 from ghostify.io.checksummed_json import checksummed, json_digest, read_checksummed
 from ghostify.io.recipe import Recipe, read_recipe
 from ghostify.types.serialization import Serializable
 from ghostify.types.version import __version__
-
-FOLDER = "measurements"
 
 KINDS = {
     "costs": "plan",
@@ -52,9 +50,7 @@ def record(folder: str | Path, kind: str, data: Mapping[str, Any], *, part: str 
     folder = Path(folder)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     measurement = _Measurement(_identity(read_recipe(folder), kind), now, __version__, data)
-    (folder / FOLDER).mkdir(exist_ok=True)
-    file = folder / FOLDER / f"{_file_name(kind, part)}.json"
-    write_text(file, checksummed(measurement.to_dict()))
+    _write(folder, f"{_file_name(kind, part)}.json", measurement)
 
 
 def recorded(
@@ -74,16 +70,23 @@ def recorded(
 def carry_over(old: Path, new: Path) -> None:
     """Copy the measurements of an artifact that hold for another one, whose weights differ."""
     recipe = read_recipe(new)
-    (new / FOLDER).mkdir(exist_ok=True)
     for kind in KINDS:
         for file, measurement in _valid(old, kind, recipe).items():
-            write_text(new / FOLDER / file.name, checksummed(measurement.to_dict()))
+            _write(new, file.name, measurement)
+
+
+def _write(folder: Path, name: str, measurement: _Measurement) -> None:
+    inside(folder, MEASUREMENTS).mkdir(exist_ok=True)
+    write_text(inside(folder, MEASUREMENTS, name), checksummed(measurement.to_dict()))
 
 
 def _valid(folder: Path, kind: str, recipe: Recipe) -> dict[Path, _Measurement]:
     """Return the measurements of a kind in a folder that are valid for a recipe."""
     identity = _identity(recipe, kind)
-    files = [folder / FOLDER / f"{kind}.json", *sorted((folder / FOLDER).glob(f"{kind}-*.json"))]
+    files = [
+        folder / MEASUREMENTS / f"{kind}.json",
+        *sorted((folder / MEASUREMENTS).glob(f"{kind}-*.json")),
+    ]
     found = {file: read_checksummed(file, _Measurement) for file in files if file.is_file()}
     return {file: each for file, each in found.items() if each.of == identity}
 

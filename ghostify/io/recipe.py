@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ghostify.io.atomic import RECIPE
 from ghostify.io.checksummed_json import checksummed, read_checksummed
+from ghostify.io.staging import finish
 from ghostify.types import (
     Fidelity,
     GhostifyError,
@@ -63,6 +64,7 @@ class Recipe(Serializable):
 def read_recipe(path: Path) -> Recipe:
     """Read the recipe of the artifact at ``path``; it must be there, and not damaged."""
     file = path / RECIPE
+    finish(file.resolve())
     if not file.is_file():
         raise GhostifyError(f"{path} is not a ghostify artifact: it has no {RECIPE}")
     return read_checksummed(file, Recipe)

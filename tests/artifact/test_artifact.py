@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ghostify import Artifact, GhostifyError, GhostSpec, Plan
 from ghostify.artifact.folder import beside
 from ghostify.io.checksummed_json import checksummed, json_digest
 from ghostify.io.recipe import read_recipe
+from ghostify.models.identity import file_digest
 from ghostify.types import Fidelity, ModelSource
 
 
@@ -288,6 +291,48 @@ def test_weights_survive_a_failure_to_replace_them(ghost, small_net, tmp_path, m
                 ghostify.save(ghost, path, force=True)
         assert {file.name: file.read_bytes() for file in path.iterdir()} == before
         assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_artifact_that_is_replaced_while_it_is_read(
+    ghost, small_net, image, tmp_path, monkeypatch
+):
+    path = ghostify.save(ghost, tmp_path / "out").path
+    other = ghostify.convert(small_net, image, ratio=4).eval()
+
+    def replace_first(file):
+        monkeypatch.undo()
+        ghostify.save(other, path, force=True)
+        return file_digest(file)
+
+    monkeypatch.setattr("ghostify.artifact.folder.file_digest", replace_first)
+    again = ghostify.load(path, small_net.eval())
+    assert Plan.of(again) == Plan.of(other)
+    assert torch.equal(again(image), other(image))
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_a_replacement_that_was_killed_is_finished_by_the_reader(
+    ghost, small_net, image, tmp_path, monkeypatch, moved
+):
+    """Of two complete files, ``moved`` are in their places."""
+    path = ghostify.save(ghost, tmp_path / "out").path
+    other = ghostify.convert(small_net, image, ratio=4).eval()
+    moves = []
+    replace = os.replace
+
+    def stop(*places):
+        if len(moves) == moved:
+            raise KeyboardInterrupt
+        moves.append(places)
+        replace(*places)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr("os.replace", stop)
+        ghostify.save(other, path, force=True)
+    assert len(moves) == moved
+    again = ghostify.load(path, small_net.eval())
+    assert torch.equal(again(image), other(image))
+    assert sorted(file.name for file in path.iterdir()) == ["ghostify.json", "model.safetensors"]
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_folder_to_make_is_checked_before_training(saved, image, monkeypatch):
     def refuse(*_, **__):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     monkeypatch.setattr("ghostify.artifact.artifact.recover", None)
     monkeypatch.setattr("ghostify.artifact.artifact.recalibrate", None)
     for work in (saved.recover, saved.recalibrate):
@@ -193,6 +193,48 @@ def test_a_folder_that_cannot_be_written_costs_no_measurement(saved, monkeypatch
         warnings.simplefilter("error")
         monkeypatch.undo()
         saved.benchmark(seconds=0)
+
+
+@pytest.mark.parametrize("name", ["", "costs.json"])
+def test_measurements_are_not_written_through_links(saved, tmp_path, name):
+    """Whoever made the artifact may have linked them to files of its reader."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "costs.json").write_text("mine")
+    inner = saved.path / "measurements" / name
+    if name:
+        inner.parent.mkdir()
+    inner.symlink_to(theirs / name)
+    before = contents(theirs)
+    with pytest.warns(GhostifyWarning, match="does not remember it: .*links in an artifact"):
+        saved.compare()
+    assert contents(theirs) == before
+
+
+@pytest.mark.parametrize("target", ["ghostify.json", "recovery", "measurements"])
+def test_an_artifact_with_links_is_not_replaced(far, data, tmp_path, target):
+    theirs = tmp_path / "theirs"
+    (theirs / "checkpoint-1").mkdir(parents=True)
+    (theirs / "checkpoint-1" / "a").write_text("mine")
+    out = tmp_path / "out-recovered"
+    out.mkdir()
+    (out / "ghostify.json").touch()
+    (out / target).unlink(missing_ok=True)
+    (out / target).symlink_to(theirs / "checkpoint-1" / "a" if "." in target else theirs)
+    before = contents(theirs)
+    with pytest.raises(OSError, match=f"links in an artifact .*{target}"):
+        far.recover(data, **TRAINING, force=True)
+    assert contents(theirs) == before
+
+
+def test_the_page_is_not_written_through_a_link(saved, tmp_path):
+    pytest.importorskip("jinja2", reason="pages are an extra")
+    (tmp_path / "theirs.html").write_text("mine")
+    (saved.path / "report.html").symlink_to(tmp_path / "theirs.html")
+    with pytest.raises(OSError, match="links in an artifact"):
+        saved.write_report()
+    saved.write_report(saved.path / "report.html")  # said so
+    assert (tmp_path / "theirs.html").read_text() != "mine"
 
 
 def test_it_is_a_path(saved, small_net):

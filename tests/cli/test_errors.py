@@ -201,7 +201,7 @@ def test_a_target_is_checked_before_work_begins(fails, net, monkeypatch, command
     def refuse(*_, **__):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     monkeypatch.setattr("ghostify.models.build", None)
     endings = {"--plot": "svg", "--report": "csv"}
     ending = endings.get(option, {"export": "pt2", "redundancy": "png"}.get(command, "json"))

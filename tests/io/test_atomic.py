@@ -1,14 +1,18 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from ghostify import GhostifyError
 from ghostify.io.atomic import (
+    MEASUREMENTS,
     RECIPE,
     TRAINING,
+    WEIGHTS,
     check_new,
     check_parent,
     check_target,
+    inside,
     new_files,
     new_folder,
     write_text,
@@ -88,23 +92,90 @@ def test_errors_name_the_file_not_a_temporary_one(tmp_path):
         pass
 
 
-def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
+@pytest.mark.parametrize("refused", ["rename", "replace"])
+def test_a_failed_move_leaves_the_old_folder(tmp_path, monkeypatch, refused):
     out = tmp_path / "out"
     out.mkdir()
     (out / "old").touch()
-    rename = os.rename
 
-    def fail(self, target):
-        if (self / "new").exists():
-            raise OSError("no")
-        rename(self, target)
-        return target
+    def fail(*_):
+        raise OSError(5, "no")
 
-    monkeypatch.setattr("pathlib.Path.rename", fail)
-    with pytest.raises(OSError, match="no"), new_folder(out) as folder:
-        (folder / "new").touch()
+    def fill(names):
+        with new_folder(out) as folder:
+            for name in names:
+                (folder / name).touch()
+            monkeypatch.setattr(f"os.{refused}", fail)
+
+    with pytest.raises(OSError, match=f"no: '{out}"):
+        fill([RECIPE] if refused == "replace" else [RECIPE, "weights"])
+    monkeypatch.undo()
     assert listing(tmp_path) == ["out"]
     assert listing(out) == ["old"]
+
+
+def test_a_mounted_volume_keeps_its_place(tmp_path, monkeypatch):
+    """Its folder can be neither renamed nor replaced, and the one around it may be read-only."""
+    rename = os.rename
+    out = tmp_path / "volume"
+    out.mkdir()
+
+    def fail_outside(source, target):
+        if out not in (Path(source).parent, Path(target).parent):
+            raise OSError(16, "Device or resource busy")
+        rename(source, target)
+
+    monkeypatch.setattr("os.rename", fail_outside)
+    before = out.stat().st_ino
+    check_target(out, force=True)
+    for text in ("one", "two"):
+        with new_folder(out) as folder:
+            for name in (RECIPE, "weights"):
+                (folder / name).write_text(text)
+        assert {file.name: file.read_text() for file in out.iterdir()} == {
+            RECIPE: text, "weights": text
+        }  # fmt: skip
+    assert out.stat().st_ino == before
+
+
+def test_a_new_folder_has_the_usual_permissions(tmp_path):
+    (tmp_path / "plain").mkdir()
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+        (folder / "a").chmod(0o600)
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "plain" / "a").touch()
+    assert (tmp_path / "out/a").stat().st_mode == (tmp_path / "plain/a").stat().st_mode
+
+
+@pytest.mark.parametrize("names", [["a"], ["folder", "a"], [RECIPE]])
+def test_links_in_an_artifact_are_not_written_through(tmp_path, names):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    artifact = tmp_path / "out"
+    artifact.mkdir()
+    assert inside(artifact, *names) == artifact.joinpath(*names)
+    (artifact / names[0]).symlink_to(theirs)
+    with pytest.raises(OSError, match=f"links in an artifact .*: '.*{names[0]}'"):
+        inside(artifact, *names)
+
+
+@pytest.mark.parametrize("name", [RECIPE, WEIGHTS, MEASUREMENTS, TRAINING])
+def test_an_artifact_with_links_is_no_target(tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / RECIPE).touch()
+    (tmp_path / "out" / name).unlink(missing_ok=True)
+    (tmp_path / "theirs").touch()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="links in an artifact are not written through"):
+        check_target(tmp_path / "out", force=True)
+
+
+def test_a_file_may_be_named_by_a_link(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "text"
 
 
 def test_targets(tmp_path):
@@ -169,7 +240,7 @@ def test_what_cannot_be_written_is_said_in_words(tmp_path, monkeypatch, error, r
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     path = tmp_path / "deep" / "out"
     with pytest.raises(GhostifyError, match=f"cannot write .*out: {reason}"):
         check_target(path, force=False)

@@ -7,8 +7,9 @@ import torch
 
 import ghostify
 from ghostify import GhostifyError
+from ghostify.io.atomic import MEASUREMENTS
 from ghostify.io.checksummed_json import checksummed
-from ghostify.io.measurements import FOLDER, KINDS, record, recorded
+from ghostify.io.measurements import KINDS, record, recorded
 from ghostify.io.recipe import read_recipe
 
 
@@ -25,7 +26,7 @@ def test_what_was_recorded(path):
     record(path, "costs", {"model": "mäh"})
     assert recorded(path, "timing") == [{"ms": 3}, {"ms": 2}]
     assert recorded(path, "costs") == [{"model": "mäh"}]
-    assert sorted(file.name for file in (path / FOLDER).iterdir()) == [
+    assert sorted(file.name for file in (path / MEASUREMENTS).iterdir()) == [
         "costs.json", "timing-eager-b1-t1.json", "timing-openvino-b1-t1.json"
     ]  # fmt: skip
 
@@ -35,7 +36,7 @@ def test_parts_with_any_letters_stay_apart(path):
         record(path, "plan-candidate", {"plan": part}, part=part)
     found = [data["plan"] for data in recorded(path, "plan-candidate")]
     assert sorted(found) == ["../up", "macs/0.5", "macs=0.5"]
-    assert len(list((path / FOLDER).iterdir())) == 3
+    assert len(list((path / MEASUREMENTS).iterdir())) == 3
 
 
 def test_an_artifact_with_its_measurements_still_loads(path, small_net, image):
@@ -75,14 +76,14 @@ def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
 )
 def test_damage(path, text, message):
     record(path, "costs", {"params": 1})
-    (path / FOLDER / "costs.json").write_text(text)
+    (path / MEASUREMENTS / "costs.json").write_text(text)
     with pytest.raises(GhostifyError, match=f"costs.json {message}"):
         recorded(path, "costs")
 
 
 def test_a_number_that_was_changed(path):
     record(path, "costs", {"params": 1})
-    file = path / FOLDER / "costs.json"
+    file = path / MEASUREMENTS / "costs.json"
     file.write_text(file.read_text().replace('"params": 1', '"params": 2'))
     with pytest.raises(GhostifyError, match="costs.json is damaged: its checksum does not match"):
         recorded(path, "costs")
@@ -100,7 +101,7 @@ def test_a_folder_that_is_no_artifact(tmp_path):
 def test_entries_are_checked_in_a_file_with_a_right_checksum(path, entries):
     record(path, "costs", {"params": 1})
     text = checksummed({"format": "ghostify-measurement/1", **entries})
-    (path / FOLDER / "costs.json").write_text(text)
+    (path / MEASUREMENTS / "costs.json").write_text(text)
     with pytest.raises(GhostifyError, match="costs.json is damaged: invalid measurement: "):
         recorded(path, "costs")
 

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostify.io.atomic import check_parent, check_writable, write_text
+from ghostify.io.atomic import check_parent, check_writable, inside, write_text
 from ghostify.report.charts import bar_legend, heaviest_half, stages, summarize_bars
 from ghostify.report.document import si
 from ghostify.report.estimate import estimated_increase
@@ -49,7 +49,7 @@ def write_report(
         OSError: if a file cannot be read or written.
     """
     summary = ArtifactSummary(artifact)
-    out = summary.folder / "report.html" if out is None else Path(out)
+    out = inside(summary.folder, "report.html") if out is None else Path(out)
     check_page(out, plots=plots)
     write_text(out, _rendered(summary))
     if plots is not None:

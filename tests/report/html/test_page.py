@@ -13,7 +13,8 @@ import typer
 import ghostify
 from ghostify import GhostifyError, GhostSpec
 from ghostify.cli.app import app
-from ghostify.io.measurements import FOLDER, record
+from ghostify.io.atomic import MEASUREMENTS
+from ghostify.io.measurements import record
 from ghostify.types import Sensitivity, WidthSensitivity
 
 ALWAYS = ["Before and after", "Cost of each layer", "Next steps"]
@@ -163,7 +164,7 @@ def test_commands_name_weights_that_the_recipe_does_not_know(artifact, read, mak
     assert "--weights" not in words
 
 
-@pytest.mark.parametrize("file", ["ghostify.json", f"{FOLDER}/timing-eager.json"])
+@pytest.mark.parametrize("file", ["ghostify.json", f"{MEASUREMENTS}/timing-eager.json"])
 def test_damaged_files(measured, file):
     text = (measured / file).read_text()
     (measured / file).write_text(text[:-20])
