@@ -84,6 +84,8 @@ class GhostModule(nn.Module):
     def from_primary(cls, primary: nn.Conv2d, out_channels: int, ghost: GhostSpec) -> GhostModule:
         """Build a linear Ghost module of n outputs around a convolution of m = ceil(n / s).
 
+        Parameters of the cheap operation require a gradient where those of ``primary`` do.
+
         Raises:
             GhostifyError: if ``primary.out_channels`` is not m, or no ghost remains.
         """
@@ -114,6 +116,8 @@ class GhostModule(nn.Module):
             device=primary.weight.device,
             dtype=primary.weight.dtype,
         )
+        for name, parameter in cheap.named_parameters():
+            parameter.requires_grad_(primary.get_parameter(name).requires_grad)
         self.out_channels = out_channels
         self.ratio = ghost.ratio
         self.dw_size = ghost.dw_size
@@ -180,15 +184,19 @@ class GhostModule(nn.Module):
             self.order = torch.empty_like(order, device=weight.device)
         for name in ("primary_conv", "cheap_operation"):
             operation = self.get_submodule(f"{name}.0")
-            bias = state_dict.get(f"{prefix}{name}.0.bias")
-            if bias is not None and operation.bias is None:
-                like = operation.get_parameter("weight")
-                operation.bias = nn.Parameter(like.new_empty(bias.shape))
+            if f"{prefix}{name}.0.bias" in state_dict and operation.bias is None:
+                add_bias(operation)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
         channels = f"{self.in_channels}, {self.out_channels}"
         return f"{channels}, ratio={self.ratio}, dw_size={self.dw_size}"
+
+
+def add_bias(operation: nn.Module) -> None:
+    """Add a bias of zeros to a convolution or cheap operation, frozen if its weight is."""
+    weight = operation.get_parameter("weight")
+    operation.bias = nn.Parameter(weight.new_zeros(len(weight)), weight.requires_grad)
 
 
 def _with_norm(

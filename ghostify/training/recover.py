@@ -73,6 +73,9 @@ def recover(
     below the best one, or whose divergence is twice as high, has collapsed: the training goes back
     to the best weights, with a quarter of the learning rate.
 
+    All parameters are trained, also frozen ones; those of the result require a gradient where those
+    of ``student`` do.
+
     Accelerate chooses the device. Processes that ``accelerate launch`` or ``torchrun`` has started
     divide each batch among them.
 
@@ -165,9 +168,18 @@ def recover(
             )
     if weights := OriginalWeights.find(student):
         weights.attach(model)  # stages convert the teacher, which `force` allows to be another
+    _restore_flags(model, student)
     lineage = Lineage.of(student)
     (lineage.then("recovered") if recovery.best_epoch else lineage).attach(model)
     return model, recovery
+
+
+def _restore_flags(model: nn.Module, student: nn.Module) -> None:
+    """Freeze what is frozen in ``student``; the training has trained all parameters."""
+    given = dict(student.named_parameters())
+    for name, parameter in model.named_parameters():
+        if name in given:
+            parameter.requires_grad_(given[name].requires_grad)
 
 
 def _check_teacher(teacher: nn.Module, student: nn.Module, force: bool) -> None:

@@ -199,11 +199,34 @@ def test_the_first_filters_are_kept(small_net, plan):
     assert torch.equal(ghost.project.primary_conv[0].bias, small_net.project.bias[:16])
 
 
-def test_frozen_filters_stay_frozen_and_new_kernels_train(small_net, plan):
-    small_net.requires_grad_(False)
+@pytest.mark.parametrize("frozen", ["", "wide", "project"])
+def test_a_ghost_module_of_a_frozen_layer_is_frozen(small_net, plan, frozen):
+    small_net.get_submodule(frozen).requires_grad_(False)
     ghost = ghostify.convert(small_net, plan=plan)
-    trainable = {name for name, p in ghost.named_parameters() if p.requires_grad}
-    assert {name.split(".")[1] for name in trainable} == {"cheap_operation"}
+    for name, parameter in ghost.named_parameters():
+        assert parameter.requires_grad != name.startswith(frozen)
+
+
+def test_a_frozen_network_gives_arrays_after_its_conversion(small_net, image):
+    small_net.requires_grad_(False)
+    assert ghostify.convert(small_net, image)(image).numpy().shape == (1, 10)
+
+
+def test_a_bias_may_be_frozen_alone(small_net, plan):
+    small_net.project.bias.requires_grad_(False)
+    halves = ghostify.convert(small_net, plan=plan).project
+    for half in (halves.primary_conv[0], halves.cheap_operation[0]):
+        assert (half.weight.requires_grad, half.bias.requires_grad) == (True, False)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_biases_that_a_fit_adds_are_frozen_with_their_layer(frozen):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, bias=False), nn.ReLU())
+    net[2].requires_grad_(not frozen)
+    x = torch.rand(4, 3, 8, 8)
+    ghost = ghostify.convert(net, x, calibration=x)[2]
+    assert len(list(ghost.parameters())) == 4
+    assert all(parameter.requires_grad != frozen for parameter in ghost.parameters())
 
 
 def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):

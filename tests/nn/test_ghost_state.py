@@ -38,6 +38,13 @@ def test_a_state_dict_brings_order_and_biases_along(bias):
     assert len(list(other.parameters())) == len(list(module.parameters()))
 
 
+def test_biases_of_a_state_dict_are_frozen_with_the_weights():
+    other = GhostModule(3, 7, 3, bias=False, ratio=3).requires_grad_(False)
+    other.load_state_dict(ordered().state_dict())
+    assert torch.equal(other(X), other(X).detach())
+    assert [p.requires_grad for p in other.parameters()] == 4 * [False]
+
+
 def test_it_is_no_parameter_and_keeps_its_type():
     module = ordered()
     assert "order" in dict(module.named_buffers())

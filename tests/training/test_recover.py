@@ -1,3 +1,4 @@
+import copy
 import json
 import re
 import time
@@ -55,6 +56,18 @@ def test_the_student_comes_closer_to_its_teacher(teacher, student, data, setting
     assert (recovery.steps, recovery.images, recovery.ended) == (24, 24 * 16, "epochs")
     assert len(recovery.history) == 8
     assert not recovered.training
+
+
+@pytest.mark.parametrize("layerwise", [0.0, 0.5])
+def test_frozen_parameters_are_trained_and_returned_frozen(teacher, student, data, layerwise):
+    student = copy.deepcopy(student)
+    student.last.requires_grad_(False)
+    settings = RecoverySettings(epochs=2, lr=4e-3, layerwise_fraction=layerwise)
+    found, recovery = ghostify.recover(teacher, student, data, settings)
+    assert recovery.best_epoch
+    for (name, new), old in zip(found.named_parameters(), student.parameters(), strict=True):
+        assert new.requires_grad == old.requires_grad != name.startswith("last.")
+    assert not torch.equal(found.last.primary_conv[0].weight, student.last.primary_conv[0].weight)
 
 
 def test_without_labels(teacher, student, data):

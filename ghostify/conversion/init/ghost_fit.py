@@ -17,6 +17,7 @@ from ghostify.conversion.init.pair_errors import (
 )
 from ghostify.conversion.init.sample import Sample
 from ghostify.nn import GhostModule
+from ghostify.nn.ghost_module import add_bias
 
 _PAIR_POSITIONS = 2048
 """Positions for the errors of all pairs; the chosen pairs are fitted to all positions."""
@@ -78,15 +79,10 @@ class GhostFit:
             return torch.cat([self.intrinsic_bias, self.ghost_bias])[order]
         if "bias" in own or bool(self.intrinsic_bias.any() or self.ghost_bias.any()):
             for operation, bias in ((primary, self.intrinsic_bias), (cheap, self.ghost_bias)):
-                _set_bias(operation, bias)
+                if operation.bias is None:
+                    add_bias(operation)
+                operation.get_parameter("bias").copy_(bias)
         return None
-
-
-def _set_bias(operation: nn.Module, bias: Tensor) -> None:
-    if isinstance(operation.bias, nn.Parameter):
-        operation.bias.copy_(bias)
-    else:
-        operation.bias = nn.Parameter(bias.to(operation.get_parameter("weight")).clone())
 
 
 def fit_to_sample(
