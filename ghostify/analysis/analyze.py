@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from torch import nn
 
-from ghostify.analysis.arguments import check_model
 from ghostify.analysis.caches import evict_meta_tensors
 from ghostify.analysis.conv_observer import ConvObserver, ConvRecord
 from ghostify.analysis.convolutions import class_name, is_convolution
@@ -40,7 +39,6 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     Raises:
         GhostifyError: if the model does not run on the example, or cannot be copied.
     """
-    check_model(model)
     model = materialize(model, example)
     records, weights_read, traced = _run_and_trace(model, example)
     named_modules = dict(model.named_modules())

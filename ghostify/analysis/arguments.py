@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from ghostify.nn.lazy import check_not_lazy
 from ghostify.types import Example, GhostifyError
 
 _WRAPPERS = {
@@ -25,7 +26,9 @@ _HOLDERS = ("module", "ema", "model")
 _SHARDED = {"FSDPModule", "FullyShardedDataParallel"}
 
 
-def check_model(model: Any, argument: str = "model", *, wrapped: bool = False) -> None:
+def check_model(
+    model: Any, argument: str = "model", *, wrapped: bool = False, lazy: bool = False
+) -> None:
     """Check that ``model`` is a network, and not something around it or in place of it.
 
     A wrapper is refused because names in its plan and its state dict would start with ``module.``
@@ -36,9 +39,12 @@ def check_model(model: Any, argument: str = "model", *, wrapped: bool = False) -
     Args:
         argument: name of the caller's argument, for the message.
         wrapped: accept wrappers, for callers that only run the model.
+        lazy: accept lazy modules that have not run yet, for callers that run them on an example.
     """
     if not isinstance(model, nn.Module):
         raise GhostifyError(f"`{argument}` {_what_to_pass(model, argument)}")
+    if not lazy:
+        check_not_lazy(model, argument)
     if wrapped:
         return
     for base in type(model).__mro__:

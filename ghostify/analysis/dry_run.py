@@ -15,11 +15,12 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.arguments import example_hint
+from ghostify.analysis.arguments import check_model, example_hint
 from ghostify.analysis.caches import evict_meta_tensors
 from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.analysis.model_copy import copy_model, meta_copy
 from ghostify.analysis.preserve import eval_mode, preserve_rng
+from ghostify.nn.lazy import lazy_modules
 from ghostify.types import Example, GhostifyError, describe_example, split_example
 from ghostify.types.errors import first_line
 
@@ -75,10 +76,15 @@ def clone_tensors(example: Example) -> Example:
 
 
 def materialize(model: Model, example: Example) -> Model:
-    """Return ``model``, or a copy with initialized parameters if some of its modules are lazy."""
-    lazy: list[Any] = [t for t in (*model.parameters(), *model.buffers()) if is_lazy(t)]
-    if not lazy:
+    """Check ``model`` and return it; if some of its modules are lazy, a copy that has run.
+
+    Raises:
+        GhostifyError: as `check_model` does, and if lazy modules do not run on the example.
+    """
+    check_model(model, lazy=True)
+    if not lazy_modules(model):
         return model
+    lazy: list[Any] = [t for t in (*model.parameters(), *model.buffers()) if is_lazy(t)]
     blank = {t: type(t)(t.requires_grad, device=t.device, dtype=t.dtype) for t in lazy}
     ready = copy_model(model, blank)
     with eval_mode(ready):

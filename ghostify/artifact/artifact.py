@@ -86,6 +86,8 @@ class Artifact(os.PathLike[str]):
         example: Example | None = None,
     ) -> None:
         self.path = Path(path)
+        if original is not None:
+            check_model(original, "original")
         recipe = read_recipe(self.path)
         self.source = recipe.source
         self._original = Original(self.path, recipe, original, weights)

@@ -65,7 +65,8 @@ def _build(source: ModelSource, options: ModelOptions, device: str) -> ModelCont
     if options.weights is not None and options.pretrained:
         raise GhostifyError("--weights and --pretrained exclude each other")
     with stage("loading torch"):
-        from ghostify import models  # here, so that --help need not wait for torch
+        from ghostify import models  # all here, so that --help need not wait for torch
+        from ghostify.analysis.dry_run import materialize
         from ghostify.data.batches import find_device
     place = find_device(device)
     with stage(f"building {source.name}"):
@@ -73,7 +74,8 @@ def _build(source: ModelSource, options: ModelOptions, device: str) -> ModelCont
     chosen = {name: getattr(options, name) for name in _PREPROCESSING}
     if source.preprocessing is not None:
         source = replace(source, preprocessing=source.preprocessing.changed(chosen))
-    return ModelContext(model.to(place), models.example(source).to(place), source)
+    example = models.example(source).to(place)
+    return ModelContext(materialize(model.to(place), example), example, source)
 
 
 def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") -> ModelContext:

@@ -89,7 +89,10 @@ def convert(
         GhostifyError: if the plan does not fit the model or replaces nothing, if both a plan and
             arguments for one are given, and as `analyze` and `ghostify.plan` do.
     """
-    check_model(model)
+    if example is None:
+        check_model(model)
+    else:
+        model = materialize(model, example)
     if calibration is not None:
         calibration, outputs = calibrate_on(model, calibration, example, outputs)
     elif isinstance(outputs, str):
@@ -122,7 +125,6 @@ def convert(
         if value not in (None, False, ())
     ]:
         raise GhostifyError(f"`plan` already decides {', '.join(given)}: pass one or the other")
-    model = model if example is None else materialize(model, example)
     if plan.widths.keys() - plan.kept_channels.keys():
         plan = _with_channels(model, example, plan, calibration, outputs, progress)
     weights = identify(model)

@@ -9,6 +9,7 @@ from torch import nn
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
+from ghostify.analysis.dry_run import materialize
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment.layer_latency import layer_latency
 from ghostify.planning.budget import Budgets
@@ -95,6 +96,7 @@ def plan(
     if isinstance(model, nn.Module):
         if example is None:
             raise GhostifyError("plan needs `example`, an input of the model")
+        model = materialize(model, example)
         ghost = GhostSpec(ratio or GhostSpec.ratio, dw_size or GhostSpec.dw_size)
         if runtime is not None:
             latencies = layer_latency(

@@ -75,7 +75,7 @@ def redundancy(
         GhostifyError: if the model does not run on the images; if a layer is unknown, does not
             run or outputs no feature maps; or if a d is even.
     """
-    check_model(model)
+    check_model(model, lazy=True)
     if isinstance(images, str | Path):
         read = open_calibration(images, model, images=_IMAGES, evaluation=True, progress=False)
         images = torch.cat(read.batches)
@@ -102,7 +102,6 @@ def feature_maps(model: nn.Module, images: Example, layer: str) -> Tensor:
     Raises:
         GhostifyError: as in `redundancy`.
     """
-    check_model(model)
     found: list[Tensor] = []
     model = materialize(model, images)
     _visit_feature_maps(model, images, [layer], lambda _, maps: found.append(maps.clone()))

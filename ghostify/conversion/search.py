@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ghostify.analysis import analyze
-from ghostify.analysis.arguments import check_model
+from ghostify.analysis.dry_run import materialize
 from ghostify.conversion.convert import convert
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment.layer_latency import layer_latency
@@ -86,7 +86,7 @@ def search(
         GhostifyError: as `ghostify.plan` and `convert` do, and if there are too few images to hold
             any out.
     """
-    check_model(model)
+    model = materialize(model, example)
     calibration, outputs = calibrate_on(model, calibration, example, outputs)
     if sensitivity is None:
         sensitivity = measure_sensitivity(

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.analysis import analyze
-from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import materialize
 from ghostify.analysis.model_copy import frozen_copy
@@ -72,7 +71,6 @@ def sensitivity(
     Raises:
         GhostifyError: if the model does not run on the example or on the calibration data.
     """
-    check_model(model)
     model = materialize(model, example)
     sites = analyze(model, example)
     candidates = tuple(candidates)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import Dataflow, is_norm, tensors_in, trace_dataflow
 from ghostify.analysis.dry_run import clone_tensors, materialize
 from ghostify.analysis.model_copy import copy_model, frozen_copy
@@ -59,7 +58,6 @@ def deploy(
     Raises:
         GhostifyError: if the model does not run on the example, or if its outputs would change.
     """
-    check_model(model)
     original = frozen_copy(materialize(model, example))
     fused = fused_modules(original)
     model = copy_model(original, _tensors(original) | fused) if fused else original

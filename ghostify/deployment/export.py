@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils._pytree import tree_map_only
 
-from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import preserve_rng
@@ -107,7 +106,7 @@ def export(
             images, or INT8 differs by more than ``max_divergence``.
         OSError: if the file cannot be written.
     """
-    check_model(model)
+    model = materialize(model, example)
     path = Path(path)
     to, exporter = exporter_for(path, to)
     exporter.check_installed()

@@ -18,7 +18,6 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from ghostify.analysis import analyze
-from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import materialize
 from ghostify.deployment.benchmark import benchmark
@@ -70,7 +69,6 @@ def layer_latency(
     Raises:
         GhostifyError: as `analyze` and `benchmark` do.
     """
-    check_model(model)
     model = materialize(model, example)
     found = analyze(model, example)
     geometries = _narrowed_geometries(found) if prune else {}

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ghostify.models.identity import attach_origin
+from ghostify.nn.lazy import check_not_lazy
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 
@@ -64,6 +65,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         OSError: if there is no such file.
     """
     path = Path(path)
+    check_not_lazy(model)
     own = model.state_dict()
     state = _rename_norms(_remove_prefixes(_unnest(read_tensors(path), path), own), own)
     fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}

@@ -9,6 +9,7 @@ from torch import nn
 
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
+from ghostify.analysis.dry_run import materialize
 from ghostify.evaluation.evaluate import agreement
 from ghostify.evaluation.output_kinds import calibrate_on, known_outputs
 from ghostify.models.identity import check_original
@@ -53,7 +54,7 @@ def compare(
             the example, or with ``data``, ``model`` is not trained or has other weights than the
             network that was converted.
     """
-    check_model(model)
+    model = materialize(model, example)
     check_model(converted, "converted")
     plan = Plan.of(converted)
     sites = {site.name: site for site in analyze(model, example)}

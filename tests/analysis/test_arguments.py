@@ -1,5 +1,6 @@
 """What users pass as a model or an example by mistake, and what the message tells them to pass."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import fx, nn
 from torch.optim.swa_utils import AveragedModel
 
 import ghostify
-from ghostify import GhostifyError
+from ghostify import Artifact, GhostifyError, Plan, models
 from ghostify.analysis.arguments import check_model
 from ghostify.conversion.redundancy import feature_maps
 
@@ -129,6 +130,51 @@ CALLS = {
 def test_every_function_checks_its_model(call):
     with pytest.raises(GhostifyError, match="such as a state dict: pass a network"):
         CALLS[call]()
+
+
+def lazy_net():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.LazyConv2d(8, 3), nn.Flatten(), nn.LazyLinear(2))
+
+
+LAZY = lazy_net()
+WITHOUT_AN_EXAMPLE = {
+    "artifact": ("original.1", lambda: Artifact("folder", LAZY)),
+    "benchmark": ("models['net'].1", lambda: ghostify.benchmark({"net": LAZY}, IMAGE)),
+    "convert": ("model.1", lambda: ghostify.convert(LAZY, plan=Plan(()))),
+    "evaluate": ("model.1", lambda: ghostify.evaluate(LAZY, [IMAGE])),
+    "load": ("model.1", lambda: ghostify.load("folder", LAZY)),
+    "load_weights": ("model.1", lambda: models.load_weights(LAZY, "weights.pth")),
+    "recalibrate": ("model.1", lambda: ghostify.recalibrate(LAZY, [IMAGE])),
+    "recover": ("teacher.1", lambda: ghostify.recover(LAZY, Net(), [IMAGE])),
+    "reparameterize": ("model.1", lambda: ghostify.reparameterize(LAZY)),
+    "save": ("model.1", lambda: ghostify.save(LAZY, "folder")),
+}
+
+
+@pytest.mark.parametrize("call", WITHOUT_AN_EXAMPLE)
+def test_without_an_example_lazy_modules_are_refused(call):
+    path, function = WITHOUT_AN_EXAMPLE[call]
+    with pytest.raises(GhostifyError, match=re.escape(f"`{path}` is lazy: run `")):
+        function()
+
+
+WITH_AN_EXAMPLE = {
+    "analyze": lambda: ghostify.analyze(LAZY, IMAGE),
+    "compare": lambda: ghostify.compare(LAZY, ghostify.convert(LAZY, IMAGE), IMAGE),
+    "convert": lambda: ghostify.convert(LAZY, IMAGE, calibration=IMAGE.expand(16, -1, -1, -1)),
+    "deploy": lambda: ghostify.deploy(LAZY, IMAGE),
+    "feature maps": lambda: feature_maps(LAZY, IMAGE, "0"),
+    "plan": lambda: ghostify.plan(LAZY, IMAGE, budget="macs=0.8"),
+    "redundancy": lambda: ghostify.redundancy(LAZY, torch.rand(2, 3, 8, 8), pairs=1),
+    "sensitivity": lambda: ghostify.sensitivity(LAZY, IMAGE),
+}
+
+
+@pytest.mark.parametrize("call", WITH_AN_EXAMPLE)
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_an_example_initializes_lazy_modules_in_a_copy(call):
+    WITH_AN_EXAMPLE[call]()
+    assert isinstance(LAZY[1], nn.LazyConv2d)
 
 
 def test_evaluate_runs_wrapped_models():

@@ -122,6 +122,15 @@ def test_writes_of_a_forward_stay_in_the_copy(run):
     assert torch.equal(x, IMAGE)
 
 
+def test_lazy_modules_whose_parameters_were_loaded_still_run():
+    ready = materialize(lazy := nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), IMAGE)
+    lazy.load_state_dict(ready.state_dict())
+    again = materialize(lazy, IMAGE)
+    assert isinstance(lazy[0], nn.LazyConv2d)
+    assert [type(m) for m in again] == [nn.Conv2d, nn.BatchNorm2d]
+    assert torch.equal(again[0].weight, ready[0].weight)
+
+
 def test_lazy_modules_get_a_copy_of_the_example():
     x = -IMAGE
     materialize(nn.Sequential(nn.ReLU(inplace=True), nn.LazyConv2d(4, 3)), x)

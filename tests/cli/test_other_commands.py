@@ -92,3 +92,22 @@ def test_as_a_module():
         [sys.executable, "-m", "ghostify", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ghostify.__version__
+
+
+LAZY = """
+from torch import nn
+
+def build():
+    return nn.Sequential(
+        nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.LazyConv2d(8, 3), nn.Flatten(),
+        nn.LazyLinear(2),
+    )
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_lazy_modules_make_artifacts_that_every_command_reads(run, net, tmp_path):
+    (tmp_path / "net.py").write_text(LAZY)
+    assert run("convert", *net, "-o", "out").code == 0
+    for command in ("compare", "sensitivity"):
+        assert run(command, "out", "--model", "net.py:build").code == 0
