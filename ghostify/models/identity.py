@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,13 @@ def check_original(
 
 def weights_digest(model: nn.Module) -> str:
     """Return the SHA-256 of a state dict, independent of device and memory format."""
+    return tensors_digest(_tensors(model))
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors and their names, independent of device and memory format."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(_tensors(model).items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(values.view(torch.uint8).numpy().data)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ghostify.training.held_out import HeldOut
+from ghostify.training.origin import Origin
 from ghostify.types import Example, RecoverySettings
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import Progress
@@ -19,7 +20,10 @@ OnEpoch = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A training, or one stage of it; see `recover`. ``folder`` is that of the stage."""
+    """A training, or one stage of it; see `recover`. ``folder`` is that of the stage.
+
+    ``origin`` lacks what the trainer finds: the kinds of the outputs, and the data.
+    """
 
     teacher: nn.Module
     data: Iterable[Any]
@@ -33,5 +37,6 @@ class Job:
     report: Callable[[Progress], None]
     on_epoch: OnEpoch
     outputs: OutputsLike = None
+    origin: Origin
     stage: int = 1
     stages: int | None = None

@@ -14,11 +14,12 @@ from ghostify.data import Data, opened
 from ghostify.data.batches import find_device
 from ghostify.io.atomic import check_writable
 from ghostify.io.progress import progress_bar
-from ghostify.models.identity import check_original
-from ghostify.training.checkpoint import has_checkpoint, has_stages, read_checkpoint, stage_folder
+from ghostify.models.identity import check_original, weights_digest
+from ghostify.training.checkpoint import has_checkpoint, has_ended, has_stages, stage_folder
 from ghostify.training.held_out import divide
 from ghostify.training.job import Job, OnEpoch
 from ghostify.training.loader import check_batches
+from ghostify.training.origin import Origin
 from ghostify.training.progressive import train, train_in_stages
 from ghostify.types import (
     Example,
@@ -101,7 +102,8 @@ def recover(
             ``checkpoint_minutes``. The last one stays; resumed, it gives the result at once.
         device: where to train, for a single process. Default: Accelerate's choice, a GPU if there
             is one.
-        resume: continue from the checkpoint in ``folder``, if there is one.
+        resume: continue from the checkpoint in ``folder``, which must be of a training with the
+            same arguments.
         force: train with a teacher that has other weights than the network that was converted.
         tensorboard: also write TensorBoard events to ``folder``.
         progress: whether to show a bar, or a function that is called with each `Progress`: while
@@ -116,7 +118,8 @@ def recover(
     Raises:
         GhostifyError: if an argument does not fit, the teacher is randomly initialized or has other
             weights than the network that was converted, ``folder`` holds an unfinished training and
-            ``resume`` is False, the loss is not finite, or Accelerate is missing.
+            ``resume`` is False, or no checkpoint of this training and it is True, the loss is not
+            finite, or Accelerate is missing.
         KeyboardInterrupt: on Ctrl-C, after a checkpoint.
         OSError: if ``folder`` cannot be written.
     """
@@ -142,6 +145,8 @@ def recover(
     if folder is not None:
         _check_folder(folder, stages, resume)
         check_writable(folder / "history.jsonl")
+    elif resume:
+        raise GhostifyError("`resume` requires `folder`")
     with progress_bar("", progress) as update:  # the detail says what is done, in 80 columns
         if not callable(progress):
             update(0, 100, "recovering")
@@ -151,6 +156,7 @@ def recover(
             data=training,
             held_out=held_out,
             outputs=outputs,
+            origin=Origin(weights_digest(student), weights_digest(teacher), settings, stages),
             settings=settings,
             example=example,
             folder=folder,
@@ -201,14 +207,16 @@ def _merged(settings: RecoverySettings, options: dict[str, Any]) -> RecoverySett
 
 
 def _check_folder(folder: Path, stages: int | None, resume: bool) -> None:
-    """Refuse to mix kinds of training, or to overwrite an unfinished one."""
+    """Refuse to mix kinds of training, to overwrite an unfinished one or to resume none."""
     places = [stage_folder(folder, n + 1) for n in range(stages)] if stages else [folder]
-    found = [] if resume else [read_checkpoint(place) for place in places]
+    found = any(map(has_checkpoint, places))
     if stages is None and has_stages(folder):
         held = "a progressive training: pass `stages`"
     elif stages is not None and has_checkpoint(folder):
         held = "a training without stages: leave out `stages`"
-    elif any(found) and not (found[-1] and found[-1].finished):
+    elif resume and not found:
+        raise GhostifyError(f"{folder} holds no checkpoint to resume: leave out `resume`")
+    elif found and not resume and not has_ended(places[-1]):
         held = "an unfinished training: pass `resume`"
     else:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,11 @@ from ghostify.data.rng import generator_states
 from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import Checkpoint
 from ghostify.training.held_out import has_collapsed
+from ghostify.training.origin import Origin
+from ghostify.training.position import Position
 from ghostify.types import Recovery, RecoverySettings, Score
 from ghostify.types.recovery import Selection
-from ghostify.types.serialization import Serializable, encode
+from ghostify.types.serialization import encode
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -28,56 +30,6 @@ _COMMON = (
     "ended", "original", "converted", "recovered", "best_epoch", "selection", "probe", "history",
 )  # fmt: skip
 """What `Position` and `Recovery` have in common."""
-
-
-@dataclass
-class Position(Serializable):
-    """How far a training is.
-
-    Attributes:
-        batch: next batch of the epoch.
-        images: images that this process has trained on.
-        seconds: training time without that of the probe.
-        probe_seconds: time of the probe.
-        phase: current phase, whose optimizers exist.
-        lr: peak learning rate; 0 before it is chosen.
-        collapses: collapses so far, of which each divides the peak learning rate by 4.
-        stale: epochs since the best one.
-        ended: empty while the training runs; this and the rest are those of `Recovery`.
-        sums: totals of losses in this epoch, and ``steps``.
-        scales: scales of feature-map errors.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    probe_seconds: float = 0.0
-    phase: str = ""
-    lr: float = 0.0
-    collapses: int = 0
-    stale: int = 0
-    ended: str = ""
-    sums: Mapping[str, float] = field(default_factory=dict)
-    scales: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    original: Score | None = None
-    converted: Score | None = None
-    recovered: Score | None = None
-    best_epoch: int = 0
-    selection: Selection | None = None
-    probe: tuple[Mapping[str, float], ...] = ()
-    history: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def rejected(self) -> bool:
-        """Whether the student as given is better than the best weights on the other images."""
-        return self.selection is not None and self.selection.rejected > 0
-
-    @property
-    def current_lr(self) -> float:
-        """The peak learning rate after the collapses so far."""
-        return self.lr * 0.25**self.collapses
 
 
 class TrainingState:
@@ -158,8 +110,8 @@ class TrainingState:
         position.batch, self.sums = 0, {}
         return collapsed
 
-    def checkpoint(self) -> Checkpoint:
-        """Return the state as a checkpoint."""
+    def checkpoint(self, origin: Origin) -> Checkpoint:
+        """Return the state as a checkpoint of the training of that origin."""
         self.position.sums = {name: float(total) for name, total in self.sums.items()}
         scaler = self._accelerator.scaler
         tensors = {
@@ -170,7 +122,7 @@ class TrainingState:
             "scaler": scaler and scaler.state_dict(),
             "generators": generator_states(),
         }
-        return Checkpoint(self.position.to_dict(), tensors)
+        return Checkpoint(origin, self.position, tensors)
 
     def load(self, tensors: Mapping[str, Any]) -> None:
         """Load the tensors of a checkpoint. Its position and the optimizers must be there."""

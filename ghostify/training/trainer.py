@@ -31,10 +31,12 @@ from ghostify.training.held_out import is_worse
 from ghostify.training.job import Job
 from ghostify.training.loader import ShardedLoader
 from ghostify.training.optim import make_optimizers
+from ghostify.training.origin import data_digest
 from ghostify.training.probe import choose_lr
 from ghostify.training.scorer import Scorer
-from ghostify.training.state import Position, TrainingState, weights_of
+from ghostify.training.state import TrainingState, weights_of
 from ghostify.types import GhostifyError, Outputs, Recovery
+from ghostify.types.errors import first_line
 from ghostify.types.progress import Progress, TrainingProgress
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Trainer:
         self.folder = job.folder if accelerator.is_main_process else None
         self.state = TrainingState(self.student, self.settings, accelerator)
         self.clock = Clock(accelerator)
+        self.origin = job.origin
         self.outputs = Outputs()
         self.scorer: Scorer  # made by `prepare`, which finds what it needs
         self._layers: tuple[ComparedLayer, ...] = ()
@@ -85,6 +88,8 @@ class Trainer:
         inputs, labels = self.loader.first()
         known = known_outputs(self.student, self.job.teacher)
         self.outputs = find_outputs(self.teacher, [(inputs, labels)], self.job.outputs, known)
+        kinds = tuple(output.kind for output in self.outputs.tensors)
+        self.origin = replace(self.origin, outputs=kinds, data=self._data_digest())
         first = tree_map_only(Tensor, lambda t: t[:1], inputs)
         example = first if self.job.example is None else self.job.example
         example = tree_map_only(Tensor, lambda t: t.to(self.accelerator.device), example)
@@ -126,14 +131,28 @@ class Trainer:
         position.converted = score if self.reporting is None else self.scorer.score(given, loader)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint."""
+        """Continue from a checkpoint of the same training.
+
+        Data that differ each time they are read are not compared.
+        """
+        origin = checkpoint.origin
+        if origin.data != self.origin.data != self._data_digest():
+            self.origin = replace(self.origin, data=origin.data)
+        if difference := self.origin.difference(origin):
+            raise GhostifyError(
+                f"{self.job.folder} holds a checkpoint of another training: {difference}. Resume "
+                "with the arguments that it began with, or remove the folder"
+            )
+        position = self.state.position = checkpoint.position
         try:
-            position = self.state.position = Position.from_dict(checkpoint.position)
             if position.phase:
                 self._enter(position.phase)
             self.state.load(checkpoint.tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise GhostifyError(f"the checkpoint is of another training: {error}") from error
+            raise GhostifyError(
+                f"{self.job.folder} holds a checkpoint of another version of ghostify or PyTorch: "
+                f"{first_line(error)}"
+            ) from error
         self.clock.seconds = position.seconds
         if position.lr:
             self.settings = replace(self.settings, lr=self.settings.lr or position.lr)
@@ -163,8 +182,17 @@ class Trainer:
                     raise KeyboardInterrupt
         return state.outcome(self.settings)
 
+    def _data_digest(self) -> str:
+        """Return the digest of the data; nothing is read where no checkpoint is written."""
+        loaders = (self.loader, self.selecting, self.reporting)
+        found = [loader for loader in loaders if loader is not None]
+        return data_digest(found) if self.job.folder else ""
+
     def _ended(self) -> str:
+        """Return why the training is over; a resumed epoch is always finished and scored."""
         patience, position = self.settings.patience, self.state.position
+        if position.batch:
+            return ""
         if patience is not None and position.stale >= patience:
             return "patience"
         if position.epoch == self.settings.max_epochs or position.step == self.budget.steps:
@@ -362,7 +390,7 @@ class Trainer:
 
     def _write(self) -> None:
         if self.folder is not None:
-            write_checkpoint(self.folder, self.state.checkpoint())
+            write_checkpoint(self.folder, self.state.checkpoint(self.origin))
             self._written_step = self.state.position.step
         self._written_time = time.perf_counter()
         self.clock.restart()

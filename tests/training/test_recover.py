@@ -11,6 +11,7 @@ import ghostify
 from ghostify import GhostifyError, RecoverySettings
 from ghostify.data import Data
 from ghostify.data.split import hold_out, split
+from ghostify.training.checkpoint import read_checkpoint
 from ghostify.types import OriginalWeights, Score
 
 from .conftest import Network, converted, loader, trained
@@ -204,7 +205,7 @@ def test_the_history_has_one_line_per_epoch(teacher, student, data, tmp_path):
 def test_a_finished_training_resumes_to_its_result(teacher, student, data, tmp_path):
     first, recovery = ghostify.recover(teacher, student, data, TWO, folder=tmp_path)
     again, same_recovery = ghostify.recover(
-        teacher, student, [torch.zeros(1, 3, 8, 8)], TWO, folder=tmp_path, resume=True
+        teacher, student, data, TWO, folder=tmp_path, resume=True
     )
     assert same(state_of(first), state_of(again))
     assert (same_recovery.steps, same_recovery.history) == (6, recovery.history)
@@ -220,7 +221,7 @@ def test_one_image_in_the_last_batch(teacher, student):
         assert recovery.steps == 1 + freeze_bn
 
 
-@pytest.mark.parametrize("number", [2, 3, 4])
+@pytest.mark.parametrize("number", [3, 4, 5])
 def test_an_interrupted_training_continues_to_the_same_weights(
     teacher, student, data, tmp_path, interrupted, number
 ):
@@ -249,6 +250,42 @@ def test_an_interrupted_training_continues_to_the_same_weights(
         for history in (expected.history, found.history)
     ]
     assert without_times[0] == without_times[1]
+
+
+@pytest.mark.parametrize(("epochs", "number"), [(1, 5), (3, 5), (3, 11)])
+def test_a_checkpoint_at_the_last_step_of_an_epoch_is_scored_when_it_is_resumed(
+    teacher, student, data, tmp_path, interrupted, epochs, number
+):
+    batches, options = list(data), {"epochs": epochs, "lr": 4e-3, "validation": data}
+    whole, expected = ghostify.recover(teacher, student, batches, **options)
+    with pytest.raises(KeyboardInterrupt):  # after 2 batches that are only looked at
+        ghostify.recover(teacher, student, interrupted(batches, number), folder=tmp_path, **options)
+    position = read_checkpoint(tmp_path).position
+    assert (position.step, position.batch) == (number - 2, 3)
+    resumed, found = ghostify.recover(
+        teacher, student, batches, folder=tmp_path, resume=True, **options
+    )
+    assert [record["score"] for record in found.history] == [
+        record["score"] for record in expected.history
+    ]
+    assert found.best_epoch == expected.best_epoch > 0
+    assert same(state_of(resumed), state_of(whole))
+
+
+def test_an_epoch_whose_time_is_over_is_scored_when_it_is_resumed(
+    teacher, student, data, tmp_path, interrupted
+):
+    settings = RecoverySettings(minutes=1e-6, lr=4e-3)  # over after one step
+    batches = list(data)
+    with pytest.raises(KeyboardInterrupt):
+        ghostify.recover(
+            teacher, student, interrupted(batches, 3), settings, validation=data, folder=tmp_path
+        )
+    _, recovery = ghostify.recover(
+        teacher, student, batches, settings, validation=data, folder=tmp_path, resume=True
+    )
+    assert (recovery.ended, recovery.steps, len(recovery.history)) == ("minutes", 1, 1)
+    assert recovery.recovered is not None
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(teacher, student, data, tmp_path):
@@ -460,7 +497,7 @@ def test_progress_shows_the_probe(teacher, student):
     assert re.fullmatch(r"probing lr 0.003: step 1 of \d+, loss \S+", moments[0].detail)
 
 
-@pytest.mark.parametrize("batch", [3, 40, 62])
+@pytest.mark.parametrize("batch", [100, 130, 170])
 def test_a_probed_training_resumes_to_the_same_weights(
     teacher, student, tmp_path, interrupted, batch
 ):
@@ -475,6 +512,20 @@ def test_a_probed_training_resumes_to_the_same_weights(
     )
     assert same(state_of(resumed), state_of(whole))
     assert (found.probe, found.settings) == (expected.probe, expected.settings)
+
+
+@pytest.mark.parametrize("batch", [40, 70])
+def test_a_training_that_is_interrupted_in_the_probe_begins_again(
+    teacher, student, tmp_path, interrupted, batch
+):
+    batches = list(loader(teacher, 320))
+    with pytest.raises(KeyboardInterrupt):
+        ghostify.recover(
+            teacher, student, interrupted(batches, batch), epochs=5, folder=tmp_path / "new"
+        )
+    assert not (tmp_path / "new").exists()
+    _, recovery = ghostify.recover(teacher, student, batches, epochs=5, folder=tmp_path / "new")
+    assert recovery.probe
 
 
 def test_a_training_resumes_after_a_collapse(teacher, student, data, tmp_path, interrupted):
