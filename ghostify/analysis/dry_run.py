@@ -19,6 +19,7 @@ from ghostify.analysis.arguments import check_model, example_hint
 from ghostify.analysis.caches import evict_meta_tensors
 from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.analysis.model_copy import copy_model, meta_copy
+from ghostify.analysis.original_guard import OriginalGuard, OriginalInUseError
 from ghostify.analysis.preserve import eval_mode, preserve_rng
 from ghostify.nn.lazy import lazy_modules
 from ghostify.types import Example, GhostifyError, describe_example, split_example
@@ -61,13 +62,20 @@ def dry_run(
 
     Args:
         observer: called with the copy; what it returns follows the pass.
+
+    Raises:
+        OriginalInUseError: if the forward of the copy uses tensors of ``model``.
+        GhostifyError: if the model does not run on the example.
     """
     try:
         on_meta = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), example)
-        return _run(meta_copy(model), on_meta, training, observer, on_meta=True)
+        return _run(meta_copy(model), model, on_meta, training, observer, on_meta=True)
+    except OriginalInUseError:
+        raise
     except Exception:  # the real run raises the error to report
         pass
-    return _run(copy_model(model), clone_tensors(example), training, observer, on_meta=False)
+    inputs = clone_tensors(example)
+    return _run(copy_model(model), model, inputs, training, observer, on_meta=False)
 
 
 def clone_tensors(example: Example) -> Example:
@@ -88,12 +96,13 @@ def materialize(model: Model, example: Example) -> Model:
     blank = {t: type(t)(t.requires_grad, device=t.device, dtype=t.dtype) for t in lazy}
     ready = copy_model(model, blank)
     with eval_mode(ready):
-        _run(ready, clone_tensors(example), False, ForwardObserver, on_meta=False)
+        _run(ready, model, clone_tensors(example), False, ForwardObserver, on_meta=False)
     return ready
 
 
 def _run(
     model: nn.Module,
+    original: nn.Module,
     example: Example,
     training: bool,
     make_observer: Callable[[nn.Module], Observer],
@@ -111,11 +120,14 @@ def _run(
             stack.enter_context(torch.device("meta"))
             stack.enter_context(_FastBatchNorm())
         stack.enter_context(observer)
+        stack.enter_context(OriginalGuard(original, model, observer))
         try:
             model.train(training)  # not chained: an override may return nothing
             output = model(*args, **kwargs)
             if isinstance(output, Iterator):
                 output = list(output)
+        except OriginalInUseError:
+            raise
         except Exception as error:
             raise GhostifyError(
                 f"{type(model).__name__} does not run on an input of {describe_example(example)}: "

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ghostify.analysis.closures import BoundFunctions
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 
@@ -21,15 +22,20 @@ def copy_model(model: Model, exchange: Mapping[Any, Any] = {}) -> Model:
 
     Keys are never copied: a copy that replaces all parameters needs no memory for weights. A
     replacement takes the place of its key under every name. Everything else is copied; the copy
-    and ``model`` share nothing but what ``exchange`` holds.
+    and ``model`` share nothing but what ``exchange`` holds. Functions that hold modules of
+    ``model``, such as a patched forward, hold those of the copy (`BoundFunctions`).
 
     Args:
         exchange: parameters, buffers or modules of ``model``, and their replacements.
     """
-    memo = _empty_containers(model) | {id(old): new for old, new in exchange.items()}
+    functions = BoundFunctions(model)
+    memo = _empty_containers(model) | functions.copies
+    memo |= {id(old): new for old, new in exchange.items()}
     try:
         with _CopyNonLeaves():
-            return copy.deepcopy(model, memo)
+            copied = copy.deepcopy(model, memo)
+            functions.bind(memo)
+            return copied
     except Exception as error:
         name = type(model).__name__
         raise GhostifyError(f"{name} cannot be copied: {first_line(error)}") from error

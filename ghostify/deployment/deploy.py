@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from ghostify.analysis.dataflow import Dataflow, is_norm, tensors_in, trace_dataflow
-from ghostify.analysis.dry_run import clone_tensors, materialize
+from ghostify.analysis.dry_run import clone_tensors, dry_run, materialize
 from ghostify.analysis.model_copy import copy_model, frozen_copy
 from ghostify.analysis.preserve import exact_float32, preserve_rng
 from ghostify.analysis.verification import bisect_failures, describe_output
@@ -58,7 +58,9 @@ def deploy(
     Raises:
         GhostifyError: if the model does not run on the example, or if its outputs would change.
     """
-    original = frozen_copy(materialize(model, example))
+    model = materialize(model, example)
+    dry_run(model, example)  # refuses a model whose copies do not stand alone
+    original = frozen_copy(model)
     fused = fused_modules(original)
     model = copy_model(original, _tensors(original) | fused) if fused else original
     flow = trace_dataflow(model, example)

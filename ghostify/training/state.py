@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from ghostify.analysis.model_copy import copy_model
 from ghostify.data.rng import generator_states
 from ghostify.training.accelerator import reduce_sum
 from ghostify.training.checkpoint import Checkpoint
@@ -66,6 +67,7 @@ class TrainingState:
         if self._decay:
             average = partial(_average, self._decay)
             self.ema = AveragedModel(self.student, multi_avg_fn=average, use_buffers=True)
+            self.ema.module = copy_model(self.student)  # whose functions hold its own modules
             self.ema.update_parameters(self.student)  # the first one copies
 
     def add_step(self, losses: Mapping[str, Tensor], images: int) -> None:

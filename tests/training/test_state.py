@@ -3,6 +3,8 @@ import torch
 from ghostify.training.state import TrainingState
 from ghostify.types import RecoverySettings
 
+IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
 
 def test_the_running_mean_keeps_the_order_of_channels(student):
     order = next(buffer for name, buffer in student.named_buffers() if name.endswith("order"))
@@ -17,3 +19,14 @@ def test_the_running_mean_keeps_the_order_of_channels(student):
     for name, tensor in state.evaluated.state_dict().items():
         gained = 0.19 if name in dict(student.named_parameters()) else 0
         torch.testing.assert_close(tensor, given[name] + gained if gained else given[name])
+
+
+def test_the_running_mean_runs_its_own_layers(student):
+    head = student.head
+    student.head.forward = lambda x: torch.nn.functional.linear(x, head.weight, head.bias)
+    state = TrainingState(student, RecoverySettings(ema_decay=0.9), accelerator=None)
+    before = state.evaluated(IMAGES)
+    with torch.no_grad():
+        student.head.bias.add_(1)
+    assert torch.equal(state.evaluated(IMAGES), before)
+    assert not torch.equal(student(IMAGES), before)

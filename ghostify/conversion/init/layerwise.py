@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.init.residual_sums import ResidualSums, ResidualTerm
 from ghostify.conversion.init.scratch import (
     HeldTensors,
@@ -69,14 +70,6 @@ class PendingLayer(nn.Module):
 
         _current.sums.follow(provisional, at_sum)
         return provisional
-
-
-def swap_modules(model: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> None:
-    """Replace submodules in place, under every name that they have."""
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is not None and child in replacements:
-                setattr(parent, name, replacements[child])
 
 
 def run_forward(model: nn.Module, batch: Example, stop: Stop) -> None:
@@ -249,17 +242,14 @@ def layerwise(
     layers: Mapping[str, nn.Module],
     terms: Collection[str] = (),
 ) -> Iterator[tuple[LayerwiseRunner, dict[str, PendingLayer]]]:
-    """Make layers of ``model`` pending for the block, then put back the modules that were there.
+    """Make layers pending in a copy of ``model``, which shares its tensors.
 
     Args:
         layers: by name, what runs in the place of a module until another layer is installed.
         terms: names of layers that compute the last term of a residual sum.
     """
-    modules = {name: model.get_submodule(name) for name in layers}
     pending = {name: PendingLayer(layer, is_term=name in terms) for name, layer in layers.items()}
-    swap_modules(model, {modules[name]: pending[name] for name in layers})
-    try:
-        with closing(LayerwiseRunner(model, batches)) as runner:
-            yield runner, pending
-    finally:
-        swap_modules(model, {pending[name]: modules[name] for name in layers})
+    exchange: dict[Any, Any] = {model.get_submodule(name): pending[name] for name in layers}
+    exchange |= {tensor: tensor for tensor in (*model.parameters(), *model.buffers())}
+    with closing(LayerwiseRunner(copy_model(model, exchange), batches)) as runner:
+        yield runner, pending

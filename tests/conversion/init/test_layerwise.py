@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from ghostify import GhostifyError
-from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer, swap_modules
+from ghostify.conversion.init.layerwise import LayerwiseRunner, PendingLayer
 from ghostify.conversion.init.scratch import HeldTensors, storages_of
+
+from .conftest import swap_modules
 
 BATCHES = [torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(i)) for i in (2, 3, 5)]
 

@@ -14,9 +14,10 @@ from ghostify.conversion.init.layerwise import (
     LayerwiseRunner,
     PendingLayer,
     run_forward,
-    swap_modules,
 )
 from ghostify.types import Fidelity
+
+from .conftest import swap_modules
 
 
 class RecomputingRunner:
