@@ -26,7 +26,7 @@ from ghostify.deployment.benchmark import benchmark
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.evaluation.recalibrate import recalibrate
 from ghostify.io.atomic import TRAINING, check_target
-from ghostify.io.measurements import carry_over, record, recorded
+from ghostify.io.measurements import carry_over, read_measurements, record, recorded
 from ghostify.io.progress import is_main_process
 from ghostify.io.recipe import read_recipe
 from ghostify.models.identity import file_digest
@@ -247,8 +247,8 @@ class Artifact(os.PathLike[str]):
 
     def add_evaluation(self, evaluation: Evaluation) -> Evaluation:
         """Remember an evaluation, and return it with earlier ones on the same images."""
-        for data in self.recorded("evaluation"):
-            evaluation = evaluation.including(Evaluation.from_dict(data))
+        for earlier in read_measurements(self.path, "evaluation", Evaluation):
+            evaluation = evaluation.including(earlier)
         self.remember("evaluation", evaluation.to_dict(), part=evaluation.data)
         return evaluation
 
@@ -388,8 +388,7 @@ class Artifact(os.PathLike[str]):
     def _sensitivity(self) -> Sensitivity | None:
         """The remembered sensitivity, if it covers all that the plan changes."""
         decisions = Plan.of(self.model).decisions
-        for data in self.recorded("sensitivity"):
-            found = Sensitivity.from_dict(data)
+        for found in read_measurements(self.path, "sensitivity", Sensitivity):
             if all(found.covers(d.site.name, d.ghost, d.width) for d in decisions):
                 return found
         return None

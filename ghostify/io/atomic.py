@@ -32,9 +32,12 @@ _REASONS = {
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a file in UTF-8, or leave the old one if that fails."""
+    """Write a file in UTF-8, or leave the old one if that fails.
+
+    Bytes of file names that are not UTF-8 (lone surrogates) become escapes, which JSON reads back.
+    """
     with new_files(path) as file, naming(Path(path).resolve()):
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager

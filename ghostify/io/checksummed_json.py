@@ -35,4 +35,4 @@ def read_checksummed(file: Path, cls: type[T]) -> T:
 def json_digest(data: Any) -> str:
     """Return the SHA-256 of JSON types, independent of the order of keys."""
     canonical = json.dumps(data, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ghostify.io.atomic import MEASUREMENTS, inside, write_text
 from ghostify.io.checksummed_json import checksummed, json_digest, read_checksummed
 from ghostify.io.recipe import Recipe, read_recipe
-from ghostify.types.serialization import Serializable
+from ghostify.types import GhostifyError
+from ghostify.types.serialization import Serializable, decode
 from ghostify.types.version import __version__
+
+T = TypeVar("T")
 
 KINDS = {
     "costs": "plan",
@@ -65,6 +68,23 @@ def recorded(
     """
     valid = _valid(Path(folder), kind, recipe or read_recipe(Path(folder)))
     return [dict(measurement.data) for measurement in valid.values()]
+
+
+def read_measurements(
+    folder: str | Path, kind: str, cls: type[T], *, recipe: Recipe | None = None
+) -> tuple[T, ...]:
+    """Return what `recorded` does as instances of ``cls``, or as dicts checked as a TypedDict.
+
+    Raises:
+        GhostifyError: naming the file that does not fit, and its first wrong entry.
+    """
+    found = []
+    for file, each in _valid(Path(folder), kind, recipe or read_recipe(Path(folder))).items():
+        try:
+            found.append(decode(cls, each.data, "data"))
+        except GhostifyError as error:
+            raise GhostifyError(f"{file} is damaged: {error}") from error
+    return tuple(found)
 
 
 def carry_over(old: Path, new: Path) -> None:

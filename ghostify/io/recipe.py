@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from ghostify.io.atomic import RECIPE
+from ghostify.io.atomic import RECIPE, write_text
 from ghostify.io.checksummed_json import checksummed, read_checksummed
 from ghostify.io.staging import finish
 from ghostify.types import (
@@ -19,6 +19,7 @@ from ghostify.types import (
     Plan,
     Recovery,
 )
+from ghostify.types.constraints import Length
 from ghostify.types.serialization import Serializable
 
 
@@ -57,7 +58,7 @@ class Recipe(Serializable):
     outputs: Outputs | None = None
     fidelity: Fidelity | None = None
     recovery: Recovery | None = None
-    lineage: tuple[str, ...] = ("converted",)
+    lineage: Annotated[tuple[str, ...], Length(1)] = ("converted",)
     weights: Weights
 
 
@@ -72,4 +73,4 @@ def read_recipe(path: Path) -> Recipe:
 
 def write_recipe(path: Path, recipe: Recipe) -> None:
     """Write the recipe of the artifact at ``path``."""
-    (path / RECIPE).write_text(checksummed(recipe.to_dict()), encoding="utf-8")
+    write_text(path / RECIPE, checksummed(recipe.to_dict()))

@@ -10,6 +10,7 @@ from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
 from ghostify.report.metric_texts import METRIC_TEXTS, definitions, format_metric, known_metrics
 from ghostify.types import Outputs, Score
+from ghostify.types.constraints import NonNegativeInt
 from ghostify.types.serialization import Serializable
 
 
@@ -24,8 +25,8 @@ class EvaluationRow:
     """
 
     score: Score
-    macs: int
-    params: int
+    macs: NonNegativeInt
+    params: NonNegativeInt
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Evaluation(Serializable, Printable):
     """
 
     data: str
-    held_out: int
+    held_out: NonNegativeInt
     rows: Mapping[str, EvaluationRow] = field(default_factory=dict)
     outputs: Outputs | None = None
 

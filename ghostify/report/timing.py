@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
 from ghostify.report.svg import meter_svg
+from ghostify.types.constraints import NonNegativeInt, PositiveInt
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
@@ -59,12 +60,12 @@ class Measurement:
 
     model: str
     runtime: str
-    batch: int
-    threads: int
-    rounds: int
+    batch: PositiveInt
+    threads: PositiveInt
+    rounds: PositiveInt
     seconds: Spread
     speedup: Spread
-    memory: int | None = None
+    memory: NonNegativeInt | None = None
 
     @property
     def setting(self) -> tuple[str, str, str]:
@@ -90,7 +91,7 @@ class Timing(Serializable, Printable):
     _format: ClassVar[str] = "ghostify-timing/1"
 
     input: str
-    macs: Mapping[str, int]
+    macs: Mapping[str, NonNegativeInt]
     memory: str
     measurements: tuple[Measurement, ...]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from ghostify.types.constraints import Channels, Length, NonNegativeInt, Range, Sizes
 from ghostify.types.errors import GhostifyError
 from ghostify.types.region import Region
+
+_Padding = Annotated[tuple[Annotated[int, Range(0, 2**20)], ...], Length(1, 3)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +25,13 @@ class Geometry:
         GhostifyError: if there are no channels or groups.
     """
 
-    in_channels: int
-    out_channels: int
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: str | tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
+    in_channels: Channels
+    out_channels: Channels
+    kernel_size: Sizes
+    stride: Sizes
+    padding: str | _Padding
+    dilation: Sizes
+    groups: Channels
     bias: bool
     padding_mode: str
 
@@ -130,9 +133,9 @@ class ConvSite:
     type: str
     geometry: Geometry
     within: tuple[str, ...] = ()
-    output: tuple[int, ...] | None = None
-    calls: int = 0
-    positions: int = 0
+    output: Sizes | None = None
+    calls: NonNegativeInt = 0
+    positions: NonNegativeInt = 0
     functional: bool = False
     stem: bool = False
     seen: Literal["graph", "run"] | None = None

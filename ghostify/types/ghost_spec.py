@@ -14,7 +14,7 @@ class GhostSpec:
 
     Args:
         ratio: ghost ratio s: about s times fewer MACs in each replaced layer; above 1.
-        dw_size: kernel size d of the cheap operation; odd.
+        dw_size: kernel size d of the cheap operation; odd, up to 99.
 
     Raises:
         GhostifyError: if a number is out of its range.
@@ -27,8 +27,8 @@ class GhostSpec:
         if not is_finite(self.ratio) or self.ratio <= 1:
             raise GhostifyError(f"`ratio` (={self.ratio!r}) must be a finite number above 1")
         size = self.dw_size
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1 or size % 2 == 0:
-            raise GhostifyError(f"`dw_size` (={size!r}) must be odd and positive")
+        if not isinstance(size, int) or isinstance(size, bool) or size not in range(1, 100, 2):
+            raise GhostifyError(f"`dw_size` (={size!r}) must be odd, from 1 to 99")
 
     def intrinsic(self, out_channels: int) -> int:
         """Return the number of intrinsic feature maps, m = ceil(out_channels / s)."""

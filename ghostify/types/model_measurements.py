@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ghostify.types.attachment import Attachment
+from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt
 from ghostify.types.conv_site import ConvSite
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec, is_finite
@@ -29,10 +30,10 @@ class Count(Serializable):
         counter: what counted: ``fvcore`` or ``torch``.
     """
 
-    params: int
-    weight_bytes: int
-    macs: dict[str, int]
-    uncounted: dict[str, int]
+    params: NonNegativeInt
+    weight_bytes: NonNegativeInt
+    macs: dict[str, NonNegativeInt]
+    uncounted: dict[str, NonNegativeInt]
     counter: str = "fvcore"
 
     @property
@@ -173,7 +174,7 @@ class Sensitivity(Attachment, Serializable):
 
     unit: str
     measured: bool
-    totals: Mapping[str, float] = field(default_factory=dict)
+    totals: Mapping[str, NonNegativeFloat] = field(default_factory=dict)
     layers: Mapping[str, Mapping[GhostSpec, float]]
     widths: Mapping[str, WidthSensitivity] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from ghostify.types.constraints import Pixels
 from ghostify.types.errors import GhostifyError
 from ghostify.types.preprocessing import Preprocessing
 from ghostify.types.serialization import Serializable
@@ -28,7 +29,7 @@ class ModelSource(Serializable):
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
-    input_size: tuple[int, ...] | None = None
+    input_size: tuple[Pixels, ...] | None = None
     preprocessing: Preprocessing | None = None
 
     def resized(self, input_size: tuple[int, ...]) -> ModelSource:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ghostify.types.attachment import Attachment
+from ghostify.types.constraints import NonNegativeInt
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
@@ -28,7 +29,7 @@ class Output:
 
     kind: Literal["classes", "multilabel", "values"]
     reason: str
-    size: int = 1
+    size: NonNegativeInt = 1
     dense: bool = False
     probabilities: bool = False
 

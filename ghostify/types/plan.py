@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from ghostify.types.attachment import Attachment
+from ghostify.types.constraints import NonNegativeInt
 from ghostify.types.conv_site import ConvSite
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
@@ -21,7 +22,7 @@ _PRIMARY = ".primary_conv.0"
 """The convolution in a Ghost module that reads its input."""
 
 _MOST = 100_000
-"""Length of a range beyond which no convolution has channels."""
+"""Number of channels beyond which no convolution has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +281,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not _RANGES.fullmatch(text):
         raise GhostifyError(f"`channels` (={text!r}) must be numbers and ranges, such as 0-2,5")
     ends = [[int(number) for number in run.split("-")] for run in text.split(",")]
-    if any(run[-1] - run[0] > _MOST for run in ends):
-        raise GhostifyError(f"`channels` (={text!r}) must be channels of one convolution")
+    if sum(abs(run[-1] - run[0]) for run in ends) > _MOST:
+        raise GhostifyError("`channels` must be channels of one convolution")
     return tuple(number for run in ends for number in range(run[0], run[-1] + 1))
 
 
@@ -298,5 +299,5 @@ class PlanCandidate(Serializable):
 
     plan: str
     uniform: bool
-    macs: int
+    macs: NonNegativeInt
     score: Score

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from typing import Any
 
+from ghostify.types.constraints import Pixels
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
@@ -37,7 +38,7 @@ class Preprocessing(Serializable):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str = "bicubic"
-    resize: int | None = None
+    resize: Pixels | None = None
     crop: str = "center"
     origin: str = field(default="", compare=False)
 

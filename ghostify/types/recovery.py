@@ -4,14 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, TypeAlias, TypedDict
 
 from ghostify.types.attachment import Attachment
+from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from ghostify.types.score import Score
-from ghostify.types.serialization import Serializable
+from ghostify.types.serialization import Like, Serializable
 from ghostify.types.settings import RecoverySettings
 
 _EPOCHS = ("epoch", "back_to")
+
+
+class _Numbered(TypedDict):
+    epoch: PositiveInt
+
+
+class _Epoch(_Numbered, total=False):
+    stage: PositiveInt
+    phase: str
+    step: NonNegativeInt
+    seconds: NonNegativeFloat
+    lr: float
+    loss: float
+    distillation: float
+    labels: float
+    features: float
+    accuracy: Share
+    score: Annotated[dict[str, Any], Like(Score)] | None
+    back_to: NonNegativeInt
+
+
+class _Attempt(TypedDict):
+    lr: float
+    loss: float
+
+
+History: TypeAlias = tuple[Annotated[Mapping[str, Any], Like(_Epoch)], ...]
+"""A record for each epoch: its number, time, rate, mean losses and score."""
+
+Probe: TypeAlias = tuple[Annotated[Mapping[str, float], Like(_Attempt)], ...]
+"""The learning rates that were tried, and the loss of each."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +62,11 @@ class Selection(Serializable):
     """
 
     kind: str
-    images: int
-    others: int
+    images: NonNegativeInt
+    others: NonNegativeInt
     given: Score
     best: Score
-    rejected: int = 0
+    rejected: NonNegativeInt = 0
 
     def __str__(self) -> str:
         images = f"{self.images} {self.kind} images"
@@ -67,17 +99,17 @@ class Recovery(Attachment, Serializable):
     """
 
     settings: RecoverySettings
-    steps: int
-    images: int
-    seconds: float
+    steps: NonNegativeInt
+    images: NonNegativeInt
+    seconds: NonNegativeFloat
     ended: str
     original: Score | None = None
     converted: Score | None = None
     recovered: Score | None = None
-    best_epoch: int = 0
+    best_epoch: NonNegativeInt = 0
     selection: Selection | None = None
-    probe: tuple[Mapping[str, float], ...] = ()
-    history: tuple[Mapping[str, Any], ...] = ()
+    probe: Probe = ()
+    history: History = ()
 
     @classmethod
     def joined(cls, stages: Sequence[Recovery]) -> Recovery:

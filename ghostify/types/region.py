@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ghostify.types.constraints import NonNegativeInt, PositiveInt
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
@@ -28,6 +30,6 @@ class Region:
 
     channelwise: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
-    readers: Mapping[str, int] = field(default_factory=dict)
-    params: int = 0
-    macs: int = 0
+    readers: Mapping[str, PositiveInt] = field(default_factory=dict)
+    params: NonNegativeInt = 0
+    macs: NonNegativeInt = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf, isnan
 
 from ghostify.types.attachment import Attachment
+from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, Share
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
@@ -40,20 +41,20 @@ class Score:
         relative_error: squared error of all outputs divided by the teacher's squared norm.
     """
 
-    images: int
-    top1: float | None = None
-    top5: float | None = None
-    accuracy: float | None = None
-    mean_iou: float | None = None
-    mean_ap: float | None = None
-    mae: float | None = None
+    images: NonNegativeInt
+    top1: Share | None = None
+    top5: Share | None = None
+    accuracy: Share | None = None
+    mean_iou: Share | None = None
+    mean_ap: Share | None = None
+    mae: NonNegativeFloat | None = None
     r2: float | None = None
     loss: float | None = None
-    agreement: float | None = None
-    kl: float | None = None
-    teacher_mae: float | None = None
+    agreement: Share | None = None
+    kl: NonNegativeFloat | None = None
+    teacher_mae: NonNegativeFloat | None = None
     teacher_r2: float | None = None
-    relative_error: float | None = None
+    relative_error: NonNegativeFloat | None = None
 
     @property
     def decisive(self) -> str:
@@ -119,7 +120,7 @@ class Fidelity(Attachment, Serializable):
     """
 
     init: str
-    residuals: Mapping[str, float] = field(default_factory=dict)
-    images: int = 0
+    residuals: Mapping[str, NonNegativeFloat] = field(default_factory=dict)
+    images: NonNegativeInt = 0
     score: Score | None = None
     notes: tuple[str, ...] = ()

@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from reprlib import Repr
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from ghostify.types.errors import GhostifyError, first_line, near
 
@@ -47,7 +58,10 @@ class Serializable:
         target = Path(path).resolve()
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(self.to_json())
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(target)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -99,6 +113,13 @@ class Serializable:
         return _decode_fields(cls, data, path)  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Marks entries that are checked as if they were of a type, and kept as JSON types."""
+
+    kind: Any
+
+
 def encode(value: Any) -> Any:
     """Convert dataclasses, tuples and mappings to JSON types.
 
@@ -121,13 +142,19 @@ def decode(kind: Any, data: Any, path: str = "") -> Any:
 
     Integers have 64 bits; a ``float`` may be an integer, or not finite. A `GhostifyError` names the
     path and value of the first wrong entry and the rule. Unknown keys come with near matches.
+
+    An `Annotated` type may have constraints (`types.constraints`), or a `Like`.
     """
     if kind is Any or (is_dataclass(kind) and type(data) is kind):
         return data
     if is_dataclass(kind):
         own = getattr(kind, "_decode", None)
         return own(data, path) if own else _decode_fields(kind, data, path)
+    if is_typeddict(kind):
+        return _decode_entries(kind, kind.__required_keys__, data, path)
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _decode_constrained(arguments, data, path)
     if origin in (Union, UnionType):
         return _decode_union(arguments, data, path)
     if origin is tuple:
@@ -146,20 +173,36 @@ def _encode_fields(value: Any) -> dict[str, Any]:
 
 
 def _decode_fields(kind: Any, data: Any, path: str) -> Any:
-    _checked(isinstance(data, Mapping), path, data, "an object")
-    known, hints = {field.name: field for field in fields(kind)}, _hints(kind)
-    prefix = f"{path}: " if path else ""
-    for key in data:
-        if key not in known:
-            raise GhostifyError(f"{prefix}unknown key {key!r}{near(str(key), known)}")
-    for name, field in known.items():
-        if name not in data and field.default is field.default_factory is MISSING:
-            raise GhostifyError(f"{prefix}{name!r} is missing")
-    values = {key: decode(hints[key], value, joined(path, key)) for key, value in data.items()}
+    required = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING]
+    values = _decode_entries(kind, required, data, path)
     try:
         return kind(**values)
     except GhostifyError as error:
-        raise GhostifyError(f"{prefix}{error}") from error
+        raise GhostifyError(f"{path}: {error}" if path else str(error)) from error
+
+
+def _decode_entries(kind: Any, required: Collection[str], data: Any, path: str) -> dict[str, Any]:
+    _checked(isinstance(data, Mapping), path, data, "an object")
+    hints = _hints(kind)
+    prefix = f"{path}: " if path else ""
+    for key in data:
+        if key not in hints:
+            raise GhostifyError(f"{prefix}unknown key {_REPR.repr(key)}{near(str(key), hints)}")
+    for name in hints:
+        if name in required and name not in data:
+            raise GhostifyError(f"{prefix}{name!r} is missing")
+    return {key: decode(hints[key], value, joined(path, key)) for key, value in data.items()}
+
+
+def _decode_constrained(arguments: tuple[Any, ...], data: Any, path: str) -> Any:
+    kind, *notes = arguments
+    value = decode(kind, data, path)
+    for note in notes:
+        if isinstance(note, Like):
+            decode(note.kind, data, path)
+        else:
+            _checked(note.allows(value), path, data, note.rule)
+    return value
 
 
 def _decode_union(arguments: tuple[Any, ...], data: Any, path: str) -> Any:
@@ -216,7 +259,12 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     float: (lambda data: isinstance(data, float) or _is_integer(data), "a number"),
 }
 
-_hints = lru_cache(get_type_hints)
+
+@lru_cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The types of the fields; a record with slots has no other entries."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}
 
 
 def _checked(fits: bool, path: str, data: Any, rule: str) -> Any:
@@ -232,7 +280,10 @@ def joined(path: str, name: str) -> str:
 
 
 def readable_json(data: Any, depth: int, indent: str = "") -> str:
-    """Return JSON with one line per entry of the outer ``depth`` levels."""
+    """Return JSON with one line per entry of the outer ``depth`` levels.
+
+    Lone surrogates stay: write them as backslash escapes.
+    """
     if depth == 0 or not isinstance(data, dict) or not data:
         return json.dumps(data, ensure_ascii=False)
     inner = indent + "  "
@@ -244,10 +295,14 @@ def readable_json(data: Any, depth: int, indent: str = "") -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON in UTF-8 in which no key appears twice."""
+    """Parse JSON in which no key appears twice, with or without a byte-order mark.
+
+    Lone surrogates stand for the bytes of file names that are not UTF-8 (PEP 383).
+    """
+    if isinstance(text, str):
+        text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     try:
         data = json.loads(text, object_pairs_hook=_unique_keys)
-        json.dumps(data, ensure_ascii=False).encode()  # refuses lone surrogates
     except UnicodeDecodeError as error:
         raise GhostifyError("not JSON, but a binary file") from error
     except (ValueError, RecursionError) as error:

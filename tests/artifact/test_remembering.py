@@ -1,6 +1,8 @@
 """What is measured through an artifact is remembered in its folder, and the report shows it."""
 
+import os
 import warnings
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -11,8 +13,10 @@ import ghostify
 from ghostify import Artifact, GhostifyError, Plan
 from ghostify.data import Data
 from ghostify.report.timing import Timing
-from ghostify.types import Sensitivity
+from ghostify.types import ModelSource, Sensitivity
 from ghostify.types.errors import GhostifyWarning
+
+from ..conftest import SmallNet
 
 
 @pytest.fixture
@@ -193,6 +197,25 @@ def test_a_folder_that_cannot_be_written_costs_no_measurement(saved, monkeypatch
         warnings.simplefilter("error")
         monkeypatch.undo()
         saved.benchmark(seconds=0)
+
+
+def test_names_that_are_not_utf8(small_net, image, tmp_path):
+    """Of files and folders on a disk whose names were made elsewhere."""
+    name = os.fsdecode(b"caf\xe9")
+    torch.save(small_net.state_dict(), tmp_path / f"{name}.pt")
+    ghost = ghostify.convert(small_net, image)
+    source = ModelSource(f"{name}.py:build", {"label": name}, (3, 16, 16))
+    saved = ghostify.save(
+        ghost, tmp_path / name, source=source, weights=tmp_path / f"{name}.pt", original=small_net
+    )
+    data = Data(name, [image], DataLoader(torch.rand(4, *image.shape[1:])))
+    assert saved.evaluate(data, device="cpu").data == name
+    again = Artifact(saved.path, SmallNet())
+    assert again.source == source
+    assert [each["data"] for each in again.recorded("evaluation")] == [name]
+    assert again.teacher
+    if find_spec("jinja2"):
+        assert "caf" in again.write_report().read_text()
 
 
 @pytest.mark.parametrize("name", ["", "costs.json"])

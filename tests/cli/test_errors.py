@@ -36,7 +36,7 @@ DRY = ("--dry-run",)
         (["net.py:build", "--input", "rgb"], "must be a shape such as 3x224x224"),
         (["resnet18", "--ratio", "1"], "--ratio (=1.0) must be a finite number above 1"),
         (["resnet18", "--ratio", "nan"], "--ratio (=nan) must be a finite number above 1"),
-        (["resnet18", "--dw-size", "4"], "--dw-size (=4) must be odd and positive"),
+        (["resnet18", "--dw-size", "4"], "--dw-size (=4) must be odd, from 1 to 99"),
         (["resnet18", "--include", "layer5.*"], "pattern 'layer5.*' matches no convolution; did"),
         (["resnet18", "--exclude", "BasicBlok"], "did you mean BasicBlock"),
         (["resnet18", "--model-arg", "classes"], "must be KEY=VALUE, such as num_classes=10"),

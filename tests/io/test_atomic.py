@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -32,12 +33,23 @@ def test_text_has_the_usual_permissions(tmp_path):
     assert listing(tmp_path) == ["a.txt", "plain"]
 
 
-def test_a_failed_write_leaves_the_old_text(tmp_path):
+def test_a_failed_write_leaves_the_old_text(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a.txt", "\ud800")
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fail)
+    with pytest.raises(OSError, match="No space left on device: '.*/a.txt'"):
+        write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert listing(tmp_path) == ["a.txt"]
+
+
+def test_names_that_are_not_utf8_are_escaped(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    write_text(tmp_path / "a.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert (tmp_path / "a.json").read_text() == '{"name": "caf\\udce9"}'
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):

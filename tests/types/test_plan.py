@@ -1,8 +1,8 @@
 import errno
 import json
+import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -40,15 +40,31 @@ def test_a_plan_that_cannot_be_written_leaves_the_old_one(plan, tmp_path, monkey
     path = tmp_path / "plan.json"
     path.write_text("old")
 
-    def fill_the_disk(file, text, **options):
-        file.touch()
+    def fill_the_disk(_):
         raise OSError(errno.ENOSPC, "No space left")
 
-    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    monkeypatch.setattr("os.fsync", fill_the_disk)
     with pytest.raises(OSError, match="No space left.*plan.json'$"):
         plan.save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_plan_is_on_the_disk_before_it_takes_its_place(plan, tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr("os.fsync", lambda file: (done.append("fsync"), fsync(file)))
+    monkeypatch.setattr("os.replace", lambda a, b: (done.append("replace"), replace(a, b)))
+    plan.save(tmp_path / "plan.json")
+    assert done == ["fsync", "replace"]
+
+
+@pytest.mark.parametrize("ranges", ["0-99999,0-99999", ",".join(["0-9999"] * 11), "0-999999999"])
+def test_channels_that_would_fill_the_memory(plan, ranges):
+    data = plan.to_dict()
+    data["layers"]["wide"] |= {"width": 2, "channels": ranges}
+    with pytest.raises(GhostifyError, match="`channels` must be channels of one convolution"):
+        Plan.from_dict(data)
 
 
 def test_a_plan_that_cannot_be_loaded_is_named(tmp_path):
@@ -141,7 +157,7 @@ def _impossible(layer):
         (_misspelt, "layers['wide'].ghost: unknown key 'ration'; did you mean ratio?"),
         (_text_for_a_layer, "`layers['wide']` (='ghost') must be an object"),
         (_no_geometry, "layers['wide']: 'geometry' is missing"),
-        (_no_groups, "layers['wide'].geometry: `groups` (=0) must be at least 1"),
+        (_no_groups, "`layers['wide'].geometry.groups` (=0) must be from 1 to 16777216"),
         (_half_a_channel, "`layers['wide'].geometry.in_channels` (=1.5) must be an integer"),
         (_no_reason, "layers['stem']: `keep` must be a reason in words"),
         (_impossible, "layers['depthwise']: depthwise cannot be replaced: depthwise"),

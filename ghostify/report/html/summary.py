@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ghostify.io.measurements import recorded
+from ghostify.io.measurements import read_measurements
 from ghostify.io.recipe import Recipe, read_recipe
 from ghostify.report.evaluation import Evaluation
+from ghostify.report.html.records import Costs, Export, FeatureMapImages
 from ghostify.report.metric_texts import describe_score
 from ghostify.report.report import Report
 from ghostify.report.site_row import SiteRow, site_rows
 from ghostify.report.timing import Timing
-from ghostify.types import Count, GhostifyError, PlanCandidate, Score, Sensitivity
+from ghostify.types import Count, PlanCandidate, Sensitivity
 
 T = TypeVar("T")
 
@@ -35,15 +35,15 @@ class ArtifactSummary:
     def __init__(self, artifact: str | PathLike[str]) -> None:
         self.folder = Path(artifact)
         self.recipe = read_recipe(self.folder)
-        reports = self._recorded("costs", lambda costs: _report(self.recipe, **costs))
-        self.report = reports[-1] if reports else _report(self.recipe)
-        self.whole_network = bool(reports)
-        self.timings = _merged(self._recorded("timing", Timing.from_dict))
-        self.exports = self._recorded("export", _export)
-        self.sensitivity = next(iter(self._recorded("sensitivity", Sensitivity.from_dict)), None)
-        self.candidates = self._recorded("plan-candidate", PlanCandidate.from_dict)
-        self.feature_maps = next(iter(self._recorded("feature-maps", dict)), None)
-        self.evaluations = self._recorded("evaluation", Evaluation.from_dict)
+        costs = self._recorded("costs", Costs)
+        self.report = _report(self.recipe, *costs[-1:])
+        self.whole_network = bool(costs)
+        self.timings = _merged(self._recorded("timing", Timing))
+        self.exports = [_export(data) for data in self._recorded("export", Export)]
+        self.sensitivity = next(iter(self._recorded("sensitivity", Sensitivity)), None)
+        self.candidates = self._recorded("plan-candidate", PlanCandidate)
+        self.feature_maps = next(iter(self._recorded("feature-maps", FeatureMapImages)), None)
+        self.evaluations = self._recorded("evaluation", Evaluation)
 
     @property
     def has_int8(self) -> bool:
@@ -95,34 +95,26 @@ class ArtifactSummary:
         found = known is not None and (known.file is not None or known.name is not None)
         return "" if found else " --weights original.safetensors"
 
-    def _recorded(self, kind: str, read: Callable[[Any], T]) -> tuple[T, ...]:
-        try:
-            return tuple(read(data) for data in recorded(self.folder, kind, recipe=self.recipe))
-        except (GhostifyError, TypeError, ValueError) as error:
-            raise GhostifyError(f"{kind} of {self.folder}: {error}") from error
+    def _recorded(self, kind: str, cls: type[T]) -> tuple[T, ...]:
+        return read_measurements(self.folder, kind, cls, recipe=self.recipe)
 
 
-def _export(data: Mapping[str, Any]) -> dict[str, Any]:
+def _export(data: Export) -> dict[str, Any]:
     """Add how far an INT8 file agrees with the float32 network."""
     score = data.get("score")
-    return {**data, "kept": describe_score(Score(**score)) if score else ""}
+    return {**data, "kept": describe_score(score) if score else ""}
 
 
-def _report(
-    recipe: Recipe,
-    model: str | None = None,
-    input: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> Report:
-    """Return what `compare` returned; without the counts, those of the convolutions."""
+def _report(recipe: Recipe, costs: Costs | None = None) -> Report:
+    """Return what `compare` returned; without the costs, those of the convolutions."""
     rows = site_rows(recipe.plan)
-    old, new = (
-        Count.from_dict(count) if count else _convolutions(rows, side)
-        for side, count in enumerate((before, after))
-    )
-    name = model or (recipe.source.name if recipe.source else recipe.model)
-    return Report(name, input, rows, old, new, recipe.fidelity, outputs=recipe.outputs)
+    name = recipe.source.name if recipe.source else recipe.model
+    if costs is None:
+        counts = _convolutions(rows, 0), _convolutions(rows, 1)
+        return Report(name, "", rows, *counts, recipe.fidelity, outputs=recipe.outputs)
+    counts = costs["before"], costs["after"]
+    name = costs["model"] or name
+    return Report(name, costs["input"], rows, *counts, recipe.fidelity, outputs=recipe.outputs)
 
 
 def _convolutions(rows: tuple[SiteRow, ...], side: int) -> Count:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ghostify.report.document import si
 from ghostify.report.evaluation import Evaluation
+from ghostify.report.html.records import FeatureMapImages
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.metric_texts import METRIC_TEXTS
 from ghostify.report.timing import Measurement, Timing
@@ -104,9 +105,9 @@ def _accuracy(evaluation: Evaluation) -> Iterator[Total]:
     yield Total(f"{text.name} on {evaluation.data}", old, new, change.replace("-", "−"))
 
 
-def class_rows(images: dict[str, Any]) -> list[tuple[str, str, str]]:
+def class_rows(images: FeatureMapImages) -> list[tuple[str, str, str]]:
     """Return the most likely classes of an image, with both networks' probabilities."""
-    converted = dict(map(tuple, images["classes"]))
-    original = dict(map(tuple, images["original_classes"] or ()))
+    converted = dict(images["classes"] or ())
+    original = dict(images["original_classes"] or ())
     shown = list(dict.fromkeys([*original, *converted]))[:_MAX_CLASSES]
     return [(str(c), percent(original.get(c)), percent(converted.get(c))) for c in shown]
