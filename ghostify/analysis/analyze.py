@@ -16,6 +16,7 @@ from ghostify.analysis.dry_run import dry_run, materialize
 from ghostify.analysis.eligibility import ineligible_reason
 from ghostify.analysis.forward_observer import parameter_owners, shares_parameters
 from ghostify.analysis.fx_trace import trace
+from ghostify.analysis.ghost_structure import primary_convolutions
 from ghostify.analysis.regions import NoRegionError, find_region
 from ghostify.types import ConvSite, Example, Geometry, GhostifyError
 
@@ -41,6 +42,8 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
     """
     model = materialize(model, example)
     records, weights_read, traced = _run_and_trace(model, example)
+    flow = trace_dataflow(model, example)
+    primaries = primary_convolutions(model, flow)
     named_modules = dict(model.named_modules())
     convolutions = {name: m for name, m in named_modules.items() if is_convolution(m)}
     uncalled = [name for name in convolutions if name not in records]
@@ -60,6 +63,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 module,
                 name,
                 parents,
+                primary=name in primaries,
                 called=name in records,
                 called_in_training=name in in_training,
                 read_elsewhere=name in weights_read,
@@ -75,7 +79,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 ineligible=ineligible,
             )
         )
-    return _with_regions(model, trace_dataflow(model, example), sites)
+    return _with_regions(model, flow, sites)
 
 
 def _with_regions(

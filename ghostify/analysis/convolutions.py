@@ -35,7 +35,8 @@ def is_convolution(module: nn.Module) -> bool:
 def is_ghost(module: nn.Module) -> bool:
     """Whether ``module`` is a Ghost module of this package, of the authors' code or of timm.
 
-    The latter two are recognized by their class name and the names of their halves. RepGhost
+    The latter two are recognized by their class name and the names of their halves, also where
+    they have branches or do not run; those of other code by `ghost_structure`. RepGhost
     modules have halves of these names too, but their primary convolution makes all feature maps.
     """
     if isinstance(module, (GhostModule, GhostModuleV2, GhostModuleV3)):

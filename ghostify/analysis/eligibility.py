@@ -18,6 +18,7 @@ def ineligible_reason(
     name: str,
     parents: Iterable[nn.Module],
     *,
+    primary: bool,
     called: bool,
     called_in_training: bool,
     read_elsewhere: bool,
@@ -29,6 +30,7 @@ def ineligible_reason(
         module: the convolution.
         name: its qualified name; empty if the model is this convolution.
         parents: modules around it.
+        primary: whether it makes the intrinsic feature maps of a Ghost module (`ghost_structure`).
         called: whether a pass in evaluation mode calls it.
         called_in_training: whether a pass in training mode calls it.
         read_elsewhere: whether its weight is used outside its own forward.
@@ -38,7 +40,7 @@ def ineligible_reason(
         return reason
     if not name:
         return "the model is this convolution itself"
-    if any(map(is_ghost, parents)):
+    if primary or any(map(is_ghost, parents)):
         return "part of a Ghost module"
     if read_elsewhere:
         return "its weight is read outside its own call"
