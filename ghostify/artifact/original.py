@@ -86,7 +86,9 @@ class Original:
                 "network with its trained weights"
             )
         if self._weights is not None:
-            network, what = self.with_weights(self._weights), os.fspath(self._weights)
+            # Loaded in part they may be those that were converted, as the digest tells.
+            network = self.with_weights(self._weights, partial=recorded is not None)
+            what = os.fspath(self._weights)
         elif given is not None and (recorded is None or not is_untrained(given)):
             network, what = given, "`original`"
         else:
@@ -100,10 +102,10 @@ class Original:
         is_random = self._recorded is not None and not self._recorded.trained
         return self.network if is_random else self.trained
 
-    def with_weights(self, file: str | os.PathLike[str]) -> nn.Module:
-        """Return a copy of the network with the weights in a file."""
+    def with_weights(self, file: str | os.PathLike[str], *, partial: bool = False) -> nn.Module:
+        """Return a copy of the network with the weights in a file, as `models.load_weights`."""
         network = copy_model(self.network)
-        models.load_weights(network, Path(file))
+        models.load_weights(network, Path(file), partial=partial)
         return network
 
     def _with_recorded_weights(self) -> nn.Module:
@@ -125,7 +127,7 @@ class Original:
                 raise MissingWeightsError(f"{wanted}, which is not there: pass `weights`")
             if file_digest(file) != recorded.sha256:
                 raise MissingWeightsError(f"{wanted}, which has changed since: pass `weights`")
-            network = self.with_weights(file)
+            network = self.with_weights(file, partial=True)
         if weights_digest(network) != recorded.digest:
             raise MissingWeightsError(f"{wanted}, which give another network now: pass `weights`")
         return network

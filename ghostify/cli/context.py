@@ -56,7 +56,7 @@ def build(name: str, options: ModelOptions, device: str = "cpu") -> ModelContext
         with stage(f"loading {options.weights}"):
             from ghostify import models
 
-            loaded = models.load_weights(found.model, options.weights)
+            loaded = models.load_weights(found.model, options.weights, partial=options.partial)
         note(f"{options.weights}: {loaded}")
     return found
 
@@ -64,6 +64,8 @@ def build(name: str, options: ModelOptions, device: str = "cpu") -> ModelContext
 def _build(source: ModelSource, options: ModelOptions, device: str) -> ModelContext:
     if options.weights is not None and options.pretrained:
         raise GhostifyError("--weights and --pretrained exclude each other")
+    if options.partial and options.weights is None:
+        raise GhostifyError("--partial is for --weights: add it")
     with stage("loading torch"):
         from ghostify import models  # all here, so that --help need not wait for torch
         from ghostify.analysis.dry_run import materialize

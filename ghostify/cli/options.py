@@ -64,7 +64,8 @@ class ModelOptions:
     """How to build the network that the user named.
 
     Attributes:
-        weights: Load safetensors or a tensors-only checkpoint.
+        weights: Load safetensors or a checkpoint of any trainer.
+        partial: With --weights: load what fits of the weights of another network.
         pretrained: Download the library's weights.
         input: Shape of one input, such as 3x224x224. Default: what the model says of itself.
         resize: Shorter side in pixels that images are resized to before the crop. Default: what
@@ -78,6 +79,7 @@ class ModelOptions:
     """
 
     weights: Path | None = option(None, "Model", metavar="FILE")
+    partial: bool = option(False, "Model")
     pretrained: bool = option(False, "Model")
     input: str | None = option(None, "Model", metavar="CxHxW")
     resize: int | None = option(None, "Model", min=1, metavar="PIXELS")

@@ -12,7 +12,7 @@ from torch import Tensor
 from ghostify.data.as_batches import read_inputs
 from ghostify.data.batches import LABEL_NAMES
 from ghostify.data.tensors import TensorImages
-from ghostify.models.checkpoint import read_tensors
+from ghostify.models.foreign_tensors import read_tensors
 from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 from ghostify.types.model_source import describe

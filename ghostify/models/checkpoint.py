@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ghostify.models.foreign_tensors import check_dense, entries_of, named_tensors, read_tensors
 from ghostify.models.identity import attach_origin
+from ghostify.models.nests import Nest, find_nests
 from ghostify.nn.lazy import check_not_lazy
 from ghostify.types import GhostifyError
-from ghostify.types.errors import first_line
+from ghostify.types.model_source import describe
 
-_NESTED_UNDER = ("state_dict", "model_state_dict", "model", "module", "net")
 _PROFILER_BUFFERS = ("total_ops", "total_params")
-_WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Counts that thop leaves in a network."""
+
+_NAMES_SHOWN = 3
+_CONVOLUTION = 4  # dimensions of its weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,116 +31,168 @@ class LoadedWeights:
         missing: names in the network that the file lacks.
         unexpected: names in the file that the network lacks.
         mismatched: names in both whose shapes differ.
+        nest: what the loaded tensors are nested under and prefixed with in the file, such as
+            ``state_dict.module``.
+        passed_over: nests that hold as much of the network but were not loaded.
     """
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: tuple[str, ...]
+    nest: str = ""
+    passed_over: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} tensors loaded"]
+        if self.passed_over:
+            others = ", ".join(self.passed_over)
+            parts = [f"{len(self.loaded)} tensors of {self.nest} loaded, not those of {others}"]
         reasons = ("missing", "unexpected", "skipped: wrong shape")
         lists = (self.missing, self.unexpected, self.mismatched)
         for names, reason in zip(lists, reasons, strict=True):
             if names:
-                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                parts.append(f"{len(names)} {reason} ({', '.join(names[:3])}{more})")
+                parts.append(f"{len(names)} {reason} ({_first(names)})")
         return "; ".join(parts)
 
 
-def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
-    """Load weights from a safetensors file or a checkpoint that holds tensors only.
+def load_weights(model: nn.Module, path: str | Path, *, partial: bool = False) -> LoadedWeights:
+    """Load weights from a safetensors file or a checkpoint of any trainer.
 
-    State dicts nested under ``state_dict``, ``model`` and the like are found, and prefixes of
-    wrappers (``module.``, ``_orig_mod.``) are removed. Buffers of profilers are skipped, and the
-    BatchNorms in the checkpoints of GhostNetV3's authors are renamed as in timm. The network
-    remembers the file, so that an artifact made from it does (`OriginalWeights`).
+    The network's tensors are found by their names, whatever they are nested under and prefixed with
+    (``state_dict``, ``model.module.``, ``_orig_mod.``). Of several nests, the one that holds most
+    of the network is loaded, and moving averages (``model_ema``) go before raw weights. A pickled
+    module is read too, without running code of the file. The network remembers the file, so that
+    an artifact made from it does (`OriginalWeights`).
+
+    Args:
+        model: the network. It does not change if an error is raised.
+        path: the file.
+        partial: load what fits. By default, all tensors but those of linear layers must fit, and
+            the file may have no further convolutions in the parts that the network has.
 
     Raises:
-        GhostifyError: if the file cannot be read, holds pickled code, or fits less than half of the
-            network's tensors.
+        GhostifyError: if the file cannot be read, does not fit, or holds values that are not
+            finite or of another kind than the network's.
         OSError: if there is no such file.
     """
     path = Path(path)
     check_not_lazy(model)
-    own = model.state_dict()
-    state = _rename_norms(_remove_prefixes(_unnest(read_tensors(path), path), own), own)
-    fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
-    if 2 * len(fitting) < len(own):
+    tensors = _read(path)
+    own = {n: t for n, t in model.state_dict().items() if isinstance(t, Tensor)}
+    nests = find_nests(tensors, model)
+    kind = type(model).__name__
+    if not nests:
         raise GhostifyError(
-            f"{path} has {len(fitting)} of the {len(own)} tensors of {type(model).__name__}: is it "
+            f"{path} has 0 of the {len(own)} tensors of {kind}: it holds {_first(tensors)}; is it "
             "the checkpoint of another network?"
         )
-    model.load_state_dict(fitting, strict=False)
+    nest, passed_over = _choose(nests)
+    lacking = _lacking(nest, model, own)
+    if lacking and not partial:
+        raise GhostifyError(
+            f"{path} has {len(nest.fitting)} of the {len(own)} tensors of {kind}: {lacking}. Build "
+            "the network that it is for, or pass `partial=True` to load what fits"
+        )
+    for name, tensor in nest.fitting.items():
+        _check_values(tensor, own[name], f"{path}: {name}")
+    model.load_state_dict(nest.fitting, strict=False)
     attach_origin(model, file=path)
     return LoadedWeights(
-        loaded=tuple(fitting),
-        missing=tuple(n for n in own if n not in state),
-        unexpected=tuple(n for n in state if n not in own),
-        mismatched=tuple(n for n in state if n in own and n not in fitting),
+        loaded=tuple(nest.fitting),
+        missing=tuple(n for n in own if n not in nest.fitting and n not in nest.mismatched),
+        unexpected=tuple(nest.unexpected),
+        mismatched=tuple(nest.mismatched),
+        nest=nest.prefix,
+        passed_over=passed_over,
     )
 
 
-def read_tensors(path: Path) -> Any:
-    """Read a file of tensors, .safetensors or of ``torch.save``. No pickled code is run."""
-    try:
-        if path.suffix.lower() == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except (pickle.UnpicklingError, KeyError) as error:  # KeyError for an unknown byte
-        if _is_pickled(path) and "Unsupported" in str(error):
-            raise GhostifyError(
-                f"{path} is damaged, or holds pickled objects, and loading it could run code: "
-                "save the tensors alone, or as safetensors"
-            ) from error
-        raise GhostifyError(f"{path} cannot be read: it is not a file of tensors") from error
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
-        raise GhostifyError(f"{path} cannot be read: {first_line(error)}") from error
-
-
-def _is_pickled(path: Path) -> bool:
-    """Whether a file begins as those of ``torch.save`` and ``pickle`` do."""
-    with path.open("rb") as file:
-        return file.read(2).startswith((b"PK", b"\x80"))
-
-
-def _unnest(content: Any, path: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        name = next((n for n in _NESTED_UNDER if isinstance(content.get(n), Mapping)), None)
-        if name is None:
-            break
-        content = content[name]
-    named = content if isinstance(content, Mapping) else {}
+def _read(path: Path) -> dict[str, Tensor]:
+    """Return all tensors in a file, by dotted names."""
+    content = read_tensors(path)
     tensors = {
         name: tensor
-        for name, tensor in named.items()
-        if isinstance(tensor, Tensor) and name.rpartition(".")[2] not in _PROFILER_BUFFERS
+        for name, tensor in named_tensors(_without_swapped(content)).items()
+        if name.rpartition(".")[2] not in _PROFILER_BUFFERS
     }
     if not tensors:
-        raise GhostifyError(f"{path} holds no tensors by name")
+        holds = f", only {_first(entries_of(content))}" if entries_of(content) else ""
+        raise GhostifyError(f"{path} holds no tensors by name{holds}")
+    for name, tensor in tensors.items():
+        check_dense(tensor, f"{path}: {name}")
     return tensors
 
 
-def _rename_norms(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename ``.bn.`` to ``.bn1.`` where the network has that."""
-
-    def rename(name: str) -> str:
-        other = name.replace(".bn.", ".bn1.")
-        return other if name not in own and other in own else name
-
-    return {rename(name): tensor for name, tensor in state.items()}
+def _without_swapped(content: object) -> object:
+    """Leave out MMEngine's ``ema_state_dict``: it has the raw weights, ``state_dict`` the mean."""
+    entries = entries_of(content)
+    if "message_hub" not in entries:
+        return content
+    return {name: entry for name, entry in entries.items() if name != "ema_state_dict"}
 
 
-def _remove_prefixes(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove prefixes that all names have, as long as no name is the network's."""
-    while own.keys().isdisjoint(state):
-        prefix = next((p for p in _WRAPPER_PREFIXES if all(n.startswith(p) for n in state)), None)
-        if prefix is None:
-            break
-        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-    return state
+def _choose(nests: list[Nest]) -> tuple[Nest, tuple[str, ...]]:
+    """Return the nest to load, and the prefixes of others that hold about as much.
+
+    What a moving average lacks, such as the statistics of BatchNorms, is added from the best nest.
+    """
+    best = nests[0]
+    equal = [nest for nest in nests if 2 * nest.values > best.values]
+    chosen = next((nest for nest in equal if nest.averaged), best)
+    others = tuple(nest.prefix or "the file itself" for nest in equal if nest is not chosen)
+    return replace(chosen, fitting={**best.fitting, **chosen.fitting}), others
+
+
+def _lacking(nest: Nest, model: nn.Module, own: Mapping[str, Tensor]) -> str | None:
+    """Return why a nest does not hold the network; None if all but linear layers is there."""
+    linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    needed = [
+        name
+        for name, tensor in own.items()
+        if tensor.is_floating_point() and name.rpartition(".")[0] not in linear
+    ]
+    lacking = [name for name in needed if name not in nest.fitting]
+    shapes = [
+        f"{name} is {describe(nest.mismatched[name])} instead of {describe(own[name])}"
+        for name in lacking
+        if name in nest.mismatched
+    ]
+    if shapes:
+        return _first(shapes)
+    if lacking:
+        return f"it lacks {_first(lacking)}"
+    parts = {name.partition(".")[0] for name in own}
+    more = [
+        name
+        for name, tensor in nest.unexpected.items()
+        if tensor.dim() >= _CONVOLUTION and name.partition(".")[0] in parts
+    ]
+    if more:
+        return f"it has more layers ({_first(more)})"
+    known = sum(tensor.numel() for tensor in own.values())
+    return "most values do not fit" if 2 * nest.values < known else None
+
+
+def _check_values(tensor: Tensor, own: Tensor, name: str) -> None:
+    """Check that a tensor has the kind of the network's, and is finite where that is."""
+    wanted = _kind(own)
+    if wanted != "integer" and _kind(tensor) != wanted:
+        given, taken = (str(t.dtype).removeprefix("torch.") for t in (tensor, own))
+        raise GhostifyError(f"{name} holds {given}, but the network takes {taken}")
+    wrong = ~tensor.to(own.dtype).isfinite()
+    if own.isfinite().cpu()[wrong].any():
+        raise GhostifyError(f"{name} holds NaN or infinite values")
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_complex():
+        return "complex"
+    return "floating" if tensor.is_floating_point() else "integer"
+
+
+def _first(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    listed = list(names)
+    more = len(listed) - _NAMES_SHOWN
+    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

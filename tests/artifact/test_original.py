@@ -57,6 +57,20 @@ def test_a_file_that_load_weights_read_is_recorded(small_net, image, tmp_path):
     assert read_recipe(again.path).original.file == "../net.pt"
 
 
+def test_weights_that_were_loaded_in_part_are_loaded_so_again(small_net, image, tmp_path):
+    state = small_net.state_dict()
+    scale = state.pop("norm.weight")  # one, as in a new network
+    torch.save(state, tmp_path / "net.pt")
+    network = SmallNet()
+    models.load_weights(network, tmp_path / "net.pt", partial=True)
+    saved = ghostify.save(ghostify.convert(network, image), tmp_path / "out")
+    assert torch.equal(opened(saved.path).teacher.norm.weight, scale)
+    state["stem.bias"] += 1
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(GhostifyError, match=r"other.pt has other weights than the network"):
+        _ = opened(saved.path, weights=tmp_path / "other.pt").teacher
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [(lambda file: file.unlink(), "not there"), (lambda file: file.write_bytes(b"0"), "changed")],

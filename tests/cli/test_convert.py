@@ -110,6 +110,21 @@ def test_weights_of_the_kept_layers(run, net, tmp_path):
     assert torch.equal(loaded[4].bias, original[4].bias)
 
 
+def test_weights_of_a_part_of_the_network(run, fails, net, tmp_path):
+    sys.path.insert(0, str(tmp_path))
+    from net import build
+
+    state = build().state_dict()
+    del state["0.weight"]
+    torch.save({"model": state, "model_ema": dict(state)}, "weights.pt")
+    said = fails("convert", *net, "--weights", "weights.pt")
+    assert "it lacks 0.weight" in said
+    assert "pass --partial to load what fits" in said
+    result = run("convert", *net, "--weights", "weights.pt", "--partial", "--out", "out")
+    assert "weights.pt: 7 tensors of model_ema loaded, not those of model; 1 miss" in result.err
+    assert "--partial is for --weights: add it" in fails("convert", *net, "--partial")
+
+
 def test_resnet50(run):
     """The README's first command, which .ci/run runs from a clean clone as well."""
     result = run("convert", "resnet50", "--dry-run")

@@ -161,7 +161,7 @@ def test_a_checkpoint_with_code(fails, net):
         def __reduce__(self):
             return (pytest.fail, ("code of the checkpoint ran",))
 
-    torch.save({"state_dict": Bomb()}, "bomb.pt")
+    torch.save({"state_dict": Bomb()}, "bomb.pt", _use_new_zipfile_serialization=False)
     said = fails("convert", *net, "--weights", "bomb.pt", *DRY)
     assert "loading it could run code" in said
 

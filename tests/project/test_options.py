@@ -50,6 +50,7 @@ EXCEPTIONS = {
     ("plan", "weights"): "Python is given a model that has its weights",
     ("redundancy", "weights"): "Python is given a model that has its weights",
     "pretrained": "Python is given a model that has its weights",
+    "partial": "load_weights, which gives the model its weights",
     "input": "Python is given an example input",
     "resize": "Preprocessing.resize of a ModelSource or of open_data",
     "crop": "Preprocessing.crop of a ModelSource or of open_data",
