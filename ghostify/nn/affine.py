@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch._jit_internal import is_scripting
 from torch.nn import functional as F
+
+from ghostify.nn.channel_ops import scale_channels
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,11 @@ class ChannelAffine(nn.Module):
         self.register_buffer("variance", torch.ones_like(scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 3 or not torch.compiler.is_exporting():
-            return torch.addcmul(self.bias.view(-1, 1, 1), x, self.weight.view(-1, 1, 1))
-        mean, variance = self.get_buffer("mean"), self.get_buffer("variance")
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=0.0)
+        if not is_scripting():  # noqa: SIM102
+            if torch.compiler.is_exporting() and x.dim() == 4:
+                mean, variance = self.get_buffer("mean"), self.get_buffer("variance")
+                return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=0.0)
+        return scale_channels(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return str(len(self.weight))

@@ -84,7 +84,8 @@ def ghost_blocks(
         kernel = weight if size == out_channels else weight.narrow(0, start, size)
         shift = None if bias is None else bias.narrow(0, start, size)
         if dw_size > 1:
-            ghost = F.conv2d(source, kernel, shift, padding=dw_size // 2, groups=size)
+            padding = (dw_size // 2, dw_size // 2)  # FX quantization needs every argument, in pairs
+            ghost = F.conv2d(source, kernel, shift, (1, 1), padding, (1, 1), size)
         else:
             ghost = source * _as_type(kernel.view(size, 1, 1), source)
             if shift is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.nn.affine import Affine, ChannelAffine
+from ghostify.nn.channel_ops import permute_channels
 from ghostify.nn.cheap_operation import CheapOperation, block_ranges
 from ghostify.nn.ghost_module import GhostModule
 
@@ -23,6 +24,7 @@ class DeployedGhostModule(nn.Module):
         primary: computes the intrinsic feature maps.
         intrinsic: applied to these in the output only.
         cheap: one module per block of ghosts.
+        channels: m, the number of intrinsic feature maps.
         widths: number of ghosts in each block.
         order: as in `GhostModule`.
     """
@@ -32,6 +34,7 @@ class DeployedGhostModule(nn.Module):
         primary: nn.Module,
         intrinsic: nn.Module,
         cheap: Sequence[nn.Module],
+        channels: int,
         widths: Sequence[int],
         order: Tensor | None = None,
     ) -> None:
@@ -39,8 +42,10 @@ class DeployedGhostModule(nn.Module):
         self.primary = primary
         self.intrinsic = intrinsic
         self.cheap = nn.ModuleList(cheap)
+        self.channels = channels
         self.widths = tuple(widths)
         self.order: Tensor | None
+        self.rank: Tensor | None
         self.register_buffer("order", order)
         self.register_buffer("rank", None if order is None else order.argsort())
 
@@ -69,24 +74,18 @@ class DeployedGhostModule(nn.Module):
             primary[0] if len(primary) == 1 else primary,
             intrinsic,
             [nn.Sequential(block, *rest) if rest else block for block in blocks],
+            m,
             widths,
             ghost.order,
         )
 
     def forward(self, x: Tensor) -> Tensor:
         u = self.primary(x)
-        m = u.shape[-3]
-        ghosts = [
-            cheap(u if width == m else u.narrow(-3, 0, width))
-            for cheap, width in zip(self.cheap, self.widths, strict=True)
-        ]
-        features = torch.cat([self.intrinsic(u), *ghosts], -3)
-        if self.order is None:
-            return features
-        if torch.compiler.is_exporting():
-            return features.index_select(-3, self.order)
-        # Keeps the memory format in eager mode; runtimes have no fast kernel for it.
-        return torch.empty_like(features).index_copy_(-3, self.get_buffer("rank"), features)
+        parts = [self.intrinsic(u)]
+        for cheap, width in zip(self.cheap, self.widths):  # noqa: B905 (TorchScript)
+            parts.append(cheap(u if width == self.channels else u.narrow(-3, 0, width)))
+        features = torch.cat(parts, -3)
+        return features if self.order is None else permute_channels(features, self.order, self.rank)
 
 
 def _block(weight: Tensor, bias: Tensor | None) -> nn.Module:

@@ -39,7 +39,9 @@ class DFCAttention(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = super().forward(F.avg_pool2d(x, 2))  # type: ignore[no-untyped-call]
+        scores = F.avg_pool2d(x, 2)
+        for layer in self:  # TorchScript cannot call super()
+            scores = layer(scores)
         return F.interpolate(scores.sigmoid(), size=x.shape[-2:], mode="nearest")
 
 

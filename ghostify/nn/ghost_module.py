@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 
+from ghostify.nn.channel_ops import permute_channels
 from ghostify.nn.cheap_operation import CheapOperation
-from ghostify.nn.ghost_op import ghost_features, is_training_step, permute_channels, run_primary
+from ghostify.nn.ghost_op import ghost_features, is_training_step, run_primary
 from ghostify.nn.hooks import has_hooks
 from ghostify.types import GhostifyError, GhostSpec
 
@@ -138,15 +139,13 @@ class GhostModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_scripting():  # noqa: SIM102
-            if is_training_step():  # nested, so that TorchScript does not compile it
+            if is_training_step(x):  # nested, so that TorchScript does not compile it
                 return self._forward_training(x)
         return self._concatenate(self.primary_conv(x))
 
     def _concatenate(self, intrinsic: Tensor) -> Tensor:
         features = torch.cat([intrinsic, self.cheap_operation(intrinsic)], -3)
-        if self.order is not None and torch.compiler.is_compiling():
-            return features.index_select(-3, self.order)  # exporters: one gather, by a constant
-        return permute_channels(features, self.order)
+        return features if self.order is None else permute_channels(features, self.order)
 
     @torch.jit.unused
     def _forward_training(self, x: Tensor) -> Tensor:

@@ -17,16 +17,9 @@ from torch.autograd.forward_ad import unpack_dual
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ghostify.nn.channel_ops import is_recorded, scatter_channels
 from ghostify.nn.cheap_operation import block_ranges, ghost_blocks
 from ghostify.nn.hooks import has_hooks
-
-
-def permute_channels(features: Tensor, order: Tensor | None) -> Tensor:
-    """Return ``features`` with channel ``order[j]`` as channel j."""
-    if order is None:
-        return features
-    # Unlike index_select, this keeps the memory format.
-    return torch.empty_like(features).index_copy_(-3, order.argsort(), features)
 
 
 @torch.library.custom_op("ghostify::ghost_features", mutates_args=())
@@ -54,7 +47,8 @@ def ghost_features(
     """
     ghosts, _, dw_size, _ = weight.shape
     blocks = ghost_blocks(intrinsic, weight, bias, intrinsic.shape[1], ghosts, dw_size)
-    return permute_channels(torch.cat([intrinsic, *blocks], 1), order)
+    features = torch.cat([intrinsic, *blocks], 1)
+    return features if order is None else scatter_channels(features, order.argsort())
 
 
 ghost_features.register_fake(ghost_features._init_fn)
@@ -153,18 +147,12 @@ class ConvInputs(NamedTuple):
     bias: Tensor | None
 
 
-def is_training_step() -> bool:
-    """Return whether autograd records and nothing else does.
+def is_training_step(x: Tensor) -> bool:
+    """Return whether autograd records what is computed of ``x``, and nothing else does.
 
-    Exporters need plain convolutions and a concatenation, which runtimes know, and functional
-    transforms need operations that they can transform.
+    Graph readers need plain operations, and functional transforms those that they can transform.
     """
-    return (
-        torch.is_grad_enabled()
-        and not torch.compiler.is_exporting()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        and count_transforms() == 0
-    )
+    return torch.is_grad_enabled() and not is_recorded(x) and count_transforms() == 0
 
 
 def run_primary(primary: nn.Module, x: Tensor) -> tuple[Tensor, ConvInputs | None]:

@@ -71,7 +71,7 @@ class Net(nn.Module):
         super().__init__()
         first = nn.Conv2d(3, 4, 3, padding=1)
         cheap = [nn.Conv2d(n, n, 3, padding=1, groups=n) for n in (3, 1)]
-        self.ghost = DeployedGhostModule(first, nn.Identity(), cheap, (3, 1))
+        self.ghost = DeployedGhostModule(first, nn.Identity(), cheap, 4, (3, 1))
         self.reader = reader
 
     def forward(self, x):
