@@ -15,7 +15,7 @@ from ghostify.analysis.dry_run import clone_tensors, dry_run, materialize
 from ghostify.analysis.forward_observer import ForwardObserver
 from ghostify.analysis.model_copy import copy_model
 from ghostify.analysis.preserve import preserve_rng
-from ghostify.nn import CheapOperation
+from ghostify.nn import CheapOperation, GhostModule
 from ghostify.types import Count, Example, split_example
 
 with warnings.catch_warnings():
@@ -74,20 +74,32 @@ def _count_by_fvcore(model: nn.Module, example: Example) -> tuple[dict[str, int]
         warnings.simplefilter("ignore")
         operators = Counter(analysis.by_operator())
     operators["conv"] += scalings.macs
-    uncounted = Counter(analysis.unsupported_ops()) - Counter({"aten::mul": scalings.calls})
+    uncounted = Counter(analysis.unsupported_ops()) - _of_ghost_modules(analysis, entry)
     return {name: int(macs) for name, macs in operators.items()}, dict(uncounted)
+
+
+def _of_ghost_modules(analysis: FlopCountAnalysis, model: nn.Module) -> Counter[str]:
+    """Return the uncounted calls of Ghost modules themselves, not of the layers inside.
+
+    They move or scale feature maps; what they cost is counted.
+    """
+    own: Counter[str] = Counter()
+    for name, module in model.named_modules():
+        if isinstance(module, GhostModule | CheapOperation):
+            own += analysis.unsupported_ops(name)
+            for child, _ in module.named_children():
+                own -= analysis.unsupported_ops(f"{name}.{child}".lstrip("."))
+    return own
 
 
 class _Scalings(ForwardObserver):
     """Counts the channel-wise multiplications of cheap operations with d = 1."""
 
     macs = 0
-    calls = 0
 
     def after_forward(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
         if isinstance(module, CheapOperation) and module.dw_size == 1:
             self.macs += math.prod(map(int, result.shape))
-            self.calls += math.ceil(module.out_channels / module.in_channels)
 
 
 def _count_padding_mode(inputs: list[Any], outputs: list[Any]) -> Counter[str]:

@@ -54,6 +54,26 @@ def test_operators_without_a_rule_are_uncounted(small_net, image):
     assert count(small_net, image).uncounted == {"aten::add": 1, "aten::mean": 1}
 
 
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize(("dw_size", "bias"), [(3, True), (1, True), (1, False)])
+def test_all_of_a_ghost_module_is_counted(dw_size, bias, alone):
+    """With several blocks of ghosts, the last one trimmed, an order and two calls."""
+    ghost = GhostModule(8, 8, 3, padding=1, bias=bias, ratio=3, dw_size=dw_size)
+    ghost.order = torch.randperm(8)
+    model = ghost if alone else nn.Sequential(ghost, ghost)
+    assert count(model, torch.zeros(1, 8, 6, 6)).uncounted == {}
+
+
+def test_operators_inside_a_ghost_module_of_its_user_are_uncounted():
+    class Doubled(nn.Module):
+        def forward(self, x):
+            return x.index_select(-3, torch.arange(x.shape[-3])) * 2
+
+    ghost = GhostModule(3, 8, 3, dw_size=1, activation=Doubled)
+    found = count(nn.Sequential(ghost, Doubled()), torch.zeros(1, 3, 6, 6)).uncounted
+    assert (found["aten::index_select"], found["aten::mul"]) == (3, 3)
+
+
 class Named(nn.Module):
     def __init__(self):
         super().__init__()
