@@ -36,7 +36,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """
     if pyfuncitem.get_closest_marker("alone") is None or "ALONE" in os.environ:
         return None
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    options = ["-q", "-m", "", "-p", "no:cacheprovider"]  # slow tests too
+    command = [sys.executable, "-m", "pytest", *options, pyfuncitem.nodeid]
     done = subprocess.run(
         command,
         cwd=pyfuncitem.config.rootpath,

@@ -145,6 +145,8 @@ def _write(deployed: Deployed, path: Path, to: str) -> Exported:
             errors = deployed.write(path, exporter, any_batch=any_batch)
             break
         except Exception as error:
+            if isinstance(error, OSError) and error.errno:  # the disk is full, for one
+                raise OSError(error.errno, error.strerror, path.name) from error
             reason = root_cause(error)
             if not any_batch:
                 name = deployed.name

@@ -143,7 +143,10 @@ def openvino_core() -> Any:
 
 
 def _write_torch(program: ExportedProgram, path: Path) -> None:
-    torch.export.save(program, path)
+    """Write from memory: torch's own file writer aborts the process where the disk is full."""
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    path.write_bytes(content.getbuffer())
 
 
 def _open_torch(path: Path, threads: int) -> Session:

@@ -1,7 +1,9 @@
 """What is written gives what the network gives, or is not there."""
 
+import errno
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -220,6 +222,42 @@ def test_an_interruption_leaves_what_was_there(small_net, image, tmp_path, monke
         ghostify.export(small_net, image, tmp_path / "net.onnx", force=True)
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     assert (tmp_path / "net.onnx").read_text() == "old"
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".pt2"])
+def test_a_full_disk_is_named_and_tried_once(small_net, image, tmp_path, monkeypatch, ending):
+    tries = []
+
+    def full(*_):
+        tries.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device", "a temporary file")
+
+    if ending == ".onnx":
+        replaced(monkeypatch, write=full)
+    else:  # from memory: torch's own file writer aborts the process
+        monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=rf"No space left on device: 'net\{ending}'"):
+        ghostify.export(small_net, image, tmp_path / f"net{ending}")
+    assert len(tries) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.alone  # what aborts this process would abort all tests
+@pytest.mark.parametrize("ending", [".onnx", ".xml", ".pt2"])
+def test_files_that_cannot_grow(image, tmp_path, ending):
+    """As on a disk with few bytes left."""
+    resource = pytest.importorskip("resource")
+    net = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3))
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for left in (0, 4096, 100_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (left, most))
+        try:
+            with pytest.raises((GhostifyError, OSError)):
+                ghostify.export(net, image, tmp_path / f"net{ending}", progress=False)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_package(small_net, image, tmp_path, monkeypatch):
