@@ -10,6 +10,7 @@ from torch import nn
 from ghostify.analysis import analyze
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.dry_run import materialize
+from ghostify.conversion.sensitivity import check_measured_on
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment.layer_latency import layer_latency
 from ghostify.planning.budget import Budgets
@@ -112,6 +113,8 @@ def plan(
             sensitivity = measure_sensitivity(
                 model, example, calibration=calibration, outputs=outputs, progress=progress
             )
+        elif sensitivity is not None:
+            check_measured_on(sensitivity, model, example)
         sites = analyze(model, example)
     else:
         sites = tuple(model) if isinstance(model, Iterable) else (model,)

@@ -12,6 +12,7 @@ from torch import nn
 from ghostify.analysis import analyze
 from ghostify.analysis.dry_run import materialize
 from ghostify.conversion.convert import convert
+from ghostify.conversion.sensitivity import check_measured_on
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.deployment.layer_latency import layer_latency
 from ghostify.evaluation.output_kinds import calibrate_on
@@ -92,6 +93,8 @@ def search(
         sensitivity = measure_sensitivity(
             model, example, calibration=calibration, outputs=outputs, progress=progress
         )
+    else:
+        check_measured_on(sensitivity, model, example)
     if runtime is not None:
         latencies = layer_latency(
             model, example, runtime=runtime, threads=threads, prune=prune, progress=progress

@@ -24,16 +24,19 @@ from ghostify.conversion.init.pair_errors import pair_errors
 from ghostify.conversion.init.weights import FilterMoments, filter_errors, norm_importance
 from ghostify.evaluation.output_kinds import calibrate_on
 from ghostify.io.progress import Report, progress_bar
+from ghostify.models.identity import is_untrained, weights_digest
 from ghostify.planning import CANDIDATES
 from ghostify.planning.flops import count
 from ghostify.types import (
     ConvSite,
     Example,
+    GhostifyError,
     GhostSpec,
     Outputs,
     Sensitivity,
     WidthSensitivity,
 )
+from ghostify.types.model_source import describe_example
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
@@ -89,10 +92,31 @@ def sensitivity(
     return Sensitivity(
         unit=unit,
         measured=calibration is not None,
+        input=describe_example(example),
+        weights=weights_digest(model),
         totals=totals,
         layers=layers,
         widths=widths,
     )
+
+
+def check_measured_on(sensitivity: Sensitivity, model: nn.Module, example: Example) -> None:
+    """Check that a sensitivity was measured on these weights and on inputs of these sizes.
+
+    Untrained weights are not compared: a plan of them may be one for the trained ones.
+
+    Raises:
+        GhostifyError: if it was not.
+    """
+    found = describe_example(example)
+    if sensitivity.input not in ("", found):
+        raise GhostifyError(
+            f"`sensitivity` was measured on {sensitivity.input}, not on {found}: measure it again"
+        )
+    if is_untrained(model) or not sensitivity.weights:
+        return
+    if sensitivity.weights != weights_digest(model):
+        raise GhostifyError("`sensitivity` was measured of other weights: measure it again")
 
 
 @exact_float32()

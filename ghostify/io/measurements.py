@@ -22,11 +22,15 @@ KINDS = {
     "evaluation": "weights",
     "export": "weights",
     "feature-maps": "weights",
-    "plan-candidate": "layers",
-    "sensitivity": "layers",
+    "plan-candidate": "original",
+    "sensitivity": "original",
     "timing": "plan",
 }
 """Kinds of measurements, and the part of the artifact whose change makes them invalid."""
+
+_GEOMETRY = ("geometry", "positions")
+_PARTS = {"original": _GEOMETRY, "plan": (*_GEOMETRY, "ghost", "width")}
+"""What a layer's entry in the plan says of a part; positions follow from the input size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,11 @@ def _identity(recipe: Recipe, kind: str) -> str:
     """Return a checksum of the part of the artifact that the measurement is of."""
     if KINDS[kind] == "weights":
         return recipe.weights.sha256
-    key = "ghost" if KINDS[kind] == "plan" else "geometry"
+    keys = _PARTS[KINDS[kind]]
     layers = recipe.plan.to_dict()["layers"].items()
-    return json_digest({name: entry.get(key) for name, entry in layers})
+    found = {name: [entry.get(key) for key in keys] for name, entry in layers}
+    weights = recipe.original and recipe.original.digest
+    return json_digest([found, weights] if KINDS[kind] == "original" else found)
 
 
 def _file_name(kind: str, part: str) -> str:

@@ -162,6 +162,8 @@ class Sensitivity(Attachment, Serializable):
     Attributes:
         unit: unit of the loss increase, such as ``KL (nats)``.
         measured: whether it was measured on data, or estimated from the weights.
+        input: shapes of the example, such as ``1x3x224x224``; empty if unknown.
+        weights: SHA-256 of the network's state dict; empty if unknown.
         totals: costs of the whole original network by name, such as ``macs`` and ``params``.
         layers: loss increase by Ghost module, by qualified name of the layer.
         widths: loss increase by number of dropped output channels, by qualified name of the layer.
@@ -174,6 +176,8 @@ class Sensitivity(Attachment, Serializable):
 
     unit: str
     measured: bool
+    input: str = ""
+    weights: str = ""
     totals: Mapping[str, NonNegativeFloat] = field(default_factory=dict)
     layers: Mapping[str, Mapping[GhostSpec, float]]
     widths: Mapping[str, WidthSensitivity] = field(default_factory=dict)

@@ -141,7 +141,10 @@ def test_searches_that_cannot_be_made(fails, net, tensor, options, message):
 
 
 def test_measurements_of_another_model(fails, run, net, tmp_path):
-    run("sensitivity", "squeezenet1_1", "-o", "s.json")
+    run("sensitivity", "squeezenet1_1", "--input", "3x32x32", "-o", "s.json")
+    said = fails("plan", *net, "--budget", "macs=0.8", "--sensitivity", "s.json")
+    assert "--sensitivity was measured on 1x3x32x32, not on 1x3x16x16: measure it again" in said
+    net = [net[0], "--input", "3x32x32"]
     said = fails("plan", *net, "--budget", "macs=0.8", "--sensitivity", "s.json")
     assert "2 is not in the sensitivity: measure it again" in said
     assert "2 is not in" in fails(

@@ -1,6 +1,7 @@
 """Sensitivities against the effect of replacing a layer."""
 
 import copy
+from dataclasses import replace
 from itertools import chain, groupby
 
 import pytest
@@ -47,6 +48,40 @@ def net(images):
         net[-1].weight.mul_(8).sub_(net[-1].weight.mean(0))  # as cross-entropy trains it
         net[-1].bias.sub_(net[-1].bias.mean())
     return net.eval()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda net, x, found: ghostify.plan(net, x, budget="macs=0.8", sensitivity=found),
+        lambda net, x, found: ghostify.convert(net, x, budget="macs=0.8", sensitivity=found),
+        lambda net, x, found: ghostify.search(
+            net, x, budget="macs=0.8", sensitivity=found, calibration=torch.rand(12, *x.shape[1:])
+        ),
+    ],
+)
+def test_it_is_of_one_network_and_of_one_input_size(small_net, use):
+    """The totals that budgets are shares of, and the channels to drop first, depend on both."""
+    image = torch.rand(1, 3, 16, 16)
+    found = ghostify.sensitivity(small_net, image)
+    assert found.input == "1x3x16x16"
+    use(small_net, image, found)
+    for shape in ((1, 3, 32, 32), (1, 3, 16, 24), (2, 3, 16, 16)):
+        with pytest.raises(GhostifyError, match="measured on 1x3x16x16, not on .* measure it ag"):
+            use(small_net, torch.rand(shape), found)
+    use(small_net, image, replace(found, input="", weights=""))  # made by hand
+    small_net.head.bias.data += 1
+    with pytest.raises(GhostifyError, match="`sensitivity` was measured of other weights"):
+        use(small_net, image, found)
+
+
+def test_a_plan_of_untrained_weights_takes_a_sensitivity_of_trained_ones(small_net, image):
+    found = ghostify.sensitivity(small_net, image)
+    untrained = type(small_net)()
+    assert ghostify.plan(untrained, image, budget="macs=0.8", sensitivity=found).changed
+    assert ghostify.plan(
+        small_net.to("meta"), image.to("meta"), budget="macs=0.8", sensitivity=found
+    ).changed
 
 
 def test_filters_of_zeros_lose_nothing():

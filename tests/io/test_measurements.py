@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ghostify
-from ghostify import GhostifyError
+from ghostify import GhostifyError, GhostSpec
 from ghostify.io.atomic import MEASUREMENTS
 from ghostify.io.checksummed_json import checksummed
 from ghostify.io.measurements import KINDS, record, recorded
@@ -61,9 +61,31 @@ def test_it_holds_as_long_as_what_was_measured(path, small_net, image):
     ghostify.save(ghostify.convert(small_net, image, ratio=4), path, force=True)
     assert kinds_that_hold(path) == {"sensitivity", "plan-candidate"}
 
+    small_net.head.bias.data += 1
+    ghostify.save(ghostify.convert(small_net, image, ratio=2), path, force=True)
+    assert kinds_that_hold(path) == {"costs", "timing"}
+
     other = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3))
     ghostify.save(ghostify.convert(other, image), path, force=True)
     assert kinds_that_hold(path) == set()
+
+
+def test_costs_and_times_are_of_one_input_size_and_of_one_set_of_channels(
+    path, small_net, image, narrowing_plan
+):
+    kinds = {"costs", "timing", "plan-candidate", "sensitivity"}
+    for kind in KINDS:
+        record(path, kind, {})
+    larger = torch.randn(1, 3, 32, 32)
+    ghostify.save(ghostify.convert(small_net, larger), path, force=True)
+    assert not kinds_that_hold(path) & kinds
+
+    ghostify.save(ghostify.convert(small_net, image), path, force=True)
+    assert kinds_that_hold(path) == set(KINDS)
+
+    plan = narrowing_plan(small_net, image, ghost=GhostSpec())
+    ghostify.save(ghostify.convert(small_net, image, plan=plan), path, force=True)
+    assert kinds_that_hold(path) & kinds == {"plan-candidate", "sensitivity"}
 
 
 @pytest.mark.parametrize(
