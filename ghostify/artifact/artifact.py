@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ghostify import models
 from ghostify.analysis.arguments import check_model
-from ghostify.artifact.folder import beside, read_folder, write_folder
+from ghostify.artifact.folder import beside, in_type_of, read_folder, write_folder
 from ghostify.artifact.original import MissingWeightsError, Original
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
@@ -128,8 +128,8 @@ class Artifact(os.PathLike[str]):
 
     @cached_property
     def model(self) -> nn.Module:
-        """The converted network with the saved weights."""
-        return read_folder(self.path, self.original)
+        """The converted network with the saved weights, in the original's type of numbers."""
+        return in_type_of(self.original, read_folder(self.path, self.original), self.path)
 
     @cached_property
     def example(self) -> Example:
@@ -525,7 +525,7 @@ def save(
         known.from_file(weights, file_digest(Path(weights))).attach(model)
     write_folder(model, path, source=source, options=options, force=force)
     artifact = Artifact(path, original, example=example)
-    artifact.model = model
+    artifact.model = model if original is None else in_type_of(original, model, path)
     if sensitivity := Sensitivity.find(model):
         artifact.remember("sensitivity", sensitivity.to_dict())
     return artifact
@@ -553,4 +553,5 @@ def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Mod
     """
     if model is not None:
         check_model(model)
-    return Artifact(path, model).model
+    artifact = Artifact(path, model)
+    return read_folder(artifact.path, artifact.original)

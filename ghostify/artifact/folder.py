@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.swap import swap
 from ghostify.io.atomic import WEIGHTS, check_target, new_folder
 from ghostify.io.recipe import Recipe, Weights, read_recipe, write_recipe
@@ -30,7 +32,7 @@ from ghostify.types import (
     Recovery,
 )
 from ghostify.types.attachment import Attachment
-from ghostify.types.errors import first_line
+from ghostify.types.errors import GhostifyWarning, first_line
 from ghostify.types.version import __version__
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -111,6 +113,30 @@ def read_folder(path: Path, model: Model) -> Model:
         if attachment is not None:
             attachment.attach(converted)
     return converted
+
+
+def in_type_of(original: nn.Module, model: Model, path: Path) -> Model:
+    """Return a converted network; if its numbers have another type, a copy in the original's.
+
+    Weights may be saved in half precision; inputs are as the original takes them.
+    """
+    known, saved = (
+        dict.fromkeys(p.dtype for p in network.parameters() if p.is_floating_point())
+        for network in (original, model)
+    )
+    if not known or saved.keys() <= known.keys():
+        return model
+    chosen = next(iter(known))
+    warnings.warn(
+        f"{path} holds {_type_names(saved)} weights: it is run in {_type_names([chosen])}",
+        GhostifyWarning,
+        stacklevel=3,
+    )
+    return copy_model(model).to(chosen)
+
+
+def _type_names(types: Iterable[torch.dtype]) -> str:
+    return ", ".join(str(each).removeprefix("torch.") for each in types)
 
 
 def _read(path: Path) -> tuple[Recipe, dict[str, Tensor]]:

@@ -18,7 +18,7 @@ from ghostify.models.identity import (
     is_untrained,
     weights_digest,
 )
-from ghostify.models.registry import is_named
+from ghostify.models.registry import is_named, untrusted_arguments
 from ghostify.types import GhostifyError, ModelSource
 
 
@@ -53,7 +53,7 @@ class Original:
 
         Raises:
             GhostifyError: if the recipe does not say, or names the user's own code, which is not
-                run on a folder's word.
+                run on a folder's word, or arguments that could name a file.
         """
         if self._source is None:
             raise GhostifyError(
@@ -63,6 +63,11 @@ class Original:
             raise GhostifyError(
                 f"{self._folder} was made from your own code ({self._source.name}). For safety, "
                 "code named in a folder is not run: pass the unconverted model"
+            )
+        if names := untrusted_arguments(self._source):
+            raise GhostifyError(
+                f"{self._folder} was made with the argument {names[0]!r} of {self._source.name}. "
+                "For safety, one that could name a file is not used: pass the unconverted model"
             )
         return self._source
 

@@ -91,7 +91,7 @@ def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") 
     """
     with stage("loading torch"):
         from ghostify.io.recipe import read_recipe
-        from ghostify.models.registry import is_named
+        from ghostify.models.registry import is_named, untrusted_arguments
     known = read_recipe(folder).source
     if options.model is not None:
         if known is None or known.name != options.model:
@@ -105,6 +105,12 @@ def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") 
             f"add --model {shlex.quote(known.name)}{size}"
         )
     given = ModelSource.parse(known.name, options.input, options.model_arg or ())
+    for name in untrusted_arguments(known):
+        if name not in given.arguments:
+            raise GhostifyError(
+                f"{folder} was made with the argument {name!r} of {known.name}. For safety, an "
+                f"argument that could name a file is not used unasked: add --model-arg {name}=VALUE"
+            )
     source = replace(known, arguments={**known.arguments, **given.arguments})
     if given.input_size:
         source = source.resized(given.input_size)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from ghostify.io.atomic import RECIPE, write_text
+from ghostify.io.atomic import RECIPE
 from ghostify.io.checksummed_json import checksummed, read_checksummed
 from ghostify.io.staging import finish
 from ghostify.types import (
@@ -73,4 +73,5 @@ def read_recipe(path: Path) -> Recipe:
 
 def write_recipe(path: Path, recipe: Recipe) -> None:
     """Write the recipe of the artifact at ``path``."""
-    write_text(path / RECIPE, checksummed(recipe.to_dict()))
+    text = checksummed(recipe.to_dict())
+    (path / RECIPE).write_text(text, encoding="utf-8", errors="backslashreplace")

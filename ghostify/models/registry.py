@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,11 @@ _RESERVED_ARGUMENTS = {
     "checkpoint_path": _LOAD_WEIGHTS,
     "weights_backbone": _LOAD_WEIGHTS,
 }
+
+_LAYER_NAMES = {
+    "act_layer", "aa_layer", "attn_layer", "global_pool", "norm_layer", "pool_type", "stem_type",
+}  # fmt: skip
+"""Arguments of library factories whose text names a kind of layer."""
 
 
 def names() -> list[str]:
@@ -83,6 +89,27 @@ def is_named(source: ModelSource) -> bool:
     """Whether ``source`` names a network of a library, not a factory in the user's code."""
     prefix, colon, _ = source.name.rpartition(":")
     return not colon or prefix in LIBRARIES
+
+
+def untrusted_arguments(source: ModelSource) -> list[str]:
+    """Return the arguments of a named network that could name a file or an address.
+
+    Numbers cannot. A factory of a library may read weights from what others say, such as timm's
+    ``pretrained_cfg_overlay``.
+    """
+    if not is_named(source):
+        return []
+    return [
+        name
+        for name, value in source.arguments.items()
+        if not _is_numeric(value) and not (name in _LAYER_NAMES and isinstance(value, str))
+    ]
+
+
+def _is_numeric(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_numeric, value))
+    return value is None or isinstance(value, bool | int | float)
 
 
 def declared_input_size(model: nn.Module) -> tuple[int, ...] | None:

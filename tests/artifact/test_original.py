@@ -1,6 +1,7 @@
 """An artifact finds the weights of its original, and takes no others."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 import ghostify
 from ghostify import Artifact, GhostifyError, models
 from ghostify.io.recipe import read_recipe
-from ghostify.types import ModelSource
+from ghostify.types import ModelSource, OriginalWeights
 from ghostify.types.errors import GhostifyWarning
 
 from ..conftest import SmallNet
@@ -158,3 +159,38 @@ def test_weights_of_a_library_are_built_by_their_name(tmp_path, monkeypatch, as_
     assert len(asked) == 1
     assert Artifact(path).teacher
     assert asked == ["IMAGENET1K_V1"] * 2
+
+
+HARMLESS = {"num_classes": 7, "norm_layer": None, "replace_stride_with_dilation": 3 * [False]}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"pretrained_cfg_overlay": {"file": "evil.pth"}},
+        {"pretrained_cfg": "hf_hub:evil/net"},
+        {"num_classes": 7, "cache_dir": "../.."},
+        {"out_indices": [1, "http://evil"]},
+        {"global_pool": {"url": "http://evil"}},
+    ],
+)
+def test_arguments_that_could_name_a_file_are_not_used(small_net, image, tmp_path, arguments):
+    """A library would read the teacher's weights from where a stranger's artifact says."""
+    ghost = ghostify.convert(small_net, image)
+    replace(OriginalWeights.find(ghost), name="IMAGENET1K_V1").attach(ghost)
+    path = ghostify.save(ghost, tmp_path / "out", source=ModelSource("resnet18", arguments)).path
+    for use in (
+        lambda: Artifact(path).original,
+        lambda: ghostify.load(path),
+        lambda: Artifact(path, SmallNet()).teacher,
+    ):
+        with pytest.raises(GhostifyError, match=rf"argument '{list(arguments)[-1]}' of resnet18"):
+            use()
+    assert ghostify.load(path, small_net)
+
+
+@pytest.mark.parametrize("arguments", [{}, HARMLESS])
+def test_numbers_name_no_file(small_net, image, tmp_path, arguments):
+    ghost = ghostify.convert(small_net, image)
+    path = ghostify.save(ghost, tmp_path / "out", source=ModelSource("resnet18", arguments)).path
+    assert Artifact(path).original.fc.out_features == arguments.get("num_classes", 1000)

@@ -199,6 +199,40 @@ def test_a_folder_that_cannot_be_written_costs_no_measurement(saved, monkeypatch
         saved.benchmark(seconds=0)
 
 
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e5m2], ids=str
+)
+def test_weights_of_another_type_run_in_the_originals(small_net, image, data, tmp_path, dtype):
+    small_net.eval()
+    ghost = ghostify.convert(small_net, image).eval().to(dtype)
+    name = str(dtype).removeprefix("torch.")
+    with pytest.warns(GhostifyWarning, match=f"out holds {name} weights: it is run in float32"):
+        saved = ghostify.save(ghost, tmp_path / "out", original=small_net, example=image)
+    assert ghost.head.weight.dtype == dtype
+    assert next(ghostify.load(saved, small_net).parameters()).dtype == dtype
+    again = Artifact(saved.path, small_net, example=image)
+    with pytest.warns(GhostifyWarning, match="it is run in float32"):
+        assert torch.equal(again.model.head.weight, ghost.head.weight.float())
+    for artifact in (saved, again):
+        assert artifact.evaluate(data, device="cpu").rows["converted"].score.relative_error
+    assert again.export(tmp_path / f"{name}.pt2").max_relative_error < 1e-4
+    again.recalibrate(data, device="cpu", keep_worse=True)
+    _, recovery, _ = again.recover(data, epochs=1, lr=0.001, validation=data)
+    assert recovery.steps == len(data)
+
+
+def test_an_original_in_half_precision_keeps_its_type(small_net, image, tmp_path, recwarn):
+    """Nothing is said of mixed types that the original has as well."""
+    original = small_net.eval()
+    ghost = ghostify.convert(original, image).eval()
+    for network in (original, ghost):
+        network.head.double()
+    saved = ghostify.save(ghost, tmp_path / "out", original=original)
+    assert saved.model is ghost
+    assert Artifact(saved, original).model.head.weight.dtype == torch.float64
+    assert not [warning for warning in recwarn if warning.category is GhostifyWarning]
+
+
 def test_names_that_are_not_utf8(small_net, image, tmp_path):
     """Of files and folders on a disk whose names were made elsewhere."""
     name = os.fsdecode(b"caf\xe9")

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from ghostify.data.tensors import TensorImages
+from ghostify.io.recipe import read_recipe, write_recipe
 
 OWN = ["--model", "net.py:build", "--input", "3x16x16"]
 
@@ -69,6 +72,18 @@ def test_images_without_the_originals_weights(fails, run):
     torch.save(torch.randn(6, 3, 96, 96), "images.pt")
     said = fails("compare", "out", "--data", "images.pt", "--input", "3x96x96")
     assert "out was converted from a randomly initialized network: convert again with" in said
+
+
+def test_an_argument_that_could_name_a_file_is_given_again(fails, run):
+    run("convert", "squeezenet1_1", "--model-arg", "dropout=0.1", "--out", "out")
+    recipe = read_recipe(Path("out"))
+    arguments = {**recipe.source.arguments, "cache": "http://evil"}
+    write_recipe(Path("out"), replace(recipe, source=replace(recipe.source, arguments=arguments)))
+    said = fails("compare", "out")
+    assert "out was made with the argument 'cache' of squeezenet1_1" in said
+    assert "add --model-arg cache=VALUE" in said
+    said = fails("compare", "out", "--model-arg", "cache=1")  # is used then
+    assert "unexpected keyword argument 'cache'" in said
 
 
 def test_own_code_is_not_run_on_an_artifacts_word(fails, out):
