@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from printed import PaperRow, PaperTable
 
 from ghostify import models
@@ -51,8 +52,9 @@ def recount(
 
 def _recount(row: PaperRow, table: PaperTable) -> Recount:
     assert row.model is not None
-    network, source = models.build(ModelSource(row.model, row.arguments))
-    example = models.example(source)
+    with torch.device("meta"):  # counts need no weights
+        network, source = models.build(ModelSource(row.model, row.arguments))
+        example = models.example(source)
     if row.ghost is not None:
         decisions = plan_sites(
             analyze(network, example),

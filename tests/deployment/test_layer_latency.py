@@ -16,6 +16,12 @@ from ghostify.types import LayerLatencies
 HALF = GhostSpec(2, 3)
 
 
+@pytest.fixture(autouse=True)
+def _without_memory(monkeypatch):
+    """Collecting garbage before each session would take most of the time."""
+    monkeypatch.setattr("ghostify.deployment.benchmark.reset_peak", lambda device: None)
+
+
 @pytest.fixture
 def timed(monkeypatch):
     """Counts what is really timed."""
