@@ -2,11 +2,13 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -19,9 +21,22 @@ from torch import nn
 import ghostify
 from ghostify.types import Decision, Example, Plan
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+MAY_BE_SKIPPED = (
+    "no chromium here",  # nor rights to install it
+    "no axe-core here",  # nor npm to install it
+    "needs a GPU",
+    "no way to claim room",  # macOS
+    "others have no arenas",  # C libraries other than glibc
+    "this system does not tell",  # the peak of memory, but for Linux
+)
+"""Reasons for which CI may skip a test; any other skip fails."""
+
 settings.register_profile("ghostify", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ghostify")
 os.environ.setdefault("COLUMNS", "80")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +48,25 @@ def pytest_collection_finish() -> None:
     """Look no more for garbage among what the libraries keep: `benchmark` collects often."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _checked((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _checked((yield))
+
+
+def _checked(report: Report) -> Report:
+    """Fail a skip that has no reason in the list, where ``CI`` is set."""
+    if "CI" in os.environ and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2]
+        if not any(known in reason for known in MAY_BE_SKIPPED):
+            report.outcome, report.longrepr = "failed", f"{reason}, which is not in MAY_BE_SKIPPED"
+    return report
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
