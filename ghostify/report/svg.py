@@ -12,6 +12,7 @@ from ghostify.report.charts import LayerBar, Plot
 _WIDE, _HIGH = 1000, 200
 _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40
+_EQUAL, _ZERO = 1e-9, 1e-99  # relative, absolute
 
 
 def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
@@ -102,10 +103,12 @@ def _label(parent: ET.Element, text: str, x: float, y: float, anchor: str) -> No
 def _ticks(values: Sequence[float]) -> list[float]:
     """Return two to eight round numbers that enclose the values.
 
-    A single value on a tick gets a tick below it, so that an axis in percent ends at 100 %.
+    A single value on a tick gets a tick below it, so that an axis in percent ends at 100 %. Values
+    that differ by rounding alone count as one.
     """
     low, high = min(values, default=0), max(values, default=1)
-    span = (high - low) or abs(high) or 1
+    size = max(abs(low), abs(high))
+    span = next(span for span in (high - low, size, 1) if span > max(_EQUAL * size, _ZERO))
     step = 10.0 ** floor(log10(span / 4))
     step *= next(f for f in (1, 2, 2.5, 5, 10) if span / (step * f) <= 5)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)

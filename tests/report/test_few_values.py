@@ -1,4 +1,4 @@
-"""Every chart with no values, with one value, and with equal values."""
+"""Every chart with no values, with one value, and with equal and extreme values."""
 
 from dataclasses import replace
 from xml.etree import ElementTree as ET
@@ -14,7 +14,9 @@ from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.report.timing import Measurement, Spread, Timing
 from ghostify.types import ConvSite, FeatureMapPair, Geometry, LayerRedundancy, Sensitivity
 
-VALUES = [[], [0.0], [1.0], [1.0] * 3, [0.0] * 3]
+VALUES = [
+    [], [0.0], [1.0], [1.0] * 3, [0.0] * 3, [1 - 2**-53, 1.0], [5e-324], [1e-30, 1e30]
+]  # fmt: skip
 
 
 def bars(values):

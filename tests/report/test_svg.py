@@ -55,7 +55,8 @@ def test_percent_axes_end_at_100():
     assert not [label for label in labels if label.endswith("%") and float(label[:-1]) > 100]
 
 
-NUMBERS = st.floats(-1e9, 1e9).map(lambda number: float(f"{number:.5g}"))
+ROUND = st.floats(-1e9, 1e9).map(lambda number: float(f"{number:.5g}"))
+NUMBERS = st.one_of(ROUND, st.floats(-1e99, 1e99), st.sampled_from([1.0, 1 - 2**-53]))
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=9))

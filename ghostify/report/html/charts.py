@@ -13,6 +13,9 @@ from ghostify.report.metric_texts import METRIC_TEXTS
 from ghostify.report.plots import plot_curves, plot_layers, plot_timing
 from ghostify.types import PlanCandidate, Recovery, Score
 
+_LARGEST = 1e99
+"""Limit of what is drawn."""
+
 
 def page_plots(summary: ArtifactSummary) -> dict[str, Plot]:
     """Return the charts that there are values for, by file name."""
@@ -85,7 +88,12 @@ def _score_plot(recovery: Recovery | None) -> Plot | None:
 
 
 def _points(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple[float, float], ...]:
-    return tuple((float(x), float(y)) for x, y in pairs if y is not None)
+    return tuple((float(x), float(y)) for x, y in pairs if _is_drawn(y))
+
+
+def _is_drawn(value: float | None) -> bool:
+    """Return whether a value is known and finite: the loss of an epoch may not be."""
+    return value is not None and abs(value) < _LARGEST
 
 
 def _kept(score: Score) -> float | None:
@@ -93,6 +101,7 @@ def _kept(score: Score) -> float | None:
 
 
 def _candidates(name: str, candidates: list[PlanCandidate], role: str) -> Curve:
+    candidates = [c for c in candidates if _is_drawn(_kept(c.score))]
     points = _points((c.macs, _kept(c.score)) for c in candidates)
     tooltips = tuple(f"{c.plan}\n{si(c.macs)} MACs, {_kept(c.score):.1%}" for c in candidates)
     return Curve(name, points, role, tooltips)

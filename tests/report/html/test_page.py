@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,15 @@ def test_a_recovery(measured, make, read):
     assert "20 steps on 640 images, in 12 s, with the original as teacher" in page.words
     circles = [a for tag, a in page.tags if tag == "circle"]
     assert len(circles) == 2 + 3 + 2 + 3  # losses, scores with that before, original, plans
+
+
+@pytest.mark.parametrize("loss", [nan, inf, -1e308])
+def test_a_loss_that_cannot_be_drawn(measured, make, read, loss):
+    make.train(measured)
+    make.change(measured, lambda recipe: recipe["recovery"]["history"][0].update(loss=loss))
+    page = read(ghostify.write_report(measured))
+    circles = [a for tag, a in page.tags if tag == "circle"]
+    assert len(circles) == 1 + 3 + 2 + 3
 
 
 EVIL = "<script>alert('x')</script>\"&amp;"
