@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from ghostify.types import GhostifyError, OriginalWeights, Plan
+from ghostify.types.regular_file import check_regular
 
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _MANY, _NEARLY = 100, 0.9
@@ -89,7 +90,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a regular file."""
+    check_regular(file)
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
