@@ -129,3 +129,22 @@ def test_curves(drawn, tmp_path):
     assert (first.get_linestyle(), second.get_linestyle()) == ("-", "None")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "score")
     assert axes.yaxis.get_major_formatter()(0.5) == "50.0%"
+
+
+def test_bars_of_one_setting_stand_together(drawn, tmp_path):
+    def timed(model, batch, speedup):
+        spread = Spread(1.0, 1.0, 1.0)
+        return Measurement(model, "eager", batch, 1, 7, spread, Spread(speedup, speedup, speedup))
+
+    speedups = {"original": 1.0, "a": 2.0, "b": 3.0}
+    measured = tuple(timed(m, batch, s * batch) for batch in (1, 8) for m, s in speedups.items())
+    timing = Timing("1x3x8x8", {"original": 4, "a": 2, "b": 1}, "bytes", measured)
+    axes = drawn(plot_timing, timing, tmp_path / "t.png")
+    bars = {c.get_label(): [(b.get_center()[0], b.get_height()) for b in c] for c in axes.containers
+            if hasattr(c, "patches")}  # fmt: skip
+    assert bars["a"] == [(pytest.approx(-0.2), 2), (pytest.approx(0.8), 16)]
+    assert bars["b"] == [(pytest.approx(0.2), 3), (pytest.approx(1.2), 24)]
+    assert [text.get_text() for text in axes.get_xticklabels()] == [
+        "eager\nbatch 1\n1 thread", "eager\nbatch 8\n1 thread"
+    ]  # fmt: skip
+    assert [text.get_text() for text in axes.texts] == ["2", "16", "3", "24"]
