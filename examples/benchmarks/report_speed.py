@@ -38,7 +38,7 @@ def make(folder: Path, size: int) -> Path:
     plan = Plan(tuple(Decision(site(place), ghost=GhostSpec()) for place in range(size)))
     numbers = {name: 0.01 + place / 1e4 for place, name in enumerate(plan.replaced)}
     recipe = Recipe(
-        versions={"ghostify": ghostify.__version__},
+        versions={"ghostify": ghostify.__version__, "torch": ""},
         model="net",
         plan=plan,
         fidelity=Fidelity("calibrated", numbers, images=256),

@@ -1,7 +1,8 @@
 """Predict and train with a converted YOLO in Ultralytics.
 
-Ultralytics is licensed under AGPL-3.0. One adaptation is needed: its trainer builds a new network
-from the model's yaml file.
+Ultralytics is licensed under AGPL-3.0. Two adaptations are needed: its trainer builds a new network
+from the model's yaml file, and before inference it folds each BatchNorm into the weight of the
+convolution before it, which a Ghost module does not have.
 """
 
 import tempfile
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import DetectionModel
 
 import ghostify
 
@@ -41,6 +43,13 @@ ghost = ghostify.convert(yolo.model, example, ratio=2)
 print(ghostify.compare(yolo.model, ghost, example, name="yolov8n"))
 
 
+class GhostModel(DetectionModel):
+    """A model that keeps its BatchNorms."""
+
+    def fuse(self, verbose=True):
+        return self
+
+
 class GhostTrainer(DetectionTrainer):
     """A trainer of the converted network."""
 
@@ -50,6 +59,7 @@ class GhostTrainer(DetectionTrainer):
 
 with tempfile.TemporaryDirectory() as folder:
     data = write_dataset(Path(folder))
+    ghost.__class__ = GhostModel
     yolo.model = ghost
     (result,) = yolo.predict(Path(folder) / "images" / "0.png", imgsz=SIDE, verbose=False)
     print(f"predict: {len(result.boxes)} boxes")

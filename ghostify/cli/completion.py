@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypedDict
 
 from platformdirs import user_cache_path
 
 from ghostify.io.atomic import RECIPE, write_text
+from ghostify.types import GhostifyError
+from ghostify.types.serialization import decode, parse_json
 
 Complete = Callable[[str], list[str]]
 
@@ -76,12 +79,17 @@ def _paths(incomplete: str) -> list[str]:
     return []
 
 
+class _Known(TypedDict):
+    versions: dict[str, str | None]
+    names: tuple[str, ...]
+
+
 def _model_names() -> Iterable[str]:
     """Return the names of all networks, which a file remembers while no library changes."""
     file = user_cache_path("ghostify") / "models.json"
     versions = {name: _version(name) for name in ("ghostify", "torchvision", "timm")}
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(file.read_text(encoding="utf-8"))
+    with suppress(OSError, GhostifyError):
+        known: _Known = decode(_Known, parse_json(file.read_bytes()))
         if known["versions"] == versions:
             return list(known["names"])
     from ghostify.models import names

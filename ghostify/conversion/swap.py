@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from torch import nn
@@ -15,7 +15,6 @@ from ghostify.analysis.model_copy import copy_model
 from ghostify.analysis.regions import NoRegionError, find_region
 from ghostify.analysis.verification import ReferenceOutput, bisect_failures, reference_outputs
 from ghostify.conversion.narrow import check_widths, narrowed_layers
-from ghostify.conversion.ultralytics import fuse_around_ghosts
 from ghostify.nn import GhostModule
 from ghostify.types import ConvSite, Decision, Example, Geometry, GhostifyError, Plan
 from ghostify.types.errors import near
@@ -27,8 +26,7 @@ _Change = tuple[str, str]
 
 _PUT_BACK = "put back: "
 
-_UNPRINTED = ("padding", "bias", "padding_mode")
-"""Fields that the text of a `Geometry` does not show."""
+_GEOMETRY = tuple(field.name for field in fields(Geometry))
 
 
 def swap(model: Model, plan: Plan, example: Example | None = None) -> tuple[Model, Plan]:
@@ -109,7 +107,7 @@ def _check_replaceable(module: nn.Module, site: ConvSite) -> None:
         return
     difference = ""
     if str(geometry) == str(site.geometry):
-        values = ((n, getattr(site.geometry, n), getattr(geometry, n)) for n in _UNPRINTED)
+        values = ((n, getattr(site.geometry, n), getattr(geometry, n)) for n in _GEOMETRY)
         name, there, here = next(value for value in values if value[1] != value[2])
         difference = f" ({name} {there!r} there, {here!r} here)"
     raise GhostifyError(
@@ -127,9 +125,7 @@ def _swapped(model: Model, plan: Plan) -> Model:
         primary = first_filters(conv, ghost.intrinsic(conv.out_channels))
         module = GhostModule.from_primary(primary, conv.out_channels, ghost)
         exchange[original] = module.train(conv.training)
-    converted = copy_model(model, exchange)
-    fuse_around_ghosts(converted)
-    return converted
+    return copy_model(model, exchange)
 
 
 def _broken(

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from ghostify.io.progress import progress_bar
 from ghostify.nn import GhostModule
 from ghostify.planning import CANDIDATES
 from ghostify.report.timing import Timing
-from ghostify.types import ConvSite, Example, Geometry, GhostSpec, LayerLatencies
+from ghostify.types import ConvSite, Example, Geometry, GhostifyError, GhostSpec, LayerLatencies
+from ghostify.types.constraints import NonNegativeFloat
 from ghostify.types.progress import ShowProgress
+from ghostify.types.serialization import decode, parse_json
 
 _SECONDS = 0.2
 """Time per module of a site; at least 5 rounds."""
@@ -195,8 +198,9 @@ class _Cache(dict[str, float]):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        with suppress(OSError, ValueError):  # missing or damaged: start with an empty cache
-            self.update(json.loads(path.read_text(encoding="utf-8")))
+        with suppress(OSError, GhostifyError):  # missing or damaged: start with an empty cache
+            known = decode(dict[str, NonNegativeFloat], parse_json(path.read_bytes()))
+            self.update({layer: ms for layer, ms in known.items() if isfinite(ms)})
 
     def add(self, found: dict[str, float]) -> None:
         self.update(found)

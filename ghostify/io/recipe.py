@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypedDict
 
 from ghostify.io.atomic import RECIPE
 from ghostify.io.checksummed_json import checksummed, read_checksummed
@@ -20,7 +20,7 @@ from ghostify.types import (
     Recovery,
 )
 from ghostify.types.constraints import Length
-from ghostify.types.serialization import Serializable
+from ghostify.types.serialization import Like, Serializable
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Weights:
 
     file: str
     sha256: str
+
+
+class _Versions(TypedDict):
+    ghostify: str
+    torch: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +53,7 @@ class Recipe(Serializable):
 
     _format: ClassVar[str] = "ghostify/1"
 
-    versions: Mapping[str, str]
+    versions: Annotated[Mapping[str, str], Like(_Versions)]
     model: str
     created: str | None = None
     source: ModelSource | None = None

@@ -71,7 +71,7 @@ class Report(Printable):
     @property
     def params_ratio(self) -> float:
         """Parameters before / after."""
-        return self.before.params / self.after.params
+        return _ratio(self.before.params, self.after.params)
 
     @property
     def macs_ratio(self) -> float:

@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-"""Signals that end a training after a checkpoint; Windows has no SIGHUP."""
-
-_IMPATIENT = 1.0
-"""Seconds after a signal from which on another one ends a training without a checkpoint."""
-
-
 @dataclass(frozen=True)
 class Budget:
     """Limits of a training; the one that is reached first ends it.
@@ -68,7 +59,7 @@ class Clock:
 
     Attributes:
         seconds: training time so far.
-        interrupted: whether this process has received SIGINT, SIGTERM or SIGHUP.
+        interrupted: whether this process has received SIGINT or SIGTERM.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -79,24 +70,19 @@ class Clock:
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Set ``interrupted`` at a signal; a second one, a second later, raises at once.
+        """Set ``interrupted`` at a signal; a second one raises at once.
 
-        Launchers and schedulers may pass one signal on twice. Signals that are ignored, such as
-        those of a hang-up under nohup, stay so. Python delivers signals to the main thread only;
-        in other threads nothing changes.
+        Python delivers signals to the main thread only; in other threads nothing changes.
         """
-        first = math.inf
 
         def handle(*_: Any) -> None:
-            nonlocal first
-            now = time.perf_counter()
-            if now - first >= _IMPATIENT:
+            if self.interrupted:
                 raise KeyboardInterrupt
-            self.interrupted, first = True, min(first, now)
+            self.interrupted = True
 
+        caught = (signal.SIGINT, signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()
-        heard = [n for n in _SIGNALS if is_main and signal.getsignal(n) != signal.SIG_IGN]
-        before = {number: signal.signal(number, handle) for number in heard}
+        before = {number: signal.signal(number, handle) for number in caught if is_main}
         try:
             yield
         finally:

@@ -1,5 +1,6 @@
 """The shell completes names, fast."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,14 @@ def test_names_that_are_out_of_date(complete, tmp_path, text):
     file = tmp_path / "cache" / "ghostify" / "models.json"
     file.parent.mkdir(parents=True)
     file.write_text(text)
+    assert complete("convert wide_resnet5") == ["wide_resnet50_2"]
+
+
+@pytest.mark.parametrize("names", [3, {"wide_resnet1": 1}, [["wide_resnet1"]]])
+def test_a_damaged_list_of_names_is_made_anew(complete, tmp_path, names):
+    complete("convert wide_resnet5")
+    file = tmp_path / "cache" / "ghostify" / "models.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"names": names}))
     assert complete("convert wide_resnet5") == ["wide_resnet50_2"]
 
 

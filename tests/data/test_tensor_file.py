@@ -31,9 +31,6 @@ def test_each_kind_of_tensor_file(tmp_path, tensor):
         (torch.zeros(3, 8, 8), r"holds 3x8x8: one tensor \(N, C, H, W\) is needed"),
         (torch.full((2, 3, 8, 8), torch.nan), "x.pt holds NaN"),
         ({"x": torch.zeros(1), "y": torch.zeros(2)}, r"holds \{x: 1, y: 2\}: one tensor"),
-        (torch.ones(1, 3, 8, 8).to_sparse(), "x.pt: images is sparse"),
-        (torch.ones(1, 3, 8, 8, dtype=torch.complex64), "takes float32"),
-        (torch.empty(1, 3, 8, 8, device="meta"), "images is without values"),
         (["text"], r"holds \[str\]"),
     ],
 )
@@ -78,20 +75,9 @@ def test_labels_by_name(tmp_path, tensor, name):
     assert label == 3
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (torch.arange(4), "as many labels as images are needed"),
-        (torch.tensor(5), "as many labels as images are needed"),
-        (list(range(5)), "as many labels as images are needed"),
-        (torch.full((5,), torch.nan), "x.pt: labels must be finite"),
-        (torch.ones(5, dtype=torch.complex64), "labels must be finite real numbers"),
-        (torch.ones(5).to_sparse(), "x.pt: labels is sparse"),
-    ],
-)
-def test_labels_that_no_images_have(tmp_path, tensor, labels, message):
-    torch.save({"labels": labels, "x": tensor}, tmp_path / "x.pt")
-    with pytest.raises(GhostifyError, match=message):
+def test_labels_of_other_images(tmp_path, tensor):
+    torch.save({"labels": torch.arange(4), "x": tensor}, tmp_path / "x.pt")
+    with pytest.raises(GhostifyError, match="as many labels as images are needed"):
         read_tensor_images(tmp_path / "x.pt", SIZE)
 
 
@@ -100,3 +86,13 @@ def test_any_size(tmp_path, tensor):
     found = read_tensor_images(tmp_path / "x.pt", None)
     assert len(found) == 5
     assert str(found) == "as in the file, 3x6x7"
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<f4', 'shape': (2,", b"{'descr': '<f4'}", b"nothing", b"1 +", b"(" * 99]
+)
+def test_headers_of_numpy_files_that_are_damaged(tmp_path, header):
+    size = len(header).to_bytes(2, "little")
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + size + header)
+    with pytest.raises(GhostifyError, match="x.npy cannot be read: "):
+        read_tensor_images(tmp_path / "x.npy", SIZE)

@@ -76,8 +76,11 @@ def test_in_int8(image, tmp_path, timed):
     assert all(key.startswith(where) for key in json.loads(cache.read_text()))
 
 
-def test_a_damaged_cache_is_made_anew(small_net, image, tmp_path, timed):
-    (tmp_path / "times.json").write_text("{")
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"layer": "fast"}', '{"layer": -1.5}', '{"layer": NaN}', "\0", "[" * 9999]
+)
+def test_a_damaged_cache_is_made_anew(small_net, image, tmp_path, timed, text):
+    (tmp_path / "times.json").write_text(text)
     measure(small_net, image, tmp_path)
     kept = json.loads((tmp_path / "times.json").read_text())
     assert kept

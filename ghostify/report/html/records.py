@@ -44,20 +44,23 @@ class Export(_Verified, total=False):
 
 class _Picture(TypedDict):
     channel: int
+    original: str | None
 
 
-class _Pictures(_Picture, total=False):
+class _Pruned(_Picture):
+    converted: str
+
+
+class _Ghost(_Picture):
     source: int
     intrinsic: str
     ghost: str
-    converted: str
-    original: str | None
 
 
 class _Site(TypedDict):
     name: str
     size: tuple[int, int]
-    maps: Annotated[tuple[_Pictures, ...], Length(1)]
+    maps: Annotated[tuple[_Ghost, ...], Length(1)] | Annotated[tuple[_Pruned, ...], Length(1)]
 
 
 class FeatureMapImages(TypedDict):

@@ -40,12 +40,12 @@ def totals(summary: ArtifactSummary) -> Iterator[Total]:
         yield from _accuracy(evaluation)
     if summary.report.fidelity and (score := summary.report.fidelity.score):
         images = f"on {score.images} held-out images"
-        if score.agreement is None:
-            error = f"{score.relative_error:.2%}"
-            yield Total("Relative error of the outputs", "", error, images)
-        else:
+        if score.agreement is not None:
             label = f"{summary.report.same} as the original".capitalize()
             yield Total(label, "", percent(score.agreement), images)
+        elif score.relative_error is not None:
+            error = f"{score.relative_error:.2%}"
+            yield Total("Relative error of the outputs", "", error, images)
 
 
 def percent(share: float | None) -> str:

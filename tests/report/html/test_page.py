@@ -1,6 +1,7 @@
 """The page as a file."""
 
 import html
+import json
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ import ghostify
 from ghostify import GhostifyError, GhostSpec
 from ghostify.cli.app import app
 from ghostify.io.atomic import MEASUREMENTS
+from ghostify.io.checksummed_json import checksummed
 from ghostify.io.measurements import record
 from ghostify.types import Sensitivity, WidthSensitivity
 
@@ -216,3 +218,54 @@ def test_the_command_line_has_every_command_and_option(measured, make):
             options = {o for parameter in known[name].params for o in parameter.opts}
             given_options = {word for word in arguments if word.startswith("-")}
             assert given_options <= options, command
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "value"),
+    [
+        ("costs", "before", None),
+        ("costs", "after", {"params": -1, "weight_bytes": 1, "macs": {}, "uncounted": {}}),
+        ("evaluation", "rows", {"original": {"score": {"images": 3, "top1": 1.5}}}),
+        ("evaluation", "held_out", -1),
+        ("export", "max_abs_error", "small"),
+        ("export", "size", 10**400),
+        ("feature-maps", "sites", []),
+        ("feature-maps", "classes", [[1, 2.0]]),
+        ("plan-candidate", "macs", -5),
+        ("plan-candidate", "score", {"images": 3, "agreement": -0.5}),
+        ("sensitivity", "layers", {"a": [{"ratio": 2, "dw_size": 3, "value": None}]}),
+        ("timing", "measurements", [{}]),
+        ("timing", "macs", {"net": "many"}),
+    ],
+)
+def test_entries_of_any_measurement_are_checked(measured, kind, entry, value):
+    """Somebody changed one and wrote the right checksum."""
+    if kind == "feature-maps":
+        pictures = {"channel": 0, "converted": "", "original": None}
+        site = {"name": "a", "size": [8, 8], "maps": [pictures]}
+        record(measured, kind, {
+            "image": "", "sites": [site], "classes": None, "original_classes": None,
+        })  # fmt: skip
+    file = min((measured / MEASUREMENTS).glob(f"{kind}*.json"))
+    content = json.loads(file.read_text())
+    content.pop("digest")
+    content["data"][entry] = value
+    file.write_text(checksummed(content))
+    with pytest.raises(GhostifyError, match=rf"{file.name} is damaged: .*{entry}") as caught:
+        ghostify.write_report(measured)
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_and_costs_that_are_not_known(artifact, make):
+    zero = {"params": 0, "weight_bytes": 0, "macs": {}, "uncounted": {}}
+    record(artifact, "costs", {"model": "", "input": "", "before": zero, "after": zero})
+    fidelity = {"init": "calibrated", "score": {"images": 3}}
+    make.change(artifact, lambda recipe: recipe.update(fidelity=fidelity))
+    assert "3 held-out images" not in ghostify.write_report(artifact).read_text()
+
+
+@pytest.mark.parametrize("entry", ["ghostify", "torch"])
+def test_versions_are_in_every_recipe(artifact, make, entry):
+    make.change(artifact, lambda recipe: recipe["versions"].pop(entry))
+    with pytest.raises(GhostifyError, match=f"versions: '{entry}' is missing"):
+        ghostify.write_report(artifact)
