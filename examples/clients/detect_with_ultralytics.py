@@ -1,8 +1,7 @@
 """Predict and train with a converted YOLO in Ultralytics.
 
-Ultralytics is licensed under AGPL-3.0. Two adaptations are needed: its trainer builds a new network
-from the model's yaml file, and before inference it folds each BatchNorm into the weight of the
-convolution before it, which a Ghost module does not have.
+Ultralytics is licensed under AGPL-3.0. One adaptation is needed: its trainer builds a new network
+from the model's yaml file.
 """
 
 import tempfile
@@ -13,7 +12,6 @@ import torch
 from PIL import Image
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.nn.tasks import DetectionModel
 
 import ghostify
 
@@ -43,13 +41,6 @@ ghost = ghostify.convert(yolo.model, example, ratio=2)
 print(ghostify.compare(yolo.model, ghost, example, name="yolov8n"))
 
 
-class GhostModel(DetectionModel):
-    """A model that keeps its BatchNorms."""
-
-    def fuse(self, verbose=True):
-        return self
-
-
 class GhostTrainer(DetectionTrainer):
     """A trainer of the converted network."""
 
@@ -59,7 +50,6 @@ class GhostTrainer(DetectionTrainer):
 
 with tempfile.TemporaryDirectory() as folder:
     data = write_dataset(Path(folder))
-    ghost.__class__ = GhostModel
     yolo.model = ghost
     (result,) = yolo.predict(Path(folder) / "images" / "0.png", imgsz=SIDE, verbose=False)
     print(f"predict: {len(result.boxes)} boxes")

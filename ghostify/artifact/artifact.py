@@ -38,6 +38,7 @@ from ghostify.report.html.feature_maps import feature_map_images
 from ghostify.report.report import Report
 from ghostify.report.timing import Timing
 from ghostify.training.checkpoint import remove_checkpoints, remove_training
+from ghostify.training.claim import claimed
 from ghostify.training.recover import recover
 from ghostify.types import (
     Example,
@@ -332,49 +333,50 @@ class Artifact(os.PathLike[str]):
                 those that were converted, and as `ghostify.recover` does.
         """
         target = self._target(out, "recovered", force=force)
-        data = self._opened(data)
-        if teacher_weights is None:
-            teacher = self.teacher
-        else:
-            teacher = self._original.with_weights(teacher_weights)
-        model, recovery = recover(
-            teacher,
-            self.model,
-            data,
-            settings,
-            stages=stages,
-            example=self.example,
-            sensitivity=self._sensitivity() if stages else None,
-            folder=target / TRAINING,
-            force=force,
-            tensorboard=tensorboard,
-            **options,
-        )
-        if not is_main_process():
-            return self, recovery, None
-        reference = "original" if teacher_weights is None else "teacher"
-        networks = {
-            reference: (teacher, recovery.original),
-            self.stage: (self.model, recovery.converted),
-        }
-        saved = self
-        if recovery.best_epoch:
-            saved = self._save_as(model, target)
-            networks[saved.stage] = model, recovery.recovered
-        remove_checkpoints(target / TRAINING)
-        if saved is self and not tensorboard:
-            remove_training(target)
-        rows = {
-            name: evaluation_row(network, score, self.example)
-            for name, (network, score) in networks.items()
-            if score is not None
-        }
-        if not rows:
-            return saved, recovery, None
-        evaluation = evaluation_on(data, rows, Outputs.find(model))
-        if teacher_weights is not None:  # agreement with another teacher is not the original's
-            return saved, recovery, evaluation
-        return saved, recovery, saved.add_evaluation(evaluation)
+        with claimed(target):
+            data = self._opened(data)
+            if teacher_weights is None:
+                teacher = self.teacher
+            else:
+                teacher = self._original.with_weights(teacher_weights)
+            model, recovery = recover(
+                teacher,
+                self.model,
+                data,
+                settings,
+                stages=stages,
+                example=self.example,
+                sensitivity=self._sensitivity() if stages else None,
+                folder=target / TRAINING,
+                force=force,
+                tensorboard=tensorboard,
+                **options,
+            )
+            if not is_main_process():
+                return self, recovery, None
+            reference = "original" if teacher_weights is None else "teacher"
+            networks = {
+                reference: (teacher, recovery.original),
+                self.stage: (self.model, recovery.converted),
+            }
+            saved = self
+            if recovery.best_epoch:
+                saved = self._save_as(model, target)
+                networks[saved.stage] = model, recovery.recovered
+            remove_checkpoints(target / TRAINING)
+            if saved is self and not tensorboard:
+                remove_training(target)
+            rows = {
+                name: evaluation_row(network, score, self.example)
+                for name, (network, score) in networks.items()
+                if score is not None
+            }
+            if not rows:
+                return saved, recovery, None
+            evaluation = evaluation_on(data, rows, Outputs.find(model))
+            if teacher_weights is not None:  # agreement with another teacher is not the original's
+                return saved, recovery, evaluation
+            return saved, recovery, saved.add_evaluation(evaluation)
 
     def _target(self, out: str | os.PathLike[str] | None, step: str, *, force: bool) -> Path:
         """Return the folder for a new artifact, checked before any work begins."""

@@ -11,6 +11,7 @@ from torch import nn
 from ghostify import models
 from ghostify.analysis.model_copy import copy_model
 from ghostify.data.batches import device_of
+from ghostify.deployment.reparameterize import reparameterize
 from ghostify.io.recipe import Recipe
 from ghostify.models.identity import (
     check_original,
@@ -19,7 +20,7 @@ from ghostify.models.identity import (
     weights_digest,
 )
 from ghostify.models.registry import is_named, untrusted_arguments
-from ghostify.types import GhostifyError, ModelSource
+from ghostify.types import GhostifyError, ModelSource, OriginalWeights
 
 
 class MissingWeightsError(GhostifyError):
@@ -74,7 +75,19 @@ class Original:
     @cached_property
     def network(self) -> nn.Module:
         """The network; its weights may be others than those that were converted."""
+        return self._merged(self._unmerged)
+
+    @cached_property
+    def _unmerged(self) -> nn.Module:
         return self._given if self._given is not None else models.build(self.named_source)[0]
+
+    def _merged(self, network: nn.Module) -> nn.Module:
+        """Merge the branches of a network if those of the original were."""
+        known = OriginalWeights.find(network)
+        wanted = self._recorded is not None and self._recorded.merged is not None
+        if not wanted or (known is not None and known.merged is not None):
+            return network
+        return reparameterize(network)
 
     @cached_property
     def trained(self) -> nn.Module:
@@ -95,7 +108,7 @@ class Original:
             network = self.with_weights(self._weights, partial=recorded is not None)
             what = os.fspath(self._weights)
         elif given is not None and (recorded is None or not is_untrained(given)):
-            network, what = given, "`original`"
+            network, what = self.network, "`original`"
         else:
             return self._with_recorded_weights()
         check_original(network, recorded, what)
@@ -109,9 +122,9 @@ class Original:
 
     def with_weights(self, file: str | os.PathLike[str], *, partial: bool = False) -> nn.Module:
         """Return a copy of the network with the weights in a file, as `models.load_weights`."""
-        network = copy_model(self.network)
+        network = copy_model(self._unmerged)
         models.load_weights(network, Path(file), partial=partial)
-        return network
+        return self._merged(network)
 
     def _with_recorded_weights(self) -> nn.Module:
         recorded = self._recorded
@@ -123,7 +136,7 @@ class Original:
         if recorded.name is not None:
             try:
                 network = models.build(self.named_source, pretrained=recorded.name)[0]
-                network.to(device_of(self.network))
+                network = self._merged(network).to(device_of(self.network))
             except GhostifyError as error:
                 raise MissingWeightsError(f"{wanted}: {error}") from error
         else:

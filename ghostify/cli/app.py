@@ -122,6 +122,7 @@ _OPTIONS = {
     r"input_size=\(3, 224, 224\)": "--input 3x224x224",
     r"labels=False": "--no-labels",
     r"as data_root": "as --data-root",
+    r"merge them first, with ghostify.reparameterize": "add --reparameterize",
     r"pass (--weights|`weights`)$": "pass --weights FILE",
     r"convert the network with its trained weights": "convert again with --weights or --pretrained",
 }

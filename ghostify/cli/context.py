@@ -58,6 +58,12 @@ def build(name: str, options: ModelOptions, device: str = "cpu") -> ModelContext
 
             loaded = models.load_weights(found.model, options.weights, partial=options.partial)
         note(f"{options.weights}: {loaded}")
+    if options.reparameterize:
+        with stage("merging branches"):
+            merged = ghostify.reparameterize(found.model, found.example)
+        if merged.state_dict().keys() == found.model.state_dict().keys():
+            raise GhostifyError(f"{name} has no branches to merge: drop --reparameterize")
+        found = replace(found, model=merged)
     return found
 
 
@@ -89,6 +95,8 @@ def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") 
         GhostifyError: if the artifact is damaged, or neither says it; and as `build` does.
         OSError: if it cannot be read.
     """
+    if options.reparameterize:
+        raise GhostifyError(f"{folder} says whether branches were merged: drop --reparameterize")
     with stage("loading torch"):
         from ghostify.io.recipe import read_recipe
         from ghostify.models.registry import is_named, untrusted_arguments

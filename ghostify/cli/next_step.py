@@ -30,7 +30,7 @@ _LITTLE = 1.1
 _NEGLIGIBLE = 0.002
 _DEPTHWISE_SHARE = 0.2
 _IMAGES = "IMAGES"
-_SWITCHES = {"--force", "--int8", "--pretrained", "--resume"}
+_SWITCHES = {"--force", "--int8", "--pretrained", "--reparameterize", "--resume"}
 _UNIFORM = ("--ratio", "--dw-size")
 _LATENCY_BUDGET = ("--budget", "latency=0.8")
 _INT8 = "-int8"

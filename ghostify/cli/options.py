@@ -75,6 +75,8 @@ class ModelOptions:
         normalize: Normalization of images with values in [0, 1], per channel or for all, such as
             0.5/0.5 or 0.485,0.456,0.406/0.229,0.224,0.225. Default: what the library says of the
             weights, else ImageNet's.
+        reparameterize: Merge parallel branches, such as those of RepVGG, MobileOne, FastViT and
+            RepViT, before anything else.
         model_arg: An argument for the model's factory, such as num_classes=10. May be repeated.
     """
 
@@ -86,6 +88,7 @@ class ModelOptions:
     crop: str | None = option(None, "Model", metavar="center|squash")
     interpolation: str | None = option(None, "Model", metavar="NAME")
     normalize: str | None = option(None, "Model", metavar="MEAN/STD")
+    reparameterize: bool = option(False, "Model")
     model_arg: list[str] | None = option(None, "Model", metavar="KEY=VALUE")
 
 

@@ -14,6 +14,7 @@ from ghostify.conversion.initialize import initialize
 from ghostify.conversion.plan import plan as make_plan
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.conversion.swap import swap
+from ghostify.deployment.reparameterize import branches
 from ghostify.evaluation.output_kinds import calibrate_on, find_outputs
 from ghostify.models.identity import identify, is_untrained
 from ghostify.planning.budget import Budgets
@@ -127,6 +128,8 @@ def convert(
         raise GhostifyError(f"`plan` already decides {', '.join(given)}: pass one or the other")
     if plan.widths.keys() - plan.kept_channels.keys():
         plan = _with_channels(model, example, plan, calibration, outputs, progress)
+    if example is not None:
+        _warn_of_branches(model, example, plan)
     weights = identify(model)
     converted, verified = swap(model, plan, example if verify else None)
     if budget is not None and runtime is None and verified.widths.keys() < plan.widths.keys():
@@ -157,6 +160,18 @@ def convert(
         progress=progress,
     )
     return converted
+
+
+def _warn_of_branches(model: nn.Module, example: Example, plan: Plan) -> None:
+    changed = branches(model, example) & plan.replaced.keys()
+    if changed:
+        warnings.warn(
+            f"{type(model).__name__} has parallel branches, which cannot be merged after a "
+            f"conversion of {len(changed)} of their layers, and savings are counted against the "
+            "unmerged network: merge them first, with ghostify.reparameterize",
+            GhostifyWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_of_put_back(plan: Plan, verified: Plan, budget: Budgets | None) -> None:

@@ -15,6 +15,7 @@ from ghostify.analysis.model_copy import copy_model
 from ghostify.analysis.regions import NoRegionError, find_region
 from ghostify.analysis.verification import ReferenceOutput, bisect_failures, reference_outputs
 from ghostify.conversion.narrow import check_widths, narrowed_layers
+from ghostify.conversion.ultralytics import fuse_around_ghosts
 from ghostify.nn import GhostModule
 from ghostify.types import ConvSite, Decision, Example, Geometry, GhostifyError, Plan
 from ghostify.types.errors import near
@@ -125,7 +126,9 @@ def _swapped(model: Model, plan: Plan) -> Model:
         primary = first_filters(conv, ghost.intrinsic(conv.out_channels))
         module = GhostModule.from_primary(primary, conv.out_channels, ghost)
         exchange[original] = module.train(conv.training)
-    return copy_model(model, exchange)
+    converted = copy_model(model, exchange)
+    fuse_around_ghosts(converted)
+    return converted
 
 
 def _broken(

@@ -19,7 +19,14 @@ from ghostify.types import GhostifyError
 _NO_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that PIL opens but hands to another program, such as Ghostscript, to decode."""
 
-_SYSTEM_FOLDERS = {"__MACOSX"}
+_SYSTEM_FOLDERS = {
+    "$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX", "__pycache__", "lost+found",
+}  # fmt: skip
+"""Folders that systems and servers put beside a user's."""
+
+_LONGEST = 100
+"""Longer side over shorter side. A line of one pixel would be enlarged to gigabytes."""
+
 _NAMES_SHOWN = 3
 
 
@@ -186,6 +193,8 @@ def decode_file(path: Path, mode: str) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(path, formats=_formats()) as opened:
+            if max(opened.size) > _LONGEST * min(opened.size):
+                raise ValueError(f"more than {_LONGEST} times as long as wide")
             image = ImageOps.exif_transpose(opened)
             if image.mode == "F":
                 raise ValueError("floating-point pixels of unknown range")

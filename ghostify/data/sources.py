@@ -22,6 +22,7 @@ from ghostify.data.images import (
     images_of_array,
     images_of_files,
     is_hidden,
+    summarize_skipped,
 )
 from ghostify.data.loaders import Data
 from ghostify.data.tensor_file import TENSOR_SUFFIXES, read_tensor_images
@@ -122,6 +123,10 @@ def open_folder(folder: Path) -> ImageSource:
     The folder is one split, or has subfolders ``train`` and ``val`` (or ``validation``, ``valid``,
     ``test``). If two or more subfolders hold most images of a split, each is a class, and images
     outside of them are skipped. Any other split has no labels.
+
+    Raises:
+        GhostifyError: if a split or a class of the first split holds no images, or the second one
+            has other classes.
     """
     validation = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
     parts = {"train": folder / "train", "validation": validation}
@@ -136,7 +141,7 @@ def open_folder(folder: Path) -> ImageSource:
         files, passed_over = find_images(path, folder)
         skipped |= passed_over
         if not images:
-            classes = _classes(path, files)
+            classes = _classes(path, files, skipped)
         if classes is not None:
             stray = [str(file.relative_to(folder)) for file in files if file.parent == path]
             skipped |= dict.fromkeys(stray, "outside of the class folders")
@@ -149,11 +154,18 @@ def open_folder(folder: Path) -> ImageSource:
     return ImageSource(train, held, None if classes is None else len(classes), skipped=skipped)
 
 
-def _classes(split: Path, files: list[Path]) -> dict[str, int] | None:
+def _classes(split: Path, files: list[Path], skipped: Mapping[str, str]) -> dict[str, int] | None:
     names = sorted(p.name for p in split.iterdir() if p.is_dir() and not is_hidden(p.name))
     stray = sum(file.parent == split for file in files)
     if len(names) < 2 or 2 * stray >= len(files):
         return None
+    held = {file.relative_to(split).parts[0] for file in files}
+    for name in names:
+        if name not in held:
+            reasons = f": {summarize_skipped(skipped)}" if skipped else ""
+            raise GhostifyError(
+                f"{split / name} would be a class, but holds no images{reasons}. Move it elsewhere"
+            )
     return {name: index for index, name in enumerate(names)}
 
 

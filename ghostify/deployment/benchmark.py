@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ghostify.analysis.arguments import check_models
 from ghostify.analysis.dry_run import dry_run
+from ghostify.analysis.model_copy import copy_model
 from ghostify.deployment.exporters import Session, quiet
-from ghostify.deployment.reparameterize import reparameterize
+from ghostify.deployment.reparameterize import fused_modules
 from ghostify.deployment.runtimes import Opener, Runtime, runtime_named
 from ghostify.deployment.tensors import batch_size, resize_batch, tensors_of
 from ghostify.io.progress import progress_bar
@@ -249,7 +250,7 @@ def _device(example: Example) -> torch.device:
 
 def _macs(models: Mapping[str, nn.Module], example: Example) -> dict[str, int]:
     """Count the MACs of what runs: parallel branches are fused."""
-    models = {name: reparameterize(model) for name, model in models.items()}
+    models = {name: copy_model(model, fused_modules(model)) for name, model in models.items()}
     counts = {name: count(model, example) for name, model in models.items()}
     if len({found.counter for found in counts.values()}) > 1:
         counts = {name: count(m, example, counter="torch") for name, m in models.items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ghostify.types import GhostifyError
+from ghostify.types.regular_file import read_regular
 from ghostify.types.serialization import Serializable, parse_json, readable_json
 
 T = TypeVar("T", bound=Serializable)
@@ -22,7 +23,7 @@ def checksummed(content: Mapping[str, Any]) -> str:
 def read_checksummed(file: Path, cls: type[T]) -> T:
     """Read an instance of ``cls`` from a file that holds what `checksummed` returned."""
     try:
-        content = parse_json(file.read_bytes())
+        content = parse_json(read_regular(file))
         digest = content.pop("digest", None) if isinstance(content, dict) else None
         found = cls.from_dict(content)
         if digest != json_digest(content):

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from ghostify.types import GhostifyError, OriginalWeights, Plan
+from ghostify.types.regular_file import check_regular
 
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _MANY, _NEARLY = 100, 0.9
@@ -70,8 +71,12 @@ def check_original(
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Return the SHA-256 of a state dict, independent of device and memory format."""
-    return tensors_digest(_tensors(model))
+    """Return the SHA-256 of a state dict, independent of device and memory format.
+
+    Of a network whose branches were merged, it is that of the network before.
+    """
+    digest, known = tensors_digest(_tensors(model)), OriginalWeights.find(model)
+    return known.digest if known and known.merged == digest else digest
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -85,7 +90,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a regular file."""
+    check_regular(file)
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -96,6 +102,9 @@ def is_untrained(model: nn.Module) -> bool:
     It is if no norm has statistics or a bias other than 0 or, without norms, if all biases are 0
     or all weights fill the range that PyTorch draws them from. Training leaves that range.
     """
+    known = OriginalWeights.find(model)
+    if known and known.merged and weights_digest(model) == known.digest:
+        return not known.trained
     modules = list(model.modules())
     norms = [m for m in modules if isinstance(m, _NORMS)]
     state = [t for m in norms for t in (m.bias, getattr(m, "running_mean", None)) if t is not None]

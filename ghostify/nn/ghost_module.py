@@ -132,6 +132,14 @@ class GhostModule(nn.Module):
         self.order: Tensor | None
         self.register_buffer("order", None)
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "weight":
+            raise AttributeError(
+                "a GhostModule has no `weight`: merge branches before the conversion, with "
+                "ghostify.reparameterize, and fold BatchNorms after it, with ghostify.deploy"
+            )
+        return super().__getattr__(name)
+
     @property
     def in_channels(self) -> int:
         """Channels of the input."""

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""Signals that end a training after a checkpoint; Windows has no SIGHUP."""
+
+_IMPATIENT = 1.0
+"""Seconds after a signal from which on another one ends a training without a checkpoint."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """Limits of a training; the one that is reached first ends it.
@@ -59,7 +68,7 @@ class Clock:
 
     Attributes:
         seconds: training time so far.
-        interrupted: whether this process has received SIGINT or SIGTERM.
+        interrupted: whether this process has received SIGINT, SIGTERM or SIGHUP.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -70,19 +79,24 @@ class Clock:
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Set ``interrupted`` at a signal; a second one raises at once.
+        """Set ``interrupted`` at a signal; a second one, a second later, raises at once.
 
-        Python delivers signals to the main thread only; in other threads nothing changes.
+        Launchers and schedulers may pass one signal on twice. Signals that are ignored, such as
+        those of a hang-up under nohup, stay so. Python delivers signals to the main thread only;
+        in other threads nothing changes.
         """
+        first = math.inf
 
         def handle(*_: Any) -> None:
-            if self.interrupted:
+            nonlocal first
+            now = time.perf_counter()
+            if now - first >= _IMPATIENT:
                 raise KeyboardInterrupt
-            self.interrupted = True
+            self.interrupted, first = True, min(first, now)
 
-        caught = (signal.SIGINT, signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()
-        before = {number: signal.signal(number, handle) for number in caught if is_main}
+        heard = [n for n in _SIGNALS if is_main and signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, handle) for number in heard}
         try:
             yield
         finally:

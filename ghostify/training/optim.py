@@ -12,6 +12,15 @@ from torch.optim import SGD, AdamW, Optimizer
 from ghostify.types import GhostifyError, RecoverySettings
 
 
+def check_optimizer(name: str) -> None:
+    """Check that the installed PyTorch has an optimizer."""
+    if name == "muon" and not hasattr(torch.optim, "Muon"):
+        raise GhostifyError(
+            f"`optimizer` (='muon') requires PyTorch 2.9 or newer, not {torch.__version__}: update "
+            "it, or choose adamw"
+        )
+
+
 def make_optimizers(
     parameters: Iterable[nn.Parameter], settings: RecoverySettings
 ) -> list[Optimizer]:
@@ -42,8 +51,6 @@ class Muon(Optimizer):
     """
 
     def __init__(self, weights: list[nn.Parameter], settings: RecoverySettings) -> None:
-        if not hasattr(torch.optim, "Muon"):
-            raise GhostifyError("`optimizer` (='muon') requires PyTorch 2.9 or newer")
         super().__init__(weights, {"lr": 0.0})
         self._matrices = [nn.Parameter(_matrix(weight.detach())) for weight in weights]
         self._muon = torch.optim.Muon(

@@ -13,12 +13,20 @@ from ghostify.analysis.arguments import check_model
 from ghostify.data import Data, opened
 from ghostify.data.batches import find_device
 from ghostify.io.atomic import check_writable
-from ghostify.io.progress import progress_bar
+from ghostify.io.progress import is_main_process, progress_bar
 from ghostify.models.identity import check_original, weights_digest
-from ghostify.training.checkpoint import has_checkpoint, has_ended, has_stages, stage_folder
+from ghostify.training.checkpoint import (
+    has_checkpoint,
+    has_ended,
+    has_stages,
+    remove_leftovers,
+    stage_folder,
+)
+from ghostify.training.claim import claimed
 from ghostify.training.held_out import divide
 from ghostify.training.job import Job, OnEpoch
 from ghostify.training.loader import check_batches
+from ghostify.training.optim import check_optimizer
 from ghostify.training.origin import Origin
 from ghostify.training.progressive import train, train_in_stages
 from ghostify.types import (
@@ -129,6 +137,7 @@ def recover(
     if device is not None:
         find_device(device)
     settings = _merged(settings or RecoverySettings(), options)
+    check_optimizer(settings.optimizer)
     if stages is None and not (sensitivity is None and calibration is None):
         raise GhostifyError("`sensitivity` and `calibration` require `stages`")
     batches = opened(data, teacher, example)
@@ -143,11 +152,11 @@ def recover(
     training, held_out = divide(batches, validation)
     folder = None if folder is None else Path(folder)
     if folder is not None:
-        _check_folder(folder, stages, resume)
         check_writable(folder / "history.jsonl")
     elif resume:
         raise GhostifyError("`resume` requires `folder`")
-    with progress_bar("", progress) as update:  # the detail says what is done, in 80 columns
+    with claimed(folder), progress_bar("", progress) as update:  # the detail says what is done
+        _check_folder(folder, stages, resume)
         if not callable(progress):
             update(0, 100, "recovering")
         show = progress if callable(progress) else lambda p: update(p.done, p.total, p.detail)
@@ -206,8 +215,12 @@ def _merged(settings: RecoverySettings, options: dict[str, Any]) -> RecoverySett
     return replace(settings, **options)
 
 
-def _check_folder(folder: Path, stages: int | None, resume: bool) -> None:
+def _check_folder(folder: Path | None, stages: int | None, resume: bool) -> None:
     """Refuse to mix kinds of training, to overwrite an unfinished one or to resume none."""
+    if folder is None:
+        return
+    if is_main_process():
+        remove_leftovers(folder)
     places = [stage_folder(folder, n + 1) for n in range(stages)] if stages else [folder]
     found = any(map(has_checkpoint, places))
     if stages is None and has_stages(folder):

@@ -16,11 +16,13 @@ class OriginalWeights(Attachment, Serializable):
     """The weights that a network was converted from, and where they are.
 
     Attributes:
-        digest: SHA-256 of the original's state dict: names, types, shapes and values.
+        digest: SHA-256 of the original's state dict: names, types, shapes and values. Of one whose
+            branches were merged, before that.
         trained: whether the original was trained, not randomly initialized.
         file: the file of the weights; in a recipe, relative to the artifact's folder.
         sha256: checksum of the file.
         name: the library's name of the weights, such as ``IMAGENET1K_V2``.
+        merged: SHA-256 after `ghostify.reparameterize`; None if the branches were not merged.
     """
 
     digest: str
@@ -28,6 +30,7 @@ class OriginalWeights(Attachment, Serializable):
     file: str | None = None
     sha256: str | None = None
     name: str | None = None
+    merged: str | None = None
 
     def __str__(self) -> str:
         if self.file is not None and self.sha256 is not None:

@@ -26,6 +26,7 @@ from typing import (
 )
 
 from ghostify.types.errors import GhostifyError, first_line, near
+from ghostify.types.regular_file import read_regular
 
 _REPR = Repr()
 _REPR.maxstring = 100  # as long as the names of layers
@@ -99,7 +100,7 @@ class Serializable:
             OSError: if it cannot be read.
         """
         try:
-            return cls.from_json(Path(path).read_bytes())
+            return cls.from_json(read_regular(path))
         except GhostifyError as error:
             raise GhostifyError(f"{os.fspath(path)}: {error}") from error
 

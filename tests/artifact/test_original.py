@@ -9,6 +9,7 @@ import torch
 import ghostify
 from ghostify import Artifact, GhostifyError, models
 from ghostify.io.recipe import read_recipe
+from ghostify.models.identity import is_untrained
 from ghostify.types import ModelSource, OriginalWeights
 from ghostify.types.errors import GhostifyWarning
 
@@ -194,3 +195,68 @@ def test_numbers_name_no_file(small_net, image, tmp_path, arguments):
     ghost = ghostify.convert(small_net, image)
     path = ghostify.save(ghost, tmp_path / "out", source=ModelSource("resnet18", arguments)).path
     assert Artifact(path).original.fc.out_features == arguments.get("num_classes", 1000)
+
+
+class Branches(SmallNet):
+    """A small network with a branch beside ``wide``, and a method that merges it."""
+
+    def __init__(self):
+        super().__init__()
+        self.narrow = torch.nn.Conv2d(16, 32, 1, stride=2, bias=False)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        x = self.norm(self.wide(x) + (self.narrow(x) if self.narrow else 0)).relu()
+        return self.head(self.project(self.depthwise(x)).mean((2, 3)))
+
+    def reparameterize(self):
+        self.wide.weight.data += torch.nn.functional.pad(self.narrow.weight.data, [1, 1, 1, 1])
+        self.narrow = None
+
+
+@pytest.fixture
+def merged(as_trained, image, tmp_path):
+    """An artifact whose original was merged, its weights in ``net.pt``, and the original."""
+    network = as_trained(Branches()).eval()
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    models.load_weights(network, tmp_path / "net.pt")
+    original = ghostify.reparameterize(network, image)
+    ghost = ghostify.convert(original, image, include="wide")
+    return ghostify.save(ghost, tmp_path / "out", example=image), network, original
+
+
+def test_an_original_that_was_merged_is_merged_again(merged, image):
+    saved, network, original = merged
+    expected = saved.model(image)
+    for given in (Branches().eval(), network, original):
+        artifact = Artifact(saved, given, example=image)
+        assert torch.equal(artifact.model(image), expected)
+        assert artifact.original.narrow is None
+        assert torch.equal(artifact.teacher.eval()(image), original(image))
+        assert artifact.evaluate(DATA, device="cpu").rows["original"].score.relative_error == 0
+    assert torch.equal(ghostify.load(saved, Branches().eval())(image), expected)
+    assert network.narrow is not None
+
+
+def test_its_weights_are_those_before_the_merge(merged, image, tmp_path):
+    saved, network, original = merged
+    recorded = read_recipe(saved.path).original
+    assert recorded.digest == OriginalWeights.find(network).digest
+    assert recorded.file == "../net.pt"
+    assert recorded.merged
+    network.head.bias.data += 1
+    with pytest.raises(GhostifyError, match="has other weights than the network"):
+        _ = Artifact(saved, network, example=image).teacher
+    original.head.bias.data += 1  # after the merge
+    with pytest.raises(GhostifyError, match="has other weights than the network"):
+        _ = Artifact(saved, original, example=image).teacher
+    shutil.move(tmp_path / "net.pt", tmp_path / "moved.pt")
+    artifact = Artifact(saved, Branches(), weights=tmp_path / "moved.pt", example=image)
+    assert artifact.teacher.narrow is None
+
+
+def test_a_random_network_stays_random_when_it_is_merged(image):
+    network = Branches().eval()
+    assert not OriginalWeights.find(ghostify.reparameterize(network)).trained
+    network.depthwise.bias.data.fill_(1)
+    assert is_untrained(ghostify.reparameterize(network)) == is_untrained(network)

@@ -140,6 +140,20 @@ def test_recovery_makes_a_new_artifact(far, small_net, image, data):
         saved.recover(data, out=saved.path, force=True)
 
 
+def test_one_recovery_at_a_time_until_it_is_saved(far, data, monkeypatch):
+    tried = []
+
+    def another(*_):
+        for resume in (False, True):
+            with pytest.raises(GhostifyError, match="another training is in .*out-recovered: wait"):
+                far.recover(data, **TRAINING, validation=data, resume=resume, force=True)
+            tried.append(resume)
+
+    monkeypatch.setattr("ghostify.artifact.artifact.remove_checkpoints", another)
+    far.recover(data, **TRAINING, validation=data, on_epoch=another)
+    assert len(tried) == 2 * (TRAINING["epochs"] + 1)
+
+
 def test_a_second_recovery_is_named_so(far, data):
     first, _, _ = far.recover(data, **TRAINING, validation=data)
     first.model.head.weight.data *= 0.1

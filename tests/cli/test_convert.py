@@ -182,3 +182,46 @@ def test_a_wrong_model_is_not_called_an_option(fails, tmp_path):
     )
     said = fails("convert", "net.py:build", "--input", "3x16x16")
     assert "`model` is a DataParallel: pass `model.module`" in said
+
+
+REP = """
+import torch
+from torch import nn
+
+class Rep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(8, 16, 3, padding=1), nn.Conv2d(8, 16, 1)
+
+    def forward(self, x):
+        return self.wide(x) + self.narrow(x) if self.narrow else self.wide(x)
+
+    def switch_to_deploy(self):
+        self.wide.weight.data += nn.functional.pad(self.narrow.weight.data, [1, 1, 1, 1])
+        self.wide.bias.data += self.narrow.bias.data
+        self.narrow = None
+
+def build():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), Rep(), nn.Flatten(),
+                         nn.Linear(4096, 3))
+"""
+
+
+def test_branches_are_merged_first(run, net, fails, tmp_path):
+    (tmp_path / "net.py").write_text(REP)
+    result = run("convert", *net, "-o", "unmerged")
+    assert "warning: Sequential has parallel branches" in result.err
+    assert "add --reparameterize" in result.err
+    result = run("plan", *net, "--reparameterize", "-o", "plan.json")
+    assert "--reparameterize --plan plan.json" in result.err
+    result = run("convert", *net, "--reparameterize", "--plan", "plan.json", "-o", "out")
+    assert (result.code, "branches" in result.err) == (0, False)
+    for command in (["compare"], ["export", "--to", "torch-export"]):
+        assert run(command[0], "out", *command[1:], "--model", "net.py:build").code == 0
+    assert "merged: drop --reparameterize" in fails(
+        "compare", "out", "--model", "net.py:build", "--reparameterize"
+    )
+
+
+def test_no_branches_to_merge(net, fails):
+    assert "has no branches to merge: drop --reparam" in fails("convert", *net, "--reparameterize")

@@ -1,5 +1,6 @@
 """Ctrl-C ends with one line that says what was kept, exit code 130, and nothing half-written."""
 
+import signal
 import sys
 
 import pytest
@@ -20,6 +21,16 @@ def build():
     net[2].register_forward_hook(interrupt)
     return net
 """
+
+
+@pytest.fixture
+def handlers():
+    """Handlers of signals as a process begins with them."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def interrupt(*_, **__):
@@ -72,8 +83,9 @@ def test_during_imports(monkeypatch, run, module):
     assert result.err == "Interrupted; nothing was saved.\n"
 
 
-def test_in_the_middle_of_a_calibration(run, tmp_path):
-    (tmp_path / "ctrl_c.py").write_text(CTRL_C)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_in_the_middle_of_a_calibration(run, tmp_path, name, handlers):
+    (tmp_path / "ctrl_c.py").write_text(CTRL_C.replace("SIGINT", name))
     torch.save(torch.randn(20, 3, 16, 16), "images.pt")
     result = run("convert", "ctrl_c.py:build", "--input", "3x16x16", "--calibration", "images.pt")
     assert result.code == 130
@@ -81,6 +93,12 @@ def test_in_the_middle_of_a_calibration(run, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {
         "__pycache__", "ctrl_c.py", "images.pt", "net.py"
     }  # fmt: skip
+
+
+def test_a_hang_up_that_nohup_ignores_stays_so(run, handlers):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert run("--version").code == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_after_saving(run, net, monkeypatch):

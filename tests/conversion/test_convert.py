@@ -337,3 +337,36 @@ def test_what_is_put_back_is_said():
     assert "first" in plan.widths
     with pytest.warns(GhostifyWarning, match="does not run with the plan for first"):
         ghostify.convert(model, image, plan=plan, init="random")
+
+
+class Branches(nn.Module):
+    """Two branches, merged in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return self.norm(self.wide(x) + (self.narrow(x) if self.narrow else 0))
+
+    def reparameterize(self):
+        self.wide.weight.data += nn.functional.pad(self.narrow.weight.data, [1, 1, 1, 1])
+        self.wide.bias.data += self.narrow.bias.data
+        self.narrow = None
+
+
+def branched():
+    stem = nn.Conv2d(3, 8, 3, padding=1)
+    return nn.Sequential(stem, Branches(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(128, 3))
+
+
+def test_branches_that_could_be_merged_are_said_before_they_are_converted(as_trained):
+    net, x = as_trained(branched()).eval(), torch.rand(2, 3, 6, 6)
+    with pytest.warns(GhostifyWarning, match="^Sequential has parallel branches, .* of 1 of"):
+        ghostify.convert(net, x, all_eligible=True, include="1.narrow")
+    merged = ghostify.reparameterize(net, x)
+    for quiet in (merged, ghostify.convert(merged, x, include="1.wide")):
+        ghostify.convert(quiet, x, include="2")
+    ghostify.convert(net, x, include="2")
+    assert set(Plan.of(ghostify.convert(merged, x)).replaced) == {"1.wide", "2"}

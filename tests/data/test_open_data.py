@@ -1,5 +1,6 @@
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,50 @@ def test_a_stray_image_does_not_drop_the_labels(open_it, folder):
         "readme.txt": "not an image",
         "cover.png": "outside of the class folders",
     }
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt", ".hidden.png", "folder"])
+def test_an_empty_class_is_refused(open_it, folder, content):
+    """It would shift the labels of all classes after it."""
+    (folder / "aa").mkdir()
+    if content == "folder":
+        (folder / "aa" / content).mkdir()
+    elif content:
+        (folder / "aa" / content).touch()
+    with pytest.raises(GhostifyError, match="images/aa would be a class, but holds no images") as e:
+        open_it(folder)
+    assert (f"(aa/{content})" in str(e.value)) == (content not in (None, "folder"))
+
+
+def test_an_unreadable_class_is_refused(open_it, folder, monkeypatch):
+    listed = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(GhostifyError, match=r"images/b would be .* Permission denied \(b\)"):
+        open_it(folder)
+
+
+@pytest.mark.parametrize("name", ["val", "validation", "valid", "test"])
+def test_names_of_the_validation_part(open_it, tmp_path, ways, name):
+    for file, value in {"train/a/0": 0, "train/b/1": 1, f"{name}/a/2": 2, f"{name}/b/3": 3}.items():
+        write(tmp_path / f"{file}.png", value)
+    data = open_it(tmp_path, preprocessing=ways, augmentation=PLAIN)
+    assert shades(data.validation) == [2, 3]
+    assert sorted(shades(data.train)) == [0, 1]
+    assert data.skipped() == {}
+
+
+def test_validation_goes_before_test(open_it, tmp_path, ways):
+    for value, name in enumerate(("train/a/0", "train/b/1", "test/a/2", "val/a/3")):
+        write(tmp_path / f"{name}.png", value)
+    data = open_it(tmp_path, preprocessing=ways)
+    assert shades(data.validation) == [3]
+    assert data.skipped() == {"test": "outside of the splits"}
 
 
 def test_a_few_folders_beside_the_images_are_no_classes(open_it, tmp_path):

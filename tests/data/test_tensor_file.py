@@ -31,6 +31,9 @@ def test_each_kind_of_tensor_file(tmp_path, tensor):
         (torch.zeros(3, 8, 8), r"holds 3x8x8: one tensor \(N, C, H, W\) is needed"),
         (torch.full((2, 3, 8, 8), torch.nan), "x.pt holds NaN"),
         ({"x": torch.zeros(1), "y": torch.zeros(2)}, r"holds \{x: 1, y: 2\}: one tensor"),
+        (torch.ones(1, 3, 8, 8).to_sparse(), "x.pt: images is sparse"),
+        (torch.ones(1, 3, 8, 8, dtype=torch.complex64), "takes float32"),
+        (torch.empty(1, 3, 8, 8, device="meta"), "images is without values"),
         (["text"], r"holds \[str\]"),
     ],
 )
@@ -75,9 +78,20 @@ def test_labels_by_name(tmp_path, tensor, name):
     assert label == 3
 
 
-def test_labels_of_other_images(tmp_path, tensor):
-    torch.save({"labels": torch.arange(4), "x": tensor}, tmp_path / "x.pt")
-    with pytest.raises(GhostifyError, match="as many labels as images are needed"):
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.arange(4), "as many labels as images are needed"),
+        (torch.tensor(5), "as many labels as images are needed"),
+        (list(range(5)), "as many labels as images are needed"),
+        (torch.full((5,), torch.nan), "x.pt: labels must be finite"),
+        (torch.ones(5, dtype=torch.complex64), "labels must be finite real numbers"),
+        (torch.ones(5).to_sparse(), "x.pt: labels is sparse"),
+    ],
+)
+def test_labels_that_no_images_have(tmp_path, tensor, labels, message):
+    torch.save({"labels": labels, "x": tensor}, tmp_path / "x.pt")
+    with pytest.raises(GhostifyError, match=message):
         read_tensor_images(tmp_path / "x.pt", SIZE)
 
 

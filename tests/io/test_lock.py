@@ -1,10 +1,16 @@
 """Locks that end with their process."""
 
+import errno
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from ghostify.io import lock as module
 from ghostify.io.lock import lock
 
 
@@ -28,6 +34,39 @@ def test_it_ends_with_its_process(tmp_path):
         child.wait()
         with lock(tmp_path) as free:
             assert free
+
+
+@pytest.mark.alone
+def test_forks_do_not_prolong_it(tmp_path):
+    def forked():
+        with lock(tmp_path):
+            if grandchild := os.fork():
+                os.write(theirs, str(grandchild).encode())
+            time.sleep(60)
+
+    ours, theirs = os.pipe()
+    child = multiprocessing.get_context("fork").Process(target=forked)
+    child.start()
+    grandchild = int(os.read(ours, 9))
+    with lock(tmp_path) as free:
+        assert free is False
+    child.kill()
+    child.join()
+    with lock(tmp_path) as free:
+        assert free is True
+    os.kill(grandchild, signal.SIGKILL)
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(module.fcntl, "flock", unknown)
+    with lock(tmp_path) as free:
+        assert free is None
+    monkeypatch.setattr(module, "fcntl", None)
+    with lock(tmp_path) as free:
+        assert free is None
 
 
 def test_it_stays_when_the_folder_is_renamed(tmp_path):

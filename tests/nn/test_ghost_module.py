@@ -183,3 +183,13 @@ def test_the_shape_without_values():
     module = GhostModule(3, 9, 3, stride=2, device="meta", dtype=torch.half)
     out = module(torch.empty(2, 3, 9, 9, device="meta", dtype=torch.half))
     assert (out.shape, out.dtype) == ((2, 9, 4, 4), torch.half)
+
+
+def test_it_has_no_weight_and_says_what_to_do_instead():
+    module = GhostModule(3, 8, 3)
+    with pytest.raises(AttributeError, match=r"merge branches before the conversion, with"):
+        _ = module.weight
+    assert not hasattr(module, "weight")
+    assert getattr(module, "weight", None) is None
+    with pytest.raises(AttributeError, match="has no attribute 'wight'"):
+        _ = module.wight

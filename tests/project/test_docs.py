@@ -39,6 +39,47 @@ def test_no_option_is_documented_that_is_not_there():
     assert written <= known | {"--version", "--help", "-h"}
 
 
+DEFAULT = re.compile(r"[Dd]efault:? (?:`([^`]+)`|(\d[\d.]*\b))")
+
+
+def literals(text):
+    """Return the defaults that a text gives as values, not in words."""
+    return {code or number for code, number in DEFAULT.findall(" ".join((text or "").split()))}
+
+
+def defaults(option):
+    """Return the defaults of an option in any command, as they are written in texts."""
+    found = set()
+    for parameter in (p for c in COMMANDS.values() for p in c.params if option in p.opts):
+        value = getattr(parameter.default, "value", parameter.default)
+        found |= {*re.findall(r"Default: ([\w.-]*\w)", parameter.help or "")}
+        if value is True:
+            found.add(option)
+        else:
+            found.add(f"{value:g}" if isinstance(value, (int, float)) else str(value))
+    return found
+
+
+DOCUMENTED = [
+    (re.findall(r"`(--[a-z-]+)", options), literals(text))
+    for options, text in re.findall(
+        r"^(`-.*)\n:   (.*(?:\n(?: {4}.*)?)*)", read("docs/cli.md"), re.M
+    )
+    if literals(text)
+]
+
+
+@pytest.mark.parametrize(("options", "written"), DOCUMENTED, ids=lambda value: ",".join(value))
+def test_defaults_are_documented_as_they_are(options, written):
+    assert written <= {default for option in options for default in defaults(option)}
+
+
+def test_defaults_are_found():
+    assert len(DOCUMENTED) > 15
+    assert literals("Default: 10. Default: `cpu`. Default: all.") == {"10", "cpu"}
+    assert literals("Batch size (default 32), rate. Default: 0.1") == {"32", "0.1"}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_that_are_shown_exist(page):
     blocks = re.findall(r"```sh\n(.*?)```", read(page), re.S)

@@ -124,3 +124,16 @@ def test_peers_are_drawn(tmp_path):
     assert "| 66.2 | the GhostNet paper, arXiv 1911.11907 |" in printed
     assert "| ShuffleNetV2 0.5x | " in printed
     assert {file.name for file in tmp_path.iterdir()} == {"peers-macs.png", "peers-latency.png"}
+
+
+@pytest.mark.slow
+def test_the_accuracy_benchmark_runs(tmp_path):
+    """On a network that is not trained: it has been cached."""
+    for package in ("mlxtend", "torch_pruning"):
+        pytest.importorskip(package, reason="pip install '.[bench,train]'")
+    network = "import sys, torch; from accuracy.networks import ResNet20; "
+    run("-c", network + "torch.save(ResNet20().state_dict(), sys.argv[1])",
+        tmp_path / "ResNet-20-0.pt", cwd=EXAMPLES / "benchmarks")  # fmt: skip
+    options = ["--networks", "ResNet-20", "--seeds", "0", "--shares", "0.52", "--methods", "random"]
+    printed = run_module("accuracy", "digits", *options, "--cache", tmp_path)
+    assert re.search(r"  0\.52 \| random \| .*% \| MACs 0\.5\d\d \|", printed)

@@ -56,6 +56,7 @@ EXCEPTIONS = {
     "crop": "Preprocessing.crop of a ModelSource or of open_data",
     "interpolation": "Preprocessing.interpolation of a ModelSource or of open_data",
     "normalize": "Preprocessing.mean and std of a ModelSource or of open_data",
+    "reparameterize": "Python is given what ghostify.reparameterize returned",
     "model_arg": "Python is given a model",
     "no_labels": "labels=False",
     ("convert", "device"): "Python's convert runs where the model is",

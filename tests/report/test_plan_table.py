@@ -68,6 +68,19 @@ def test_plans_that_were_compared(planned):
     ]
 
 
+@pytest.mark.parametrize(
+    ("score", "heading"),
+    [
+        (Score(8, kl=0.5, relative_error=0.1), "plan MACs KL (nats)"),
+        (Score(8, relative_error=0.5), "plan MACs error"),
+    ],
+)
+def test_what_plans_were_compared_by(planned, score, heading):
+    shown = lines(planned, compared=[PlanCandidate("macs=0.5", False, 1000, score)])
+    assert heading in shown
+    assert "macs=0.5 1.00K 0.5 chosen" in shown
+
+
 def test_nothing_is_replaced(image):
     model = nn.Sequential(nn.Conv2d(3, 4, 1))
     plan = ghostify.plan(model, image)

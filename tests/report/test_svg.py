@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostify.report.charts import Curve, LayerBar, Plot
-from ghostify.report.svg import bars_svg, plot_svg
+from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 
 BARS = [
     LayerBar("a", before=100, narrowed=60, after=25, replaced=True, tooltip="a & b"),
@@ -71,3 +71,36 @@ def test_every_point_is_inside(points):
 @pytest.mark.parametrize("bars", [[], [LayerBar("a", 0, 0, 0, False, "a")]])
 def test_nothing_to_draw(bars):
     assert ET.fromstring(bars_svg(bars, "title")).tag == "svg"
+
+
+def test_a_meter_by_hand():
+    root = ET.fromstring(meter_svg(1.5, 2, 4, "title"))
+    track, bar = root.iter("rect")
+    assert (track.get("class"), track.get("width")) == ("track", "100")
+    assert (bar.get("class"), bar.get("x"), bar.get("width")) == ("ghost", "0", "37.5")
+    (mark,) = root.iter("line")
+    assert (mark.get("x1"), mark.get("x2"), mark.get("y1"), mark.get("y2")) == (
+        "50", "50", "0", "12"
+    )  # fmt: skip
+    assert root.find("title").text == "title"
+
+
+def test_lines_join_the_points_of_curves_that_have_them():
+    points = ((0, 0), (10, 2), (5, 1))
+    curves = (Curve("a", points, "ghost", line=True), Curve("b", points, "original"))
+    root = ET.fromstring(plot_svg(Plot("t", "x", "y", curves)))
+    joined, loose = (group for group in root.iter("g"))
+    assert (joined.get("class"), loose.get("class")) == ("ghost", "original")
+    ends = [
+        tuple(float(line.get(k)) for k in ("x1", "y1", "x2", "y2")) for line in joined.iter("line")
+    ]
+    assert ends == [(46, 210, 426, 10), (426, 10, 236, 110)]
+    assert not list(loose.iter("line"))
+
+
+def test_points_have_tooltips():
+    curve = Curve("a", ((0, 0), (1, 1)), "current", ("first", "second"))
+    root = ET.fromstring(plot_svg(Plot("t", "x", "y", (curve,))))
+    dots = list(root.iter("circle"))
+    assert [dot.find("title").text for dot in dots] == ["first", "second"]
+    assert dots[0].get("r") == "6"

@@ -1,4 +1,5 @@
 import signal
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -71,11 +72,47 @@ def test_linear_warmup_then_cosine_decay():
     assert lr_at(0, 8.0, 0.0) == 8
 
 
-def test_a_signal_is_noticed_and_a_second_one_raises():
-    clock, before = Clock(SimpleNamespace(num_processes=1)), signal.getsignal(signal.SIGINT)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noticed_and_a_later_one_raises(now, number):
+    clock, before = Clock(SimpleNamespace(num_processes=1)), list(map(signal.getsignal, SIGNALS))
     with clock.catching_signals():
-        signal.raise_signal(signal.SIGTERM)
+        assert not clock.tick()
+        signal.raise_signal(number)
         assert clock.tick()
+        now[0] += 0.9  # passed on by a launcher
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGTERM)
+        now[0] += 0.1
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert list(map(signal.getsignal, SIGNALS)) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_signals_that_are_ignored_stay_so(number):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        clock = Clock(SimpleNamespace(num_processes=1))
+        with clock.catching_signals():
+            signal.raise_signal(number)
+            assert not clock.tick()
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_other_threads_hear_no_signals():
+    clock, before = Clock(SimpleNamespace(num_processes=1)), signal.getsignal(signal.SIGINT)
+    found = []
+
+    def train():
+        with clock.catching_signals():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = Thread(target=train)
+    thread.start()
+    thread.join()
+    assert found == [before]

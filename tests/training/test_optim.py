@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+import ghostify
+from ghostify import GhostifyError
 from ghostify.training.optim import make_optimizers
 from ghostify.types import RecoverySettings
 
@@ -20,6 +22,19 @@ def test_norms_and_biases_do_not_decay(name):
     assert decays[id(model[0].bias)] == decays[id(model[1].weight)] == 0
 
 
+def test_muon_is_refused_before_any_work_where_torch_lacks_it(teacher, student, data, monkeypatch):
+    if hasattr(torch.optim, "Muon"):
+        monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(GhostifyError, match=r"`optimizer` \(='muon'\) requires PyTorch 2.9"):
+        ghostify.recover(teacher, student, None, optimizer="muon")
+    _, recovery = ghostify.recover(teacher, student, data, epochs=1)
+    assert recovery.settings.optimizer == "adamw"
+
+
+has_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="requires PyTorch 2.9")
+
+
+@has_muon
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_muon_takes_filters_as_rows_of_a_matrix(layout):
     weight = torch.randn(6, 4, 3, 3)
@@ -41,6 +56,7 @@ def test_muon_takes_filters_as_rows_of_a_matrix(layout):
     assert not torch.equal(layer.weight, weight)
 
 
+@has_muon
 def test_muon_leaves_kernels_of_one_input_and_vectors_to_adamw():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4))
     muon, adamw = make_optimizers(model.parameters(), RecoverySettings(optimizer="muon"))
@@ -50,6 +66,7 @@ def test_muon_leaves_kernels_of_one_input_and_vectors_to_adamw():
     assert len(others) == len(list(model.parameters())) - 1
 
 
+@has_muon
 def test_muon_resumes_from_its_state():
     def run(steps, state=None):
         torch.manual_seed(steps[0])

@@ -25,6 +25,12 @@ _MIN_SINGLE = 1e-3
 _BLOCK = 256
 """Columns of a Gram matrix that are computed at a time, from the diagonal down."""
 
+_NOTHING = 1e-30
+"""Squared inputs that are taken for zero."""
+
+_ROUNDING = 32 * torch.finfo(torch.float32).eps
+"""Changes of inputs, relative to their means, that are taken for rounding errors."""
+
 _COMPARED = 64
 """Outputs of a group by which ridges are compared."""
 
@@ -66,15 +72,16 @@ def refit(
             x = grouped(windows) - x_mean
             yield x, grouped(targets) - y_mean - old @ x
 
+    floor = len(sample) * (x_mean * _ROUNDING).square().mean(1) + _NOTHING
     problem: Any = _ByPositions if len(sample) < inputs else _ByInputs
     middle = len(sample) // 2
     change: Tensor
     best = math.inf
     if ridge is not None or not middle:
-        change = problem.of(chunks(sample)).solve(_RIDGES[-1] if ridge is None else ridge)
+        change = problem.of(chunks(sample), floor).solve(_RIDGES[-1] if ridge is None else ridge)
     else:
-        first = problem.of(chunks(sample.select(slice(0, middle))))
-        second = problem.of(chunks(sample.select(slice(middle, None))))
+        first = problem.of(chunks(sample.select(slice(0, middle))), floor)
+        second = problem.of(chunks(sample.select(slice(middle, None))), floor)
         exact = first.some_outputs(), second.some_outputs()
         single = exact[0].single(), exact[1].single()
 
@@ -113,13 +120,15 @@ class _ByInputs:
     Attributes:
         gram: ``(groups, inputs, inputs)``.
         cross: ``(groups, inputs, outputs)``.
+        floor: mean diagonal of the Gram matrix that rounding alone gives, ``(groups, 1)``.
     """
 
     gram: Tensor
     cross: Tensor
+    floor: Tensor
 
     @classmethod
-    def of(cls, chunks: Iterable[tuple[Tensor, Tensor]]) -> Self:
+    def of(cls, chunks: Iterable[tuple[Tensor, Tensor]], floor: Tensor) -> Self:
         gram = cross = torch.zeros(())
         for x, residual in chunks:
             if gram.dim() == 0:
@@ -133,23 +142,24 @@ class _ByInputs:
         for start in range(0, gram.shape[-1], _BLOCK):
             end = start + _BLOCK
             gram[:, start:end, end:] = gram[:, end:, start:end].transpose(1, 2)
-        return cls(gram, cross)
+        return cls(gram, cross, floor)
 
     def some_outputs(self) -> Self:
         """The same for at most 64 outputs of each group, evenly spread."""
-        return type(self)(self.gram, _spread(self.cross, 2))
+        return type(self)(self.gram, _spread(self.cross, 2), self.floor)
 
     def single(self) -> Self:
         """The same in float32."""
-        return type(self)(self.gram.float(), self.cross.float())
+        return type(self)(self.gram.float(), self.cross.float(), self.floor)
 
     def joined(self, other: Self) -> Self:
-        return type(self)(self.gram.add_(other.gram), self.cross.add_(other.cross))
+        gram, cross = self.gram.add_(other.gram), self.cross.add_(other.cross)
+        return type(self)(gram, cross, self.floor)
 
     def solve(self, ridge: float) -> Tensor:
         """``(groups, inputs, outputs)``: the change of the weights."""
         level = self.gram.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
-        return _solved(self.gram, ridge, level, self.cross)
+        return _solved(self.gram, ridge, level, self.floor, self.cross)
 
     def error(self, change: Tensor) -> float:
         """Sum of squared errors with changed weights, up to a constant."""
@@ -163,15 +173,17 @@ class _ByPositions:
     Attributes:
         x: ``(groups, inputs, positions)``.
         residual: ``(groups, outputs, positions)``.
+        floor: mean diagonal of the Gram matrix that rounding alone gives, ``(groups, 1)``.
     """
 
     x: Tensor
     residual: Tensor
+    floor: Tensor
 
     @classmethod
-    def of(cls, chunks: Iterable[tuple[Tensor, Tensor]]) -> Self:
+    def of(cls, chunks: Iterable[tuple[Tensor, Tensor]], floor: Tensor) -> Self:
         x, residual = (torch.cat(part, 2) for part in zip(*chunks, strict=True))
-        return cls(x, residual)
+        return cls(x, residual, floor)
 
     @cached_property
     def gram(self) -> Tensor:
@@ -180,19 +192,20 @@ class _ByPositions:
         return (self.x.transpose(1, 2) @ self.x).to(exact)
 
     def some_outputs(self) -> Self:
-        return type(self)(self.x, _spread(self.residual, 1))
+        return type(self)(self.x, _spread(self.residual, 1), self.floor)
 
     def single(self) -> Self:
         """The same: it is in float32."""
         return self
 
     def joined(self, other: Self) -> Self:
-        pairs = ((self.x, other.x), (self.residual, other.residual))
-        return type(self)(*(torch.cat(pair, 2) for pair in pairs))
+        x = torch.cat([self.x, other.x], 2)
+        return type(self)(x, torch.cat([self.residual, other.residual], 2), self.floor)
 
     def solve(self, ridge: float) -> Tensor:
         level = self.gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) / self.x.shape[1]
-        solved = _solved(self.gram, ridge, level, self.residual.transpose(1, 2).to(self.gram))
+        right = self.residual.transpose(1, 2).to(self.gram)
+        solved = _solved(self.gram, ridge, level, self.floor, right)
         return self.x @ solved.to(self.x)
 
     def error(self, change: Tensor) -> float:
@@ -205,12 +218,17 @@ def _spread(values: Tensor, dim: int) -> Tensor:
     return values[:, ::every] if dim == 1 else values[:, :, ::every]
 
 
-def _solved(gram: Tensor, ridge: float, level: Tensor, right: Tensor) -> Tensor:
-    """Solve ``gram + ridge level I``; with a higher ridge where rounding makes it indefinite."""
+def _solved(gram: Tensor, ridge: float, level: Tensor, floor: Tensor, right: Tensor) -> Tensor:
+    """Solve ``gram + ridge level I``; with a higher ridge where rounding makes it indefinite.
+
+    Inputs that never change are no signal: where the level is below ``floor``, the solution is
+    nearly zero.
+    """
+    nothing = floor / torch.finfo(torch.float32).eps
     while True:
         matrix = gram.clone()
         diagonal = matrix.diagonal(dim1=1, dim2=2)
-        diagonal += ridge * level + torch.finfo(gram.dtype).tiny
+        diagonal += torch.where(level > floor, ridge * level, nothing.to(level))
         root, failed = torch.linalg.cholesky_ex(matrix)
         if not failed.any() or ridge > 1:
             return torch.cholesky_solve(right, root)

@@ -147,3 +147,15 @@ def test_inputs_that_depend_on_each_other_are_solved_with_any_ridge():
     targets = torch.randn(6, 5, 7, 7)
     assert refit(sample_of(conv, x, targets), conv.weight).isfinite().all()
     assert refit(sample_of(conv, x, targets), conv.weight, 0.0).isfinite().all()
+
+
+@pytest.mark.parametrize("positions", ["few", "many"])
+@pytest.mark.parametrize("value", [0.0, 0.3, 1e4])
+@torch.no_grad()
+def test_inputs_that_never_change_change_no_weights(value, positions):
+    """As with blank images, or after a layer of constant outputs. Rounding is no signal."""
+    conv = nn.Conv2d(4, 4, 3 if positions == "few" else 1, bias=False)
+    x = torch.full((4, 4, 4, 4), value) * torch.rand(4, 1, 1)
+    x *= 1 + 1e-7 * torch.randn_like(x).sign()
+    found = refit(sample_of(conv, x, torch.randn_like(conv(x))), conv.weight)
+    torch.testing.assert_close(found, conv.weight, rtol=1e-2, atol=1e-2)

@@ -4,11 +4,59 @@ import pytest
 from PIL import Image
 
 import ghostify
+from ghostify.report.charts import Curve, Plot
+from ghostify.report.html.charts import page_plots
+from ghostify.report.html.summary import ArtifactSummary
 
-pytest.importorskip("matplotlib")
+
+def test_the_curves_of_a_recovery(artifact, make):
+    make.train(artifact)
+    plots = page_plots(ArtifactSummary(artifact))
+    loss = Curve("this network", ((1, 1), (2, 0.5)), "ghost", line=True)
+    assert plots["recovery-loss"] == Plot("Loss", "epoch", "loss", (loss,))
+    own = Curve("this network", ((0, 0.9), (1, 0.905), (2, 0.91)), "ghost", line=True)
+    original = Curve("original", ((0, 0.92), (2, 0.92)), "original", line=True)
+    label = "Top-1 accuracy"
+    assert plots["recovery-score"] == Plot(label, "epoch", label, (own, original), percent=True)
+    assert "plans" not in plots
+
+
+def without_top1(recipe):
+    """A divergence decides, and the agreement is drawn."""
+    recovery = recipe["recovery"]
+    for place, score in enumerate(("converted", "recovered", "original")):
+        recovery[score] |= {"top1": None, "kl": 0.5 - place / 10, "agreement": 0.7 + place / 10}
+    for record in recovery["history"]:
+        record["score"] = {"images": 50, "kl": 0.3, "agreement": 0.75 + record["epoch"] / 100}
+
+
+def test_the_agreement_is_drawn_for_a_divergence(artifact, make):
+    make.train(artifact)
+    make.change(artifact, without_top1)
+    plot = page_plots(ArtifactSummary(artifact))["recovery-score"]
+    assert plot.title == "Agreement with the original"
+    assert plot.percent
+    assert plot.curves[0].points == ((0, 0.7), (1, 0.76), (2, 0.77))
+    assert plot.curves[1].points[0] == (0, pytest.approx(0.9))
+
+
+def test_the_points_of_plans(measured):
+    plot = page_plots(ArtifactSummary(measured))["plans"]
+    per_layer, uniform, current = plot.curves
+    assert (per_layer.name, per_layer.role) == ("chosen per layer", "ghost")
+    assert per_layer.points == ((30_000, 0.94),)
+    assert per_layer.tooltips == ("macs=0.5\n30.0K MACs, 94.0%",)
+    assert (uniform.name, uniform.role) == ("one s for all layers", "original")
+    assert uniform.points == ((30_000, 0.875),)
+    macs = sum(row.macs[1] for row in ArtifactSummary(measured).report.sites)
+    assert (current.role, current.points) == ("current", ((macs, 0.95),))
+    assert not any(curve.line for curve in plot.curves)
+    assert plot.percent
+    assert plot.y == "share of images with the same top-1 class as the original"
 
 
 def test_a_file_for_each_chart(measured):
+    pytest.importorskip("matplotlib")
     folder = measured.parent / "some" / "plots"
     ghostify.write_report(measured, plots=folder)
     names = ("macs", "params", "plans", "speed")

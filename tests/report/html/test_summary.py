@@ -1,0 +1,97 @@
+"""What is known of an artifact without its weights."""
+
+import pytest
+
+from ghostify import GhostSpec
+from ghostify.io.measurements import record
+from ghostify.report.html.summary import ArtifactSummary
+from ghostify.report.timing import Measurement, Spread, Timing
+
+
+def add_timing(folder, part, macs, size="1x3x8x8", seconds=1.0):
+    spread = Spread(seconds, seconds, seconds)
+    pair = tuple(Measurement(name, part, 1, 1, 9, spread, spread) for name in macs)
+    record(folder, "timing", Timing(size, macs, "bytes", pair).to_dict(), part=part)
+
+
+def test_timings_of_the_same_networks_are_one(artifact):
+    for part in ("eager", "openvino", "onnxruntime"):
+        add_timing(artifact, part, {"net": 4, "out": 2})
+    (timing,) = ArtifactSummary(artifact).timings
+    assert len(timing.measurements) == 6
+    assert {m.runtime for m in timing.measurements} == {"eager", "openvino", "onnxruntime"}
+
+
+@pytest.mark.parametrize(
+    ("macs", "size"),
+    [
+        ({"net": 4, "out": 2}, "1x3x9x9"),
+        ({"net": 4, "out": 3}, "1x3x8x8"),
+        ({"other": 4, "out": 2}, "1x3x8x8"),
+    ],
+)
+def test_other_timings_are_not(artifact, macs, size):
+    add_timing(artifact, "eager", {"net": 4, "out": 2})
+    add_timing(artifact, "openvino", macs, size)
+    timings = ArtifactSummary(artifact).timings
+    assert [len(timing.measurements) for timing in timings] == [2, 2]
+
+
+def test_the_options_of_a_plan(artifact, make):
+    assert ArtifactSummary(artifact).plan_options == "budget macs=0.5, s = 2, d = 3"
+
+    def change(recipe):
+        recipe["options"] = {"budget": ["macs=0.5", "params=1M"], "runtime": "openvino"}
+        layers = [e for e in recipe["plan"]["layers"].values() if "ghost" in e]
+        layers[0]["ghost"] = GhostSpec(4, 5).to_dict() if hasattr(GhostSpec, "to_dict") else {
+            "ratio": 4, "dw_size": 5
+        }  # fmt: skip
+
+    make.change(artifact, change)
+    assert ArtifactSummary(artifact).plan_options == (
+        "budget macs=0.5 and params=1M, for openvino, s = 2 to 4, d = 3 to 5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("resnet50", ""),
+        ("torchvision:resnet50", ""),
+        ("timm:resnet50", ""),
+        ("ghostify:ghostnet_100", ""),
+        ("net.py:build", " --model net.py:build"),
+        ("my.package:build", " --model my.package:build"),
+        (None, " --model FILE.py:FACTORY --input CxHxW"),
+    ],
+)
+def test_the_model_that_commands_need(artifact, make, name, option):
+    source = name and {"name": name, "arguments": {}, "input_size": [3, 8, 8]}
+    make.change(artifact, lambda recipe: recipe.update(source=source))
+    assert ArtifactSummary(artifact).command_model == option
+
+
+def test_inputs_of_exports(artifact):
+    export = {
+        "path": "out.onnx", "to": "onnx", "batch": None, "inputs": 3, "max_abs_error": 1e-6,
+        "max_relative_error": 1e-7, "size": 2345, "note": "",
+    }  # fmt: skip
+    record(artifact, "export", export, part="onnx")
+    summary = ArtifactSummary(artifact)
+    assert (summary.export_inputs, summary.has_int8) == ("3 inputs", False)
+    score = {"images": 40, "agreement": 0.9, "kl": 0.1, "relative_error": 0.2}
+    record(artifact, "export", export | {"inputs": 40, "score": score}, part="onnx-int8")
+    summary = ArtifactSummary(artifact)
+    assert summary.has_int8
+    assert summary.export_inputs == "3 inputs and on 40 held-out images (INT8)"
+
+
+def test_without_counts_the_convolutions_are_counted(artifact):
+    summary = ArtifactSummary(artifact)
+    rows = summary.report.sites
+    for side, count in enumerate((summary.report.before, summary.report.after)):
+        assert count.params == sum(row.params[side] for row in rows)
+        assert count.macs == {"conv": sum(row.macs[side] for row in rows)}
+        assert count.weight_bytes == 4 * count.params
+    assert summary.report.after.params < summary.report.before.params
+    assert not summary.whole_network
