@@ -73,3 +73,29 @@ def test_no_networks():
 def test_a_known_score_with_its_costs(nets):
     row = evaluation_row(nets["converted"], Score(6, top1=0.5), IMAGES[:1])
     assert (row.score.top1, row.macs, row.params) == (0.5, 36 * 2 * 27 + 6, 2 * 27 + 6)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_networks_are_moved_there_and_back(nets, broken):
+    moved = []
+
+    class Watched(Net):
+        def to(self, device):
+            moved.append((self, str(device)))
+            return super().to(device)
+
+        def forward(self, x):
+            if broken:
+                raise RuntimeError("broken")
+            return super().forward(x)
+
+    nets["converted"], teacher = Watched(2), Watched(4)
+    data = DataLoader(TensorDataset(IMAGES, LABELS), 4)
+    options = {"example": IMAGES[:1], "teacher": teacher, "device": "cpu:0"}
+    if broken:
+        with pytest.raises((GhostifyError, RuntimeError), match="broken"):
+            ghostify.evaluate_models(nets, data, **options)
+    else:
+        ghostify.evaluate_models(nets, data, **options)
+    both = [nets["converted"], teacher]
+    assert moved == [*((net, "cpu:0") for net in both), *((net, "cpu") for net in both)]
