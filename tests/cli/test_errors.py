@@ -1,5 +1,7 @@
 """What the user can put right is one line on stderr, nothing on stdout, and exit code 1."""
 
+import sys
+
 import pytest
 import torch
 
@@ -274,3 +276,9 @@ def test_another_error_keeps_its_traceback(run, monkeypatch):
     monkeypatch.setattr("ghostify.models.build", build)
     with pytest.raises(RuntimeError, match="a bug"):
         run("analyze", "resnet18")
+
+
+def test_a_page_without_jinja_is_missed_before_the_work(fails, net, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr("ghostify.models.build", None)
+    assert "a page needs Jinja2" in fails("convert", *net, "--report", "page.html")

@@ -11,8 +11,11 @@ import pytest
 import typer
 from PIL import Image
 
+from ghostify import Artifact, RecoverySettings
 from ghostify.cli.app import app
 from ghostify.io.recipe import read_recipe
+from ghostify.types import Recovery, Score
+from ghostify.types.recovery import Selection
 
 NET = """
 import torch
@@ -117,6 +120,36 @@ def test_nothing_is_saved_if_no_epoch_is_better(run, out):
     assert not out.with_name("out-recovered").exists()
     assert "converted" in result.out
     assert "recovered" not in result.out
+
+
+@pytest.mark.parametrize(
+    ("recovery", "said", "unsaid"),
+    [
+        ({"best_epoch": 2}, "Saved to out: the weights of epoch 2.", "othing is saved"),
+        ({"rejected": 2}, "Nothing is saved.", "did not improve"),
+        ({}, "Held-out top-1 did not improve (80.00% against 90.00%); nothing is saved.", "Saved"),
+    ],
+)
+def test_what_became_of_a_training_is_said(run, out, monkeypatch, recovery, said, unsaid):
+    given, found = Score(8, top1=0.9), Score(8, top1=0.8)
+    selection = Selection("held-out", 8, 8, given, given, recovery.pop("rejected", 0))
+    record = {"epoch": 1, "seconds": 61, "loss": 0.5, "score": asdict(found)}
+    done = Recovery(
+        RecoverySettings(), 3, 96, 1.0, "epochs", given, given, found, selection=selection,
+        history=(record,), **recovery,
+    )  # fmt: skip
+
+    def recover_nothing(artifact, *_, on_epoch, **__):
+        on_epoch(record)
+        return artifact, done, None
+
+    monkeypatch.setattr(Artifact, "recover", recover_nothing)
+    result = recover(run)
+    assert result.code == 0, result.err
+    lines = result.err.splitlines()
+    assert said in lines
+    assert "epoch 1, 1:01: loss 0.5; held out: top-1 80.00%" in lines
+    assert not any(unsaid in line for line in lines)
 
 
 def test_ctrl_c_says_how_to_continue(run, out, interrupted_at, monkeypatch):

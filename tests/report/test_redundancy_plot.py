@@ -1,5 +1,7 @@
 """Feature maps and similar pairs."""
 
+from itertools import combinations
+
 import pytest
 import torch
 
@@ -33,6 +35,9 @@ def test_maps_and_pairs(tmp_path, monkeypatch, channels):
     assert float(difference.abs().max()) < 1e-4
     words = [text.get_text() for axes in panels for text in axes.texts]
     assert words == ["error   d=1: 25.00%   d=3: 1.23%"]
+    boxes = [axes.get_position() for axes in drawn[0].axes]
+    assert all(0 <= b.x0 < b.x1 <= 1 and 0 <= b.y0 < b.y1 <= 1 for b in boxes)
+    assert not any(a.fully_overlaps(b) for a, b in combinations(boxes, 2))
     assert any("small, wide" in text.get_text() for text in drawn[0].texts)
 
 
