@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.swap import swap
 from ghostify.io.atomic import WEIGHTS, check_target, new_folder
 from ghostify.io.recipe import Recipe, Weights, read_recipe, write_recipe
+from ghostify.models.foreign_tensors import load_safetensors
 from ghostify.models.identity import file_digest
 from ghostify.types import (
     Fidelity,
@@ -155,7 +156,7 @@ def _read(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
 
 def _load(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file)
+        return load_safetensors(file)
     except SafetensorError as error:
         raise GhostifyError(f"{file} is damaged: {first_line(error)}") from error
 

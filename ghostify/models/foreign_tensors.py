@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -78,10 +78,19 @@ def read_tensors(path: Path) -> Any:
         raise GhostifyError(f"{path} cannot be read: it is {kind}")
     try:
         if start[8:9] == b"{":
-            return load_file(path)
+            return load_safetensors(path)
         return _load_pickled(path, zipped=start.startswith(_ZIP))
     except Exception as error:  # damaged files raise exceptions of all kinds
         raise GhostifyError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def load_safetensors(path: Path) -> dict[str, Tensor]:
+    """Load a file of safetensors, whose library maps only files with names in UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return load(path.read_bytes())
+    return load_file(path)
 
 
 def _other_archive(path: Path) -> str | None:
