@@ -7,7 +7,13 @@ from torchvision import models as torchvision
 
 import ghostify
 from ghostify import GhostifyError, models
-from ghostify.models.identity import check_original, identify, is_untrained, weights_digest
+from ghostify.models.identity import (
+    check_original,
+    file_digest,
+    identify,
+    is_untrained,
+    weights_digest,
+)
 from ghostify.types import ModelSource, OriginalWeights
 
 
@@ -89,6 +95,56 @@ def test_an_original_of_other_weights(small_net, image):
     small_net.head.bias.data += 1
     with pytest.raises(GhostifyError, match="`teacher` has other weights than the network"):
         check_original(small_net, weights)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(4, 3), nn.Conv2d(3, 40, 3), nn.Conv1d(2, 4, 3)])
+def test_weights_outside_of_what_is_drawn_are_trained(layer):
+    assert is_untrained(layer)
+    layer.weight.data[0] *= 3
+    assert not is_untrained(layer)
+
+
+def test_weights_that_shrank_are_trained():
+    """The largest of many random weights is near the end of their range; of a few it need not."""
+    large, small = nn.Conv2d(3, 40, 3), nn.Conv2d(3, 2, 3)
+    large.weight.data *= 0.8
+    small.weight.data *= 0.8
+    assert not is_untrained(large)
+    assert is_untrained(small)
+
+
+def test_a_network_whose_biases_are_zero_is_untrained():
+    layer = nn.Conv2d(3, 40, 3)
+    layer.weight.data *= 3
+    layer.bias.data.zero_()
+    assert is_untrained(layer)
+    layer.bias.data[0] = 1
+    assert not is_untrained(layer)
+    assert not is_untrained(nn.Flatten())  # no layer, nothing to train
+    assert is_untrained(nn.BatchNorm2d(4))
+
+
+@pytest.mark.parametrize("part", ["running_mean", "bias"])
+def test_one_norm_that_has_changed_is_enough(part):
+    network = nn.Sequential(nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.BatchNorm2d(4))
+    assert is_untrained(network)
+    getattr(network[2], part).data[1] = 0.1
+    assert not is_untrained(network)
+
+
+def test_converted_from_a_random_network(small_net):
+    random = OriginalWeights(weights_digest(small_net), trained=False)
+    with pytest.raises(GhostifyError, match="converted from a randomly initialized one: convert"):
+        check_original(small_net, random)
+    check_original(small_net, None)
+    with pytest.raises(GhostifyError, match="`x` appears to be randomly initialized: load its"):
+        check_original(nn.Conv2d(3, 40, 3), None, "`x`")
+
+
+def test_the_digest_of_a_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_digest(tmp_path / "x") == known
 
 
 def test_the_meta_device_has_no_weights(small_net):

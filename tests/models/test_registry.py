@@ -1,10 +1,13 @@
 import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torchvision
 from torch import nn
 
 from ghostify import GhostifyError, models
+from ghostify.models.registry import declared_input_size, is_named
 from ghostify.types import ModelSource
 
 
@@ -32,6 +35,70 @@ def test_a_size_that_is_given_stays():
     source = ModelSource("resnet18", {}, (3, 64, 64))
     assert models.build(source)[1].input_size == (3, 64, 64)
     assert models.example(source).shape == (1, 3, 64, 64)
+
+
+class Configured(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.config = SimpleNamespace(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"image_size": 32}, (3, 32, 32)),
+        ({"image_size": (32, 48), "num_channels": 1}, (1, 32, 48)),
+        ({}, None),
+    ],
+)
+def test_the_size_that_a_configuration_declares(settings, size):
+    assert declared_input_size(Configured(**settings)) == size
+    network = Configured(**settings)
+    network.pretrained_cfg = {"input_size": [3, 8, 8]}
+    assert declared_input_size(network) == (3, 8, 8)
+    network.pretrained_cfg = {"input_size": None}
+    assert declared_input_size(network) == size
+
+
+def test_a_size_beyond_memory():
+    with pytest.raises(GhostifyError, match=r"`input_size` \(=3x9{8}x9{8}\) needs more memory"):
+        models.example(ModelSource("x", {}, (3, 10**8 - 1, 10**8 - 1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("net.py", "net.py names no factory: use net.py:FACTORY"),
+        ("weights.safetensors", "is a file of weights, not a network: name the function"),
+        ("w.ckpt", "load w.ckpt with load_weights"),
+    ],
+)
+def test_files_in_place_of_networks(name, message):
+    with pytest.raises(GhostifyError, match=message):
+        build(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("resnet18", True), ("timm:x", True), ("ghostify:x", True), ("torchvision:x", True),
+        ("net.py:build", False), ("package.module:build", False), ("C:net.py:build", False),
+    ],
+)  # fmt: skip
+def test_what_is_named(name, named):
+    assert is_named(ModelSource(name)) == named
+
+
+def test_weights_of_a_name(monkeypatch):
+    """Preprocessing and input are those of the weights that are asked for."""
+    monkeypatch.setattr(
+        "torchvision.models._api.WeightsEnum.get_state_dict",
+        lambda *_, **__: torchvision.models.regnet_y_400mf().state_dict(),
+    )
+    asked = ModelSource("regnet_y_400mf")
+    built = {w: models.build(asked, pretrained=w)[1] for w in ("IMAGENET1K_V1", True, False)}
+    sizes = {weights: source.preprocessing.resize for weights, source in built.items()}
+    assert sizes == {"IMAGENET1K_V1": 256, True: 232, False: 232}
 
 
 def test_detectors_are_built_without_a_download():
