@@ -231,6 +231,13 @@ def test_arguments_out_of_range(tmp_path, changes, message):
         read(**{"calibration": tmp_path} | changes)
 
 
+def test_one_image_at_a_time(tmp_path):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name)
+    assert [len(batch) for batch in read_all(tmp_path, batch_size=1).batches] == [1, 1]
+    assert [len(batch) for batch in read_all(tmp_path, images=1).batches] == [1]
+
+
 def test_nothing_there(tmp_path):
     (tmp_path / ".hidden.png").touch()
     with pytest.raises(GhostifyError, match=r"holds no images: 1 skipped: hidden \(.hidden.png"):

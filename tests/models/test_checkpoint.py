@@ -248,6 +248,21 @@ def test_a_part_of_the_network_is_refused_unless_asked_for(net, state, tmp_path,
     assert len(load(net, content, tmp_path, partial=True).loaded) == 7 - len(change)
 
 
+def test_counts_that_old_versions_lack(net, state, tmp_path):
+    """PyTorch before 0.4.1 counted no batches."""
+    found = load(net, part(state, {"1.num_batches_tracked": None}), tmp_path)
+    assert str(found) == "6 tensors loaded; 1 missing (1.num_batches_tracked)"
+
+
+def test_norms_of_both_names(tmp_path):
+    """Authors' ``.bn.`` is timm's ``.bn1.``, unless the network has both."""
+    both = nn.ModuleDict({"a": nn.ModuleDict({"bn1": nn.BatchNorm2d(4), "bn": nn.BatchNorm2d(4)})})
+    state = {name: torch.rand_like(t, dtype=torch.float32) for name, t in both.state_dict().items()}
+    assert len(load(both, state, tmp_path).loaded) == 10
+    assert torch.equal(both["a"]["bn"].weight, state["a.bn.weight"])
+    assert torch.equal(both["a"]["bn1"].weight, state["a.bn1.weight"])
+
+
 def test_a_deeper_network_is_refused(tmp_path):
     """All tensors of a ResNet-18 are in a ResNet-34."""
     network = nn.ModuleDict({"layer": nn.Sequential(nn.Conv2d(3, 4, 3))})
