@@ -28,6 +28,7 @@ MAY_BE_SKIPPED = (
     "no axe-core here",  # nor npm to install it
     "needs a GPU",
     "no way to claim room",  # macOS
+    "requires PyTorch 2.9",  # where the lowest versions are run
     "others have no arenas",  # C libraries other than glibc
     "this system does not tell",  # the peak of memory, but for Linux
 )

@@ -22,14 +22,19 @@ _UNFINISHED, _COMPLETE = ".ghostify-new", ".ghostify-complete"
 @contextmanager
 def staging_folder(path: Path) -> Iterator[Path]:
     """Yield a hidden folder beside ``path``, removed at exit unless it was moved."""
-    with naming(path):
-        settle(path)
-        made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    with lock(made):
-        try:
-            yield made.rename(f"{made}{_UNFINISHED}")  # unlocked ones are removed by others
-        finally:
-            shutil.rmtree(f"{made}{_UNFINISHED}", ignore_errors=True)
+    while True:
+        with naming(path):
+            settle(path)
+            name = {"prefix": f".{path.name}.", "suffix": _UNFINISHED}
+            folder = Path(tempfile.mkdtemp(dir=path.parent, **name))
+        with lock(folder) as free:
+            if free is False or not folder.exists():
+                continue  # before it was locked, another process took it for a leftover
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
 
 
 def settle(path: Path) -> None:

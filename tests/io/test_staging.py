@@ -1,6 +1,7 @@
 """What a process that is killed at any moment leaves, and what the next one makes of it."""
 
 import os
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -141,9 +142,7 @@ def test_files_are_on_the_disk_before_they_take_their_places(tmp_path, monkeypat
         )
     monkeypatch.setattr("os.fsync", lambda fd: (done.append("sync"), fsync(fd)))
     write_text(tmp_path / "a", "text")
-    staged, *rest = done
-    assert staged.endswith(".ghostify-new")
-    assert rest == ["sync", "sync", "a", "sync"]
+    assert done == ["sync", "sync", "a", "sync"]
 
 
 def test_a_disk_that_fails_is_an_error(tmp_path, monkeypatch):
@@ -156,3 +155,42 @@ def test_a_disk_that_fails_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Input/output error: '.*/a'"):
         write_text(tmp_path / "a", "new")
     assert tree(tmp_path) == {"a": "old"}
+
+
+def test_killed_before_the_folder_is_locked(tmp_path, monkeypatch):
+    def dying(folder):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ghostify.io.staging.lock", dying)
+        with pytest.raises(Killed):
+            write_one(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_one(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["one.txt"]
+
+
+@pytest.mark.parametrize("how", ["removed", "locked"])
+def test_a_folder_that_another_process_takes_for_a_leftover_is_made_again(
+    tmp_path, monkeypatch, how
+):
+    taken = []
+
+    @contextmanager
+    def late(folder):
+        if taken or not folder.name.startswith(".one.txt."):
+            with lock(folder) as free:
+                yield free
+            return
+        taken.append(folder)
+        with lock(folder):
+            if how == "removed":
+                folder.rmdir()
+            with lock(folder) as free:
+                yield free
+        folder.exists() and folder.rmdir()
+
+    monkeypatch.setattr("ghostify.io.staging.lock", late)
+    write_one(tmp_path)
+    assert taken
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one.txt": "new"}
