@@ -87,21 +87,21 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
 
-def set_epoch(loader: Any, epoch: int) -> None:
+def set_epoch(loader: Any, epoch: int, seed: int = 0) -> None:
     """Set the epoch that decides the order and the augmentation of ``loader``.
 
     For a `DataLoader` of your own that shuffles with torch's sampler, the order becomes a function
-    of the epoch, and augmentation in worker processes a function of the epoch and their number.
+    of the seed and the epoch, and augmentation in worker processes one of their number, too.
     """
     for part in (loader, getattr(loader, "sampler", None)):
         if setter := getattr(part, "set_epoch", None):
             setter(epoch)
             return
     if isinstance(loader, DataLoader):
-        loader.generator = _generator(0, epoch)
+        loader.generator = _generator(2 * seed, epoch)
         sampler = getattr(loader.sampler, "whole", loader.sampler)  # that of `RestSampler`
         if isinstance(sampler, RandomSampler):
-            sampler.generator = _generator(1, epoch)
+            sampler.generator = _generator(2 * seed + 1, epoch)
 
 
 def training_loader(

@@ -84,7 +84,7 @@ class ShardedLoader:
         from accelerate.utils import set_seed
 
         set_seed(seed_of(self._settings.seed, epoch))
-        set_epoch(self._data, epoch)
+        set_epoch(self._data, epoch, self._settings.seed)
 
     def _prepared(self, batch: Any, *, divide: bool) -> Batch:
         """Return inputs and labels on the device; ``divide`` keeps this process's share."""

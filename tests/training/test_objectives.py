@@ -86,6 +86,45 @@ def test_relative_errors_are_a_mean_over_those_of_one_shape():
     assert float(relative_errors(found, wanted, [2.0, 8.0, 1.0])) == 0.5
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 3.0},
+        {"alpha": 0.25},
+        {"alpha": 1.0, "label_smoothing": 0.2},
+        {"feature_weight": 0.5},
+        {"feature_weight": 2.0, "alpha": 0.5, "label_smoothing": 0.1, "temperature": 1.0},
+    ],
+    ids=str,
+)
+def test_a_loss_is_the_weighted_sum_of_its_parts(teacher, student, settings):
+    settings, batch = RecoverySettings(**settings), images(8)
+    labels = torch.arange(8) % 5
+    layers = compared_layers(teacher, student, batch)
+    scales = measure_scales(teacher, layers, batch)
+    outputs = Outputs((Output("classes", "", 5),))
+    with torch.no_grad():
+        found = EndToEnd(teacher, student, layers, scales, settings, outputs)(batch, labels)
+        own, taught = student(batch), teacher(batch)
+    heat, alpha, weight = settings.temperature, settings.alpha, settings.feature_weight or 0
+    soft = F.kl_div(
+        F.log_softmax(own / heat, 1), F.softmax(taught / heat, 1), reduction="batchmean"
+    )
+    torch.testing.assert_close(found["distillation"], soft * heat**2)
+    expected = (1 - alpha) * found["distillation"]
+    assert ("labels" in found) == (alpha > 0)
+    if alpha:
+        smoothing = settings.label_smoothing
+        entropy = F.cross_entropy(own, labels, label_smoothing=smoothing)
+        torch.testing.assert_close(found["labels"], entropy)
+        expected = expected + alpha * entropy
+    assert ("features" in found) == (weight > 0)
+    if weight:
+        expected = expected + weight * found["features"]
+    torch.testing.assert_close(found["loss"], expected)
+
+
 @pytest.mark.parametrize("objective", [Layerwise, EndToEnd])
 def test_a_student_that_lacks_unused_channels_alone_has_no_loss(narrowed, objective):
     teacher, student = narrowed
