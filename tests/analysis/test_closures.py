@@ -62,6 +62,16 @@ def as_a_partial(block):
     block.forward = functools.partial(run, block)
 
 
+def as_a_keyword_of_a_partial(block):
+    block.forward = functools.partial(
+        lambda x, function: function(x), function=lambda x: run(block, x)
+    )
+
+
+def by_a_bound_function_of_a_partial(block):
+    block.forward = functools.partial(lambda x: run(block, x))
+
+
 def as_a_default(block):
     block.forward = lambda x, block=block: run(block, x)
 
@@ -91,7 +101,8 @@ def over_a_weight(block):
 
 PLAIN = [
     over_itself, over_its_old_forward, as_a_wrapper, in_a_nested_function, as_a_partial,
-    as_a_default, as_a_keyword_default, over_a_list, as_a_method, in_a_hook, over_a_weight,
+    as_a_keyword_of_a_partial, by_a_bound_function_of_a_partial, as_a_default,
+    as_a_keyword_default, over_a_list, as_a_method, in_a_hook, over_a_weight,
 ]  # fmt: skip
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -164,6 +175,17 @@ def test_what_is_not_of_the_model_is_shared_with_the_copy():
     assert copy_model(plain).function is plain.function
 
 
+def test_attributes_of_functions_are_kept():
+    def patch(block):
+        block.forward = lambda x, *, scale=2: scale * run(block, x)
+        block.forward.note = "patched"
+
+    net = network(patch)
+    copied = copy_model(net)
+    assert copied[1].forward.note == "patched"
+    assert torch.equal(copied(IMAGES), net(IMAGES))
+
+
 def test_a_variable_that_is_not_set_yet():
     def patch(block):
         block.later = lambda: unset
@@ -221,6 +243,14 @@ def test_what_stays_bound_to_the_original_is_refused_by_name(patch, training):
         with pytest.raises(GhostifyError, match=r"a copy of 1 uses 1.first.weight of the original"):
             function(net, IMAGES)
     assert unchanged(net, before)
+
+
+def test_buffers_of_the_original_count_too():
+    BLOCKS["norm"] = nn.BatchNorm2d(3, affine=False)
+    net = nn.Sequential(BLOCKS["norm"], nn.Conv2d(3, 4, 3))
+    net[0].forward = lambda x: F.batch_norm(x, BLOCKS["norm"].running_mean, None, training=True)
+    with pytest.raises(GhostifyError, match=r"a copy of 0 uses 0.running_mean of the original"):
+        dry_run(net, IMAGES)
 
 
 def test_the_network_itself_is_named_if_it_is_bound():
