@@ -168,9 +168,41 @@ def test_a_weight_of_two_layers():
     assert flow() == {"conv", "other"}
 
 
+def test_a_weight_of_a_layer_that_does_not_run():
+    net, flow = shared(lambda m, x: m.conv(x))
+    net.other.weight = net.conv.weight
+    assert flow() == {"conv", "other"}
+
+
 def test_no_ops():
     net = nn.Sequential(nn.Dropout(), nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Identity())
     assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).no_ops == ["0", "3"]
+
+
+class FirstInput(nn.Module):
+    def forward(self, x, other=None):
+        return x
+
+
+def test_a_module_that_passes_one_of_two_inputs_is_no_no_op():
+    image = torch.zeros(1, 3, 4, 4)
+    net = Net(lambda m, x: m.first(x, x + 1), first=FirstInput())
+    assert trace_dataflow(net, image).no_ops == []
+    net.run = lambda m, x: m.first(x)
+    assert trace_dataflow(net, image).no_ops == ["first"]
+
+
+class SecondCallPasses(nn.Module):
+    called = False
+
+    def forward(self, x):
+        called, self.called = self.called, True
+        return x if called else x + 1
+
+
+def test_a_no_op_is_one_in_every_call():
+    net = Net(lambda m, x: m.inner(m.inner(x)), inner=SecondCallPasses())
+    assert trace_dataflow(net, torch.zeros(1, 3, 4, 4)).no_ops == []
 
 
 def test_an_operation_in_place_makes_another_value():

@@ -239,3 +239,9 @@ def test_a_network_without_shortcuts():
 def test_one_channel_is_not_dropped():
     net = nn.Sequential(nn.Conv2d(3, 1, 3), nn.Conv2d(1, 4, 3))
     assert regions(net)[1]["0"] == "it has one output channel"
+
+
+@pytest.mark.parametrize("side", [8, 6])  # the layer has six channels
+def test_feature_maps_without_a_batch(side):
+    with pytest.raises(NoRegionError, match="called without a batch dimension"):
+        region_of("first", lambda m, x: m.conv(m.first(x[0, :, :side, :side])))

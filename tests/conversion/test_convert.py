@@ -12,7 +12,7 @@ from ghostify import GhostifyError, GhostModule, GhostSpec, Plan
 from ghostify.data import open_calibration
 from ghostify.data.open_data import source_of
 from ghostify.planning import plan_sites
-from ghostify.types import Decision
+from ghostify.types import Decision, Fidelity, Recovery, RecoverySettings
 from ghostify.types.errors import GhostifyWarning
 
 
@@ -248,6 +248,17 @@ def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
     assert len(ghostify.compare(small_net, both, image).replaced) == 2
 
 
+def test_records_of_an_earlier_conversion_are_not_those_of_the_next(small_net, image):
+    first = ghostify.convert(small_net, image, include="wide", init="weights")
+    Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs").attach(first)
+    both = ghostify.convert(first, image, include="project", init="random")
+    assert Recovery.find(both) is None
+    assert Recovery.find(first) is not None
+    assert Fidelity.find(both).init == "random"
+    unfitted = ghostify.convert(first, plan=plan_sites(ghostify.analyze(first, image)))
+    assert Fidelity.find(unfitted) is None
+
+
 def test_hooks_that_came_after_the_plan(small_net, plan):
     small_net.wide.register_forward_hook(lambda *_: None)
     with pytest.raises(GhostifyError, match="wide, which cannot be replaced: has hooks"):
@@ -337,6 +348,16 @@ def test_what_is_put_back_is_said():
     assert "first" in plan.widths
     with pytest.warns(GhostifyWarning, match="does not run with the plan for first"):
         ghostify.convert(model, image, plan=plan, init="random")
+
+
+def test_without_verification_nothing_is_put_back(recwarn):
+    model, image = HardCoded().eval(), torch.randn(1, 3, 8, 8)
+    plan = ghostify.plan(model, image, budget="macs=0.5")
+    ghost = ghostify.convert(model, image, plan=plan, init="random", verify=False)
+    assert Plan.of(ghost).widths == plan.widths
+    assert not recwarn.list
+    with pytest.raises(AssertionError):
+        ghost(image)
 
 
 class Branches(nn.Module):
