@@ -1,11 +1,7 @@
-"""Rewrite an exported graph into operations that runtimes compute in INT8.
-
-Otherwise ONNX Runtime computes BatchNorms in float32, and NNCF leaves in float32 what is sliced.
-"""
+"""Rewrite BatchNorms of an exported graph, which ONNX Runtime would compute in float32."""
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
@@ -21,16 +17,13 @@ _aten = torch.ops.aten
 def prepare_int8(program: ExportedProgram) -> None:
     """Rewrite the graph of ``program``, exported in evaluation mode, in place.
 
-    A BatchNorm of feature maps becomes a 1x1 depthwise convolution. The first channels are split
-    from the others, not sliced.
+    A BatchNorm of feature maps becomes a 1x1 depthwise convolution, which runtimes run in INT8.
     """
     graph = program.graph_module.graph
     for node in list(graph.nodes):
-        with graph.inserting_before(node):
-            if node.target is _aten.batch_norm.default and node.meta["val"].dim() == 4:
+        if node.target is _aten.batch_norm.default and node.meta["val"].dim() == 4:
+            with graph.inserting_before(node):
                 _convolve(node)
-            elif node.target is _aten.narrow.default and node.args[2] == 0:
-                _split(node)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
 
@@ -53,11 +46,3 @@ def _convolve(norm: Node) -> None:
     kernel = call(_aten.reshape.default, scale, [channels, 1, 1, 1])
     norm.target = _aten.conv2d.default
     norm.args, norm.kwargs = (x, kernel, shift, [1, 1], [0, 0], [1, 1], channels), {}
-
-
-def _split(narrow: Node) -> None:
-    arguments: Any = narrow.args
-    x, dim, _, length = arguments
-    sizes = [length, x.meta["val"].shape[dim] - length]
-    parts = insert_call(narrow, _aten.split_with_sizes.default, (x, sizes, dim))
-    narrow.target, narrow.args = operator.getitem, (parts, 0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 from torch.nn import functional as F
 
-from ghostify.nn.channel_ops import scale_channels
+from ghostify.nn.channel_ops import is_traced, scale_channels
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Affine:
 class ChannelAffine(nn.Module):
     """Multiply each channel by a scale and add a shift.
 
-    Exported, it is a BatchNorm, which runtimes fuse. In eager mode ``addcmul`` is faster than that,
-    and a 1x1 depthwise convolution slowest.
+    Exported or traced, it is a BatchNorm, which runtimes fuse. In eager mode ``addcmul`` is faster
+    than that, and a 1x1 depthwise convolution slowest.
 
     Shape:
         ``(N, C, H, W)`` or without N, in and out.
@@ -60,7 +60,7 @@ class ChannelAffine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_scripting():  # noqa: SIM102
-            if torch.compiler.is_exporting() and x.dim() == 4:
+            if (torch.compiler.is_exporting() or is_traced()) and x.dim() == 4:
                 mean, variance = self.get_buffer("mean"), self.get_buffer("variance")
                 return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=0.0)
         return scale_channels(x, self.weight, self.bias)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghostify.nn.channel_ops import first_channels
+
 
 class CheapOperation(nn.Module):
     """Linear d x d operations on single feature maps, Phi of Eq. 3 (arXiv 1911.11907).
@@ -80,7 +82,7 @@ def ghost_blocks(
     """Compute a `CheapOperation` block by block. Sizes are arguments so that fx can trace it."""
     ghosts = []
     for start, size in block_ranges(in_channels, out_channels):
-        source = intrinsic if size == in_channels else intrinsic.narrow(-3, 0, size)
+        source = first_channels(intrinsic, size, in_channels)
         kernel = weight if size == out_channels else weight.narrow(0, start, size)
         shift = None if bias is None else bias.narrow(0, start, size)
         if dw_size > 1:

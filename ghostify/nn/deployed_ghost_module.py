@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ghostify.nn.affine import Affine, ChannelAffine
-from ghostify.nn.channel_ops import permute_channels
+from ghostify.nn.channel_ops import first_channels, permute_channels
 from ghostify.nn.cheap_operation import CheapOperation, block_ranges
 from ghostify.nn.ghost_module import GhostModule
 
@@ -83,7 +83,7 @@ class DeployedGhostModule(nn.Module):
         u = self.primary(x)
         parts = [self.intrinsic(u)]
         for cheap, width in zip(self.cheap, self.widths):  # noqa: B905 (TorchScript)
-            parts.append(cheap(u if width == self.channels else u.narrow(-3, 0, width)))
+            parts.append(cheap(first_channels(u, width, self.channels)))
         features = torch.cat(parts, -3)
         return features if self.order is None else permute_channels(features, self.order, self.rank)
 

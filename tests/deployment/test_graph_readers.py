@@ -1,8 +1,12 @@
-"""Converted and deployed networks, read by torch.jit, torch.fx, torch.export and quantizers."""
+"""Converted and deployed networks, read by tracers, exporters, quantizers and mobile runtimes."""
 
 import copy
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -103,3 +107,55 @@ def test_onnx_by_torchscript(form, tmp_path):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {session.get_inputs()[0].name: IMAGES.numpy()})
     torch.testing.assert_close(torch.as_tensor(found), net(IMAGES).detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ratio", "dw_size"), KINDS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("route", ["torch.jit.trace", "torch.export"])
+def test_core_ml(route, form, ratio, dw_size):
+    """Converted alone: only macOS runs it."""
+    coremltools = pytest.importorskip("coremltools")
+    net = copy.deepcopy(FORMS[form](ratio, dw_size))
+    if route == "torch.jit.trace":
+        source = torch.jit.trace(net, IMAGES)
+        inputs = [coremltools.TensorType(shape=IMAGES.shape)]
+    else:
+        source, inputs = torch.export.export(net, (IMAGES,)).run_decompositions({}), None
+    model = coremltools.convert(source, inputs=inputs, convert_to="mlprogram")
+    assert model.get_spec().mlProgram.functions
+
+
+NCNN = """
+import numpy, ncnn
+
+net = ncnn.Net()
+for name in ("arithmetic", "storage", "packed"):
+    setattr(net.opt, f"use_fp16_{name}", False)
+assert net.load_param("net.ncnn.param") == 0
+assert net.load_model("net.ncnn.bin") == 0
+run = net.create_extractor()
+image = numpy.load("image.npy")  # which Mat does not copy
+run.input("in0", ncnn.Mat(image))
+failed, output = run.extract("out0")
+assert not failed
+numpy.save("output.npy", numpy.array(output))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ratio", "dw_size"), KINDS)
+@pytest.mark.parametrize("form", FORMS)
+def test_ncnn(form, ratio, dw_size, tmp_path):
+    pytest.importorskip("ncnn")
+    pnnx = Path(pytest.importorskip("pnnx").__file__).with_name("pnnx")
+    net = FORMS[form](ratio, dw_size)
+    torch.jit.trace(copy.deepcopy(net), IMAGES[:1]).save(tmp_path / "net.pt")
+    np.save(tmp_path / "image.npy", IMAGES[0].numpy())
+    for command in (
+        [pnnx, "net.pt", "inputshape=[1,3,16,16]", "fp16=0"],
+        [sys.executable, "-c", NCNN],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    found = torch.as_tensor(np.load(tmp_path / "output.npy"))
+    torch.testing.assert_close(found, net(IMAGES)[0].detach(), rtol=1e-3, atol=1e-4)

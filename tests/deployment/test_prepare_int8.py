@@ -24,17 +24,6 @@ def norm(**options):
     return norm
 
 
-class First(nn.Module):
-    """The first channels."""
-
-    def __init__(self, count, start=0):
-        super().__init__()
-        self.count, self.start = count, start
-
-    def forward(self, x):
-        return x.narrow(1, self.start, self.count)
-
-
 def prepared(net):
     net, x = net.eval(), torch.randn(2, 4, 5, 5)
     expected = net(x)
@@ -54,16 +43,6 @@ def test_a_batchnorm_becomes_a_depthwise_convolution(options):
 def test_a_batchnorm_of_vectors_stays():
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(4))
     assert prepared(net)[aten.batch_norm.default] == 1
-
-
-def test_the_first_channels_are_split():
-    found = prepared(First(3))
-    assert found[aten.split_with_sizes.default] == 1
-    assert not found[aten.narrow.default]
-
-
-def test_other_channels_are_sliced():
-    assert prepared(First(2, 1))[aten.narrow.default] == 1
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from ghostify.nn.affine import ChannelAffine
-from ghostify.nn.channel_ops import is_recorded, permute_channels, scale_channels, scatter_channels
+from ghostify.nn.channel_ops import (
+    first_channels,
+    is_recorded,
+    permute_channels,
+    scale_channels,
+    scatter_channels,
+)
 
 FEATURES = torch.arange(2 * 4 * 3 * 5.0).view(2, 4, 3, 5)
 ORDER = torch.tensor([2, 0, 3, 1])
@@ -59,12 +65,34 @@ READERS = {
 @pytest.mark.parametrize("reader", READERS)
 def test_readers_see_plain_operations(reader, dims):
     graph = str(READERS[reader](Both(), FEATURES if dims == 4 else FEATURES[0]))
-    assert "index_select" in graph
     assert "index_copy" not in graph
     assert "addcmul" not in graph
-    normed = reader.startswith("torch.export") and dims == 4  # runtimes fuse it
+    traced = reader == "torch.jit.trace"  # ncnn has no index_select
+    assert ("index_select" in graph) != traced
+    assert ("split" in graph and "cat" in graph) == traced
+    normed = (traced or "export" in reader) and dims == 4  # runtimes fuse it
     assert ("batch_norm" in graph) == normed
     assert ("mul" in graph and "add" in graph) != normed
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize(
+    ("order", "runs"),
+    [([0, 1, 2, 3], 1), ([2, 3, 0, 1], 2), ([3, 0, 1, 2], 2), ([3, 2, 1, 0], 4), ([1, 0, 2, 3], 3)],
+)
+def test_a_trace_concatenates_runs_of_channels(order, runs):
+    order = torch.tensor(order)
+    traced = torch.jit.trace(lambda x: permute_channels(x, order), FEATURES)
+    assert torch.equal(traced(FEATURES + 1), FEATURES[:, order] + 1)
+    assert str(traced.inlined_graph).count("split_with_sizes") == 1
+    (concatenated,) = (n for n in traced.inlined_graph.nodes() if n.kind() == "aten::cat")
+    assert len([*next(concatenated.inputs()).node().inputs()]) == runs
+
+
+def test_the_first_channels():
+    assert torch.equal(first_channels(FEATURES, 3, 4), FEATURES[:, :3])
+    assert torch.equal(first_channels(FEATURES[0], 1, 4), FEATURES[0, :1])
+    assert first_channels(FEATURES, 4, 4) is FEATURES
 
 
 def test_nothing_records_in_eager_mode():
