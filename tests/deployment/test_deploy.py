@@ -12,6 +12,7 @@ from ghostify import GhostifyError, GhostModule, GhostSpec
 from ghostify.analysis.preserve import eval_mode
 from ghostify.deployment.export import capture
 from ghostify.types import DeploymentReport, Fidelity, Plan
+from ghostify.types.region import Region
 
 
 def seen_data(model, orders=False):
@@ -175,23 +176,95 @@ def test_maps_that_are_viewed_are_left_contiguous():
     assert ghostify.deploy(Net(), x)(x).shape == (2, 2, 256)
 
 
-def test_what_the_run_did_not_show_is_put_back():
-    """The weight is read in a way that no operation shows."""
+class TwoNorms(nn.Module):
+    """Only the second BatchNorm can be folded: what the first one reads is read elsewhere."""
+
+    def __init__(self, more=lambda net, y: 0):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)
+        self.other, self.second = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)
+        self.more = more
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.norm(y) + self.second(self.other(x)) + self.more(self, y)
+
+
+IMAGE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+ONE_FOLDED = DeploymentReport(folded_norms=("second",), remaining_norms=("norm",))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        lambda net, y: net.norm.eps + net.norm.num_features,  # what Identity lacks
+        lambda net, y: net.norm.running_mean.numpy().sum().item(),
+        lambda net, y: next(net.norm.parameters()).data_ptr() > 0,
+    ],
+    ids=["attributes", "numpy", "pointers"],
+)
+def test_code_that_reads_a_folded_norm_keeps_it(more):
+    net = seen_data(TwoNorms(more)).eval()
+    form = ghostify.deploy(net, IMAGE)
+    assert DeploymentReport.find(form) == ONE_FOLDED
+    close(form(IMAGE), net(IMAGE))
+
+
+OFFERED = "ghostify.deployment.deploy.foldable_norms"
+
+
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_a_fold_that_changes_the_outputs_is_put_back(share, monkeypatch):
+    """Offered on purpose, as what a run does not show would be."""
+    monkeypatch.setattr(OFFERED, lambda model, flow: {"conv": "norm", "other": "second"})
+    net = seen_data(TwoNorms(lambda net, y: share * y)).eval()
+    form = ghostify.deploy(net, IMAGE)
+    assert DeploymentReport.find(form) == ONE_FOLDED
+    close(form(IMAGE), net(IMAGE))
+
+
+def test_a_wrong_fold_of_an_order_is_put_back(monkeypatch):
+    """Two Ghost modules; of one, a reader is not known."""
 
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.norm = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)
-            self.other, self.second = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)
+            self.first, self.second = GhostModule(3, 8, 1), GhostModule(3, 8, 1)
+            self.reader, self.other = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 1)
 
         def forward(self, x):
-            y = self.norm(self.conv(x)) + self.second(self.other(x))
-            return y * self.conv.weight.data[0].sum()
+            return self.reader(self.first(x)) + self.other(self.second(x))
 
-    form = ghostify.deploy(seen_data(Net()).eval(), torch.randn(1, 3, 4, 4))
-    assert DeploymentReport.find(form) == DeploymentReport(
-        folded_norms=("second",), remaining_norms=("norm",)
-    )
+    net = seen_data(Net(), orders=True).eval()
+    regions = {"first": Region(readers={"reader": 1}), "second": Region()}
+    monkeypatch.setattr("ghostify.deployment.deploy.foldable_orders", lambda *_: regions)
+    form = ghostify.deploy(net, IMAGE)
+    found = DeploymentReport.find(form)
+    assert (found.folded_orders, found.remaining_orders) == (("first",), ("second",))
+    close(form(IMAGE), net(IMAGE))
+
+
+@pytest.mark.parametrize(("change", "allowed"), [(5e-5, True), (2e-4, False)])
+def test_folds_may_round_but_not_change(change, allowed, monkeypatch):
+    class Folded(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) * (1 + change * isinstance(self[1], nn.Identity))
+
+    net = seen_data(Folded(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8))).eval()
+    form = ghostify.deploy(net, IMAGE)
+    assert bool(DeploymentReport.find(form).folded_norms) == allowed
+
+
+def test_a_network_whose_outputs_always_change():
+    class Counted(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            Counted.calls += 1
+            return x + Counted.calls
+
+    with pytest.raises(GhostifyError, match="Counted cannot be deployed: outputs change by"):
+        ghostify.deploy(Counted(), IMAGE)
 
 
 def test_a_network_that_does_not_run():

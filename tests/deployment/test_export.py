@@ -211,6 +211,35 @@ def test_another_result_is_an_error_and_leaves_no_file(small_net, image, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_compared_with_the_network_as_given(small_net, image, tmp_path, monkeypatch):
+    """Not with the inference form, from which it was written."""
+
+    def wrong(model, example, **_):
+        form = ghostify.deploy(model, example)
+        form.head.bias += 1
+        return form
+
+    monkeypatch.setattr("ghostify.deployment.export.deploy", wrong)
+    with pytest.raises(GhostifyError, match="cannot be exported to onnx: outputs differ by"):
+        ghostify.export(small_net, image, tmp_path / "net.onnx")
+
+
+def test_a_failed_attempt_leaves_nothing(small_net, image, tmp_path, monkeypatch):
+    right = EXPORTERS["onnx"].write
+
+    def failing_at_any_batch(program, path):
+        if program.range_constraints:
+            path.with_name("net.onnx.data").write_text("weights")
+            raise RuntimeError("the size must be fixed")
+        right(program, path)
+
+    replaced(monkeypatch, write=failing_at_any_batch)
+    exported = ghostify.export(small_net, image, tmp_path / "net.onnx")
+    assert exported.note == "the batch size is fixed: the size must be fixed"
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+    assert exported.size == exported.path.stat().st_size
+
+
 def test_an_interruption_leaves_what_was_there(small_net, image, tmp_path, monkeypatch):
     def interrupted(program, path):
         path.write_text("half")
@@ -306,6 +335,12 @@ def test_weights_lie_beside_the_graph_of_openvino(small_net, image, tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"net.xml", "net.bin"}
     weights = sum(p.numel() for p in small_net.parameters())
     assert (tmp_path / "net.bin").stat().st_size >= 0.9 * 4 * weights  # not halved to float16
+
+
+def test_the_size_is_that_of_all_files(small_net, image, tmp_path):
+    pytest.importorskip("openvino")
+    exported = ghostify.export(small_net, image, tmp_path / "net.xml")
+    assert exported.size == sum(file.stat().st_size for file in tmp_path.iterdir())
 
 
 def test_openvino_knows_all_sizes_but_the_batch(small_net, image, tmp_path):

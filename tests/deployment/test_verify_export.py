@@ -63,6 +63,20 @@ def test_outputs_that_differ(session, message):
         verify(nn.Identity(), session, [torch.ones(1, 2)])
 
 
+@pytest.mark.parametrize(
+    ("scale", "error", "accepted"),
+    [(1, 0.9e-3, True), (1, 1.1e-3, False), (1e-4, 9e-3, True), (1e-4, 2e-2, False)],
+)
+def test_what_counts_as_rounding(scale, error, accepted):
+    """A thousandth of the largest value, or a millionth in all."""
+    values = scale * torch.tensor([[1.0, 0.5]])
+    try:
+        verify(nn.Identity(), lambda tensors: [tensors[0] * (1 + error)], [values])
+        assert accepted
+    except GhostifyError:
+        assert not accepted
+
+
 def test_probes_differ_and_have_other_sizes():
     example = (torch.zeros(2, 3, 4), torch.tensor([[5, 6], [7, 8]]), torch.tensor(3.0), "text")
     first, single, five = probes(example, any_batch=True)
