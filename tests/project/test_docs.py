@@ -69,7 +69,9 @@ DOCUMENTED = [
 ]
 
 
-@pytest.mark.parametrize(("options", "written"), DOCUMENTED, ids=lambda value: ",".join(value))
+@pytest.mark.parametrize(
+    ("options", "written"), DOCUMENTED, ids=lambda value: ",".join(sorted(value))
+)
 def test_defaults_are_documented_as_they_are(options, written):
     assert written <= {default for option in options for default in defaults(option)}
 
