@@ -34,6 +34,7 @@ from ghostify.types import (
 )
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyWarning, first_line
+from ghostify.types.regular_file import check_regular
 from ghostify.types.version import __version__
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -143,6 +144,7 @@ def _type_names(types: Iterable[torch.dtype]) -> str:
 def _read(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
     """Return recipe and weights of one artifact, even if it is being replaced by another."""
     recipe = read_recipe(path)
+    check_regular(path / WEIGHTS)
     while True:
         intact = file_digest(path / WEIGHTS) == recipe.weights.sha256
         weights = _load(path / WEIGHTS) if intact else {}

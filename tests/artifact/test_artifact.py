@@ -293,6 +293,16 @@ def test_weights_survive_a_failure_to_replace_them(ghost, small_net, tmp_path, m
         assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("name", ["ghostify.json", "model.safetensors"])
+def test_a_pipe_is_no_file(ghost, small_net, tmp_path, name):
+    """Who reads one may wait for ever."""
+    path = ghostify.save(ghost, tmp_path / "out").path
+    (path / name).unlink()
+    os.mkfifo(path / name)
+    with pytest.raises(GhostifyError, match="is not a (regular file|ghostify artifact)"):
+        ghostify.load(path, small_net)
+
+
 def test_an_artifact_that_is_replaced_while_it_is_read(
     ghost, small_net, image, tmp_path, monkeypatch
 ):

@@ -194,3 +194,29 @@ def test_a_folder_that_another_process_takes_for_a_leftover_is_made_again(
     write_one(tmp_path)
     assert taken
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one.txt": "new"}
+
+
+def test_the_last_of_two_that_write_at_once(tmp_path):
+    """The other one was killed after its files were complete."""
+    with new_files(tmp_path / "net.xml") as file:
+        file.write_text("last")
+        file.with_suffix(".bin").write_text("last")
+        other = tmp_path / ".net.xml.ghostify-complete"
+        other.mkdir()
+        for name in ("net.xml", "net.bin", "net.txt"):
+            (other / name).write_text("other")
+    assert tree(tmp_path) == {"net.xml": "last", "net.bin": "last", "net.txt": "other"}
+
+
+def test_a_reader_may_have_moved_the_files(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def moved_twice(source, target):
+        replace(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", moved_twice)
+    with new_files(tmp_path / "net.xml") as file:
+        file.write_text("new")
+        file.with_suffix(".bin").write_text("new")
+    assert tree(tmp_path) == {"net.xml": "new", "net.bin": "new"}

@@ -1,7 +1,11 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
+import torch
 from torch import nn
 
-from ghostify.types import Geometry
+from ghostify.types import Geometry, GhostifyError
 
 
 @pytest.mark.parametrize(
@@ -24,3 +28,37 @@ def test_text(conv, text):
 )
 def test_weights_are_those_of_the_module(conv):
     assert Geometry.of(conv).weights == conv.weight.numel()
+
+
+@pytest.mark.parametrize(
+    ("weight", "dims"), [((4, 3, 5), 1), ((4, 3, 5, 5), 2), ((4, 3, 5, 5, 5), 3), ((4, 3), 2)]
+)
+def test_modules_that_give_one_number_for_all_dimensions(weight, dims):
+    """Such as those of MMCV and of old checkpoints; some have no weight either."""
+    numbers = {"kernel_size": 5, "stride": 2, "padding": 1, "dilation": 1}
+    conv = SimpleNamespace(
+        in_channels=3, out_channels=4, groups=1, weight=torch.zeros(weight), **numbers
+    )
+    found = Geometry.of(conv)
+    assert found.kernel_size == (5,) * dims
+    assert found.stride == (2,) * dims
+    assert not found.bias
+    assert found.padding_mode == "zeros"
+    del conv.weight
+    assert Geometry.of(conv).padding == (1, 1)
+
+
+def test_fewer_channels():
+    plain = Geometry.of(nn.Conv2d(8, 12, 3, groups=2))
+    assert plain.narrowed() == plain
+    assert plain.narrowed(inputs=4).in_channels == 4
+    assert plain.narrowed(outputs=6) == Geometry.of(nn.Conv2d(8, 6, 3, groups=2))
+    depthwise = Geometry.of(nn.Conv2d(8, 8, 3, groups=8))
+    assert depthwise.narrowed(6, 6) == Geometry.of(nn.Conv2d(6, 6, 3, groups=6))
+    assert not Geometry.of(nn.Conv2d(1, 1, 3)).depthwise
+
+
+@pytest.mark.parametrize("name", ["in_channels", "out_channels", "groups"])
+def test_no_channels(name):
+    with pytest.raises(GhostifyError, match=rf"`{name}` \(=0\) must be at least 1"):
+        replace(Geometry.of(nn.Conv2d(4, 4, 3)), **{name: 0})

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ghostify.types.errors import first_line, is_out_of_memory, printable
+from ghostify.types.errors import first_line, is_out_of_memory, near, printable, root_cause
 
 OPENVINO = """Exception from src/inference/src/cpp/core.cpp:132:
 Exception from src/inference/src/dev/plugin.cpp:59:
@@ -61,3 +61,17 @@ def test_torch_says_it_so() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(1 << 60)
     assert is_out_of_memory(raised.value)
+
+
+def test_the_root_cause_is_that_of_the_first_error() -> None:
+    first, second, third = ValueError("first\nmore"), KeyError("second"), OSError("third")
+    second.__cause__, third.__cause__ = first, second
+    assert root_cause(third) == root_cause(first) == "first"
+    assert root_cause(ValueError("x" * 200)) == "x" * 200
+    assert root_cause(ValueError("x" * 201)) == "x" * 200 + "…"
+
+
+def test_near_names() -> None:
+    assert near("layer1.conv", ["layer1.conv1", "head"]) == "; did you mean layer1.conv1?"
+    assert near("a1", ["a2", "a3", "a4", "a5"]).count(",") == 2
+    assert near("layer1.conv", ["head"]) == ""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ghostify import GhostifyError, GhostSpec
-from ghostify.types import ConvSite, Geometry, LayerLatencies, Sensitivity, WidthSensitivity
+from ghostify.types import ConvSite, Count, Geometry, LayerLatencies, Sensitivity, WidthSensitivity
 
 HALF, QUARTER = GhostSpec(2, 3), GhostSpec(4, 3)
 SENSITIVITY = Sensitivity(
@@ -217,3 +217,13 @@ def test_a_latency_is_never_below_0():
     grid = {(16, 16): 1.0, (16, 8): 0.3}
     latencies = LayerLatencies("eager", 1, 10.0, {"c": {None: 1.0}}, {"c": grid})
     assert latencies.of(site.narrowed(outputs=2), None) == 0
+
+
+@pytest.mark.parametrize(
+    ("macs", "total"),
+    [({}, 0), ({"conv": 3}, 3), ({"linear": 4}, 4), ({"conv": 3, "linear": 4, "norm": 5}, 7)],
+)
+def test_macs_that_papers_report(macs, total):
+    count = Count(1, 4, macs, {})
+    assert count.conv_and_linear_macs == total
+    assert count.total_macs == sum(macs.values())
