@@ -34,6 +34,23 @@ def unbounded_grids(size):
     return torch.ones(size)
 
 
+ELSEWHERE = {"__name__": "elsewhere"}
+exec(
+    """
+import torch
+
+GRIDS = {}
+
+def imported(size):
+    if size not in GRIDS:
+        GRIDS[size] = torch.ones(size)
+    return GRIDS[size]
+""",
+    ELSEWHERE,
+)
+imported = ELSEWHERE["imported"]
+
+
 class Net(nn.Module):
     """Adds a grid that it takes from a cache."""
 
@@ -62,6 +79,7 @@ CACHES = [
     lambda net, x: grids(x.shape[-1])[0],
     lambda net, x: unbounded_grids(x.shape[-1]),
     lambda net, x: net.by_a_method(x.shape[-1]),
+    lambda net, x: imported(x.shape[-1]),
 ]
 
 
@@ -89,3 +107,15 @@ def test_what_was_cached_before_is_kept():
     grid = in_a_dict(None, x)
     dry_run(Net(in_a_dict), torch.ones(1, 3, 12, 12))
     assert in_a_dict(None, x) is grid
+
+
+def test_meta_tensors_that_were_there_before_are_kept():
+    GRIDS["meta"] = torch.ones(1, device="meta")
+    dry_run(Net(in_a_dict), torch.ones(1, 3, 13, 13))
+    assert GRIDS.pop("meta").is_meta
+
+
+def test_a_cache_without_new_entries_is_not_cleared():
+    kept = grids(14)
+    dry_run(Net(lambda net, x: grids(14)[0].to(x)), torch.ones(1, 3, 14, 14))
+    assert grids(14) is kept

@@ -295,6 +295,9 @@ def test_reasons_of_times_are_abridged():
     said = r"not faster in eager: 0 ms; not faster in eager: 1 ms; 3 more\); try another `runtime`"
     with pytest.raises(GhostifyError, match=said):
         ghostify.convert(model, plan=plan)
+    three = tuple(Decision(site, keep=why) for site, why in zip(sites, "abc", strict=False))
+    with pytest.raises(GhostifyError, match=r"every convolution is kept \(a; b; c\)$"):
+        ghostify.convert(model, plan=Plan(three))
 
 
 def test_images_may_be_the_name_of_a_source(small_net, image, tmp_path):
@@ -348,6 +351,19 @@ def test_what_is_put_back_is_said():
     assert "first" in plan.widths
     with pytest.warns(GhostifyWarning, match="does not run with the plan for first"):
         ghostify.convert(model, image, plan=plan, init="random")
+
+
+class Typed(HardCoded):
+    def forward(self, x):
+        assert isinstance(self.second, nn.Conv2d)
+        return super().forward(x)
+
+
+def test_a_budget_that_is_missed_by_what_is_put_back_is_said():
+    with pytest.warns(GhostifyWarning, match="for second, .*; the budget is not met without them"):
+        ghostify.convert(
+            Typed().eval(), torch.randn(1, 3, 8, 8), budget="macs=0.4", prune=False, init="random"
+        )
 
 
 def test_without_verification_nothing_is_put_back(recwarn):
