@@ -94,18 +94,20 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _other_archive(path: Path) -> str | None:
-    """Return what a zip archive is, unless ``torch.save`` wrote it."""
+    """Return what a zip archive is, unless it is as ``torch.save`` wrote it."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            for end, kind in _OTHER_ARCHIVES.items():
+                if any(member.filename.endswith(end) for member in members):
+                    return f"{kind}: {_SAVE}"
+            if sum(member.file_size for member in members) > path.stat().st_size:
+                return f"a compressed archive, not one of torch.save: {_SAVE}"
+            has_checksums = any(member.CRC for member in members)
+            changed = archive.testzip() if has_checksums else None
+    except Exception as error:  # of all kinds, in damaged archives
         return f"a damaged archive ({first_line(error)})"
-    for end, kind in _OTHER_ARCHIVES.items():
-        if any(member.filename.endswith(end) for member in members):
-            return f"{kind}: {_SAVE}"
-    if sum(member.file_size for member in members) > path.stat().st_size:
-        return f"a compressed archive, not one of torch.save: {_SAVE}"
-    return None
+    return changed and f"a damaged archive (the checksum of {changed} does not match)"
 
 
 def _load_pickled(path: Path, *, zipped: bool) -> Any:

@@ -144,6 +144,18 @@ def test_a_tensor_file(tmp_path):
     assert len(images_of(read_all(tmp_path / "x.pt"))) == 20
 
 
+def test_the_seed_alone_chooses_from_a_tensor_file(tmp_path):
+    torch.save(torch.arange(60.0).view(60, 1, 1, 1).expand(60, 3, 8, 8), tmp_path / "x.pt")
+
+    def chosen(seed):
+        torch.rand(1)  # what was drawn before does not matter
+        found = read_all(tmp_path / "x.pt", images=5, seed=seed)
+        return images_of(found)[:, 0, 0, 0].tolist()
+
+    assert chosen(0) == chosen(0)
+    assert chosen(0) != chosen(1)
+
+
 def test_a_tensor_file_for_inputs_that_no_image_has(tmp_path):
     torch.save(torch.zeros(3, 12, 8, 8), tmp_path / "x.pt")
     found = read_all(tmp_path / "x.pt", source=ModelSource("x", {}, (12, 8, 8)))
@@ -205,6 +217,16 @@ def test_the_names_of_sources_in_place_of_batches(tmp_path):
     assert batch[0].shape == (1, 3, 8, 8)
     (named,) = calibration_batches(tmp_path, nn.Identity(), {"x": EXAMPLE})
     assert named["x"].shape == (1, 3, 8, 8)
+
+
+def test_the_part_that_a_named_source_is_read_for(tmp_path):
+    save(tmp_path / "train" / "a.png", colour=(0, 0, 0))
+    save(tmp_path / "val" / "b.png", colour=(255, 255, 255))
+    trained, held = (
+        calibration_batches(tmp_path, nn.Identity(), EXAMPLE, evaluation=evaluation)[0].mean()
+        for evaluation in (False, True)
+    )
+    assert trained < 0 < held
 
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)

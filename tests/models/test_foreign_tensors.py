@@ -66,6 +66,25 @@ def test_archives_that_grow(tmp_path, where):
     refused(tmp_path / "bomb.pt", "a compressed archive")
 
 
+@pytest.mark.parametrize("value", [b"\x81", b"\x3f\x80"])
+def test_a_flipped_bit_is_noticed(tmp_path, value):
+    torch.save({"x": torch.full((100,), 1.0)}, tmp_path / "x.pt")
+    content = (tmp_path / "x.pt").read_bytes()
+    place = content.index(b"\0\0\x80\x3f" * 50) + 20
+    changed = content[:place] + value + content[place + len(value) :]
+    (tmp_path / "y.pt").write_bytes(changed)
+    refused(tmp_path / "y.pt", r"a damaged archive \(the checksum of x/data/0 does not match\)")
+
+
+def test_checksums_that_were_turned_off(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"x": torch.ones(3)}, tmp_path / "x.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_tensors(tmp_path / "x.pt")["x"].tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link"])
 def test_only_regular_files_are_read(tmp_path, kind):
     path = tmp_path / "w.pt"

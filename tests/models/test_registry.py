@@ -226,6 +226,27 @@ def test_code_that_fails(net, name, message):
         build(name)
 
 
+def test_a_size_that_is_given_goes_before_a_declared_one(net):
+    source = ModelSource("users_net.py:build", {}, (3, 8, 8))
+    assert models.build(source)[1].input_size == (3, 8, 8)
+
+
+def test_a_file_named_as_a_module_in_use(net):
+    (net.parent / "socket.py").write_text(NET)
+    assert len(build("socket.py:build")[0]) == 1
+    assert sys.modules["socket"] is socket
+    assert "socket_" in sys.modules
+
+
+def test_a_file_that_failed_can_be_mended(net):
+    (net.parent / "mended.py").write_text("import missing_module")
+    with pytest.raises(GhostifyError, match="cannot import mended.py: ModuleNotFoundError"):
+        build("mended.py:build")
+    assert "mended" not in sys.modules
+    (net.parent / "mended.py").write_text(f"{NET}\n# now without a fault")
+    assert len(build("mended.py:build")[0]) == 1
+
+
 def test_downloads_are_for_named_networks(net):
     with pytest.raises(GhostifyError, match="for named networks"):
         models.build(ModelSource("users_net.py:build"), pretrained=True)
