@@ -12,7 +12,8 @@ from ghostify import GhostifyError, GhostModule, GhostSpec, Plan
 from ghostify.data import open_calibration
 from ghostify.data.open_data import source_of
 from ghostify.planning import plan_sites
-from ghostify.types import Decision, Fidelity, Recovery, RecoverySettings
+from ghostify.planning.plan import CANDIDATES
+from ghostify.types import Decision, Fidelity, LayerLatencies, Recovery, RecoverySettings
 from ghostify.types.errors import GhostifyWarning
 
 
@@ -351,6 +352,25 @@ def test_what_is_put_back_is_said():
     assert "first" in plan.widths
     with pytest.warns(GhostifyWarning, match="does not run with the plan for first"):
         ghostify.convert(model, image, plan=plan, init="random")
+
+
+def test_times_are_not_forgotten_to_plan_around_what_is_put_back(monkeypatch):
+    model, image = HardCoded().eval(), torch.randn(1, 3, 8, 8)
+    asked = []
+
+    def timed(model, example, **options):
+        asked.append(options["runtime"])
+        specs = {None: 1.0} | dict.fromkeys(CANDIDATES, 0.4)
+        times = dict.fromkeys(("first", "second", "third"), specs)
+        stem = {(3, 32): 1.0, (3, 16): 0.5}
+        other = {(i, o): i * o / 1024 for i in (16, 32) for o in (16, 32)}
+        narrowed = dict(zip(times, (stem, other, other), strict=True))
+        return LayerLatencies("eager", 1, 3.0, times, narrowed)
+
+    monkeypatch.setattr("ghostify.conversion.plan.layer_latency", timed)
+    with pytest.warns(GhostifyWarning, match="for first, which stay as they were; the budget is"):
+        ghostify.convert(model, image, budget="latency=0.4", runtime="eager", init="random")
+    assert asked == ["eager"]
 
 
 class Typed(HardCoded):
