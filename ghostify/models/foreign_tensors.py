@@ -37,6 +37,9 @@ _OTHER_ARCHIVES = {
 }
 """What zip archives are that users take for weights, by the end of a member's name."""
 
+_DEEPEST = 100
+"""Nests within nests in which tensors are looked for."""
+
 _SAVE = "save the network's state_dict instead"
 _IN_PLACE = ("_parameters", "_buffers", "_modules")
 """Attributes of a module whose entries are named as if they were its own."""
@@ -145,7 +148,7 @@ def named_tensors(content: Any) -> dict[str, Tensor]:
 
     Those of a pickled module are named as in its state dict.
     """
-    return dict(_walk(content, "", set()))
+    return dict(_walk(content, (), set()))
 
 
 def entries_of(content: Any) -> dict[str, Any]:
@@ -160,13 +163,13 @@ def entries_of(content: Any) -> dict[str, Any]:
     return found
 
 
-def _walk(content: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+def _walk(content: Any, names: tuple[str, ...], seen: set[int]) -> Iterator[tuple[str, Tensor]]:
     if isinstance(content, Tensor):
-        yield name, content
-    elif id(content) not in seen:  # nests may hold each other
-        seen.add(id(content))
+        yield ".".join(names), content
+    elif id(content) not in seen and len(names) < _DEEPEST:
+        seen.add(id(content))  # nests may hold each other
         for key, value in entries_of(content).items():
-            yield from _walk(value, f"{name}.{key}" if name else key, seen)
+            yield from _walk(value, (*names, key), seen)
 
 
 def check_dense(tensor: Tensor, name: str) -> None:

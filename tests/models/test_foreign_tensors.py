@@ -143,6 +143,14 @@ def test_what_has_no_stand_in(tmp_path, content, options, message):
     refused(tmp_path / "x.pt", message)
 
 
+@pytest.mark.parametrize(("depth", "found"), [(90, 1), (3000, 0)])
+def test_nests_in_nests_without_end(depth, found):
+    nest = {"x": torch.ones(1)}
+    for _ in range(depth):
+        nest = {"a": nest}
+    assert len(named_tensors(nest)) == found
+
+
 def test_plain_pickles_are_refused(tmp_path):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(Loud(), protocol=2))
     refused(tmp_path / "x.pkl", "a pickled .*explode, and loading it could run code")
