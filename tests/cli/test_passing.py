@@ -205,3 +205,9 @@ def test_save(passed, net):
     assert named["force"] is True
     assert named["source"].name == "net.py:build"
     assert {"original", "example", "options"} <= named.keys()
+
+
+def test_the_page_of_a_conversion(passed, net):
+    options = ["--out", "new", "--report", "page.html"]
+    given, _ = passed(Artifact, "write_report", "convert", *net, *options)
+    assert given[-1] == Path("page.html")
