@@ -241,6 +241,17 @@ def test_a_convolution_made_in_the_forward():
     assert sites["conv2d"].output == (8, 8)
 
 
+def test_functions_with_different_weights_are_told_apart():
+    one, two = torch.ones(4, 4, 1, 1), torch.ones(5, 4, 1, 1)
+
+    def forward(self, x):
+        return nn.functional.conv2d(nn.functional.conv2d(x, one.to(x)), two.to(x))
+
+    sites = analyze(forward, c=conv())
+    outputs = {n: s.geometry.out_channels for n, s in sites.items() if s.functional}
+    assert outputs == {"conv2d": 4, "conv2d_1": 5}
+
+
 def test_functions_never_take_a_modules_name():
     def forward(self, x):
         return nn.functional.conv2d(self.conv2d(x), torch.ones(4, 4, 1, 1))

@@ -32,6 +32,8 @@ def test_channels_can_be_permuted_before_or_after(packet):
         (aten.mean.dim, (None, [2, 3], True), True),
         (aten.mean.dim, (None, [-1, -2]), True),
         (aten.mean.dim, (None, [1]), False),
+        (aten.mean.dim, (None, [0]), False),
+        (aten.mean.dim, (None, [2, -4]), False),
         (aten.mean.default, (None,), False),
         (aten.constant_pad_nd.default, (None, [1, 1, 0, 2]), True),
         (aten.constant_pad_nd.default, (None, [0, 0, 0, 0, 1, 1]), False),

@@ -53,3 +53,11 @@ def test_frozen_filters_stay_frozen():
     conv.weight.requires_grad_(False)
     sliced = first_filters(conv, 5)
     assert (sliced.weight.requires_grad, sliced.bias.requires_grad) == (False, True)
+
+
+def test_a_parameter_that_is_not_by_filter_ties_them():
+    conv = nn.Conv2d(4, 9, 3)
+    conv.temperature = nn.Parameter(torch.ones(1))
+    assert not has_independent_filters(conv)
+    conv.temperature = nn.Parameter(torch.ones(9))
+    assert has_independent_filters(conv)

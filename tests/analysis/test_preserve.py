@@ -1,9 +1,11 @@
+import random
 from contextlib import suppress
 
+import numpy as np
 import torch
 from torch import nn
 
-from ghostify.analysis.preserve import eval_mode, exact_float32
+from ghostify.analysis.preserve import eval_mode, exact_float32, preserve_rng
 
 
 def test_evaluation_mode_ends_with_the_block():
@@ -14,6 +16,21 @@ def test_evaluation_mode_ends_with_the_block():
         raise KeyError
     assert [module.training for module in model.modules()] == before
     assert before[0]
+
+
+def test_all_generators_go_on_as_if_nothing_had_been_drawn():
+    def draw():
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    expected = draw()
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+    with suppress(KeyError), preserve_rng():
+        draw()
+        raise KeyError
+    assert draw() == expected
 
 
 def test_float32_is_exact_in_the_block():

@@ -7,7 +7,12 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, Plan
-from ghostify.analysis.verification import bisect_failures, describe_output
+from ghostify.analysis.verification import (
+    ReferenceOutput,
+    bisect_failures,
+    describe_output,
+    reference_outputs,
+)
 
 
 @dataclass
@@ -161,3 +166,17 @@ def test_a_train_that_returns_nothing():
     model = Frozen(lambda m, y: y)
     ghost = ghostify.convert(model, torch.zeros(1, 3, 8, 8))
     assert len(ghostify.compare(model, ghost, torch.zeros(1, 3, 8, 8)).replaced) == 2
+
+
+def test_a_batch_of_one_is_doubled_where_training_needs_two():
+    net = nn.Sequential(nn.Conv2d(3, 4, 4), nn.BatchNorm2d(4))
+    image = torch.rand(1, 3, 4, 4)
+    found = [(r.training, len(r.example), len(r.output)) for r in reference_outputs(net, image)]
+    assert found == [(False, 1, 1), (True, 2, 2)]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_sizes_are_compared_where_the_original_ran_on_meta(exact):
+    reference = ReferenceOutput(False, torch.rand(1, 3, 4, 4), torch.zeros(1, 4, 9, 9), exact)
+    reason = reference.mismatch(nn.Conv2d(3, 4, 3))
+    assert (reason is None) == (not exact)

@@ -141,9 +141,9 @@ def test_layers_that_cannot_be_narrowed():
 def test_other_readers_than_the_plan_says():
     model = Net()
     plan = planned(model, one=1)
-    fewer = with_region(plan, "one", channelwise=())
-    with pytest.raises(GhostifyError, match="other layers read one here; plan again"):
-        swap(model, fewer, IMAGE)
+    for other in ({"channelwise": ()}, {"gates": ("two",)}, {"readers": {"three": 1}}):
+        with pytest.raises(GhostifyError, match="other layers read one here; plan again"):
+            swap(model, with_region(plan, "one", **other), IMAGE)
 
     class Residual(Net):
         def forward(self, x):
