@@ -1,5 +1,6 @@
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -268,3 +269,16 @@ def test_a_check_leaves_nothing(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(GhostifyError, match="a part of the path is a file"):
         check_target(tmp_path / "file" / "out", force=False)
+
+
+@pytest.mark.parametrize(("name", "tried"), [("volume", "volume"), ("new", ""), ("a/b/new", "")])
+def test_a_folder_that_is_there_is_tried_itself(tmp_path, monkeypatch, name, tried):
+    """The one around a mounted volume may be read-only."""
+    (tmp_path / "volume").mkdir()
+    asked = []
+    temporary_file = tempfile.TemporaryFile
+    monkeypatch.setattr(
+        "tempfile.TemporaryFile", lambda dir: (asked.append(dir), temporary_file(dir=dir))[1]
+    )
+    check_target(tmp_path / name, force=True)
+    assert asked == [tmp_path / tried]

@@ -220,3 +220,15 @@ def test_a_reader_may_have_moved_the_files(tmp_path, monkeypatch):
         file.write_text("new")
         file.with_suffix(".bin").write_text("new")
     assert tree(tmp_path) == {"net.xml": "new", "net.bin": "new"}
+
+
+def test_the_file_that_was_named_moves_last(tmp_path, monkeypatch):
+    """Whoever opens it finds the others."""
+    moved = []
+    replace = os.replace
+    monkeypatch.setattr("os.replace", lambda a, b: (moved.append(Path(b).name), replace(a, b)))
+    with new_files(tmp_path / "b") as file:
+        for name in "cab":
+            file.with_name(name).touch()
+    assert sorted(moved) == ["a", "b", "c"]
+    assert moved[-1] == "b"
