@@ -46,6 +46,14 @@ class ShardedLoader:
         """Return the number of batches per epoch, if the data has a length."""
         return len(self._loader)
 
+    @property
+    def whole_length(self) -> int | None:
+        """Batches per epoch before they are divided among processes; None for a stream."""
+        try:
+            return len(self._data)
+        except TypeError:
+            return None
+
     def epoch(
         self, number: int, start: int = 0, states: dict[str, Any] | None = None
     ) -> Iterator[Batch]:

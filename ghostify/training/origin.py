@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from ghostify.models.identity import tensors_digest
+from ghostify.training.loader import ShardedLoader
 from ghostify.types import RecoverySettings
 from ghostify.types.serialization import Serializable
 
@@ -57,14 +58,15 @@ class Origin(Serializable):
         return {"stages": self.stages, **{name: getattr(self.settings, name) for name in names}}
 
 
-def data_digest(loaders: Iterable[Any]) -> str:
-    """Return the SHA-256 of the first batch of each loader, and of the number of its batches."""
+def data_digest(loaders: Iterable[ShardedLoader]) -> str:
+    """Return the SHA-256 of the first batch of each loader, and of the number of its batches.
+
+    It is the same in all processes, and for any number of them.
+    """
     tensors: dict[str, Tensor] = {}
     for place, loader in enumerate(loaders):
-        try:
-            length = len(loader)
-        except TypeError:  # a stream
-            length = None
         leaves = [leaf for leaf in tree_leaves(loader.first()) if isinstance(leaf, Tensor)]
-        tensors |= {f"{place}/{length}/{number}": leaf for number, leaf in enumerate(leaves)}
+        tensors |= {
+            f"{place}/{loader.whole_length}/{number}": leaf for number, leaf in enumerate(leaves)
+        }
     return tensors_digest(tensors)

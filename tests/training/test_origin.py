@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -155,6 +156,18 @@ def test_a_digest_is_of_the_first_batches_and_the_lengths():
         assert digest(one) == digest([images(2)])
         others = [digest(two), digest(one, one), digest([images(3)]), digest(iter_of(2))]
         assert len({digest(one), *others}) == 5
+
+
+def test_processes_have_the_same_digest():
+    def digest(rank, processes):
+        process = SimpleNamespace(
+            num_processes=processes, process_index=rank, device=torch.device("cpu")
+        )
+        odd = torch.utils.data.DataLoader(images(5), batch_size=2)
+        parts = [ShardedLoader(odd, process, SETTINGS, even=even) for even in (True, False)]
+        return data_digest(parts)
+
+    assert digest(0, 1) == digest(0, 2) == digest(1, 2)
 
 
 def iter_of(number):

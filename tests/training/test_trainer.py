@@ -142,6 +142,21 @@ def test_the_best_weights_are_returned_after_a_resume(
     assert found.recovered.top1 > Score(**found.history[-1]["score"]).top1
 
 
+def test_a_collapsed_training_goes_on_from_the_best_weights(teacher, student, data, monkeypatch):
+    go_back, found = trainer.Trainer._go_back, []
+
+    def going_back(self):
+        go_back(self)
+        found.extend([weights(self.student), weights(self.state.evaluated)])
+
+    monkeypatch.setattr(trainer.Trainer, "_go_back", going_back)
+    settings = RecoverySettings(epochs=2, lr=1.0, optimizer="sgd", warmup=0)
+    batches = [batch for batch, _ in data]
+    ghostify.recover(teacher, student, batches, settings, validation=batches, progress=False)
+    assert len(found) == 2
+    assert all(torch.equal(each, weights(student)) for each in found)
+
+
 @pytest.mark.parametrize(("minutes", "written"), [(0.0, [1, 2, 3, 3]), (10.0, [3])])
 def test_checkpoints_are_written_in_time(
     teacher, student, data, tmp_path, monkeypatch, minutes, written
