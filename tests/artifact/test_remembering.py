@@ -314,3 +314,18 @@ def test_it_is_a_path(saved, small_net):
     assert Plan.of(ghostify.load(saved, small_net)) == Plan.of(saved.model)
     with pytest.raises(GhostifyError, match="stands on both sides"):
         saved.benchmark(against={saved.name: nn.Identity()})
+
+
+def test_stages_follow_the_remembered_sensitivity(saved, data, monkeypatch):
+    found = saved.sensitivity()
+    given = []
+
+    def stop(*_, **options):
+        given.append(options["sensitivity"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ghostify.artifact.artifact.recover", stop)
+    for stages in (2, None):
+        with pytest.raises(KeyboardInterrupt):
+            saved.recover(data, stages=stages)
+    assert given == [found, None]
