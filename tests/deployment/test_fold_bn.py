@@ -157,3 +157,12 @@ def test_not_between_kinds_of_numbers():
             return self.norm(self.conv(x.bfloat16()))
 
     assert deployed(seen_data(Net()), IMAGE)[1].folded_norms == ()
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 6, 1), GhostModule(3, 6, 1)], ids=["conv", "ghost"])
+def test_not_a_norm_with_a_hook(layer):
+    """The hook may want what the norm computes."""
+    norm = nn.BatchNorm2d(6)
+    norm.register_forward_hook(lambda module, args, output: None)
+    _, found = deployed(seen_data(nn.Sequential(layer, norm)), IMAGE)
+    assert (found.folded_norms, found.remaining_norms) == ((), ("1",))
