@@ -91,3 +91,9 @@ def test_it_goes(where):
 @pytest.mark.parametrize("where", STAYS)
 def test_it_stays(where):
     assert left(STAYS[where])
+
+
+def test_it_stays_where_a_hook_sees_it():
+    net = Net(MOVES["a convolution"]).eval()
+    net.ghost.register_forward_hook(lambda module, args, output: None)
+    assert DeploymentReport.find(ghostify.deploy(net, IMAGE)).remaining_orders == ("ghost",)
