@@ -50,10 +50,10 @@ class Cheap(nn.Module):
         self.first = conv(8, 8, act=False, norm=group)
         self.a = conv(8, 8, 3, groups=8, act=False, norm=group)
         self.b = nn.Conv2d(8, 8, 5, padding=2, groups=8)
-        self.act = nn.PReLU(24)
+        self.prelu, self.act = nn.PReLU(8), nn.PReLU(24)
 
     def forward(self, x):
-        x = self.first(x)
+        x = self.prelu(self.first(x))
         return self.act(torch.concat([self.b(x.relu()), self.a(x), x.sigmoid()], -3))
 
 
