@@ -172,3 +172,16 @@ def test_checkpoints_are_written_in_time(
         teacher, student, data, BASE, checkpoint_minutes=minutes, folder=tmp_path, progress=False
     )
     assert steps == written
+
+
+def test_every_rate_is_tried_from_the_start(teacher, student, data, monkeypatch):
+    losses = []
+
+    def probe(optimizer, budget, attempt):
+        for lr, steps in [(0.0, 0), (0.05, 3), (0.0, 0)]:
+            losses.append(attempt(lr, steps, 60.0)[0])
+        return 1e-3, ()
+
+    monkeypatch.setattr(trainer, "choose_lr", probe)
+    ghostify.recover(teacher, student, data, epochs=1, validation=data, progress=False)
+    assert losses[0] == losses[2] != losses[1]
