@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import torch
 
 from ghostify.training.state import TrainingState
-from ghostify.types import RecoverySettings
+from ghostify.types import RecoverySettings, Score
 
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -30,3 +32,15 @@ def test_the_running_mean_runs_its_own_layers(student):
         student.head.bias.add_(1)
     assert torch.equal(state.evaluated(IMAGES), before)
     assert not torch.equal(student(IMAGES), before)
+
+
+def test_a_better_epoch_begins_the_patience_again(student):
+    one = SimpleNamespace(num_processes=1)
+    state = TrainingState(student, RecoverySettings(), accelerator=one)
+    state.begin(student, "validation", Score(10, top1=0.5))
+    found = []
+    for top1 in (0.4, 0.5, 0.6, 0.6):
+        state.add_step({"loss": torch.ones(())}, 1)
+        state.end_epoch(Score(10, top1=top1))
+        found.append((state.position.stale, state.position.best_epoch))
+    assert found == [(1, 0), (2, 0), (0, 3), (1, 3)]
