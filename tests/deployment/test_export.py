@@ -1,6 +1,7 @@
 """What is written gives what the network gives, or is not there."""
 
 import errno
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -219,7 +220,7 @@ def test_a_file_is_compared_with_the_network_as_given(small_net, image, tmp_path
         form.head.bias += 1
         return form
 
-    monkeypatch.setattr("ghostify.deployment.export.deploy", wrong)
+    monkeypatch.setattr(sys.modules["ghostify.deployment.export"], "deploy", wrong)
     with pytest.raises(GhostifyError, match="cannot be exported to onnx: outputs differ by"):
         ghostify.export(small_net, image, tmp_path / "net.onnx")
 
