@@ -55,14 +55,15 @@ class ChannelAffine(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(scale.detach().clone())
         self.bias = nn.Parameter(shift.detach().clone())
+        self.mean: Tensor
+        self.variance: Tensor
         self.register_buffer("mean", torch.zeros_like(scale))
         self.register_buffer("variance", torch.ones_like(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_scripting():  # noqa: SIM102
             if (torch.compiler.is_exporting() or is_traced()) and x.dim() == 4:
-                mean, variance = self.get_buffer("mean"), self.get_buffer("variance")
-                return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=0.0)
+                return F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, eps=0.0)
         return scale_channels(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:

@@ -34,7 +34,12 @@ def same(one, other):
         {"feature_weight": 1.0, "temperature": 4},
         {"layerwise_fraction": 1.0, "lr": 4e-3},
         {"layerwise_fraction": 0.5, "optimizer": "sgd", "ema_decay": 0.5},
-        {"optimizer": "muon", "alpha": 0.5, "label_smoothing": 0.1},
+        pytest.param(
+            {"optimizer": "muon", "alpha": 0.5, "label_smoothing": 0.1},
+            marks=pytest.mark.skipif(
+                not hasattr(torch.optim, "Muon"), reason="requires PyTorch 2.9"
+            ),
+        ),
         {"freeze_bn": False, "alpha": 1.0, "lr": 1e-2},
         {"precision": "bf16", "channels_last": False},
     ],
