@@ -166,7 +166,8 @@ class Artifact(os.PathLike[str]):
         try:
             record(self.path, kind, data, part=part)
         except OSError as error:
-            message = f"{self.path} does not remember it: {error}"
+            reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            message = f"{self.path} does not remember the {kind}: {reason}"
             warnings.warn(message, GhostifyWarning, stacklevel=3)
 
     def recorded(self, kind: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ghostify.models.identity import (
 )
 from ghostify.models.registry import is_named, untrusted_arguments
 from ghostify.types import GhostifyError, ModelSource, OriginalWeights
+from ghostify.types.errors import GhostifyWarning
 
 
 class MissingWeightsError(GhostifyError):
@@ -107,11 +109,30 @@ class Original:
             # Loaded in part they may be those that were converted, as the digest tells.
             network = self.with_weights(self._weights, partial=recorded is not None)
             what = os.fspath(self._weights)
-        elif given is not None and (recorded is None or not is_untrained(given)):
-            network, what = self.network, "`original`"
-        else:
+        elif given is None or (recorded is not None and is_untrained(given)):
             return self._with_recorded_weights()
-        check_original(network, recorded, what)
+        else:
+            network, what = self.network, "`original`"
+        try:
+            check_original(network, recorded, what)
+        except GhostifyError as error:
+            if self._weights is not None or recorded is None:
+                raise
+            return self._instead_of_given(error)
+        return network
+
+    def _instead_of_given(self, error: GhostifyError) -> nn.Module:
+        """Return the network with the recorded weights; the given one may have loaded its own."""
+        try:
+            network = self._with_recorded_weights()
+        except MissingWeightsError as missing:
+            raise GhostifyError(f"{error}: pass `weights`") from missing
+        warnings.warn(
+            "the original's own weights are not those that were converted: "
+            f"{self._recorded} are used",
+            GhostifyWarning,
+            stacklevel=4,
+        )
         return network
 
     @property

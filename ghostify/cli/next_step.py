@@ -82,7 +82,8 @@ def after_convert(
         published = not model and not source.name.startswith("ghostify:")
         why = f"{source.name} has random weights, so nothing was kept. Train it in Python "
         why += "(ghostify.load), or convert it with trained weights"
-        note_again(why, *(["--pretrained"] if published else ["--weights", "FILE"]), "--force")
+        trained_by = ["--pretrained"] if published else ["--weights", "FILE"]
+        note_again(why, *trained_by, "--force", without=["--weights"])
     elif runtime and not planning.budget and report.macs_ratio < _LITTLE:
         why = f"In {runtime}, only {len(report.replaced)} of {len(report.sites)} convolutions are "
         why += "faster as Ghost modules. To drop channels as well"

@@ -28,8 +28,9 @@ def read_checksummed(file: Path, cls: type[T]) -> T:
         found = cls.from_dict(content)
         if digest != json_digest(content):
             raise GhostifyError("its checksum does not match; restore or remove the file")
-    except GhostifyError as error:
-        raise GhostifyError(f"{file} is damaged: {error}") from error
+    except GhostifyError as error:  # names entries of the file, not arguments
+        reason = str(error).replace("`", "'")
+        raise GhostifyError(f"{file} is damaged: {reason}") from error
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypedDict
 
-from ghostify.io.atomic import RECIPE
+from ghostify.io.atomic import RECIPE, TRAINING
 from ghostify.io.checksummed_json import checksummed, read_checksummed
 from ghostify.io.staging import finish
 from ghostify.types import (
@@ -72,6 +72,8 @@ def read_recipe(path: Path) -> Recipe:
     file = path / RECIPE
     finish(file.resolve())
     if not file.is_file():
+        if (path / TRAINING).is_dir():
+            raise GhostifyError(f"{path} holds an unfinished training: resume it by recover")
         raise GhostifyError(f"{path} is not a ghostify artifact: it has no {RECIPE}")
     return read_checksummed(file, Recipe)
 

@@ -109,16 +109,17 @@ def test_other_weights_are_refused(folder, small_net, tmp_path):
     small_net.head.bias.data += 1
     torch.save(small_net.state_dict(), tmp_path / "other.pt")
     example = torch.zeros(1, 3, 16, 16)
-    for artifact, what in (
-        (opened(folder, weights=tmp_path / "other.pt"), "other.pt"),
-        (Artifact(folder, small_net, example=example), "`original`"),
+    (tmp_path / "net.pt").rename(tmp_path / "moved.pt")
+    for artifact, message in (
+        (opened(folder, weights=tmp_path / "other.pt"), "other.pt has other weights than the "),
+        (Artifact(folder, small_net, example=example), "`original` has other .*: pass `weights`"),
     ):
-        message = f"{what} has other weights than the network"
         for call in (artifact.evaluate, artifact.recover):
             with pytest.raises(GhostifyError, match=message):
                 call(DATA)
         with pytest.raises(GhostifyError, match=message):
             artifact.compare(data=DATA)
+    (tmp_path / "moved.pt").rename(tmp_path / "net.pt")
     with pytest.raises(GhostifyError, match="`force=True`"):
         opened(folder).recover(DATA, teacher_weights=tmp_path / "other.pt")
     forced = opened(folder).recover(
@@ -126,6 +127,17 @@ def test_other_weights_are_refused(folder, small_net, tmp_path):
     )
     assert next(iter(forced[2].rows)) == "teacher"
     assert not forced[0].recorded("evaluation")  # agreement with it is not that with the original
+
+
+def test_recorded_weights_go_before_those_that_the_original_has_of_its_own(folder, small_net):
+    """As where a factory loads a backbone, and the network was trained further."""
+    expected = {name: tensor.clone() for name, tensor in small_net.state_dict().items()}
+    small_net.head.bias.data += 1
+    artifact = Artifact(folder, small_net, example=torch.zeros(1, 3, 16, 16))
+    with pytest.warns(GhostifyWarning, match=r"the weights in .*net.pt \(SHA-256 .* are used"):
+        evaluation = artifact.evaluate(DATA, device="cpu")
+    assert evaluation.rows["original"].score.relative_error == 0
+    assert all(torch.equal(t, expected[n]) for n, t in artifact.teacher.state_dict().items())
 
 
 def test_a_conversion_of_a_random_network_says_so(image, tmp_path):
@@ -244,13 +256,13 @@ def test_its_weights_are_those_before_the_merge(merged, image, tmp_path):
     assert recorded.digest == OriginalWeights.find(network).digest
     assert recorded.file == "../net.pt"
     assert recorded.merged
+    shutil.move(tmp_path / "net.pt", tmp_path / "moved.pt")
     network.head.bias.data += 1
     with pytest.raises(GhostifyError, match="has other weights than the network"):
         _ = Artifact(saved, network, example=image).teacher
     original.head.bias.data += 1  # after the merge
     with pytest.raises(GhostifyError, match="has other weights than the network"):
         _ = Artifact(saved, original, example=image).teacher
-    shutil.move(tmp_path / "net.pt", tmp_path / "moved.pt")
     artifact = Artifact(saved, Branches(), weights=tmp_path / "moved.pt", example=image)
     assert artifact.teacher.narrow is None
 

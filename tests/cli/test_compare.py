@@ -97,6 +97,8 @@ def test_folders_that_are_no_artifact(fails, tmp_path):
     assert "empty is not a ghostify artifact" in fails("compare", "empty")
     assert "missing is not a ghostify artifact" in fails("compare", "missing")
     assert "empty is not a ghostify artifact" in fails("compare", "empty", *OWN)
+    Path("empty/recovery").mkdir()
+    assert "empty holds an unfinished training: resume it" in fails("compare", "empty", *OWN)
 
 
 def test_another_original(fails, out):

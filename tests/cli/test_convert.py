@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+import torchvision
 
 import ghostify
 from ghostify import Plan
@@ -186,6 +187,7 @@ def test_a_wrong_model_is_not_called_an_option(fails, tmp_path):
 
 REP = """
 import torch
+import torchvision
 from torch import nn
 
 class Rep(nn.Module):
@@ -225,3 +227,12 @@ def test_branches_are_merged_first(run, net, fails, tmp_path):
 
 def test_no_branches_to_merge(net, fails):
     assert "has no branches to merge: drop --reparam" in fails("convert", *net, "--reparameterize")
+
+
+def test_a_classifier_for_other_classes_is_said_to_be_random(run):
+    """Loaded without a word of warning, it made a converted network that knows nothing."""
+    torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), "seven.pt")
+    given = ["convert", "resnet18", "--weights", "seven.pt", "--input", "3x32x32", "--dry-run"]
+    assert "fc.weight, fc.bias stay as they were drawn" in run(*given).err
+    assert "--model-arg num_classes" in run(*given).err
+    assert "as they were drawn" not in run(*given, "--model-arg", "num_classes=7").err

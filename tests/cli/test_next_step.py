@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 import typer
 
 from ghostify.cli import next_step
@@ -70,6 +71,17 @@ def test_random_weights(run, tmp_path):
     assert purpose.startswith("norm.py:build has random weights, so nothing was kept")
     assert words == [*given, "--weights", "FILE", "--force"]
     assert run(*filled(words, FILE="norm.pt")).code == 0
+
+
+def test_random_weights_in_a_file_are_not_suggested_again(run, tmp_path):
+    torch.save(runpy.run_path("net.py")["build"]().state_dict(), "random.pt")
+    given = ["convert", "net.py:build", "--input", "3x16x16"]
+    _, words = suggested(run(*given, "--weights", "random.pt"))
+    assert words == [*given, "--weights", "FILE", "--force"]
+    given = ["convert", "resnet18", "--input", "3x32x32"]
+    torch.save(torchvision.models.resnet18().state_dict(), "resnet.pt")
+    _, words = suggested(run(*given, "--weights", "resnet.pt"))
+    assert words == [*given, "--pretrained", "--force"]
 
 
 def test_depthwise_convolutions(run, trained):

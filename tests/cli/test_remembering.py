@@ -66,7 +66,7 @@ def test_a_folder_that_cannot_be_written(run, out, monkeypatch):
     monkeypatch.setattr("ghostify.artifact.artifact.record", refuse)
     result = run("benchmark", "out", *OWN, "--seconds", "0")
     assert result.code == 0
-    assert result.err.startswith("warning: out does not remember it: no space left on device\n")
+    assert result.err.startswith("warning: out does not remember the timing: no space left")
 
 
 def test_a_model_for_a_network_that_is_no_folder(fails, net):

@@ -92,8 +92,8 @@ def test_costs_and_times_are_of_one_input_size_and_of_one_set_of_channels(
     ("text", "message"),
     [
         ("{", "is damaged"),
-        ("[]", "is damaged: invalid measurement: `format` must be"),
-        ('{"format": "other"}', "is damaged: invalid measurement: `format` must be"),
+        ("[]", "is damaged: invalid measurement: 'format' must be"),
+        ('{"format": "other"}', "is damaged: invalid measurement: 'format' must be"),
     ],
 )
 def test_damage(path, text, message):
