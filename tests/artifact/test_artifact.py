@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -356,3 +357,17 @@ def test_a_replacement_that_was_killed_is_finished_by_the_reader(
 )
 def test_the_folder_beside(name, new):
     assert beside(Path("some") / name, "recovered") == Path("some") / new
+
+
+def test_the_recipe_says_when_it_was_made(small_net, image, tmp_path):
+    before = datetime.now(UTC).replace(microsecond=0)
+    saved = ghostify.save(ghostify.convert(small_net, image), tmp_path / "out")
+    assert before <= datetime.fromisoformat(read_recipe(saved.path).created) <= datetime.now(UTC)
+
+
+def test_an_example_is_asked_for_where_no_input_size_is_known(small_net, image, tmp_path):
+    converted = ghostify.convert(small_net, image)
+    for source in (None, ModelSource("net.py:build")):
+        saved = ghostify.save(converted, tmp_path / "out", source=source, force=True)
+        with pytest.raises(GhostifyError, match="does not say its input size: pass `example`"):
+            _ = Artifact(saved.path, small_net).example
