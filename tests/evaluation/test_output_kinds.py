@@ -163,6 +163,15 @@ def test_several_outputs_and_those_without_a_row_for_each_image():
     assert outputs[17].kind == "values"
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_unit_of_values_does_not_matter(scale):
+    net = trained(4, F.mse_loss, LANDMARKS)
+    assert found(net).kind == "values"
+    for parameter in net[0][-1].parameters():
+        parameter.data *= scale
+    assert found(net).kind == "values"
+
+
 def test_only_the_first_images_are_read():
     def endless():
         while True:
