@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageOps
 
 from ghostify.types import GhostifyError
+from ghostify.types.errors import first_names
 
 _NO_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that PIL opens but hands to another program, such as Ghostscript, to decode."""
@@ -26,8 +27,6 @@ _SYSTEM_FOLDERS = {
 
 _LONGEST = 100
 """Longer side over shorter side. A line of one pixel would be enlarged to gigabytes."""
-
-_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -209,9 +208,5 @@ def summarize_skipped(skipped: Mapping[str, str]) -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in skipped.items():
         reasons.setdefault(reason, []).append(name)
-    parts = []
-    for reason, names in reasons.items():
-        more = len(names) - _NAMES_SHOWN
-        shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        parts.append(f"{reason} ({shown})")
+    parts = [f"{reason} ({first_names(names)})" for reason, names in reasons.items()]
     return f"{len(skipped)} skipped: {', '.join(parts)}"

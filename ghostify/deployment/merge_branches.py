@@ -15,7 +15,7 @@ from ghostify.types import GhostifyError
 from ghostify.types.errors import first_line
 
 _METHODS = ("fuse", "reparameterize", "switch_to_deploy", "fuse_convs", "fuse_model")
-"""Of timm and the authors of LeViT; MobileOne and FastViT; RepVGG; Ultralytics; torchvision."""
+"""In timm and LeViT; MobileOne and FastViT; RepVGG; Ultralytics; torchvision, in this order."""
 
 
 def merge_branches(model: nn.Module) -> nn.Module:

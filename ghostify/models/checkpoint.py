@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from ghostify.models.identity import attach_origin
 from ghostify.models.nests import Nest, find_nests
 from ghostify.nn.lazy import check_not_lazy
 from ghostify.types import GhostifyError
+from ghostify.types.errors import first_names
 from ghostify.types.model_source import describe
 
 _PROFILER_BUFFERS = ("total_ops", "total_params")
 """Counts that thop leaves in a network."""
 
-_NAMES_SHOWN = 3
 _CONVOLUTION = 4  # dimensions of its weight
 
 
@@ -52,7 +52,7 @@ class LoadedWeights:
         lists = (self.missing, self.unexpected, self.mismatched)
         for names, reason in zip(lists, reasons, strict=True):
             if names:
-                parts.append(f"{len(names)} {reason} ({_first(names)})")
+                parts.append(f"{len(names)} {reason} ({first_names(names)})")
         return "; ".join(parts)
 
 
@@ -84,8 +84,8 @@ def load_weights(model: nn.Module, path: str | Path, *, partial: bool = False) -
     kind = type(model).__name__
     if not nests:
         raise GhostifyError(
-            f"{path} has 0 of the {len(own)} tensors of {kind}: it holds {_first(tensors)}; is it "
-            "the checkpoint of another network?"
+            f"{path} has 0 of the {len(own)} tensors of {kind}: it holds {first_names(tensors)}; "
+            "is it the checkpoint of another network?"
         )
     nest, passed_over = _choose(nests)
     lacking = _lacking(nest, model, own)
@@ -117,7 +117,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         if name.rpartition(".")[2] not in _PROFILER_BUFFERS
     }
     if not tensors:
-        holds = f", only {_first(entries_of(content))}" if entries_of(content) else ""
+        holds = f", only {first_names(entries_of(content))}" if entries_of(content) else ""
         raise GhostifyError(f"{path} holds no tensors by name{holds}")
     for name, tensor in tensors.items():
         check_dense(tensor, f"{path}: {name}")
@@ -159,9 +159,9 @@ def _lacking(nest: Nest, model: nn.Module, own: Mapping[str, Tensor]) -> str | N
         if name in nest.mismatched
     ]
     if shapes:
-        return _first(shapes)
+        return first_names(shapes)
     if lacking:
-        return f"it lacks {_first(lacking)}"
+        return f"it lacks {first_names(lacking)}"
     parts = {name.partition(".")[0] for name in own}
     more = [
         name
@@ -169,7 +169,7 @@ def _lacking(nest: Nest, model: nn.Module, own: Mapping[str, Tensor]) -> str | N
         if tensor.dim() >= _CONVOLUTION and name.partition(".")[0] in parts
     ]
     if more:
-        return f"it has more layers ({_first(more)})"
+        return f"it has more layers ({first_names(more)})"
     known = sum(tensor.numel() for tensor in own.values())
     return "most values do not fit" if 2 * nest.values < known else None
 
@@ -189,10 +189,3 @@ def _kind(tensor: Tensor) -> str:
     if tensor.is_complex():
         return "complex"
     return "floating" if tensor.is_floating_point() else "integer"
-
-
-def _first(names: Iterable[str]) -> str:
-    """Return the first names, and how many more there are."""
-    listed = list(names)
-    more = len(listed) - _NAMES_SHOWN
-    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 _PLACE = re.compile(r"Exception from \S+:\d+:")
 _LONGEST = 200
+_NAMES_SHOWN = 3
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1, line separators, writing directions, and bytes of names that are not UTF-8."""
@@ -23,6 +24,13 @@ def near(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean layer1.0.conv1?``, or an empty string."""
     matches = get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"; did you mean {', '.join(matches)}?" if matches else ""
+
+
+def first_names(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    listed = list(names)
+    more = len(listed) - _NAMES_SHOWN
+    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def install(extra: str) -> str:

@@ -325,7 +325,7 @@ def test_an_artifact_that_is_replaced_while_it_is_read(
 def test_a_replacement_that_was_killed_is_finished_by_the_reader(
     ghost, small_net, image, tmp_path, monkeypatch, moved
 ):
-    """Of two complete files, ``moved`` are in their places."""
+    """Two files are complete, and the process was killed after it had moved ``moved`` of them."""
     path = ghostify.save(ghost, tmp_path / "out").path
     other = ghostify.convert(small_net, image, ratio=4).eval()
     moves = []

@@ -248,7 +248,7 @@ def test_an_original_in_half_precision_keeps_its_type(small_net, image, tmp_path
 
 
 def test_names_that_are_not_utf8(small_net, image, tmp_path):
-    """Of files and folders on a disk whose names were made elsewhere."""
+    """As on a disk whose files and folders were named on another system."""
     name = os.fsdecode(b"caf\xe9")
     torch.save(small_net.state_dict(), tmp_path / f"{name}.pt")
     ghost = ghostify.convert(small_net, image)
