@@ -14,10 +14,10 @@ MEASURED = Path(__file__).parent
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add ``gallery/NAME.html`` for each artifact in this folder."""
+    """Add ``results/gallery/NAME.html`` for each artifact in this folder."""
     with tempfile.TemporaryDirectory() as work:
         for recipe in sorted(MEASURED.glob("*/ghostify.json")):
             page = ghostify.write_report(recipe.parent, Path(work, "page.html"))
-            name = f"gallery/{recipe.parent.name}.html"
+            name = f"results/gallery/{recipe.parent.name}.html"
             files.append(File.generated(config, name, content=page.read_text(encoding="utf-8")))
     return files

@@ -2,7 +2,7 @@
 
     python examples/papers [vgg16-ratio] [--format markdown]
 
-``docs/tables.md`` is what ``--format markdown`` prints.
+``docs/results/tables.md`` is what ``--format markdown`` prints.
 """
 
 import argparse

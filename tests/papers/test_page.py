@@ -6,7 +6,7 @@ from document import list_papers
 
 from ghostify.report.formats import to_markdown
 
-PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "tables.md"
 
 
 def test_the_page_is_what_the_command_prints(recounted):

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 
 
-PAGES = ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+API = sorted((ROOT / "docs/reference/api").glob("*.md"))
 
 
 def read(path):
@@ -25,7 +26,7 @@ def read(path):
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_is_documented(name):
-    page = read("docs/cli.md")
+    page = read("docs/reference/cli.md")
     assert f"ghostify {name}" in page
     for parameter in COMMANDS[name].params:
         for option in parameter.opts:
@@ -35,7 +36,7 @@ def test_every_option_is_documented(name):
 
 def test_no_option_is_documented_that_is_not_there():
     known = {o for c in COMMANDS.values() for p in c.params for o in (*p.opts, *p.secondary_opts)}
-    written = set(re.findall(r"`(--?[a-z0-9-]+)", read("docs/cli.md")))
+    written = set(re.findall(r"`(--?[a-z0-9-]+)", read("docs/reference/cli.md")))
     assert written <= known | {"--version", "--help", "-h"}
 
 
@@ -63,7 +64,7 @@ def defaults(option):
 DOCUMENTED = [
     (re.findall(r"`(--[a-z-]+)", options), literals(text))
     for options, text in re.findall(
-        r"^(`-.*)\n:   (.*(?:\n(?: {4}.*)?)*)", read("docs/cli.md"), re.M
+        r"^(`-.*)\n:   (.*(?:\n(?: {4}.*)?)*)", read("docs/reference/cli.md"), re.M
     )
     if literals(text)
 ]
@@ -93,7 +94,8 @@ def test_commands_that_are_shown_exist(page):
 
 
 def test_every_public_name_is_documented():
-    documented = set(re.findall(r"^::: ghostify\.(?:\w+\.)*(\w+)$", read("docs/api.md"), re.M))
+    text = "".join(map(read, API))
+    documented = set(re.findall(r"^::: ghostify\.(?:\w+\.)*(\w+)$", text, re.M))
     public = {*ghostify.__all__, *types.__all__, *nn.__all__, *models.__all__}
     assert public <= documented
 

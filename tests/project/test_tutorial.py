@@ -19,7 +19,7 @@ def words_of(text):
 
 
 def test_the_page_shows_all_outputs():
-    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "start" / "tutorial.md").read_text(encoding="utf-8")
     assert OUTPUTS
     for file in (*OUTPUTS, TUTORIAL / "net.py", TUTORIAL / "train.py"):
         assert f'--8<-- "{file.relative_to(ROOT)}"' in page

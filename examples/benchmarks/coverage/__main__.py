@@ -15,7 +15,7 @@ from sweep import sweep
 
 
 def to_markdown(findings: list[Finding]) -> str:
-    """Return the page ``docs/coverage.md``."""
+    """Return the page ``docs/results/coverage.md``."""
     candidates = sum(f.candidates for f in findings)
     kept = sum(len(f.kept_candidates) for f in findings)
     share = (candidates - kept) / max(candidates, 1)
@@ -29,7 +29,7 @@ the first, feature maps larger than 1x1, not inside a Ghost module), {candidates
 The table lists the kept ones by reason. MACs are those of all convolutions at s = 2, in G; the three columns
 behind them are of the plan within a budget.
 
-This page is written by `python examples/benchmarks/coverage --markdown docs/coverage.md`.
+This page is written by `python examples/benchmarks/coverage --markdown docs/results/coverage.md`.
 """  # noqa: E501
     lines = [
         introduction,

@@ -12,7 +12,7 @@ MEASURED = sorted(file.parent for file in GALLERY.glob("*/ghostify.json"))
 
 
 def test_every_network_is_linked():
-    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "results" / "gallery.md").read_text(encoding="utf-8")
     assert MEASURED
     assert [f'href="{folder.name}.html"' in page for folder in MEASURED] == [True] * len(MEASURED)
     assert page.count('.html">') == len(MEASURED)
