@@ -1,0 +1,50 @@
+"""Charts of a recovery training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ghostify.report.charts import Curve, Plot
+from ghostify.report.metric_texts import METRIC_TEXTS
+from ghostify.types import Recovery
+
+_LARGEST = 1e99
+"""Limit of what is drawn."""
+
+
+def loss_plot(recovery: Recovery | None) -> Plot | None:
+    """Return the training loss by epoch."""
+    history = recovery.history if recovery else ()
+    places = points((record["epoch"], record.get("loss")) for record in history)
+    if not places:
+        return None
+    return Plot("Loss", "epoch", "loss", (Curve("this network", places, "ghost", line=True),))
+
+
+def score_plot(recovery: Recovery | None) -> Plot | None:
+    """Return the metric that decides, or the agreement instead of a divergence, by epoch."""
+    if recovery is None or recovery.recovered is None or not recovery.history:
+        return None
+    metric = recovery.recovered.decisive
+    if metric == "kl":
+        metric = "agreement"
+    label = METRIC_TEXTS[metric].name
+    epochs = [(r["epoch"], (r.get("score") or {}).get(metric)) for r in recovery.history]
+    places = points([(0, getattr(recovery.converted, metric, None)), *epochs])
+    curves = [Curve("this network", places, "ghost", line=True)]
+    original = getattr(recovery.original, metric, None)
+    if original is not None and places:
+        ends = ((0.0, original), (places[-1][0], original))
+        curves.append(Curve("original", ends, "original", line=True))
+    return Plot(label, "epoch", label, tuple(curves), percent=METRIC_TEXTS[metric].is_share)
+
+
+def points(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple[float, float], ...]:
+    """Return the points that can be drawn."""
+    return tuple((float(x), float(y)) for x, y in pairs if is_drawn(y))
+
+
+def is_drawn(value: float | None) -> bool:
+    """Return whether a value is known and finite: the loss of an epoch may not be."""
+    return value is not None and abs(value) < _LARGEST
