@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ghostify.analysis.arguments import check_models
 from ghostify.analysis.dry_run import dry_run
 from ghostify.analysis.model_copy import copy_model
+from ghostify.deployment.environment import processor, runtime_version
 from ghostify.deployment.exporters import Session, quiet
 from ghostify.deployment.reparameterize import fused_modules
 from ghostify.deployment.runtimes import Opener, Runtime, runtime_named
@@ -101,7 +102,7 @@ def benchmark(
                     runs = _run_setting(openers, sized, number, device, take)
                     for name in group:
                         own = {model: runs[name, model] for model in models}
-                        measurements += summarize(name, size, number, own)
+                        measurements += summarize(name, size, number, own, processor(device))
                     done += 1
     return Timing(
         input=describe_example(example),
@@ -120,7 +121,7 @@ class Runs:
 
 
 def summarize(
-    runtime: str, batch: int, threads: int, runs: Mapping[str, Runs]
+    runtime: str, batch: int, threads: int, runs: Mapping[str, Runs], device: str = ""
 ) -> Iterator[Measurement]:
     """Return the measurements of one setting; speed-ups are over the first network."""
     first = next(iter(runs.values())).seconds
@@ -134,6 +135,8 @@ def summarize(
             seconds=Spread.of(run.seconds),
             speedup=Spread.of([a / b for a, b in zip(first, run.seconds, strict=True)]),
             memory=run.memory,
+            version=runtime_version(runtime),
+            device=device,
         )
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from math import isfinite
 from pathlib import Path
@@ -22,6 +20,7 @@ from ghostify.analysis import analyze
 from ghostify.analysis.dataflow import trace_dataflow
 from ghostify.analysis.dry_run import materialize
 from ghostify.deployment.benchmark import benchmark
+from ghostify.deployment.environment import processor, runtime_version
 from ghostify.deployment.tensors import batch_size
 from ghostify.io.atomic import write_text
 from ghostify.io.progress import progress_bar
@@ -126,14 +125,6 @@ def _fewer(channels: int) -> list[int | None]:
     return [*dict.fromkeys(max(channels // part, 1) for part in _PARTS)]
 
 
-def processor() -> str:
-    """Return the CPU model, such as ``Intel(R) Xeon(R) Processor``."""
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(": ")[1] for line in lines if line.startswith("model name"))
-    return platform.processor() or platform.machine()
-
-
 def _time(
     geometry: Geometry,
     shape: tuple[int, ...],
@@ -164,20 +155,12 @@ def _time(
     return {ghost: ms - alone for ghost, ms in zip(modules, together, strict=True)}
 
 
-def _version(runtime: str) -> str:
-    library = runtime.removesuffix("-int8")
-    try:
-        return version({"eager": "torch", "compile": "torch"}.get(library, library))
-    except PackageNotFoundError:
-        return "unknown"  # not installed: benchmark raises
-
-
 class _Timer:
     """Times layers in one runtime, each once."""
 
     def __init__(self, cache: Path, runtime: str, threads: int) -> None:
         self.known = _Cache(cache)
-        self.where = f"{runtime} {_version(runtime)}, {threads} threads, {processor()}"
+        self.where = f"{runtime} {runtime_version(runtime)}, {threads} threads, {processor()}"
         self.run = partial(benchmark, runtime=runtime, threads=threads, progress=False)
 
     def times(

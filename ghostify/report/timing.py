@@ -56,6 +56,8 @@ class Measurement:
         seconds: time of one run.
         speedup: time of the first network divided by this one's, round by round.
         memory: peak memory in bytes; None if unknown.
+        version: version of the runtime; empty if unknown.
+        device: model of the processor; empty if unknown.
     """
 
     model: str
@@ -66,6 +68,8 @@ class Measurement:
     seconds: Spread
     speedup: Spread
     memory: NonNegativeInt | None = None
+    version: str = ""
+    device: str = ""
 
     @property
     def setting(self) -> tuple[str, str, str]:
@@ -112,6 +116,13 @@ class Timing(Serializable, Printable):
         """Networks and input."""
         return f"{' and '.join(self.macs)}, input {self.input}"
 
+    @property
+    def measured_on(self) -> str:
+        """Processors, and runtimes with their versions; empty if unknown."""
+        devices = [m.device for m in self.measurements if m.device]
+        versions = [f"{m.runtime} {m.version}" for m in self.measurements if m.version]
+        return ", ".join(dict.fromkeys([*devices, *versions]))
+
     def macs_ratio(self, model: str) -> float:
         """Return the first network's MACs divided by this one's."""
         return self.macs[self.first] / self.macs[model] if self.macs[model] else nan
@@ -134,6 +145,7 @@ class Timing(Serializable, Printable):
         """Return a table of MACs and one of latencies for each runtime and batch size."""
         groups = dict.fromkeys((m.runtime, m.batch) for m in self.measurements)
         notes = ["ms: median of a run, with quartiles.", f"memory: {self.memory}."]
+        notes += [f"measured on: {self.measured_on}."] if self.measured_on else []
         if len(self.macs) > 1:
             notes = [
                 f"speed-up: time of {self.first} divided by the network's, round by round; median.",

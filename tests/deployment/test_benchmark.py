@@ -18,6 +18,7 @@ from ghostify.deployment.benchmark import (
     summarize,
     take_turns,
 )
+from ghostify.deployment.environment import runtime_version
 from ghostify.nn import GhostModuleV3
 from ghostify.report.timing import Spread, Timing
 
@@ -72,12 +73,13 @@ def test_given_rounds_overrule_the_budget():
 def test_the_speed_up_is_taken_round_by_round():
     """The machine slows down by 10 in the middle: medians would divide to 4, and rounds say 2."""
     runs = {"original": Runs([2, 4, 20, 40, 40], 7), "ghost": Runs([1, 2, 10, 10, 20], None)}
-    original, ghost = summarize("eager", 1, 2, runs)
+    original, ghost = summarize("eager", 1, 2, runs, "Some CPU")
     assert ghost.speedup == Spread(2, 2, 2)
     assert original.speedup == Spread(1, 1, 1)
     assert original.seconds == Spread(20, 4, 40)
     assert (ghost.rounds, ghost.batch, ghost.threads) == (5, 1, 2)
     assert (original.memory, ghost.memory) == (7, None)
+    assert (ghost.version, ghost.device) == (runtime_version("eager"), "Some CPU")
 
 
 @pytest.fixture

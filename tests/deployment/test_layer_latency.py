@@ -9,7 +9,8 @@ from torch import nn
 
 import ghostify
 from ghostify import GhostifyError, GhostSpec
-from ghostify.deployment.layer_latency import layer_latency, processor
+from ghostify.deployment.environment import processor
+from ghostify.deployment.layer_latency import layer_latency
 from ghostify.planning import plan_sites
 from ghostify.types import LayerLatencies
 

@@ -1,6 +1,7 @@
 """Timings as data and as tables."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -110,6 +111,18 @@ def test_the_tables():
     assert "resnet50-ghost 1 12.5 (11.3–13.8) 2.40x 120% 3.00MB" in shown
     assert "memory: resident memory." in shown
     assert max(len(line) for line in to_text(SEVERAL.document()).splitlines()) <= 80
+
+
+def test_what_it_was_measured_on():
+    assert not any("measured on" in line for line in lines(SEVERAL))
+    devices = ("A CPU", "A CPU", "A CPU", "A GPU")
+    known = tuple(
+        replace(m, version="1.2", device=device)
+        for m, device in zip(SEVERAL.measurements, devices, strict=True)
+    )
+    timing = replace(SEVERAL, measurements=known)
+    assert timing.measured_on == "A CPU, A GPU, eager 1.2, onnxruntime 1.2"
+    assert "measured on: A CPU, A GPU, eager 1.2, onnxruntime 1.2." in lines(timing)
 
 
 def test_one_network_has_no_speed_up():

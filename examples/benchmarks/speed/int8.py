@@ -23,7 +23,7 @@ from torchvision.models import get_model
 
 import ghostify
 from ghostify.deployment import EXPORTERS
-from ghostify.deployment.layer_latency import processor
+from ghostify.deployment.environment import processor
 from ghostify.planning.flops import count
 
 CACHE = Path.home() / ".cache" / "ghostify-accuracy"

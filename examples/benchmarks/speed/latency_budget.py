@@ -12,7 +12,7 @@ import torch
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.deployment.layer_latency import processor
+from ghostify.deployment.environment import processor
 
 
 def row(name: str, runtime: str, share: float, seconds: float) -> str:

@@ -13,7 +13,7 @@ import torch
 from torchvision.models import get_model
 
 import ghostify
-from ghostify.deployment.layer_latency import processor
+from ghostify.deployment.environment import processor
 from ghostify.planning import plan_sites
 
 NETWORKS = (

@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from torchvision.models import get_model_weights
 
 import ghostify
-from ghostify.deployment.layer_latency import processor
+from ghostify.deployment.environment import processor
 from ghostify.models.registry import build
 from ghostify.types import ModelSource
 from ghostify.types.progress import Progress

@@ -15,7 +15,7 @@ from torch import nn
 from torchvision.models import get_model, list_models
 
 import ghostify
-from ghostify.deployment.layer_latency import processor
+from ghostify.deployment.environment import processor
 
 PLANS: dict[str, dict[str, Any]] = {
     "s=2": {"ratio": 2},

@@ -124,10 +124,11 @@ def _convolutions(rows: tuple[SiteRow, ...], side: int) -> Count:
 
 
 def _merged(timings: tuple[Timing, ...]) -> tuple[Timing, ...]:
-    """Merge timings of the same networks on the same input."""
+    """Merge timings of the same networks on the same input and processor."""
     merged: dict[tuple[Any, ...], Timing] = {}
     for timing in timings:
-        key = (timing.input, *timing.macs.items())
+        devices = frozenset(measurement.device for measurement in timing.measurements)
+        key = (timing.input, devices, *timing.macs.items())
         before = merged[key].measurements if key in merged else ()
         merged[key] = replace(timing, measurements=(*before, *timing.measurements))
     return tuple(merged.values())

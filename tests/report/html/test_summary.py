@@ -8,9 +8,9 @@ from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.timing import Measurement, Spread, Timing
 
 
-def add_timing(folder, part, macs, size="1x3x8x8", seconds=1.0):
-    spread = Spread(seconds, seconds, seconds)
-    pair = tuple(Measurement(name, part, 1, 1, 9, spread, spread) for name in macs)
+def add_timing(folder, part, macs, size="1x3x8x8", device="A CPU"):
+    one = Spread(1, 1, 1)
+    pair = tuple(Measurement(name, part, 1, 1, 9, one, one, device=device) for name in macs)
     record(folder, "timing", Timing(size, macs, "bytes", pair).to_dict(), part=part)
 
 
@@ -23,16 +23,17 @@ def test_timings_of_the_same_networks_are_one(artifact):
 
 
 @pytest.mark.parametrize(
-    ("macs", "size"),
+    ("macs", "size", "device"),
     [
-        ({"net": 4, "out": 2}, "1x3x9x9"),
-        ({"net": 4, "out": 3}, "1x3x8x8"),
-        ({"other": 4, "out": 2}, "1x3x8x8"),
+        ({"net": 4, "out": 2}, "1x3x9x9", "A CPU"),
+        ({"net": 4, "out": 3}, "1x3x8x8", "A CPU"),
+        ({"other": 4, "out": 2}, "1x3x8x8", "A CPU"),
+        ({"net": 4, "out": 2}, "1x3x8x8", "A GPU"),
     ],
 )
-def test_other_timings_are_not(artifact, macs, size):
+def test_other_timings_are_not(artifact, macs, size, device):
     add_timing(artifact, "eager", {"net": 4, "out": 2})
-    add_timing(artifact, "openvino", macs, size)
+    add_timing(artifact, "openvino", macs, size, device)
     timings = ArtifactSummary(artifact).timings
     assert [len(timing.measurements) for timing in timings] == [2, 2]
 
