@@ -1,0 +1,21 @@
+// What the theme leaves out: names and focus for screen readers and keyboards, options on one line.
+document$.subscribe(() => {
+  document.querySelector(".md-search").setAttribute("aria-label", "Search")
+  for (const table of document.querySelectorAll(".md-typeset__scrollwrap")) table.tabIndex = 0
+
+  for (const code of document.querySelectorAll(".language-sh code, .language-console code")) {
+    const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT)
+    const texts = []
+    while (walker.nextNode()) if (!walker.currentNode.parentElement.matches(".go, .c1")) texts.push(walker.currentNode)
+    for (const text of texts) {
+      const parts = text.data.split(/((?<!\S)--?[a-z][\w-]*)/)
+      text.replaceWith(...parts.map((part, place) => {
+        if (place % 2 == 0) return part
+        const option = document.createElement("span")
+        option.className = "option"
+        option.textContent = part
+        return option
+      }))
+    }
+  }
+})
