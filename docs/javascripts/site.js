@@ -6,8 +6,9 @@ document$.subscribe(() => {
   for (const code of document.querySelectorAll(".language-sh code, .language-console code")) {
     const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT)
     const texts = []
-    while (walker.nextNode()) if (!walker.currentNode.parentElement.matches(".go, .c1")) texts.push(walker.currentNode)
+    while (walker.nextNode()) texts.push(walker.currentNode)
     for (const text of texts) {
+      if (text.parentElement.matches(".go, .c1")) continue
       const parts = text.data.split(/((?<!\S)--?[a-z][\w-]*)/)
       text.replaceWith(...parts.map((part, place) => {
         if (place % 2 == 0) return part

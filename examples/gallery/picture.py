@@ -2,8 +2,8 @@
 
     python examples/gallery/picture.py
 
-It opens a page of the gallery in headless Chromium, in both colour schemes, and writes
-``docs/images/report.png`` and ``report-dark.png``: the top of the page, to the end of its first section.
+It opens a page of the gallery in headless Chromium, in both colour schemes, and writes its top, to
+the end of the first section, to ``docs/images/report.png`` and ``report-dark.png``.
 """
 
 import shutil
