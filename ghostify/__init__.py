@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ghostify.types import Augmentation, GhostifyError, GhostSpec, Plan, RecoverySettings
+from ghostify.types.displayed import Displayed
 from ghostify.types.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -99,6 +100,13 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"{__name__}.{module}"), attribute or name)
     globals()[name] = value
     return value
+
+
+def _display(self: Displayed) -> Any:
+    return import_module(f"{__name__}.report.displays").display(self)
+
+
+Displayed._display = _display
 
 
 def __dir__() -> list[str]:

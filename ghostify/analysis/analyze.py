@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ from ghostify.analysis.forward_observer import parameter_owners, shares_paramete
 from ghostify.analysis.fx_trace import trace
 from ghostify.analysis.ghost_structure import primary_convolutions
 from ghostify.analysis.regions import NoRegionError, find_region
-from ghostify.types import ConvSite, Example, Geometry, GhostifyError
+from ghostify.types import ConvSite, Example, Geometry, GhostifyError, Sites
 
 
-def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
+def analyze(model: nn.Module, example: Example) -> Sites:
     """Find every convolution of ``model``, and whether it can be replaced and pruned.
 
     A copy of the model runs in evaluation mode, on the meta device unless it needs values,
@@ -35,7 +35,7 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
 
     Returns:
         One site for each convolution, in order of execution. Convolutions that do not run are
-        last.
+        last. ``print`` shows them as tables.
 
     Raises:
         GhostifyError: if the model does not run on the example, or cannot be copied.
@@ -79,21 +79,19 @@ def analyze(model: nn.Module, example: Example) -> tuple[ConvSite, ...]:
                 ineligible=ineligible,
             )
         )
-    return _with_regions(model, flow, sites)
+    return Sites(_with_regions(model, flow, sites))
 
 
 def _with_regions(
     model: nn.Module, flow: Dataflow, sites: Iterable[ConvSite]
-) -> tuple[ConvSite, ...]:
+) -> Iterator[ConvSite]:
     """Add the region of each site, or the reason why its output channels cannot be dropped."""
     found = [_with_region(model, flow, site) for site in sites]
     gates = {gate: s.name for s in found if s.region is not None for gate in s.region.gates}
-    return tuple(
-        replace(site, unprunable=f"a gate of {gates[site.name]}, whose channels it has")
-        if site.name in gates
-        else site
-        for site in found
-    )
+    for site in found:
+        if site.name in gates:
+            site = replace(site, unprunable=f"a gate of {gates[site.name]}, whose channels it has")
+        yield site
 
 
 def _with_region(model: nn.Module, flow: Dataflow, site: ConvSite) -> ConvSite:

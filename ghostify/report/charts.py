@@ -9,6 +9,19 @@ from itertools import accumulate, groupby
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a chart.
+
+    Attributes:
+        parts: heights by role, the tallest first; each part ends where the next one begins.
+        tooltip: lines of text.
+    """
+
+    parts: tuple[tuple[str, float], ...]
+    tooltip: str
+
+
+@dataclass(frozen=True, slots=True)
 class LayerBar:
     """Cost of one convolution before and after conversion.
 

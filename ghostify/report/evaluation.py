@@ -8,7 +8,14 @@ from itertools import takewhile
 
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
-from ghostify.report.metric_texts import METRIC_TEXTS, definitions, format_metric, known_metrics
+from ghostify.report.metric_texts import (
+    METRIC_TEXTS,
+    definitions,
+    format_metric,
+    known_metrics,
+    shown_metric,
+)
+from ghostify.report.svg import meter_svg
 from ghostify.types import Outputs, Score
 from ghostify.types.constraints import NonNegativeInt
 from ghostify.types.serialization import Serializable
@@ -82,6 +89,19 @@ class Evaluation(Serializable, Printable):
             records=tuple(records),
             data={"model": model, **self.to_dict()},
         )
+
+    def charts(self) -> Sequence[tuple[str, str]]:
+        """Return a bar for each network's metric that decides, with a mark at the original's."""
+        scores = {name: row.score for name, row in self.rows.items()}
+        metric = shown_metric(scores.values())
+        if metric is None or not METRIC_TEXTS[metric].is_share:
+            return ()
+        charts = []
+        mark = getattr(next(iter(scores.values())), metric) or 0.0
+        for name, score in scores.items():
+            caption = f"{METRIC_TEXTS[metric].name}, {name}: {format_metric(score, metric)}"
+            charts.append((caption, meter_svg(getattr(score, metric) or 0.0, mark, 1.0, caption)))
+        return charts
 
     def _notes(self, metrics: Sequence[str]) -> Iterator[str]:
         if self.outputs is not None:

@@ -55,6 +55,12 @@ _STYLE = """<style>
 .ghostify .hit { fill: transparent; } .ghostify .dropped, .ghostify .track { fill: #b9bdc3; }
 .ghostify .dense { fill: #80868e; } .ghostify .ghosts { fill: #a79be0; }
 .ghostify .intrinsic, .ghostify .ghost { fill: #6f5fd8; }
+.ghostify svg.plot { display: block; width: 100%; max-width: 34em; font-size: 12px; }
+.ghostify svg.plot text { fill: currentColor; opacity: 0.75; }
+.ghostify .grid { stroke: currentColor; opacity: 0.15; } .ghostify .curve { stroke-width: 2; }
+.ghostify g.ghost .curve { stroke: #6f5fd8; } .ghostify g.original .curve { stroke: #80868e; }
+.ghostify g.original circle { fill: #80868e; }
+.ghostify g.current circle { fill: none; stroke: #6f5fd8; stroke-width: 2; }
 .ghostify .mark { stroke: currentColor; vector-effect: non-scaling-stroke; }
 .ghostify .aside { opacity: 0.75; font-size: 0.875em; }
 </style>"""
@@ -68,7 +74,7 @@ def to_notebook(document: Document, charts: Sequence[tuple[str, str]] = ()) -> s
     for table in document.tables:
         html = _tabulate(table, "html")
         if len(table.rows) <= _MAX_ROWS:
-            short.append(html)
+            short.append(f'<p class="aside">{escape(table.title)}</p>{html}')
         else:
             long.append(f"<details><summary>{escape(table.title)}</summary>{html}</details>")
     drawn = [f'<p class="aside">{escape(caption)}</p>{svg}' for caption, svg in charts]

@@ -89,6 +89,12 @@ def known_metrics(*scores: Score) -> list[str]:
     return [m for m in METRIC_TEXTS if any(getattr(score, m) is not None for score in scores)]
 
 
+def shown_metric(scores: Iterable[Score]) -> str | None:
+    """Return the metric that charts show: the one that decides, or agreement for a divergence."""
+    known = [score.decisive for score in scores if score.is_comparable]
+    return "agreement" if known[:1] == ["kl"] else next(iter(known), None)
+
+
 def describe_score(score: Score) -> str:
     """Return the known metrics of a score in one line."""
     known = known_metrics(score)

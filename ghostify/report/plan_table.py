@@ -32,7 +32,7 @@ def list_plan(
 
     Args:
         plan: the plan.
-        model: name of the model.
+        model: name of the model, or empty.
         sensitivity: what the plan was made by; predicts the divergence, and knows the costs of the
             whole network. Without it, costs are those of the convolutions.
         latencies: what the plan was made by; predict the latency.
@@ -42,7 +42,7 @@ def list_plan(
     pruned = f", {len(plan.widths)} to be pruned" if plan.widths else ""
     counted = f"{len(plan.replaced)} of {len(plan.decisions)} convolutions to be replaced"
     return Document(
-        title=f"{model}: {counted}{pruned}",
+        title=f"{model}: {counted}{pruned}".removeprefix(": "),
         tables=tuple(filter(None, tables)),
         notes=tuple(_predictions(plan, sensitivity)),
         records=(),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ghostify.report.charts import Curve, Plot
-from ghostify.report.metric_texts import METRIC_TEXTS
+from ghostify.report.metric_texts import METRIC_TEXTS, shown_metric
 from ghostify.types import Recovery
 
 _LARGEST = 1e99
@@ -26,9 +26,9 @@ def score_plot(recovery: Recovery | None) -> Plot | None:
     """Return the metric that decides, or the agreement instead of a divergence, by epoch."""
     if recovery is None or recovery.recovered is None or not recovery.history:
         return None
-    metric = recovery.recovered.decisive
-    if metric == "kl":
-        metric = "agreement"
+    metric = shown_metric([recovery.recovered])
+    if metric is None:
+        return None
     label = METRIC_TEXTS[metric].name
     epochs = [(r["epoch"], (r.get("score") or {}).get(metric)) for r in recovery.history]
     places = points([(0, getattr(recovery.converted, metric, None)), *epochs])

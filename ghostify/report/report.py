@@ -8,9 +8,10 @@ from math import nan
 from typing import Any
 
 from ghostify.planning import cost
-from ghostify.report.charts import LayerBar, legend_text, summarize_bars
+from ghostify.report.charts import legend_text, summarize_bars
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
+from ghostify.report.layer_bars import layer_bars
 from ghostify.report.reasons import list_reasons
 from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg
@@ -126,37 +127,11 @@ class Report(Printable):
             },
         )
 
-    def bars(self, unit: str) -> list[LayerBar]:
-        """Return a bar for each convolution, in ``MACs`` or ``parameters``."""
-        of = cost.macs if unit == "MACs" else cost.params
-        bars = []
-        for row in self.sites:
-            before, after = of(row.site), of(row.converted, row.ghost)
-            lines = [row.site.name, str(row.site.geometry)]
-            if row.changed:
-                lines += [f"inputs {row.inputs}"] if "→" in row.inputs else []
-                lines += [f"outputs {row.outputs}", f"{si(before)} → {si(after)} {unit}"]
-            else:
-                lines.append(f"{si(before)} {unit}")
-            kept = "not replaced" if row.changed else "kept"
-            lines.append(str(row.ghost) if row.ghost else f"{kept}: {row.reason}")
-            bars.append(
-                LayerBar(
-                    name=row.site.name,
-                    before=before,
-                    narrowed=of(row.converted),
-                    after=after,
-                    replaced=row.ghost is not None,
-                    tooltip="\n".join(lines),
-                )
-            )
-        return bars
-
     def charts(self) -> Sequence[tuple[str, str]]:
         """Return a bar chart of MACs and one of parameters."""
         charts = []
         for name, unit in (("MACs", "MACs"), ("Parameters", "parameters")):
-            bars = self.bars(unit)
+            bars = layer_bars(self.sites, unit)
             caption = f"{name} of each layer: {summarize_bars(bars)}. {legend_text(bars)}"
             charts.append((caption, bars_svg(bars, caption)))
         return charts

@@ -7,21 +7,22 @@ from itertools import pairwise
 from math import ceil, floor, log10
 from xml.etree import ElementTree as ET
 
-from ghostify.report.charts import LayerBar, Plot
+from ghostify.report.charts import Bar, LayerBar, Plot
 
 _WIDE, _HIGH = 1000, 200
 _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40
 _EQUAL, _ZERO = 1e-9, 1e-99  # relative, absolute
+_COLOURS = {"original": "grey", "ghost": "purple", "current": "ring"}
 
 
-def bars_svg(bars: Sequence[LayerBar], title: str) -> str:
-    """Draw a bar for each layer: the original cost, what is left of it, and what saved the rest.
+def bars_svg(bars: Sequence[Bar | LayerBar], title: str) -> str:
+    """Draw a bar for each layer, such as its cost, what is left of it, and what saved the rest.
 
     The chart stretches to the width of the page, so its text is in tooltips only.
     """
     svg = _svg(_WIDE, _HIGH, title, "bars", preserveAspectRatio="none")
-    most = max((bar.before for bar in bars), default=0) or 1
+    most = max((height for bar in bars for _, height in bar.parts), default=0) or 1
     step = _WIDE / max(len(bars), 1)
     width = step * (0.78 if len(bars) < 200 else 1)
     for place, bar in enumerate(bars):
@@ -63,6 +64,12 @@ def plot_svg(plot: Plot) -> str:
             if curve.tooltips:
                 _add(dot, "title", curve.tooltips[place])
     return ET.tostring(svg, encoding="unicode")
+
+
+def captioned(plot: Plot) -> tuple[str, str]:
+    """Draw a plot, with its title and curves as the caption."""
+    curves = (f"{curve.name} ({_COLOURS[curve.role]})" for curve in plot.curves)
+    return f"{plot.title} by {plot.x}: {', '.join(curves)}", plot_svg(plot)
 
 
 def meter_svg(value: float, mark: float, most: float, title: str) -> str:

@@ -15,7 +15,7 @@ from ghostify.types.serialization import encode
 _DW_SIZE = GhostSpec().dw_size
 
 
-def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document:
+def list_sites(sites: Sequence[ConvSite], *, model: str = "", input: str = "") -> Document:
     """Return a row for each convolution: geometry, output size, costs, and what can become of it.
 
     A Ghost module can take its place (replaceable), and output channels can be dropped (prunable),
@@ -23,8 +23,8 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
 
     Args:
         sites: what `analyze` returned.
-        model: name of the model.
-        input: shape of the input, such as ``1x3x224x224``.
+        model: name of the model, or empty.
+        input: shape of the input, such as ``1x3x224x224``, or empty.
     """
     rows, records = [], []
     for site in sites:
@@ -59,7 +59,7 @@ def list_sites(sites: Sequence[ConvSite], *, model: str, input: str) -> Document
         Column("replaceable"), Column("prunable"),
     )  # fmt: skip
     return Document(
-        title=f"{model}, input {input}",
+        title=", ".join(filter(None, (model, input and f"input {input}"))),
         tables=tuple(filter(None, (Table(title, columns, tuple(rows)), unprunable))),
         notes=(
             "MACs: multiply-accumulates; papers call them FLOPs.",

@@ -1,7 +1,7 @@
 """Data that the rooms pass to each other. Standard library only."""
 
 from ghostify.types.attachment import DeploymentReport
-from ghostify.types.conv_site import ConvSite, Geometry
+from ghostify.types.conv_site import ConvSite, Geometry, Sites
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
 from ghostify.types.lineage import Lineage
@@ -33,5 +33,5 @@ __all__ = [
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
     "LayerRedundancy", "Lineage", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
     "PlanCandidate", "Preprocessing", "Recovery", "RecoverySettings", "Region", "Score",
-    "Sensitivity", "WidthSensitivity", "describe_example", "split_example",
+    "Sensitivity", "Sites", "WidthSensitivity", "describe_example", "split_example",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from math import prod
 from typing import Annotated, Any, Literal
 
 from ghostify.types.constraints import Channels, Length, NonNegativeInt, Range, Sizes
+from ghostify.types.displayed import Displayed
 from ghostify.types.errors import GhostifyError
 from ghostify.types.region import Region
 
@@ -153,3 +154,9 @@ class ConvSite:
     def output_map(self) -> str:
         """Height and width of the output, such as ``56x56``; ``-`` if it is never called."""
         return "x".join(map(str, self.output)) if self.output is not None else "-"
+
+
+class Sites(Displayed, tuple[ConvSite, ...]):
+    """The convolutions of a model, in order of execution. ``print(sites)`` shows tables."""
+
+    __slots__ = ()

@@ -10,6 +10,7 @@ from typing import ClassVar
 from ghostify.types.attachment import Attachment
 from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt
 from ghostify.types.conv_site import ConvSite
+from ghostify.types.displayed import Displayed
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec, is_finite
 from ghostify.types.serialization import Serializable
@@ -153,11 +154,11 @@ class WidthSensitivity(Serializable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sensitivity(Attachment, Serializable):
+class Sensitivity(Attachment, Serializable, Displayed):
     """Estimated loss increase when one layer alone is replaced, for each layer and Ghost module.
 
     A kept layer has a loss increase of 0. A plan's loss increase is estimated as the sum over its
-    layers.
+    layers. ``print(sensitivity)`` shows a table.
 
     Attributes:
         unit: unit of the loss increase, such as ``KL (nats)``.
@@ -199,6 +200,11 @@ class Sensitivity(Attachment, Serializable):
     def candidates(self) -> tuple[GhostSpec, ...]:
         """The Ghost modules that were tried at any layer, in the order of appearance."""
         return tuple(dict.fromkeys(ghost for layer in self.layers.values() for ghost in layer))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Qualified names of the layers that were measured."""
+        return tuple(dict.fromkeys((*self.layers, *self.widths)))
 
     def covers(self, name: str, ghost: GhostSpec | None, width: int | None) -> bool:
         """Whether the layer was measured with ``ghost`` and, if it loses channels, with widths."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from ghostify.types.attachment import Attachment
 from ghostify.types.constraints import NonNegativeInt
 from ghostify.types.conv_site import ConvSite
+from ghostify.types.displayed import Displayed
 from ghostify.types.errors import GhostifyError
 from ghostify.types.ghost_spec import GhostSpec
 from ghostify.types.region import Region
@@ -88,10 +89,11 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan(Attachment, Serializable):
+class Plan(Attachment, Serializable, Displayed):
     """One decision for each convolution of a model, in the order of execution.
 
-    Its JSON has one entry per layer, by qualified name, which begins with the decision.
+    ``print(plan)`` shows a summary. Its JSON has one entry per layer, by qualified name, which
+    begins with the decision.
     """
 
     _format: ClassVar[str] = "ghostify-plan/1"

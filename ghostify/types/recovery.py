@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypedDict
 
 from ghostify.types.attachment import Attachment
 from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
+from ghostify.types.displayed import Displayed
 from ghostify.types.score import Score
 from ghostify.types.serialization import Like, Serializable
 from ghostify.types.settings import RecoverySettings
@@ -76,8 +77,8 @@ class Selection(Serializable):
 
 
 @dataclass(frozen=True)
-class Recovery(Attachment, Serializable):
-    """Record of a recovery training.
+class Recovery(Attachment, Serializable, Displayed):
+    """Record of a recovery training. ``print(recovery)`` shows scores and epochs.
 
     Attributes:
         settings: how the network was trained; ``lr`` is the rate that was chosen.

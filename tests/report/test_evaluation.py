@@ -1,4 +1,5 @@
 import json
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -105,3 +106,23 @@ def test_rows_of_later_weights_are_dropped():
 def test_rows_on_other_images_are_dropped(other):
     found = Evaluation("digits", 10, {"converted": row()})
     assert found.including(other) is found
+
+
+def test_a_bar_for_each_network():
+    first, second = EVALUATION.charts()
+    assert first[0] == "Top-1 accuracy, original: 95.00%"
+    assert second[0] == "Top-1 accuracy, converted: 90.00%"
+    assert ET.fromstring(second[1]).find("line").get("x1") == "95"
+    assert [r.get("width") for r in ET.fromstring(second[1]).iter("rect")] == ["100", "90"]
+
+
+def test_no_bars_of_values_without_a_scale():
+    row = EvaluationRow(Score(9, mae=0.5), 10, 10)
+    assert Evaluation("val", 0, {"original": row}).charts() == ()
+    assert Evaluation("val", 0).charts() == ()
+
+
+def test_agreement_is_shown_for_a_divergence():
+    row = EvaluationRow(Score(9, agreement=0.75, kl=0.5), 10, 10)
+    ((caption, _),) = Evaluation("val", 0, {"converted": row}).charts()
+    assert caption == "Agreement with the original, converted: 75.00%"

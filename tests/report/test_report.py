@@ -289,23 +289,6 @@ def test_records_of_a_pruned_network(pruned):
     assert rows["c"]["keep"] == "excluded"
 
 
-def test_bars_of_a_pruned_network(pruned):
-    bars = {bar.name: bar for bar in pruned.bars("parameters")}
-    assert bars["a"].parts == [("dropped", 9216), ("ghosts", 5760), ("intrinsic", 3060)]
-    assert bars["b"].parts == [("dropped", 2048), ("dense", 960)]
-    assert bars["stem"].parts == [("dense", 432)]
-    assert bars["a"].tooltip.splitlines() == [
-        "a", "3x3, 16→64", "outputs 64 → 40 (20 + 20 ghosts)", "9.22K → 3.06K parameters",
-        "s=2, d=3",
-    ]  # fmt: skip
-    assert bars["c"].tooltip.splitlines() == [
-        "c", "1x1, 32→16", "inputs 32 → 24", "outputs 16", "512 → 384 parameters",
-        "not replaced: excluded",
-    ]  # fmt: skip
-    assert bars["stem"].tooltip.splitlines()[-1] == "kept: first convolution (stem)"
-    assert "saved by dropped channels" in pruned.charts()[0][0]
-
-
 def test_widths_alone(pruned_plan):
     decisions = (
         replace(d, ghost=None, keep="kept by the budget") if d.ghost else d
@@ -349,3 +332,10 @@ def test_compare_narrows_the_sites_of_its_example(small_net, image):
     rows = {row.site.name: row for row in report.sites}
     assert rows["stem"].macs == (2 * 256 * 16 * 27, 2 * 256 * 10 * 27)
     assert rows["wide"].macs[1] == 2 * 64 * (16 * 90 + 16 * 9)
+
+
+def test_charts_of_a_pruned_network(pruned):
+    assert [caption.split(":")[0] for caption, _ in pruned.charts()] == [
+        "MACs of each layer", "Parameters of each layer"
+    ]  # fmt: skip
+    assert "saved by dropped channels" in pruned.charts()[0][0]

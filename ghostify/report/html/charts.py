@@ -7,6 +7,7 @@ from pathlib import Path
 from ghostify.report.charts import Curve, Plot
 from ghostify.report.document import si
 from ghostify.report.html.summary import ArtifactSummary
+from ghostify.report.layer_bars import layer_bars
 from ghostify.report.plots import plot_curves, plot_layers, plot_timing
 from ghostify.report.recovery_plots import is_drawn, loss_plot, points, score_plot
 from ghostify.types import PlanCandidate, Score
@@ -27,7 +28,8 @@ def write_plots(summary: ArtifactSummary, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for ending in ("png", "svg"):
         for name, unit in (("macs", "MACs"), ("params", "parameters")):
-            plot_layers(summary.report.bars(unit), folder / f"{name}.{ending}", unit=unit)
+            bars = layer_bars(summary.report.sites, unit)
+            plot_layers(bars, folder / f"{name}.{ending}", unit=unit)
         for name, plot in page_plots(summary).items():
             plot_curves(plot, folder / f"{name}.{ending}")
         for place, timing in enumerate(summary.timings, 1):

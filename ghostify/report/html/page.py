@@ -13,6 +13,7 @@ from ghostify.report.estimate import estimated_increase
 from ghostify.report.html.charts import page_plots, write_plots
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.html.totals import class_rows, milliseconds, totals
+from ghostify.report.layer_bars import layer_bars
 from ghostify.report.plots import check_plot
 from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
@@ -79,7 +80,10 @@ def _rendered(summary: ArtifactSummary) -> str:
         summary=summary,
         report=report,
         totals=totals(summary),
-        charts={"MACs": report.bars("MACs"), "Parameters": report.bars("parameters")},
+        charts={
+            "MACs": layer_bars(report.sites, "MACs"),
+            "Parameters": layer_bars(report.sites, "parameters"),
+        },
         bar_legend=bar_legend,
         summarize_bars=summarize_bars,
         heaviest_half=heaviest_half,
