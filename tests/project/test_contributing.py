@@ -61,11 +61,9 @@ def test_an_initializer(added, net):
 def test_an_exporter(added, net, tmp_path):
     pytest.importorskip("openvino", reason="pip install '.[export]'")
     name = added("Add an exporter", EXPORTERS)
-    half = ghostify.export(net, EXAMPLE, tmp_path / "half.xml", to=name)
-    full = ghostify.export(net, EXAMPLE, tmp_path / "full.xml")
-    assert (
-        half.path.with_suffix(".bin").stat().st_size < full.path.with_suffix(".bin").stat().st_size
-    )
+    exported = ghostify.export(net, EXAMPLE, tmp_path / "half.xml", to=name)
+    weights = sum(p.numel() for p in net.parameters())
+    assert exported.path.with_suffix(".bin").stat().st_size < 3 * weights  # 2 bytes each
 
 
 def test_files_that_are_named_exist():
