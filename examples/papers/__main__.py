@@ -2,7 +2,7 @@
 
     python examples/papers [vgg16-ratio] [--format markdown]
 
-``docs/results/tables.md`` is what ``--format markdown`` prints.
+``docs/results/tables.md`` ends with what ``--format markdown`` prints.
 """
 
 import argparse

@@ -28,7 +28,7 @@ def list_papers(
         for row, recount in zip(table.rows, ours, strict=True)
     ]
     return Document(
-        title="Tables of the GhostNet papers, counted again",
+        title=f"Tables of the GhostNet papers, counted again: {_summary(records)}",
         tables=shown,
         notes=(
             "params, MACs: counted on networks that ghostify builds. paper: the printed number. "
@@ -52,6 +52,13 @@ def list_papers(
             ]
         },
     )
+
+
+def _summary(records: Sequence[dict[str, Any]]) -> str:
+    """Say how many of the rows with both a printed and a counted number agree."""
+    pairs = [(record["params_agree"], record["macs_agree"]) for record in records]
+    compared = [pair for pair in pairs if pair != (None, None)]
+    return f"{sum(False not in pair for pair in compared)} of {len(compared)} rows agree"
 
 
 def _table(table: PaperTable, ours: Sequence[Recount | None], footnotes: dict[str, int]) -> Table:

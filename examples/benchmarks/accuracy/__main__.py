@@ -2,7 +2,7 @@
 
     python -m accuracy digits                   after the conversion, without training
     python -m accuracy photographs
-    python -m accuracy digits-recovered         after a twentieth of the original's training steps
+    python -m accuracy digits-recovered         after --steps of training, 75 by default
     python -m accuracy photographs-recovered    after --minutes of training without labels
 
 Run in examples/benchmarks, after ``pip install -e '.[bench,train]'``. Networks for the digits are
@@ -46,6 +46,9 @@ def main() -> None:
     parser.add_argument("--shares", help="shares of the MACs")
     parser.add_argument("--methods", help="names, separated by double commas")
     parser.add_argument("--images", help="numbers of photographs to calibrate with")
+    parser.add_argument(
+        "--steps", type=int, default=recovering.STEPS, help="training steps on digits"
+    )
     parser.add_argument("--minutes", type=float, default=15.0)
     cache = Path.home() / ".cache" / "ghostify-accuracy"
     parser.add_argument("--cache", type=Path, default=cache, help="folder of trained networks")
@@ -68,7 +71,7 @@ def main() -> None:
             numbers = list(map(int, options.images.split(","))) if options.images else [None]
             keeping.on_photographs(shares, methods, numbers, options.photos)
         case "digits-recovered":
-            recovering.on_digits(names, seeds, shares, methods, networks)
+            recovering.on_digits(names, seeds, shares, methods, networks, options.steps)
         case "photographs-recovered":
             recovering.on_photographs(shares, methods, options.minutes, options.photos)
 

@@ -48,6 +48,7 @@ def on_digits(
     shares: list[float],
     methods: Sequence[str],
     trained: Trained,
+    steps: int,
 ) -> None:
     """Print points of accuracy relative to the original, before and after recovery."""
     test = digits.dataset(3000, test=True, seed=1)
@@ -60,7 +61,7 @@ def on_digits(
             print(f"{name}, seed {seed}: {original:.1%}", flush=True)
             for share in shares:
                 for method in methods:
-                    smaller, recovered = _both(bed, method, share, seed)
+                    smaller, recovered = _both(bed, method, share, seed, steps)
                     before, after = (accuracy(m, *test) - original for m in (smaller, recovered))
                     found[name, share, method].append((100 * before, 100 * after))
                     print(
@@ -71,16 +72,18 @@ def on_digits(
     print_table(found, names, shares, methods, _cell)
 
 
-def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
+def _both(
+    bed: Bed, method: str, share: float, seed: int, steps: int
+) -> tuple[nn.Module, nn.Module]:
     """Return a smaller network, and the same after recovery or training from scratch."""
     torch.manual_seed(seed)
     if method == FROM_SCRATCH:
         smaller = METHODS["random"](bed, share)
         return smaller, networks.fit(smaller, seed)
     if method == IN_STAGES:
-        return _in_stages(bed, share, seed)
+        return _in_stages(bed, share, seed, steps)
     smaller = METHODS[method](bed, share)
-    images, classes = digits.dataset(BATCH * STEPS, test=False, seed=5000 + seed)
+    images, classes = digits.dataset(BATCH * steps, test=False, seed=5000 + seed)
     loader = DataLoader(TensorDataset(images, classes), BATCH)
     recovered, _ = ghostify.recover(
         bed.model,
@@ -93,13 +96,13 @@ def _both(bed: Bed, method: str, share: float, seed: int) -> tuple[nn.Module, nn
     return smaller, recovered
 
 
-def _in_stages(bed: Bed, share: float, seed: int) -> tuple[nn.Module, nn.Module]:
+def _in_stages(bed: Bed, share: float, seed: int, steps: int) -> tuple[nn.Module, nn.Module]:
     """Convert and train in stages, with the same number of steps in total."""
     smaller = METHODS["planned"](bed, share)
     recovered, _ = ghostify.recover(
         bed.model,
         smaller,
-        DataLoader(Fresh(math.ceil(STEPS / STAGES), 5000 + seed), batch_size=None),
+        DataLoader(Fresh(math.ceil(steps / STAGES), 5000 + seed), batch_size=None),
         _settings(seed, FEATURE_WEIGHT),
         example=bed.example,
         validation=_validation(seed),

@@ -10,42 +10,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from examine import Finding
+from page import to_markdown
 from sweep import sweep
-
-
-def to_markdown(findings: list[Finding]) -> str:
-    """Return the page ``docs/results/coverage.md``."""
-    candidates = sum(f.candidates for f in findings)
-    kept = sum(len(f.kept_candidates) for f in findings)
-    share = (candidates - kept) / max(candidates, 1)
-    introduction = f"""# Coverage
-
-{len(findings)} networks with {sum(f.sites for f in findings)} convolutions. Every network is converted at s = 2, at s = 4, and by a
-plan of widths and Ghost modules within half of its MACs, or the lowest share that there is, with sensitivities
-estimated without data. The converted network gives outputs with the structure and shapes of the original's, takes a training step, and is
-saved and loaded with equal outputs. Of the convolutions that a Ghost module would make cheaper (one group, not
-the first, feature maps larger than 1x1, not inside a Ghost module), {candidates - kept} of {candidates} ({share:.2%}) are replaced.
-The table lists the kept ones by reason. MACs are those of all convolutions at s = 2, in G; the three columns
-behind them are of the plan within a budget.
-
-This page is written by `python examples/benchmarks/coverage --markdown docs/results/coverage.md`.
-"""  # noqa: E501
-    lines = [
-        introduction,
-        "| network | convolutions | replaced | kept, by reason | MACs | within | narrowed "
-        "| replaced | seconds | faults |",
-        "|---|--:|--:|---|--:|--:|--:|--:|--:|---|",
-    ]
-    for f in findings:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in f.kept.items())
-        before, after = (macs / 1e9 for macs in f.macs)
-        faults = "; ".join(f.faults).replace("|", "\\|").replace("\n", " ")
-        lines.append(
-            f"| {f.name} | {f.sites} | {f.replaced} | {reasons} | {before:.2f} → {after:.2f} "
-            f"| {f.share:.0%} | {f.narrowed} | {f.ghosts} | {f.seconds:.0f} | {faults} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

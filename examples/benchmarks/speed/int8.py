@@ -123,7 +123,7 @@ def main() -> None:
         print(f"{processor()}; one thread; milliseconds, and times as fast as the INT8 original\n")
         columns = ["network", "plan", "MACs", "MB", "MB, INT8"]
         for runtime in ("ONNX Runtime", "OpenVINO"):
-            columns += [f"{runtime}, ms", "INT8, ms", "over INT8"]
+            columns += [f"{runtime}, ms", f"{runtime} INT8, ms", "gain"]
         print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in networks:
         latencies(name, options.plans.split(","), options.seconds)
