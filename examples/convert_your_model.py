@@ -33,8 +33,7 @@ example = {"image": torch.zeros(1, 3, 128, 128)}  # or a tensor, or a tuple
 
 # Analyze: every convolution, and whether it can be replaced or why not.
 sites = ghostify.analyze(model, example)
-for site in sites:
-    print(site.name, site.geometry, site.output_map, site.ineligible or "can be replaced")
+print(sites)
 
 # Plan: the same ratio and kernel size everywhere, except for the boxes.
 plan = ghostify.plan(sites, ratio=2, dw_size=3, exclude=["boxes"])
@@ -48,6 +47,7 @@ plan = Plan(
         for decision in plan.decisions
     )
 )
+print(plan)
 
 # Convert. The model itself is not changed.
 ghost = ghostify.convert(model, plan=plan)
