@@ -2,12 +2,14 @@
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -160,3 +162,33 @@ def small_net(as_trained) -> SmallNet:
 @pytest.fixture
 def image() -> torch.Tensor:
     return torch.randn(1, 3, 16, 16)
+
+
+CHROMIUM = shutil.which("chromium")
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, driven by Playwright."""
+    driver = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with driver.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def axe() -> str:
+    """axe-core's script, from where npm has put it."""
+    folders = [os.environ.get("NODE_PATH", ""), "node_modules", "/usr/local/lib/node_modules"]
+    for folder in filter(None, folders):
+        file = Path(folder, "axe-core", "axe.min.js")
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    pytest.skip("no axe-core here: npm install --no-save axe-core")

@@ -1,31 +1,10 @@
 """The page as a browser has it: headless Chromium, driven by Playwright."""
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 
 import ghostify
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = shutil.which("chromium")
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium")
-    with driver.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -91,14 +70,3 @@ def test_axe_finds_nothing_serious(opened, scheme, axe):
     found = opened.evaluate("axe.run()")["violations"]
     serious = [v["help"] for v in found if v["impact"] in ("serious", "critical")]
     assert serious == []
-
-
-@pytest.fixture
-def axe():
-    """axe-core's script, from where npm has put it."""
-    folders = [os.environ.get("NODE_PATH", ""), "node_modules", "/usr/local/lib/node_modules"]
-    for folder in filter(None, folders):
-        file = Path(folder, "axe-core", "axe.min.js")
-        if file.is_file():
-            return file.read_text(encoding="utf-8")
-    pytest.skip("no axe-core here: npm install --no-save axe-core")
