@@ -111,7 +111,8 @@ def _svg(title: str, height: float) -> ET.Element:
     svg = ET.Element(
         "svg",
         {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {height:g}",
-         "class": "chart", "role": "img", "aria-label": title},
+         "class": "chart", "role": "img", "aria-label": title,
+         "data-search-exclude": ""},
     )  # fmt: skip
     ET.SubElement(svg, "style").text = _STYLE.replace("\n", "")
     return svg
