@@ -69,7 +69,6 @@ TO_MEND = {
     "docs/guides/int8.md",
     "docs/guides/recovering.md",
     "docs/guides/runtimes.md",
-    "docs/reference/family.md",
 }
 """Pages whose blocks do not run yet."""
 
