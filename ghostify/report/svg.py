@@ -39,8 +39,7 @@ def plot_svg(plot: Plot) -> str:
     """Draw points and lines over axes with round numbers."""
     svg = _svg(_WIDTH, _HEIGHT, plot.title, "plot")
     points = [point for curve in plot.curves for point in curve.points]
-    ticks_x = _ticks([x for x, _ in points], whole=plot.whole)
-    ticks_y = _ticks([y for _, y in points])
+    ticks_x, ticks_y = (_ticks([point[axis] for point in points]) for axis in (0, 1))
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         x = _share(point[0], ticks_x) * (_WIDTH - _LEFT - _RIGHT) + _LEFT
@@ -73,21 +72,13 @@ def captioned(plot: Plot) -> tuple[str, str]:
     return f"{plot.title} by {plot.x}: {', '.join(curves)}", plot_svg(plot)
 
 
-def meter_svg(
-    value: float, mark: float, most: float, title: str, *, base: float | None = None
-) -> str:
-    """Draw a value as a bar with a mark across it.
-
-    A dashed line is drawn at ``base``; a bar that does not reach it looks worse.
-    """
+def meter_svg(value: float, mark: float, most: float, title: str) -> str:
+    """Draw a value as a bar with a mark across it."""
     svg = _svg(100, 12, title, "meter", preserveAspectRatio="none")
     _add(svg, "title", title)
     _add(svg, "rect", role="track", x=0, y=0, width=100, height=12)
-    role = "ghost" if base is None or value >= base else "worse"
-    _add(svg, "rect", role=role, x=0, y=0, width=100 * value / most, height=12)
-    for line, place in (("base", base), ("mark", mark)):
-        if place is not None:
-            _line(svg, line, (100 * place / most, 0), (100 * place / most, 12))
+    _add(svg, "rect", role="ghost", x=0, y=0, width=100 * value / most, height=12)
+    _line(svg, "mark", (100 * mark / most, 0), (100 * mark / most, 12))
     return ET.tostring(svg, encoding="unicode")
 
 
@@ -116,8 +107,8 @@ def _label(parent: ET.Element, text: str, x: float, y: float, anchor: str) -> No
     _add(parent, "text", text, x=x, y=y).set("text-anchor", anchor)
 
 
-def _ticks(values: Sequence[float], *, whole: bool = False) -> list[float]:
-    """Return two to eight round numbers that enclose the values, or ``whole`` numbers.
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Return two to eight round numbers that enclose the values.
 
     A single value on a tick gets a tick below it, so that an axis in percent ends at 100 %. Values
     that differ by rounding alone count as one.
@@ -127,7 +118,6 @@ def _ticks(values: Sequence[float], *, whole: bool = False) -> list[float]:
     span = next(span for span in (high - low, size, 1) if span > max(_EQUAL * size, _ZERO))
     step = 10.0 ** floor(log10(span / 4))
     step *= next(f for f in (1, 2, 2.5, 5, 10) if span / (step * f) <= 5)
-    step = float(ceil(step)) if whole else step
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     if first == last:
         first, last = (first, last + 1) if low <= 0 else (first - 1, last)
