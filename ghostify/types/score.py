@@ -82,6 +82,27 @@ class Score:
         value: float = getattr(self, metric)
         return value if metric in _HIGHER_IS_BETTER else -value
 
+    def drop_from(self, original: Score) -> float:
+        """Return how much worse this score is than the original's, in percentage points.
+
+        With labels it is the loss of top-1 accuracy, mean IoU, mean average precision or R²;
+        without, the share of images, labels or pixels with another class than the original's, or of
+        the variance of the original's values that is lost.
+
+        Raises:
+            GhostifyError: if the score has none of them.
+        """
+        for metric in (*_HIGHER_IS_BETTER, "r2"):
+            own, others = getattr(self, metric), getattr(original, metric)
+            if own is not None and others is not None:
+                return float(100 * (others - own))
+        for own in (self.agreement, self.teacher_r2):
+            if own is not None:
+                return 100 * (1 - own)
+        if self.relative_error is not None:
+            return 100 * self.relative_error
+        raise GhostifyError("a score needs labels or a teacher to compare networks by")
+
     @property
     def is_comparable(self) -> bool:
         """Whether there is a metric to compare networks by."""
