@@ -23,6 +23,9 @@ MEASUREMENTS = "measurements"
 TRAINING = "recovery"
 """The folder in an artifact, perhaps one to come, with the files of its training."""
 
+TRIED = "trials"
+"""The folder in an artifact, perhaps one to come, with the networks that `compress` tried."""
+
 _REASONS = {
     errno.EACCES: "you have no permission to write there",
     errno.EROFS: "the file system is read-only",
@@ -106,17 +109,17 @@ def check_parent(path: str | Path) -> None:
 def check_target(path: str | Path, *, force: bool) -> None:
     """Check that ``path`` is writable, and free or with ``force`` an artifact or an empty folder.
 
-    A folder that holds only an unfinished training is free.
+    A folder that holds only what an unfinished training or compression has left is free.
     """
     path = Path(path)
     with naming(path):
         settle(path.resolve() / RECIPE)
     names = {file.name for file in path.iterdir()} if path.is_dir() else None
-    if path.exists() and (names is None or (names - {TRAINING} and RECIPE not in names)):
+    if path.exists() and (names is None or (names - {TRAINING, TRIED} and RECIPE not in names)):
         raise GhostifyError(f"{path} exists and is not a ghostify artifact: choose another path")
-    for name in (RECIPE, WEIGHTS, MEASUREMENTS, TRAINING):
+    for name in (RECIPE, WEIGHTS, MEASUREMENTS, TRAINING, TRIED):
         inside(path, name)
-    if names != {TRAINING}:
+    if not names or names - {TRAINING, TRIED}:
         _check_force(path, force)
     check_writable(path)
 

@@ -18,6 +18,7 @@ from ghostify.types.version import __version__
 T = TypeVar("T")
 
 KINDS = {
+    "compression": "weights",
     "costs": "plan",
     "evaluation": "weights",
     "export": "weights",

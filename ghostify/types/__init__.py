@@ -27,11 +27,13 @@ from ghostify.types.recovery import Recovery
 from ghostify.types.region import Region
 from ghostify.types.score import Fidelity, Score
 from ghostify.types.settings import Augmentation, RecoverySettings
+from ghostify.types.trial import Trial, Trials
 
 __all__ = [
     "Augmentation", "ConvSite", "Count", "Decision", "DeploymentReport", "Example",
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
     "LayerRedundancy", "Lineage", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
     "PlanCandidate", "Preprocessing", "Recovery", "RecoverySettings", "Region", "Score",
-    "Sensitivity", "Sites", "WidthSensitivity", "describe_example", "split_example",
+    "Sensitivity", "Sites", "Trial", "Trials", "WidthSensitivity", "describe_example",
+    "split_example",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from ghostify.types import PlanCandidate, Score
 def page_plots(summary: ArtifactSummary) -> dict[str, Plot]:
     """Return the charts that there are values for, by file name."""
     plots = {
+        **(summary.compression.plots() if summary.compression else {}),
         "plans": _plan_plot(summary),
         "recovery-loss": loss_plot(summary.recipe.recovery),
         "recovery-score": score_plot(summary.recipe.recovery),

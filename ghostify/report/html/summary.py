@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ghostify.io.measurements import read_measurements
 from ghostify.io.recipe import Recipe, read_recipe
+from ghostify.report.compression import Compression
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.html.records import Costs, Export, FeatureMapImages
 from ghostify.report.metric_texts import describe_score
@@ -29,6 +30,7 @@ class ArtifactSummary:
     Attributes:
         whole_network: whether the totals of ``report`` cover the network or its convolutions only.
         candidates: plans that `search` compared.
+        compression: what `compress` tried, if it made the artifact.
         feature_maps: what `feature_map_images` returned.
     """
 
@@ -42,6 +44,7 @@ class ArtifactSummary:
         self.exports = [_export(data) for data in self._recorded("export", Export)]
         self.sensitivity = next(iter(self._recorded("sensitivity", Sensitivity)), None)
         self.candidates = self._recorded("plan-candidate", PlanCandidate)
+        self.compression = next(iter(self._recorded("compression", Compression)), None)
         self.feature_maps = next(iter(self._recorded("feature-maps", FeatureMapImages)), None)
         self.evaluations = self._recorded("evaluation", Evaluation)
 

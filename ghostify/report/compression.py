@@ -1,0 +1,176 @@
+"""What a compression tried and found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import sqrt
+
+from ghostify.report.charts import Curve, Plot
+from ghostify.report.document import Column, Document, Table, numeric, si
+from ghostify.report.evaluation import Evaluation
+from ghostify.report.formats import Printable
+from ghostify.report.metric_texts import METRIC_TEXTS, format_metric
+from ghostify.report.svg import plot_svg
+from ghostify.types import Score, Trial
+from ghostify.types.constraints import NonNegativeFloat
+from ghostify.types.serialization import Serializable
+
+
+@dataclass(frozen=True)
+class Compression(Serializable, Printable):
+    """Result of `compress`. ``print(compression)`` shows a table.
+
+    Attributes:
+        max_drop: allowed loss of accuracy in percentage points; None if a budget was given.
+        runtime: the runtime that networks were timed in, or None.
+        original: the original, scored on the validation images.
+        tried: the networks that were tried, in order.
+        best: the one that was saved.
+        evaluation: the original and the saved network on test images.
+        is_independent: whether the test images are others than the validation images.
+        exported: score of the INT8 file on the test images, or None.
+    """
+
+    max_drop: NonNegativeFloat | None
+    runtime: str | None
+    original: Trial
+    tried: tuple[Trial, ...]
+    best: Trial
+    evaluation: Evaluation
+    is_independent: bool
+    exported: Score | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the saved network is within the drop, on the validation images."""
+        return self.max_drop is None or self.best.drop <= self.max_drop
+
+    @property
+    def drop(self) -> float:
+        """Loss of accuracy on the test images, in percentage points; of the INT8 file if any."""
+        return self._last.drop_from(self._first)
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of ``drop`` in percentage points; None if outputs are not classes.
+
+        It is that of a difference of two shares of the same images, at most: the images on which
+        the networks disagree are those on which only one can be right.
+        """
+        score = self._last
+        if score.agreement is None:
+            return None
+        return 100 * sqrt((1 - score.agreement) / max(score.images, 1))
+
+    @property
+    def metric(self) -> str:
+        """Name in `Score` of the metric that is shown."""
+        return metric_of(self.original.score)
+
+    def document(self) -> Document:
+        """Return a table of the trials by cost, and what was gained and lost."""
+        trials = sorted([self.original, *self.tried], key=lambda t: (-t.macs, t.minutes))
+        rows = [tuple(trial_cells(t, self.metric, is_saved=t == self.best)) for t in trials]
+        columns = trial_columns(self.metric, timed=self.runtime is not None)
+        return Document(
+            title="Compression",
+            tables=(Table("Trials, on validation images", columns, tuple(rows)),),
+            notes=tuple(self.summary()),
+            records=tuple(trial.to_dict() for trial in trials),
+            data=self.to_dict(),
+        )
+
+    def summary(self) -> Iterator[str]:
+        """Yield a line with what was gained, and one with what was lost."""
+        original, *_, saved = self.evaluation.rows.values()
+        parts = [f"{original.macs / saved.macs:.2f}x fewer MACs"]
+        parts += [f"{original.params / saved.params:.2f}x fewer parameters"]
+        if self.best.speedup:
+            parts.append(f"{_speed(self.best.speedup)} in {self.runtime}")
+        yield f"Gained: {', '.join(parts)}."
+        yield f"Lost: {self._lost()}"
+
+    def plots(self) -> dict[str, Plot]:
+        """Return the trade-off curves by file name: accuracy over MACs, and over latency."""
+        plots = {"trade-off-macs": self._plot("MACs", lambda trial: float(trial.macs))}
+        if self.runtime is not None:
+            label = f"latency in {self.runtime} (ms)"
+            plots["trade-off-latency"] = self._plot(label, lambda t: 1e3 * (t.latency or 0.0))
+        return plots
+
+    def charts(self) -> list[tuple[str, str]]:
+        """Return the trade-off curves for notebooks."""
+        return [(f"{plot.y} over {plot.x}", plot_svg(plot)) for plot in self.plots().values()]
+
+    @property
+    def _first(self) -> Score:
+        return next(iter(self.evaluation.rows.values())).score
+
+    @property
+    def _last(self) -> Score:
+        return self.exported or list(self.evaluation.rows.values())[-1].score
+
+    def _lost(self) -> str:
+        before, after = (format_metric(score, self.metric) for score in (self._first, self._last))
+        name = METRIC_TEXTS[self.metric].heading
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        images = "test images" if self.is_independent else "images, which also chose it"
+        text = f"{max(self.drop, 0):.2f}{error} points ({name} {before} to {after})"
+        text += f" on {self._last.images} {images}."
+        if not self.is_met:
+            return f"{text} No network was within {self.max_drop:g} points; this is the nearest."
+        if self.max_drop is not None and self.drop > self.max_drop:
+            return (
+                f"{text} That is more than the {self.max_drop:g} allowed, which it kept on "
+                f"{self.best.score.images} validation images."
+            )
+        return text
+
+    def _plot(self, x: str, cost: Callable[[Trial], float]) -> Plot:
+        text = METRIC_TEXTS[self.metric]
+
+        def curve(name: str, trials: list[Trial], role: str, *, line: bool = False) -> Curve:
+            trials = sorted(trials, key=cost)
+            points = tuple((cost(t), float(getattr(t.score, self.metric))) for t in trials)
+            tips = tuple(f"{t.budget}: {format_metric(t.score, self.metric)}" for t in trials)
+            return Curve(name, points, role, tips, line)
+
+        fitted = [self.original, *(trial for trial in self.tried if not trial.is_trained)]
+        trained = [trial for trial in self.tried if trial.is_trained]
+        curves = (
+            curve("before training", fitted, "original", line=True),
+            curve("after training", trained, "ghost"),
+            curve("saved", [self.best], "current"),
+        )
+        return Plot("Trade-off", x, text.name, tuple(c for c in curves if c.points), text.is_share)
+
+
+def metric_of(score: Score) -> str:
+    """Return the name of the metric that shows how accurate a network is.
+
+    That is the decisive one, but the agreement with the original instead of the divergence from it.
+    """
+    return "agreement" if score.decisive == "kl" else score.decisive
+
+
+def trial_columns(metric: str, *, timed: bool) -> tuple[Column, ...]:
+    """Return the columns of a table of trials."""
+    latency = ["latency", "speed-up"] if timed else []
+    headings = ("MACs", "params", *latency, METRIC_TEXTS[metric].heading, "drop", "trained")
+    return (Column("budget"), *numeric(*headings))
+
+
+def trial_cells(trial: Trial, metric: str, *, is_saved: bool = False) -> Iterator[str]:
+    """Yield a row of a table of trials; drops are in percentage points."""
+    yield f"{trial.budget} (saved)" if is_saved else trial.budget
+    yield from (si(trial.macs), si(trial.params))
+    if trial.latency and trial.speedup:
+        yield from (f"{1e3 * trial.latency:.3g} ms", f"{trial.speedup:.2f}x")
+    yield format_metric(trial.score, metric)
+    yield f"{trial.drop:.2f}"
+    yield f"{trial.minutes:.1f} min" if trial.is_trained else "-"
+
+
+def _speed(speedup: float) -> str:
+    return f"{speedup:.2f}x faster" if speedup >= 1 else f"{1 / speedup:.2f}x slower"

@@ -1,0 +1,71 @@
+"""Networks that a compression tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt
+from ghostify.types.score import Score
+from ghostify.types.serialization import Serializable
+
+
+@dataclass(frozen=True, slots=True)
+class Trial(Serializable):
+    """A network that `compress` made and scored on validation images, or the original.
+
+    Attributes:
+        name: of its folder, such as ``02-macs=0.25-trained``; ``original``.
+        budget: what it was planned for, such as ``macs=0.25``; ``original``.
+        share: the budget as a share of the original's cost; None if the budget was given.
+        minutes: how long it was trained; 0 if its weights are only fitted.
+        macs: MACs of convolutions and linear layers, for one input.
+        params: number of parameters.
+        score: metrics with the original as teacher.
+        drop: loss of accuracy in percentage points (`Score.drop_from`).
+        latency: median latency in seconds; None without a runtime.
+        speedup: the original's latency divided by this one's, run in turns.
+        seconds: time that making and scoring it took.
+    """
+
+    name: str
+    budget: str
+    share: NonNegativeFloat | None
+    minutes: NonNegativeFloat
+    macs: NonNegativeInt
+    params: NonNegativeInt
+    score: Score
+    drop: float
+    latency: NonNegativeFloat | None
+    speedup: NonNegativeFloat | None
+    seconds: NonNegativeFloat
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was trained, and not only fitted."""
+        return self.minutes > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trials(Serializable):
+    """What a compression has tried so far.
+
+    Attributes:
+        of: what the trials depend on, by name of the argument.
+        original: the original, once it is scored.
+        tried: in order of trying.
+        unmet: shares of the cost that no plan reaches.
+    """
+
+    _format: ClassVar[str] = "ghostify-trials/1"
+
+    of: Mapping[str, str]
+    original: Trial | None = None
+    tried: tuple[Trial, ...] = ()
+    unmet: tuple[NonNegativeFloat, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far, in this process and those that it resumes."""
+        return sum(trial.seconds for trial in (self.original, *self.tried) if trial)
