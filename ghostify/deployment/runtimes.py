@@ -33,12 +33,14 @@ class Runtime:
         check_installed: raises a `GhostifyError` with what to install, if a package is missing.
         on_cpu: whether it runs on the CPU, on whatever device the network is.
         library: what runs; runtimes of one library are timed interleaved. Default: its name.
+        to: the export format whose files it runs; None if it runs modules.
     """
 
     prepare: Callable[[nn.Module, Example], AbstractContextManager[Opener]]
     check_installed: Callable[[], None] = lambda: None
     on_cpu: bool = False
     library: str = ""
+    to: str | None = None
 
 
 def _exported(to: str, *, int8: bool = False) -> Runtime:
@@ -70,7 +72,7 @@ def _exported(to: str, *, int8: bool = False) -> Runtime:
 
             yield opened
 
-    return Runtime(prepare, check_installed, on_cpu=True, library=to)
+    return Runtime(prepare, check_installed, on_cpu=True, library=to, to=to)
 
 
 def _pytorch(*, compiled: bool) -> Runtime:
