@@ -18,6 +18,7 @@ from ghostify.types.version import __version__ as __version__
 if TYPE_CHECKING:
     from ghostify.analysis import analyze
     from ghostify.artifact.artifact import Artifact, load, save
+    from ghostify.compression.compress import compress
     from ghostify.conversion.convert import convert
     from ghostify.conversion.plan import plan
     from ghostify.conversion.redundancy import redundancy
@@ -48,6 +49,7 @@ __all__ = [
     "analyze",
     "benchmark",
     "compare",
+    "compress",
     "convert",
     "deploy",
     "evaluate",
@@ -73,6 +75,7 @@ _HOMES = {
     "analyze": "analysis.analyze",
     "benchmark": "deployment.benchmark",
     "compare": "report.compare",
+    "compress": "compression.compress",
     "convert": "conversion.convert",
     "deploy": "deployment.deploy",
     "evaluate": "evaluation.evaluate",

@@ -84,7 +84,7 @@ def open_calibration(
     if isinstance(found, Data):
         batches = found.validation if evaluation and found.validation is not None else found
         example = torch.empty(1, *input_size_of(model, source))
-        used = as_batches(_spread(batches, images), example, batch_size=batch_size, images=images)
+        used = as_batches(spread(batches, images), example, batch_size=batch_size, images=images)
         return Calibration(used, found.skipped(), found.preprocessing)
     part = found.hold_out(1 if evaluation else HELD_OUT)[evaluation]
     if not len(part):
@@ -112,7 +112,7 @@ def open_calibration(
     return Calibration(batches, {**found.skipped, **dataset.skipped()}, str(transform))
 
 
-def _spread(data: Any, images: int) -> Any:
+def spread(data: Any, images: int) -> Any:
     """Return images from all parts of a loader, which may be in the order of classes."""
     loader: Any = data.calibration() if isinstance(data, Data) else data
     every = len(loader.dataset) // images if is_map_style(loader) else 1

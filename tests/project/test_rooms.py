@@ -30,6 +30,7 @@ ROOMS = [
     "conversion",
     "training",
     "artifact",
+    "compression",
     "cli",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

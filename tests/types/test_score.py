@@ -112,3 +112,25 @@ def test_ties_go_to_the_lower_divergence(better, worse):
     assert better.better_than(worse)
     assert not worse.better_than(better)
     assert not better.better_than(better)
+
+
+@pytest.mark.parametrize(
+    ("own", "original", "points"),
+    [
+        (Score(9, top1=0.8, agreement=0.1), Score(9, top1=0.9, agreement=1.0), 10),
+        (Score(9, top1=0.9), Score(9, top1=0.8), -10),
+        (Score(9, mean_iou=0.5), Score(9, mean_iou=0.51), 1),
+        (Score(9, mean_ap=0.5), Score(9, mean_ap=0.51), 1),
+        (Score(9, mae=9.0, r2=0.5), Score(9, mae=1.0, r2=0.75), 25),
+        (Score(9, agreement=0.98, kl=0.3), Score(9, agreement=1.0, kl=0.0), 2),
+        (Score(9, teacher_r2=0.99, relative_error=0.5), Score(9, teacher_r2=1.0), 1),
+        (Score(9, relative_error=0.03), Score(9, relative_error=0.0), 3),
+    ],
+)
+def test_the_drop_in_points(own, original, points):
+    assert own.drop_from(original) == pytest.approx(points)
+
+
+def test_a_drop_needs_a_metric():
+    with pytest.raises(GhostifyError, match="needs labels or a teacher"):
+        Score(9, loss=1.0).drop_from(Score(9, loss=0.5))

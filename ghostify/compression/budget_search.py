@@ -1,0 +1,103 @@
+"""The order of the trials of a compression, until its time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ghostify.compression.bisection import next_share
+from ghostify.compression.trial_runner import TrialRunner
+from ghostify.planning.budget import Budgets
+from ghostify.types import GhostifyError, Trial
+
+_FITTING, _TRAINING = 0.3, 0.6
+"""Shares of the time after which no more networks are only fitted, or trained to be compared."""
+
+_SLICE = 0.1
+"""Share of the time that a network is trained for to be compared."""
+
+
+@dataclass
+class BudgetSearch:
+    """Finds the network of least cost within a drop of the accuracy.
+
+    Attributes:
+        runner: runs the trials.
+        max_drop: allowed loss of accuracy in percentage points; inf if the budget is given.
+        minutes: time for everything.
+    """
+
+    runner: TrialRunner
+    max_drop: float
+    minutes: float
+
+    def run(self, budget: Budgets | None = None) -> Trial:
+        """Return the trial to hand over, trained for the time that is left.
+
+        It is the one of least cost within the drop or, if none is, the one with the least drop;
+        with a budget the only one.
+
+        Raises:
+            GhostifyError: if no plan costs less than the original, or is within the budget.
+        """
+        if budget is None:
+            self._fit()
+            self._train()
+        elif not self.runner.record.tried:
+            self.runner.convert(budget)
+        return self._finish(self.best())
+
+    def best(self) -> Trial:
+        """Return the trial of least cost within the drop; if none is, the one of least drop."""
+        tried = self.runner.record.tried
+        if not tried:
+            raise GhostifyError("no plan costs less than the original: `analyze` says why")
+        nearest = min(tried, key=lambda trial: trial.drop)
+        return min(self._met(tried), key=lambda t: (_cost(t), t.drop), default=nearest)
+
+    def _fit(self) -> None:
+        """Bisect the budget of networks that are only fitted."""
+        while self._is_before(_FITTING):
+            fitted = [trial for trial in self.runner.record.tried if not trial.is_trained]
+            share = self._next(self._met(fitted), fitted, step=0.5)
+            if share is None:
+                return
+            self.runner.convert_to(share)
+
+    def _train(self) -> None:
+        """Bisect the budget of networks that are trained a little, below the best so far."""
+        while self._is_before(_TRAINING):
+            tried = self.runner.record.tried
+            trained = [trial for trial in tried if trial.is_trained]
+            share = self._next(self._met(tried), trained, step=0.7)
+            if share is None:
+                return
+            if fitted := self.runner.convert_to(share):
+                self.runner.train(fitted, _SLICE * self.minutes)
+
+    def _finish(self, trial: Trial) -> Trial:
+        """Train a trial for the rest of the time, if there is enough; return the better one."""
+        left = self.minutes - self.runner.record.seconds / 60
+        if left < _SLICE * self.minutes:
+            return trial
+        trained = self.runner.train(trial, left)
+        return trial if trial.score.better_than(trained.score) else trained
+
+    def _next(self, met: Sequence[Trial], tried: Sequence[Trial], step: float) -> float | None:
+        """Return the share to try next; those of ``tried`` that are not in ``met`` missed it."""
+        missed = [trial.share for trial in tried if trial.share and trial not in met]
+        met_shares = [trial.share for trial in met if trial.share]
+        return next_share(met_shares, [*missed, *self.runner.record.unmet], step)
+
+    def _met(self, trials: Sequence[Trial]) -> list[Trial]:
+        return [trial for trial in trials if trial.drop <= self.max_drop]
+
+    def _is_before(self, share: float) -> bool:
+        """Whether less than this share of the time is spent, or nothing was tried."""
+        record = self.runner.record
+        return not record.tried or record.seconds < share * 60 * self.minutes
+
+
+def _cost(trial: Trial) -> float:
+    """Return the latency relative to the original's, or the MACs."""
+    return 1 / trial.speedup if trial.speedup else trial.macs

@@ -1,0 +1,232 @@
+"""Make a network as small or as fast as an allowed loss of accuracy permits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
+from math import inf
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from ghostify.analysis.arguments import check_model
+from ghostify.artifact.artifact import Artifact, load, save
+from ghostify.compression.budget_search import BudgetSearch
+from ghostify.compression.images import Images
+from ghostify.compression.trial_runner import RECORD, TrialRunner
+from ghostify.data import Data, opened, split_labels
+from ghostify.deployment.exported import Exported
+from ghostify.deployment.exported_module import ExportedModule
+from ghostify.deployment.exporters import EXPORTERS
+from ghostify.deployment.runtimes import runtime_named
+from ghostify.evaluation.evaluate import evaluate
+from ghostify.evaluation.output_kinds import find_outputs, known_outputs
+from ghostify.io.atomic import TRIED, check_target, inside
+from ghostify.io.checksummed_json import read_checksummed
+from ghostify.models.identity import check_original, weights_digest
+from ghostify.planning.budget import Budgets, parse_budgets
+from ghostify.report.compression import Compression
+from ghostify.report.evaluate_models import evaluate_models
+from ghostify.training.claim import claimed
+from ghostify.types import (
+    Example,
+    GhostifyError,
+    ModelSource,
+    RecoverySettings,
+    Score,
+    Trial,
+    Trials,
+)
+from ghostify.types.outputs import OutputsLike
+from ghostify.types.progress import ShowProgress
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def compress(
+    model: Model,
+    data: Data | Iterable[Any] | str | Path,
+    example: Example | None = None,
+    *,
+    out: str | os.PathLike[str] = "compressed",
+    max_drop: float | None = None,
+    budget: Budgets | None = None,
+    minutes: float = 30.0,
+    runtime: str | None = None,
+    threads: int = 1,
+    int8: bool = False,
+    outputs: OutputsLike = None,
+    settings: RecoverySettings | None = None,
+    source: ModelSource | None = None,
+    options: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    on_trial: Callable[[Trial], None] | None = None,
+    progress: ShowProgress = True,
+) -> tuple[Model, Compression]:
+    """Find the smallest network whose accuracy is within ``max_drop`` of the original's.
+
+    Sensitivities are measured once. Then networks of different budgets are planned, converted and
+    scored by bisection, first with fitted weights alone, then with a little training. The smallest
+    one within the drop is trained for the rest of the time, and saved with a page about it. If none
+    is, it is the one with the least drop.
+
+    Half of the held-out images choose between networks, the other half, the test images, report
+    what was lost; fewer than 200 images do both.
+
+    Args:
+        model: the original, trained; it is not changed.
+        data: a `Data`, the name of a source as in `open_data`, a DataLoader, or any iterable of
+            batches, as in `recover`. Images are held out as there.
+        example: an input, as in `analyze`. Default: the first image of the data.
+        out: folder of the artifact to make. The networks that were tried are in its folder
+            ``trials``.
+        max_drop: allowed loss of accuracy in percentage points, of the metric of the labels;
+            without labels, of the agreement with the original (`Score.drop_from`). Default: 0.5.
+        budget: what the network may cost, as in `ghostify.plan`, instead of ``max_drop``.
+        minutes: time for all but the last evaluation, the timing and the export.
+        runtime: find the network of least latency in this runtime, as in `benchmark`, instead of
+            the one with the fewest MACs; time it there, and export it.
+        threads: number of threads of the runtime.
+        int8: export in INT8, and measure latency in INT8. Default runtime: ``onnxruntime``.
+        outputs: what the outputs are, as in `convert`.
+        settings: how to train. Default: `RecoverySettings()`.
+        source: where the model comes from, as in `save`.
+        options: what was asked for, as in `save`.
+        resume: continue a compression that was interrupted, perhaps with another ``max_drop`` or
+            more ``minutes``.
+        force: replace an artifact that is there already, or an unfinished compression.
+        on_trial: called with each new `Trial`, of which the original is the first.
+        progress: whether to show progress bars, or a function that is called with each `Progress`.
+
+    Returns:
+        The network, as loaded from ``out``, and what was tried.
+
+    Raises:
+        GhostifyError: if an argument is out of range, the model is not trained, no plan is within
+            the budget, ``out`` holds an unfinished compression and ``resume`` is False, or none of
+            the same network and data and it is True.
+        KeyboardInterrupt: on Ctrl-C; ``resume`` continues.
+        OSError: if ``out`` cannot be written.
+    """
+    check_model(model)
+    check_original(model, None, "`model`")
+    max_drop = _checked_drop(max_drop, budget)
+    if not minutes > 0:
+        raise GhostifyError(f"`minutes` (={minutes:g}) must be above 0")
+    if int8:
+        runtime = f"{(runtime or 'onnxruntime').removesuffix('-int8')}-int8"
+    if runtime is not None:
+        runtime_named(runtime).check_installed()
+    out = Path(out)
+    check_target(out, force=force or resume)
+    images = Images.of(opened(data, model, example), example)
+    kinds = find_outputs(model, map(split_labels, images.validation), outputs, known_outputs(model))
+    of = {
+        "model": weights_digest(model), "data": _name(data), "outputs": str(kinds),
+        "runtime": str(runtime), "threads": str(threads), "budget": str(budget),
+    }  # fmt: skip
+    with claimed(out):
+        folder = inside(out, TRIED)
+        runner = TrialRunner(
+            model, images, kinds, runtime, threads, settings or RecoverySettings(), folder,
+            _record(folder, of, resume=resume, force=force), on_trial or (lambda trial: None),
+            progress,
+        )  # fmt: skip
+        runner.prepare()
+        best = BudgetSearch(runner, max_drop or inf, minutes).run(budget)
+        network = load(folder / best.name, model)
+        artifact = save(
+            network, out, original=model, example=images.example, source=source, options=options,
+            force=True,
+        )  # fmt: skip
+        compression = _measure(artifact, runner, best, max_drop)
+        artifact.remember("compression", compression.to_dict())
+        if find_spec("jinja2"):
+            artifact.write_report()
+    return network, compression
+
+
+def _measure(
+    artifact: Artifact, runner: TrialRunner, best: Trial, max_drop: float | None
+) -> Compression:
+    """Score what was saved on the test images; in a runtime, time and export it."""
+    images, original = runner.images, runner.record.original
+    assert original is not None
+    test = images.validation if images.test is None else images.test
+    scored: dict[str, Any] = {
+        "teacher": runner.model,
+        "outputs": runner.outputs,
+        "progress": runner.progress,
+    }
+    evaluation = evaluate_models(
+        {"original": runner.model, artifact.stage: artifact.model}, test, example=images.example,
+        **scored,
+    )  # fmt: skip
+    exported: Score | None = None
+    if runner.runtime is not None:
+        artifact.benchmark(runtime=runner.runtime, threads=runner.threads, progress=runner.progress)
+        file = _export(artifact, runner)
+        if file is not None and file.score and file.batch is None:
+            session = ExportedModule(file, artifact.model, images.example)
+            exported = evaluate(session, test, **scored)
+    return Compression(
+        max_drop, runner.runtime, original, runner.record.tried, best,
+        artifact.add_evaluation(evaluation), images.test is not None, exported,
+    )  # fmt: skip
+
+
+def _export(artifact: Artifact, runner: TrialRunner) -> Exported | None:
+    """Write the network for the runtime, if that runs files."""
+    assert runner.runtime is not None
+    if (to := runtime_named(runner.runtime).to) is None:
+        return None
+    name, int8 = artifact.path / "model", runner.runtime.endswith("-int8")
+    return artifact.export(
+        name.with_suffix(EXPORTERS[to].ending), to=to, int8=int8, force=True,
+        calibration=runner.images.calibration if int8 else None,
+        outputs=runner.outputs if int8 else None, progress=runner.progress,
+    )  # fmt: skip
+
+
+def _checked_drop(max_drop: float | None, budget: Budgets | None) -> float | None:
+    """Return the allowed drop; None with a budget."""
+    if budget is not None:
+        if max_drop is not None:
+            raise GhostifyError("`budget` and `max_drop` exclude each other: leave one out")
+        parse_budgets(budget)
+        return None
+    if max_drop is None:
+        return 0.5
+    if not 0 < max_drop <= 100:
+        raise GhostifyError(f"`max_drop` (={max_drop:g}) must be above 0 and at most 100")
+    return max_drop
+
+
+def _record(folder: Path, of: Mapping[str, str], *, resume: bool, force: bool) -> Trials:
+    """Return the trials to resume, or an empty record of a new compression."""
+    file = folder / RECORD
+    if resume:
+        if not file.is_file():
+            raise GhostifyError(f"{folder} holds no trials to resume: leave out `resume`")
+        record = read_checksummed(file, Trials)
+        for name, value in of.items():
+            if record.of.get(name) != value:
+                raise GhostifyError(
+                    f"{folder} is of another `{name}`: pass the same to resume, or another `out`"
+                )
+        return record
+    if file.is_file() and not force:
+        raise GhostifyError(
+            f"{folder} holds an unfinished compression: pass `resume`, or `force` to start again"
+        )
+    if file.is_file():
+        shutil.rmtree(folder)
+    return Trials(of)
+
+
+def _name(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else str(getattr(data, "name", ""))

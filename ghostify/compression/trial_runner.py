@@ -1,0 +1,202 @@
+"""Makes, trains and scores the networks of a compression, and keeps them in a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+
+from ghostify.analysis import analyze
+from ghostify.artifact.artifact import load, save
+from ghostify.compression.images import Images
+from ghostify.conversion.convert import convert
+from ghostify.conversion.sensitivity import sensitivity
+from ghostify.deployment.benchmark import benchmark
+from ghostify.deployment.layer_latency import layer_latency
+from ghostify.evaluation.evaluate import evaluate
+from ghostify.io.atomic import TRAINING, write_text
+from ghostify.io.checksummed_json import checksummed
+from ghostify.planning.budget import Budgets, parse_budgets
+from ghostify.planning.plan import plan_sites
+from ghostify.report.evaluate_models import evaluation_row
+from ghostify.training.checkpoint import has_checkpoint, remove_training
+from ghostify.training.recover import recover
+from ghostify.types import (
+    ConvSite,
+    GhostifyError,
+    LayerLatencies,
+    Outputs,
+    RecoverySettings,
+    Sensitivity,
+    Trial,
+    Trials,
+)
+from ghostify.types.progress import ShowProgress
+
+RECORD, SENSITIVITY = "trials.json", "sensitivity.json"
+
+_TIMING = 2.0
+"""Seconds to time a network for."""
+
+
+@dataclass
+class TrialRunner:
+    """Runs trials one by one.
+
+    Attributes:
+        model: the original.
+        images: which images are for what.
+        outputs: what the outputs of the model are.
+        runtime: where to measure latencies, which budgets limit then; None limits MACs.
+        threads: number of threads of the runtime.
+        settings: how to train.
+        folder: where networks and the record of them are.
+        record: what has been tried so far.
+        on_trial: called with each new trial.
+        progress: whether to show progress bars, or a function.
+    """
+
+    model: nn.Module
+    images: Images
+    outputs: Outputs
+    runtime: str | None
+    threads: int
+    settings: RecoverySettings
+    folder: Path
+    record: Trials
+    on_trial: Callable[[Trial], None]
+    progress: ShowProgress
+
+    def prepare(self) -> Trial:
+        """Measure what all plans need, and score the original."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        _ = self._sensitivity, self._latencies
+        if self.record.original is None:
+            original = self._trial("original", "original", self.model, 1.0, 0.0, start)
+            self._keep(replace(self.record, original=original))
+            self.on_trial(original)
+            return original
+        return self.record.original
+
+    def convert(self, budget: Budgets, share: float | None = None) -> Trial:
+        """Plan within a budget, convert and fit.
+
+        Raises:
+            GhostifyError: if no plan is within the budget.
+        """
+        start = time.perf_counter()
+        plan = plan_sites(
+            self._sites, budget=budget, sensitivity=self._sensitivity, latencies=self._latencies
+        )
+        converted = convert(
+            self.model, self.images.example, plan=plan, calibration=self.images.calibration,
+            outputs=self.outputs, progress=self.progress,
+        )  # fmt: skip
+        budget = ", ".join(map(str, parse_budgets(budget)))
+        return self._add(budget, converted, share, 0.0, start)
+
+    def convert_to(self, share: float) -> Trial | None:
+        """Convert to a share of the cost, as in `convert`; None if no plan reaches it."""
+        for trial in self.record.tried:
+            if trial.share == share and not trial.is_trained:
+                return trial
+        cost = "latency" if self.runtime else "macs"
+        try:
+            return self.convert(f"{cost}={share:.3g}", share)
+        except GhostifyError as error:
+            if "cannot be met" not in str(error):
+                raise
+            self._keep(replace(self.record, unmet=(*self.record.unmet, share)))
+            return None
+
+    def train(self, trial: Trial, minutes: float) -> Trial:
+        """Train the network of a trial; continue that if it was interrupted."""
+        start = time.perf_counter()
+        folder = self.folder / f"{trial.name}-training-{minutes:.4g}-min"
+        network, _ = recover(
+            self.model, self.network(trial), self.images.training,
+            replace(self.settings, minutes=minutes), validation=self.images.validation,
+            outputs=self.outputs, example=self.images.example, folder=folder / TRAINING,
+            resume=has_checkpoint(folder / TRAINING), progress=self.progress,
+        )  # fmt: skip
+        trained = self._add(trial.budget, network, trial.share, trial.minutes + minutes, start)
+        remove_training(folder)
+        return trained
+
+    def network(self, trial: Trial) -> nn.Module:
+        """Read the network of a trial."""
+        return load(self.folder / trial.name, self.model)
+
+    @cached_property
+    def _sites(self) -> tuple[ConvSite, ...]:
+        return analyze(self.model, self.images.example)
+
+    @cached_property
+    def _latencies(self) -> LayerLatencies | None:
+        if self.runtime is None:
+            return None
+        return layer_latency(
+            self.model, self.images.example, runtime=self.runtime, threads=self.threads,
+            prune=True, progress=self.progress,
+        )  # fmt: skip
+
+    @cached_property
+    def _sensitivity(self) -> Sensitivity:
+        file = self.folder / SENSITIVITY
+        if file.is_file():
+            return Sensitivity.load(file)
+        found = sensitivity(
+            self.model, self.images.example, calibration=self.images.calibration,
+            outputs=self.outputs, progress=self.progress,
+        )  # fmt: skip
+        found.save(file)
+        return found
+
+    def _add(
+        self, budget: str, network: nn.Module, share: float | None, minutes: float, start: float
+    ) -> Trial:
+        """Score and save a network."""
+        name = f"{len(self.record.tried) + 1:02}-{budget.replace(', ', '-')}"
+        name += "-trained" if minutes else ""
+        trial = self._trial(name, budget, network, share, minutes, start)
+        save(network, self.folder / name, force=True)
+        self._keep(replace(self.record, tried=(*self.record.tried, trial)))
+        self.on_trial(trial)
+        return trial
+
+    def _trial(
+        self, name: str, budget: str, network: nn.Module, share: float | None, minutes: float,
+        start: float,
+    ) -> Trial:  # fmt: skip
+        score = evaluate(
+            network, self.images.validation, teacher=self.model, outputs=self.outputs,
+            progress=self.progress,
+        )  # fmt: skip
+        original = self.record.original
+        drop = 0.0 if original is None else score.drop_from(original.score)
+        costs = evaluation_row(network, score, self.images.example)
+        latency, speedup = self._time(network)
+        return Trial(
+            name, budget, share, minutes, costs.macs, costs.params, score, drop, latency, speedup,
+            seconds=time.perf_counter() - start,
+        )  # fmt: skip
+
+    def _time(self, network: nn.Module) -> tuple[float | None, float | None]:
+        """Return latency and speed-up of a network in the runtime."""
+        if self.runtime is None:
+            return None, None
+        timing = benchmark(
+            {"original": self.model, "network": network}, self.images.example,
+            runtime=self.runtime, threads=self.threads, seconds=_TIMING, progress=self.progress,
+        )  # fmt: skip
+        _, found = timing.measurements
+        return found.seconds.median, found.speedup.median
+
+    def _keep(self, record: Trials) -> None:
+        self.record = record
+        write_text(self.folder / RECORD, checksummed(record.to_dict()))

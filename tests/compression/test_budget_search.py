@@ -1,0 +1,111 @@
+"""The order of trials, with a runner that only says what each would score."""
+
+from dataclasses import replace
+from math import inf
+
+import pytest
+
+from ghostify import GhostifyError
+from ghostify.compression.budget_search import BudgetSearch
+from ghostify.types import Score, Trial, Trials
+
+ORIGINAL = Trial("original", "original", 1, 0, 1000, 100, Score(500, top1=0.9), 0, None, None, 60)
+
+
+class Runner:
+    """Networks lose ``loss(share)`` points, half of that once trained; each takes a minute."""
+
+    def __init__(self, loss, lowest=0.0, speedup=None):
+        self.loss, self.lowest, self.speedup = loss, lowest, speedup
+        self.record = Trials({}, ORIGINAL)
+
+    def convert_to(self, share):
+        if share < self.lowest:
+            self.record = replace(self.record, unmet=(*self.record.unmet, share))
+            return None
+        return self._add(share, 0.0)
+
+    def convert(self, budget):
+        return self._add(0.5, 0.0)
+
+    def train(self, trial, minutes):
+        return self._add(trial.share, trial.minutes + minutes)
+
+    def _add(self, share, minutes):
+        drop = self.loss(share) / (2 if minutes else 1)
+        score = Score(500, top1=0.9 - drop / 100)
+        speedup = self.speedup and self.speedup(share)
+        trial = Trial("", f"macs={share:.3g}", share, minutes, int(1000 * share), 10, score, drop,
+                      speedup and 1 / speedup, speedup, 60)  # fmt: skip
+        self.record = replace(self.record, tried=(*self.record.tried, trial))
+        return trial
+
+
+def steep(share):
+    return 1 / share - 1
+
+
+def fitted(runner):
+    return [trial for trial in runner.record.tried if not trial.is_trained]
+
+
+def test_the_smallest_that_holds_is_trained_for_the_rest():
+    runner = Runner(steep)
+    best = BudgetSearch(runner, max_drop=2, minutes=100).run()
+    assert best.drop <= 2
+    assert 0.2 <= best.share <= 0.2 * 1.06  # trained, a share of 1/5 loses 2 points
+    assert best == runner.record.tried[-1]
+
+
+def test_fitted_networks_are_tried_from_mild_to_strong():
+    runner = Runner(steep)
+    BudgetSearch(runner, max_drop=2, minutes=100).run()
+    shares = [trial.share for trial in fitted(runner)]
+    assert shares[:2] == [0.5, 0.25]
+    assert 0.25 < shares[2] < 0.5
+
+
+def test_nothing_is_begun_after_its_share_of_the_time():
+    runner = Runner(steep)
+    BudgetSearch(runner, max_drop=2, minutes=10).run()
+    names = [(trial.share, trial.is_trained) for trial in runner.record.tried]
+    assert len([trained for _, trained in names if not trained]) <= 4
+    assert names[-1][1]
+
+
+def test_one_network_is_tried_however_short_the_time():
+    runner = Runner(steep)
+    best = BudgetSearch(runner, max_drop=2, minutes=0.5).run()
+    assert runner.record.tried == (best,)
+
+
+def test_without_one_that_holds_it_is_the_nearest():
+    runner = Runner(lambda share: 50 / share)
+    best = BudgetSearch(runner, max_drop=1, minutes=40).run()
+    assert best.drop == min(trial.drop for trial in runner.record.tried)
+    assert best.is_trained
+
+
+def test_shares_that_no_plan_reaches_are_no_end():
+    runner = Runner(lambda share: 0.0, lowest=0.4)
+    best = BudgetSearch(runner, max_drop=1, minutes=100).run()
+    assert 0.4 <= best.share <= 0.4 * 1.06
+    assert len(set(runner.record.unmet)) == len(runner.record.unmet)
+
+
+def test_the_fastest_is_not_the_one_with_the_smallest_budget():
+    speedups = {0.5: 1.5}
+    runner = Runner(lambda share: 0.0, lowest=0.4, speedup=lambda share: speedups.get(share, 1.2))
+    assert BudgetSearch(runner, max_drop=1, minutes=30).run().share == 0.5
+
+
+def test_the_better_weights_of_equal_costs_are_kept():
+    runner = Runner(lambda share: 4.0)
+    best = BudgetSearch(runner, max_drop=inf, minutes=20).run("macs=0.5")
+    assert (best.share, best.drop) == (0.5, 2.0)
+
+
+def test_nothing_to_save_is_an_error():
+    runner = Runner(steep, lowest=1.0)
+    with pytest.raises(GhostifyError, match="no plan costs less"):
+        BudgetSearch(runner, max_drop=1, minutes=10).run()
