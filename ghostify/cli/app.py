@@ -17,6 +17,7 @@ from ghostify import GhostifyError, __version__
 from ghostify.cli.analyze import analyze
 from ghostify.cli.benchmark import benchmark
 from ghostify.cli.compare import compare
+from ghostify.cli.compress import compress
 from ghostify.cli.convert import convert
 from ghostify.cli.evaluate import evaluate
 from ghostify.cli.export import export
@@ -59,6 +60,7 @@ app = typer.Typer(
     epilog="Start with: ghostify convert resnet50 --pretrained --calibration IMAGES",
 )
 for command in (
+    compress,
     convert,
     compare,
     evaluate,

@@ -91,6 +91,11 @@ def _build(source: ModelSource, options: ModelOptions, device: str) -> ModelCont
     return ModelContext(materialize(model.to(place), example), example, source)
 
 
+def short_name(model: str) -> str:
+    """Return ``resnet50`` of ``timm:resnet50``, ``build`` of ``net.py:build``."""
+    return model.rpartition(":")[2]
+
+
 def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") -> ModelContext:
     """Build the original of an artifact: by what the user says, and else what the folder says.
 

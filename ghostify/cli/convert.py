@@ -10,7 +10,14 @@ import typer
 import ghostify
 from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli import completion, options
-from ghostify.cli.context import build, note_outputs, plan_arguments, read, read_calibration
+from ghostify.cli.context import (
+    build,
+    note_outputs,
+    plan_arguments,
+    read,
+    read_calibration,
+    short_name,
+)
 from ghostify.cli.next_step import after_convert, command_line
 from ghostify.cli.options import Format, is_given
 from ghostify.cli.settings import option
@@ -72,7 +79,7 @@ def convert(
     default = "calibrated" if calibration.calibration else None
     if finetune_steps and (init or default) != "calibrated":
         raise GhostifyError("--finetune-steps follow a fit to --calibration: add it")
-    target = out or Path(f"{_short_name(model)}-ghost")
+    target = out or Path(f"{short_name(model)}-ghost")
     if report:
         check_parent(report)
     if not dry_run:
@@ -146,8 +153,3 @@ def _chosen(context: typer.Context) -> dict[str, Any]:
     """Return the options that a plan was made by, and the whole command, as the user wrote them."""
     chosen = {name: context.params[name] for name in _PLANNING if is_given(context, name)}
     return chosen | {"command": command_line()}
-
-
-def _short_name(model: str) -> str:
-    """Return ``resnet50`` of ``timm:resnet50``, ``build`` of ``net.py:build``."""
-    return model.rpartition(":")[2]

@@ -19,6 +19,7 @@ from ghostify.types import ModelSource, Recovery, Score
 if TYPE_CHECKING:
     from ghostify.deployment import Exported
     from ghostify.io.recipe import Recipe
+    from ghostify.report.compression import Compression
     from ghostify.report.evaluation import Evaluation
     from ghostify.report.report import Report
     from ghostify.report.timing import Timing
@@ -119,6 +120,22 @@ def after_sensitivity(file: Path, target: str, original: OriginalOptions) -> Non
 def after_evaluate_model(target: str, source: DataOptions, options: ModelOptions) -> None:
     """Say how to convert a network that was evaluated."""
     note_next("To convert it", "convert", target, *flags(options), "--calibration", source.data)
+
+
+def after_compress(
+    folder: Path, compression: Compression, minutes: float, source: ModelSource
+) -> None:
+    """Say how to get nearer to a wish that was not met; else what to do with the network."""
+    model = model_flags(source)
+    if not compression.is_met:
+        note_again("To try for longer", "--minutes", f"{2 * minutes:g}", "--resume")
+    elif compression.runtime is None:
+        note_next("To measure the speed-up", "benchmark", folder, *_runtime(), *model)
+    elif compression.best.speedup and compression.best.speedup < NO_FASTER:
+        why = f"Not faster in {compression.runtime}. To make it smaller instead"
+        note_again(why, "--force", without=["--runtime", "--int8"])
+    else:
+        note_next("To see the trade-off and the layers", "report", folder)
 
 
 def after_scores(

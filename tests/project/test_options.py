@@ -18,6 +18,7 @@ BEHIND = {
     "analyze": [ghostify.analyze],
     "benchmark": [Artifact, Artifact.benchmark, ghostify.benchmark],
     "compare": [Artifact, Artifact.compare, ghostify.compare],
+    "compress": [ghostify.compress, ghostify.open_data],
     "convert": [ghostify.convert, ghostify.save],
     "evaluate": [
         Artifact,
@@ -46,6 +47,7 @@ ARGUMENTS = {"model", "target", "folder", "pattern"}
 EXCEPTIONS = {
     "help": "the command line's own",
     "format": "a result's own methods: print, to_json, to_csv, to_markdown",
+    ("compress", "weights"): "Python is given a model that has its weights",
     ("analyze", "weights"): "Python is given a model that has its weights",
     ("plan", "weights"): "Python is given a model that has its weights",
     ("redundancy", "weights"): "Python is given a model that has its weights",

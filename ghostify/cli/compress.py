@@ -1,0 +1,106 @@
+"""``ghostify compress``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+import ghostify
+from ghostify import GhostifyError
+from ghostify.cli import completion, options
+from ghostify.cli.context import build, note_skipped, open_data, short_name
+from ghostify.cli.next_step import after_compress, command_line
+from ghostify.cli.options import Format
+from ghostify.cli.settings import option
+from ghostify.cli.terminal import note, print_document
+from ghostify.types import Trial
+
+
+def compress(
+    model: options.ModelName,
+    source: options.DataOptions,
+    building: options.ModelOptions,
+    out: Path | None = option(None, None, "-o", metavar="DIR"),
+    max_drop: float | None = option(None, metavar="POINTS"),
+    budget: list[str] | None = option(None, metavar="COST=LIMIT"),
+    minutes: float = option(30.0),
+    runtime: str | None = option(
+        None, metavar="NAME", autocompletion=completion.fixed(*completion.RUNTIMES)
+    ),
+    threads: int = option(1, min=1),
+    int8: bool = option(False),
+    resume: bool = option(False),
+    force: bool = option(False),
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Make a network as small or as fast as an allowed loss of accuracy permits.
+
+    Networks of different budgets are planned, converted and scored by bisection, then trained a
+    little. The smallest one within the loss is trained for the rest of the time and saved, with a
+    page about it. After Ctrl-C, --resume continues.
+
+    Example: ghostify compress resnet50 --pretrained --data imagenet --max-drop 0.5 --minutes 60
+
+    Options:
+        out: Where to save. Default: MODEL-compressed.
+        max_drop: Allowed loss of accuracy in percentage points: of the metric of the labels, or
+            without labels of the agreement with the original. Default: 0.5.
+        budget: What the network may cost, instead of --max-drop: macs=0.5, params=4M. May be
+            repeated.
+        minutes: Time for everything but the last evaluation, the timing and the export.
+        runtime: Find the fastest network in this runtime instead of the one with the fewest MACs,
+            and export it: eager, compile, onnxruntime, openvino, executorch, onnxruntime-int8,
+            openvino-int8.
+        threads: Threads of --runtime.
+        int8: Export in INT8, and measure latency in INT8. Default runtime: onnxruntime.
+        resume: Continue a compression that was interrupted, perhaps with another --max-drop or
+            more --minutes.
+        force: Replace an artifact that is there already, or an unfinished compression.
+    """
+    target = out or Path(f"{short_name(model)}-compressed")
+    found = build(model, building)
+    from ghostify.models.identity import is_untrained
+
+    if is_untrained(found.model):
+        raise GhostifyError(f"{model} has random weights: add --weights or --pretrained")
+    data = open_data(found, source)
+    try:
+        _, compression = ghostify.compress(
+            found.model, data, found.example, out=target, max_drop=max_drop,
+            budget=budget or None, minutes=minutes, runtime=runtime, threads=threads, int8=int8,
+            outputs=source.outputs, source=found.source, options={"command": command_line()},
+            resume=resume, force=force, on_trial=TrialTable(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        note(f"Interrupted; {target} holds what was tried. To continue, repeat with --resume.")
+        raise typer.Exit(130) from None
+    note_skipped(data.skipped())
+    print_document(compression.document(), format)
+    note(f"Saved to {target}.")
+    after_compress(target, compression, minutes, found.source)
+
+
+class TrialTable:
+    """Prints trials on stderr as they come, as rows of one table."""
+
+    def __init__(self) -> None:
+        self._widths: list[int] = []
+
+    def __call__(self, trial: Trial) -> None:
+        from ghostify.report.compression import metric_of, trial_cells, trial_columns
+
+        metric = metric_of(trial.score)
+        cells = list(trial_cells(trial, metric))
+        if not self._widths:
+            columns = trial_columns(metric, timed=trial.latency is not None)
+            headings = [column.heading for column in columns]
+            self._widths = [max(12, len(heading) + 1) for heading in headings]
+            note(self._line(headings))
+        note(self._line(cells))
+
+    def _line(self, cells: list[str]) -> str:
+        name, *others = cells
+        first, *widths = self._widths
+        aligned = (f"{cell:>{width}}" for cell, width in zip(others, widths, strict=True))
+        return f"{name:<{first}}{''.join(aligned)}"
