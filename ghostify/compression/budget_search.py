@@ -10,11 +10,11 @@ from ghostify.compression.trial_runner import TrialRunner
 from ghostify.planning.budget import Budgets
 from ghostify.types import GhostifyError, Trial
 
-_FITTING, _TRAINING = 0.3, 0.6
-"""Shares of the time after which no more networks are only fitted, or trained to be compared."""
+_FITTING, _TRAINING, _RETRYING = 0.3, 0.5, 0.65
+"""Shares of the time after which no more networks are fitted, trained, or trained for longer."""
 
-_SLICE = 0.1
-"""Share of the time that a network is trained for to be compared."""
+_SLICE, _LONGER = 0.1, 0.2
+"""Shares of the time that a network is trained for to be compared."""
 
 
 @dataclass
@@ -43,6 +43,7 @@ class BudgetSearch:
         if budget is None:
             self._fit()
             self._train()
+            self._retry()
         elif not self.runner.record.tried:
             self.runner.convert(budget)
         return self._finish(self.best())
@@ -74,6 +75,15 @@ class BudgetSearch:
                 return
             if fitted := self.runner.convert_to(share):
                 self.runner.train(fitted, _SLICE * self.minutes)
+
+    def _retry(self) -> None:
+        """Train for longer what is smaller than the best so far, and missed the drop by little."""
+        cost = _cost(self.best())
+        trained = (trial for trial in self.runner.record.tried if trial.is_trained)
+        missed = (t for t in trained if t.drop > self.max_drop and _cost(t) < cost)
+        nearest = min(missed, key=lambda trial: trial.drop, default=None)
+        if nearest and nearest.drop < 2 * self.max_drop and self._is_before(_RETRYING):
+            self.runner.train(nearest, _LONGER * self.minutes)
 
     def _finish(self, trial: Trial) -> Trial:
         """Train a trial for the rest of the time, if there is enough; return the better one."""
