@@ -106,7 +106,7 @@ def test_every_example_is_run():
     elsewhere = {
         "ablation.py": "test_ablation.py",
         "detection.py": "test_detection_example.py",
-        "train_digits.py": "test_readme.py",
+        "train_digits.py": "test_pages.py",
     }
     others = {file.name for file in EXAMPLES.glob("*.py")} - elsewhere.keys()
     assert {file.name for file in EXAMPLES.glob("convert_*.py")} == others

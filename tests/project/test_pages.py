@@ -22,7 +22,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"docs/start/tutorial.md": "test_tutorial.py", "README.md": "test_readme.py"}
+ELSEWHERE = {"docs/start/tutorial.md": "test_tutorial.py"}
 PAGES = {str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")} | {"README.md"}
 
 NOT_RUN = {"installs": 8, "downloads": 12, "needs a GPU": 8, "needs macOS": 3, "takes": 14}
