@@ -52,6 +52,7 @@ CLIENTS = {
     "detect_with_ultralytics.py": "train: one epoch, 62 Ghost modules",
     "finetune_with_timm.py": "one epoch: loss",
     "segment_with_smp.py": "step 2: loss",
+    "train_yolo.py": "best.pt",
 }
 
 
