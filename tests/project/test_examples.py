@@ -135,6 +135,9 @@ def test_the_accuracy_benchmark_runs(tmp_path):
     network = "import sys, torch; from accuracy.networks import ResNet20; "
     run("-c", network + "torch.save(ResNet20().state_dict(), sys.argv[1])",
         tmp_path / "ResNet-20-0.pt", cwd=EXAMPLES / "benchmarks")  # fmt: skip
-    options = ["--networks", "ResNet-20", "--seeds", "0", "--shares", "0.52", "--methods", "random"]
-    printed = run_module("accuracy", "digits", *options, "--cache", tmp_path)
-    assert re.search(r"  0\.52 \| random \| .*% \| MACs 0\.5\d\d \|", printed)
+    options = ["--networks", "ResNet-20", "--seeds", "0", "--shares", "0.52"]
+    methods = ("random", "L1 pruning, refitted")
+    options += ["--methods", ",,".join(methods), "--cache", tmp_path]
+    printed = run_module("accuracy", "digits", *options)
+    for method in methods:
+        assert re.search(rf"  0\.52 \| {method} \| .*% \| MACs 0\.5\d\d \|", printed)

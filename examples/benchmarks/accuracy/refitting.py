@@ -37,22 +37,21 @@ def refitted(
     layers = {name: pruned.get_submodule(name) for name in targets}
     with eval_mode(pruned), layerwise(pruned, batches, layers, terms) as (runner, pending):
         for name, layer in layers.items():
-            sample, weight = aligned_sample(
-                runner, name, pending[name], _only(targets.pop(name), kept[name]), trusted=True
+            data = aligned_sample(
+                runner, name, pending[name], _only(targets.pop(name), kept[name])
             )
-            new = refit(sample, weight)
+            new = refit(data.sample, data.weight)
             layer.weight.copy_(new.view_as(layer.weight))
-            missing = torch.zeros(len(new))
-            for windows, _, wanted in sample.chunks():
-                missing += (wanted - sample.outputs(windows, new)).sum(0)
+            outputs = data.sample.outputs(data.sample.mean_window, new)
+            bias = (data.sample.mean_target - outputs)[:, 0]
             if layer.bias is not None:
-                layer.bias.copy_(missing / len(sample))
+                layer.bias.copy_(bias)
             else:
-                pruned.get_submodule(norms[name]).running_mean -= missing / len(sample)
+                pruned.get_submodule(norms[name]).running_mean -= bias
             pending[name].install(layer)
     return pruned
 
 
 def _only(targets: Targets, kept: Tensor) -> Targets:
-    calls = {key: replace(c, values=c.values[:, kept]) for key, c in targets.calls.items()}
+    calls = {key: replace(c, values=c.values[kept]) for key, c in targets.calls.items()}
     return replace(targets, calls=calls)  # sums keep all their channels
