@@ -184,7 +184,8 @@ def build(options: argparse.Namespace) -> nn.Module:
     model, _ = models.build(ghostify.types.ModelSource(options.model, arguments))
     if options.weights:
         backbone = getattr(model.backbone, "features", model.backbone)
-        print(f"{options.weights}: {models.load_weights(backbone, options.weights)}")
+        loaded = models.load_weights(backbone, options.weights, partial=True)  # a classifier's
+        print(f"{options.weights}: {loaded}")
     if not options.ratio:
         return model
     image, target = Shapes(1, seed=0)[0]

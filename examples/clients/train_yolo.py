@@ -30,9 +30,7 @@ def write_squares(folder: Path) -> Path:
         x, y, side = (left + SQUARE / 2) / IMAGE, (top + SQUARE / 2) / IMAGE, SQUARE / IMAGE
         (folder / "labels" / f"{number}.txt").write_text(f"0 {x} {y} {side} {side}\n")
     yaml = folder / "data.yaml"
-    yaml.write_text(
-        f"path: {folder.resolve()}\ntrain: images\nval: images\nnames: {{0: square}}\n"
-    )
+    yaml.write_text(f"path: {folder.resolve()}\ntrain: images\nval: images\nnames: {{0: square}}\n")
     return yaml
 
 

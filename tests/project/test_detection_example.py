@@ -5,11 +5,14 @@ import json
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
+
+from ghostify import models
 
 for library in ("torchmetrics", "pycocotools"):
     pytest.importorskip(library, reason="the example wants pip install '.[detection]'")
@@ -111,6 +114,15 @@ def test_coco_is_read(example, tmp_path):
     evaluation = example.Coco(folder, "val", training=False)
     assert len(evaluation) == 4
     assert evaluation[3][1]["boxes"].shape == (0, 4)
+
+
+def test_the_backbone_takes_the_weights_of_a_classifier(example, tmp_path):
+    classifier, file = models.ghostnet(0.5), tmp_path / "classifier.pt"
+    torch.save(classifier.state_dict(), file)
+    name = "ghostify:retinanet_ghostnet"
+    options = Namespace(model=name, weights=file, size=128, data=None, ratio=None)
+    backbone = example.build(options).backbone.features
+    assert torch.equal(backbone.conv_stem.weight, classifier.conv_stem.weight)
 
 
 @pytest.mark.slow
