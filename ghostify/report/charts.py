@@ -74,13 +74,19 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Curves over axes labelled ``x`` and ``y``; ``percent`` shows a share y in percent."""
+    """Curves over axes labelled ``x`` and ``y``.
+
+    Attributes:
+        percent: show y, a share, in percent.
+        whole: x counts something, such as epochs: ticks are whole numbers.
+    """
 
     title: str
     x: str
     y: str
     curves: tuple[Curve, ...]
     percent: bool = False
+    whole: bool = False
 
 
 def stages(names: Iterable[str]) -> list[tuple[str, int]]:

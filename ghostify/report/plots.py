@@ -79,6 +79,8 @@ def plot_curves(plot: Plot, file: Path) -> None:
     axes.set(xlabel=plot.x, ylabel=plot.y)
     if plot.percent:
         axes.yaxis.set_major_formatter("{x:.1%}")
+    if plot.whole:
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     write_plot(figure, file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ghostify.report.charts import Curve, Plot
@@ -15,11 +15,13 @@ _LARGEST = 1e99
 
 def loss_plot(recovery: Recovery | None) -> Plot | None:
     """Return the training loss by epoch."""
-    history = recovery.history if recovery else ()
-    places = points((record["epoch"], record.get("loss")) for record in history)
+    if recovery is None:
+        return None
+    places = points((record["epoch"], record.get("loss")) for record in recovery.history)
     if not places:
         return None
-    return Plot("Loss", "epoch", "loss", (Curve("this network", places, "ghost", line=True),))
+    curves = (Curve("this network", places, "ghost", line=True), *_kept(recovery, places))
+    return Plot("Loss", "epoch", "loss", curves, whole=True)
 
 
 def score_plot(recovery: Recovery | None) -> Plot | None:
@@ -37,7 +39,16 @@ def score_plot(recovery: Recovery | None) -> Plot | None:
     if original is not None and places:
         ends = ((0.0, original), (places[-1][0], original))
         curves.append(Curve("original", ends, "original", line=True))
-    return Plot(label, "epoch", label, tuple(curves), percent=METRIC_TEXTS[metric].is_share)
+    curves += _kept(recovery, places)
+    percent = METRIC_TEXTS[metric].is_share
+    return Plot(label, "epoch", label, tuple(curves), percent=percent, whole=True)
+
+
+def _kept(recovery: Recovery, places: Sequence[tuple[float, float]]) -> list[Curve]:
+    """Mark the epoch whose weights are returned."""
+    kept = tuple(place for place in places if place[0] == recovery.best_epoch)
+    name = f"epoch {recovery.best_epoch}, kept" if recovery.best_epoch else "as given, kept"
+    return [Curve(name, kept, "current", (name,))] if kept else []
 
 
 def points(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple[float, float], ...]:

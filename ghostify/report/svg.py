@@ -39,7 +39,8 @@ def plot_svg(plot: Plot) -> str:
     """Draw points and lines over axes with round numbers."""
     svg = _svg(_WIDTH, _HEIGHT, plot.title, "plot")
     points = [point for curve in plot.curves for point in curve.points]
-    ticks_x, ticks_y = (_ticks([point[axis] for point in points]) for axis in (0, 1))
+    ticks_x = _ticks([x for x, _ in points], whole=plot.whole)
+    ticks_y = _ticks([y for _, y in points])
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         x = _share(point[0], ticks_x) * (_WIDTH - _LEFT - _RIGHT) + _LEFT
@@ -107,8 +108,8 @@ def _label(parent: ET.Element, text: str, x: float, y: float, anchor: str) -> No
     _add(parent, "text", text, x=x, y=y).set("text-anchor", anchor)
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
-    """Return two to eight round numbers that enclose the values.
+def _ticks(values: Sequence[float], *, whole: bool = False) -> list[float]:
+    """Return two to eight round numbers that enclose the values, or ``whole`` numbers.
 
     A single value on a tick gets a tick below it, so that an axis in percent ends at 100 %. Values
     that differ by rounding alone count as one.
@@ -118,6 +119,7 @@ def _ticks(values: Sequence[float]) -> list[float]:
     span = next(span for span in (high - low, size, 1) if span > max(_EQUAL * size, _ZERO))
     step = 10.0 ** floor(log10(span / 4))
     step *= next(f for f in (1, 2, 2.5, 5, 10) if span / (step * f) <= 5)
+    step = float(ceil(step)) if whole else step
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     if first == last:
         first, last = (first, last + 1) if low <= 0 else (first - 1, last)

@@ -121,7 +121,7 @@ def test_curves(drawn, tmp_path):
         Curve("this", ((1, 0.5), (2, 0.75)), "ghost", line=True),
         Curve("points", ((3, 0.25),), "current"),
     )
-    plot = Plot("title", "epoch", "score", curves, percent=True)
+    plot = Plot("title", "epoch", "score", curves, percent=True, whole=True)
     axes = drawn(plot_curves, plot, tmp_path / "c.png")
     first, second = axes.lines
     assert [*zip(*first.get_data(), strict=True)] == [(1, 0.5), (2, 0.75)]
@@ -129,6 +129,7 @@ def test_curves(drawn, tmp_path):
     assert (first.get_linestyle(), second.get_linestyle()) == ("-", "None")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "score")
     assert axes.yaxis.get_major_formatter()(0.5) == "50.0%"
+    assert all(tick == int(tick) for tick in axes.get_xticks())
 
 
 def test_bars_of_one_setting_stand_together(drawn, tmp_path):

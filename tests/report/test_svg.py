@@ -55,6 +55,23 @@ def test_percent_axes_end_at_100():
     assert not [label for label in labels if label.endswith("%") and float(label[:-1]) > 100]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "ticks"),
+    [
+        ([1], ["0", "1"]),
+        ([0, 1, 2], ["0", "1", "2"]),
+        ([1, 2, 3], ["1", "2", "3"]),
+        ([0, 7], ["0", "2", "4", "6", "8"]),
+        ([0, 12], ["0", "3", "6", "9", "12"]),
+    ],
+)
+def test_epochs_are_whole_numbers(epochs, ticks):
+    curve = Curve("c", tuple((epoch, 0.0) for epoch in epochs), "ghost")
+    root = ET.fromstring(plot_svg(Plot("t", "epoch", "y", (curve,), whole=True)))
+    below = [text.text for text in root.iter("text") if text.get("y") == "226"]
+    assert below == ticks
+
+
 ROUND = st.floats(-1e9, 1e9).map(lambda number: float(f"{number:.5g}"))
 NUMBERS = st.one_of(ROUND, st.floats(-1e99, 1e99), st.sampled_from([1.0, 1 - 2**-53]))
 

@@ -1,5 +1,7 @@
 """The charts of the page as files."""
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
@@ -13,12 +15,23 @@ def test_the_curves_of_a_recovery(artifact, make):
     make.train(artifact)
     plots = page_plots(ArtifactSummary(artifact))
     loss = Curve("this network", ((1, 1), (2, 0.5)), "ghost", line=True)
-    assert plots["recovery-loss"] == Plot("Loss", "epoch", "loss", (loss,))
+    kept = Curve("epoch 2, kept", ((2, 0.5),), "current", ("epoch 2, kept",))
+    assert plots["recovery-loss"] == Plot("Loss", "epoch", "loss", (loss, kept), whole=True)
     own = Curve("this network", ((0, 0.9), (1, 0.905), (2, 0.91)), "ghost", line=True)
     original = Curve("original", ((0, 0.92), (2, 0.92)), "original", line=True)
     label = "Top-1 accuracy"
-    assert plots["recovery-score"] == Plot(label, "epoch", label, (own, original), percent=True)
+    curves = (own, original, replace(kept, points=((2, 0.91),)))
+    assert plots["recovery-score"] == Plot(label, "epoch", label, curves, True, True)
     assert "plans" not in plots
+
+
+def test_weights_as_given_are_marked_at_epoch_0(artifact, make):
+    make.train(artifact)
+    make.change(artifact, lambda recipe: recipe["recovery"].update(best_epoch=0))
+    plots = page_plots(ArtifactSummary(artifact))
+    kept = plots["recovery-score"].curves[-1]
+    assert (kept.name, kept.points) == ("as given, kept", ((0, 0.9),))
+    assert [curve.name for curve in plots["recovery-loss"].curves] == ["this network"]
 
 
 def without_top1(recipe):
