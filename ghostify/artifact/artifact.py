@@ -485,9 +485,11 @@ class Artifact(os.PathLike[str]):
         out: str | os.PathLike[str] | None = None,
         *,
         plots: str | os.PathLike[str] | None = None,
+        title: str | None = None,
+        card: str | os.PathLike[str] | None = None,
     ) -> Path:
         """Write one HTML page with all that was measured; see `ghostify.write_report`."""
-        return write_report(self.path, out, plots=plots)
+        return write_report(self.path, out, plots=plots, title=title, card=card)
 
 
 def save(

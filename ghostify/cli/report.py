@@ -19,6 +19,8 @@ def report(
     out: Path | None = option(None, None, "-o", metavar="FILE"),
     image: str | None = option(None, metavar="SOURCE"),
     plots: Path | None = option(None, metavar="DIR"),
+    title: str | None = option(None, metavar="TEXT"),
+    card: Path | None = option(None, metavar="FILE"),
 ) -> None:
     """Write a page about a conversion: one HTML file with everything measured so far.
 
@@ -29,8 +31,10 @@ def report(
         image: Also show the feature maps of some layers for this image, and the original's if
             its weights are found.
         plots: Also draw the charts there, PNG and SVG.
+        title: Title of the page. Default: the name of the model.
+        card: Also draw the summary as a picture of 1200x630 pixels, as for link previews: .png.
     """
-    check_page(out, plots=plots)
+    check_page(out, plots=plots, card=card)
     if image is not None:
         artifact, found = load_artifact(folder, original)
         pictures = read_calibration(found, ImageOptions(image, 1), evaluation=True)
@@ -38,5 +42,5 @@ def report(
         with stage("computing feature maps"):
             artifact.record_feature_maps(pictures[0])
     with stage("writing the page"):
-        file = ghostify.write_report(folder, out, plots=plots)
+        file = ghostify.write_report(folder, out, plots=plots, title=title, card=card)
     note(f"Written to {file}.")

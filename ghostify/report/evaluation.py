@@ -72,7 +72,7 @@ class Evaluation(Serializable, Printable):
     def document(self, model: str = "") -> Document:
         """Return a table with a row for each network and a column for each known metric."""
         scores = [row.score for row in self.rows.values()]
-        known = known_metrics(*scores)
+        known = self._metrics
         headings = ("MACs", "params", *(METRIC_TEXTS[metric].heading for metric in known))
         rows, records = [], []
         for name, row in self.rows.items():
@@ -85,7 +85,7 @@ class Evaluation(Serializable, Printable):
         return Document(
             title=f"{model} on {self.data}: {images} images{held_out}".removeprefix(" on "),
             tables=(Table("Scores", (Column("network"), *numeric(*headings)), tuple(rows)),),
-            notes=tuple(self._notes(known)),
+            notes=tuple(self._notes()),
             records=tuple(records),
             data={"model": model, **self.to_dict()},
         )
@@ -103,7 +103,15 @@ class Evaluation(Serializable, Printable):
             charts.append((caption, meter_svg(getattr(score, metric) or 0.0, mark, 1.0, caption)))
         return charts
 
-    def _notes(self, metrics: Sequence[str]) -> Iterator[str]:
+    def definitions(self) -> dict[str, str]:
+        """Return what the headings of the metrics mean."""
+        return definitions(self._metrics, self.outputs)
+
+    @property
+    def _metrics(self) -> list[str]:
+        return known_metrics(*(row.score for row in self.rows.values()))
+
+    def _notes(self) -> Iterator[str]:
         if self.outputs is not None:
             yield f"Outputs: {self.outputs}."
-        yield from definitions(metrics, self.outputs)
+        yield from (f"{term}: {meaning}" for term, meaning in self.definitions().items())

@@ -61,7 +61,9 @@ _STYLE = """<style>
 .ghostify g.ghost .curve { stroke: #6f5fd8; } .ghostify g.original .curve { stroke: #80868e; }
 .ghostify g.original circle { fill: #80868e; }
 .ghostify g.current circle { fill: none; stroke: #6f5fd8; stroke-width: 2; }
-.ghostify .mark { stroke: currentColor; vector-effect: non-scaling-stroke; }
+.ghostify .worse { fill: #d9822b; }
+.ghostify .mark, .ghostify .base { stroke: currentColor; vector-effect: non-scaling-stroke; }
+.ghostify .base { stroke-dasharray: 2; }
 .ghostify .aside { opacity: 0.75; font-size: 0.875em; }
 </style>"""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ghostify.types import Output, Outputs, Score
@@ -65,17 +65,16 @@ METRIC_TEXTS = {
 """By name in `Score`, in the order of columns."""
 
 
-def definitions(metrics: Iterable[str], outputs: Outputs | None) -> Iterator[str]:
-    """Yield what the headings of metrics mean, where they are not known to all."""
+def definitions(metrics: Iterable[str], outputs: Outputs | None) -> dict[str, str]:
+    """Return what the headings of metrics mean, where they are not known to all."""
     output = outputs[0] if outputs else Output("classes", "")
     words = {
         "unit": "pixel" if output.dense else "image",
         "units": "labels" if output.kind == "multilabel" else "pixels",
         "same": output.same,
     }
-    for text in map(METRIC_TEXTS.__getitem__, metrics):
-        if text.definition:
-            yield f"{text.heading}: {text.definition.format(**words)}"
+    texts = map(METRIC_TEXTS.__getitem__, metrics)
+    return {text.heading: text.definition.format(**words) for text in texts if text.definition}
 
 
 def format_metric(score: Score, metric: str) -> str:

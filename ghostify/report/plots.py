@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {"original": "#7d838a", "ghost": "#5b4bc4", "current": "#5b4bc4"}
-_BAR_COLOURS = {
+BAR_COLOURS = {
     "dropped": "#c3c6ca", "ghosts": "#a79be0", "intrinsic": "#5b4bc4", "dense": "#7d838a"
 }  # fmt: skip
+"""By role of the part, as in `BAR_ROLES`."""
 
 
 def check_plot(file: Path) -> None:
@@ -57,7 +58,7 @@ def plot_layers(bars: Sequence[LayerBar], file: Path, *, unit: str) -> None:
     figure, axes = _new_chart(file, max(6.0, 0.16 * len(bars)), 4)
     for role, label in bar_legend(bars).items():  # the tallest parts first
         heights = [dict(bar.parts).get(role, 0) for bar in bars]
-        axes.bar(range(len(bars)), heights, color=_BAR_COLOURS[role], label=label)
+        axes.bar(range(len(bars)), heights, color=BAR_COLOURS[role], label=label)
     _label_layers(axes, [bar.name for bar in bars])
     axes.set_ylabel(unit)
     axes.margins(x=0.01)
@@ -80,7 +81,7 @@ def plot_curves(plot: Plot, file: Path) -> None:
     if plot.percent:
         axes.yaxis.set_major_formatter("{x:.1%}")
     if plot.whole:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     write_plot(figure, file)

@@ -103,6 +103,48 @@ class Report(Printable):
         before, after = asdict(self.before), asdict(self.after)
         return {"model": self.model, "input": self.input, "before": before, "after": after}
 
+    @property
+    def untrained(self) -> str | None:
+        """That nothing makes up yet for what the conversion removed; None if something does."""
+        if self.fidelity is None or self.fidelity.init in ("random", "unknown"):
+            if self.replaced:
+                return "The cheap operations have random weights: train this network before use."
+            if self._narrowed:
+                return "Nothing makes up for the dropped channels: train this network before use."
+        return None
+
+    def definitions(self) -> dict[str, str]:
+        """Return what the headings of the tables mean."""
+        counter = self.before.counter
+        found = {"MACs": f"multiply-accumulates as {counter} counts them; papers call them FLOPs."}
+        if self.replaced:
+            of = "s, d and channels" if self._narrowed else "s and d"
+            found["Eq. 4"] = f"theoretical speed-up of the GhostNet paper for these {of}."
+        if self._narrowed:
+            found["channels"] = (
+                "inputs→outputs that are left; 20+20: 20 intrinsic maps and 20 ghosts."
+            )
+        if self._residuals:
+            of = "feature-map" if self.fidelity and self.fidelity.images else "filter"
+            found["error"] = f"weighted {of} error divided by variance; 0 % is identical."
+        return found
+
+    def remarks(self) -> Iterator[str]:
+        """Yield how costs were counted and weights initialized, and the warnings about these."""
+        if self.before.counter == "torch":
+            yield "fvcore cannot trace this model; torch counts convolutions and matrix products."
+        if uncounted := self.before.uncounted | self.after.uncounted:
+            listed = ", ".join(name.removeprefix("aten::") for name in sorted(uncounted))
+            yield f"Not counted by fvcore: {listed}."
+        fidelity = self.fidelity
+        if fidelity is None or fidelity.init in ("random", "unknown"):
+            return
+        fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
+        yield f"Initialization: {fidelity.init}{fitted}."
+        if fidelity.init == "weights":
+            yield "Calibration on 64 to 512 images keeps far more accuracy than weights alone."
+        yield from fidelity.notes
+
     def document(self) -> Document:
         """Return the tables of changed and kept convolutions, of totals and of agreement."""
         tables = (
@@ -215,33 +257,10 @@ class Report(Printable):
         return Table("Agreement with the original", (Column(""), *numeric("")), tuple(rows))
 
     def _notes(self) -> Iterator[str]:
-        counter = self.before.counter
-        yield f"MACs: multiply-accumulates as {counter} counts them; papers call them FLOPs."
-        if self.replaced:
-            of = "s, d and channels" if self._narrowed else "s and d"
-            yield f"Eq. 4: theoretical speed-up of the GhostNet paper for these {of}."
-        if self._narrowed:
-            yield "channels: inputs→outputs that are left; 20+20: 20 intrinsic maps and 20 ghosts."
-        if counter == "torch":
-            yield "fvcore cannot trace this model; torch counts convolutions and matrix products."
-        if uncounted := self.before.uncounted | self.after.uncounted:
-            listed = ", ".join(name.removeprefix("aten::") for name in sorted(uncounted))
-            yield f"Not counted by fvcore: {listed}."
-        fidelity = self.fidelity
-        if fidelity is None or fidelity.init in ("random", "unknown"):
-            if self.replaced:
-                yield "The cheap operations have random weights: train this network before use."
-            elif self._narrowed:
-                yield "Nothing makes up for the dropped channels: train this network before use."
-            return
-        fitted = f", fitted to {fidelity.images} images" if fidelity.images else ""
-        yield f"Initialization: {fidelity.init}{fitted}."
-        if fidelity.residuals:
-            of = "feature-map" if fidelity.images else "filter"
-            yield f"error: weighted {of} error divided by variance; 0 % is identical."
-        if fidelity.init == "weights":
-            yield "Calibration on 64 to 512 images keeps far more accuracy than weights alone."
-        yield from fidelity.notes
+        yield from (f"{term}: {meaning}" for term, meaning in self.definitions().items())
+        yield from self.remarks()
+        if self.untrained:
+            yield self.untrained
 
     def _record(self, row: SiteRow) -> dict[str, Any]:
         return {

@@ -73,13 +73,21 @@ def captioned(plot: Plot) -> tuple[str, str]:
     return f"{plot.title} by {plot.x}: {', '.join(curves)}", plot_svg(plot)
 
 
-def meter_svg(value: float, mark: float, most: float, title: str) -> str:
-    """Draw a value as a bar with a mark across it."""
+def meter_svg(
+    value: float, mark: float, most: float, title: str, *, base: float | None = None
+) -> str:
+    """Draw a value as a bar with a mark across it.
+
+    A dashed line is drawn at ``base``; a bar that does not reach it looks worse.
+    """
     svg = _svg(100, 12, title, "meter", preserveAspectRatio="none")
     _add(svg, "title", title)
     _add(svg, "rect", role="track", x=0, y=0, width=100, height=12)
-    _add(svg, "rect", role="ghost", x=0, y=0, width=100 * value / most, height=12)
-    _line(svg, "mark", (100 * mark / most, 0), (100 * mark / most, 12))
+    role = "ghost" if base is None or value >= base else "worse"
+    _add(svg, "rect", role=role, x=0, y=0, width=100 * value / most, height=12)
+    for line, place in (("base", base), ("mark", mark)):
+        if place is not None:
+            _line(svg, line, (100 * place / most, 0), (100 * place / most, 12))
     return ET.tostring(svg, encoding="unicode")
 
 

@@ -9,6 +9,7 @@ from math import isfinite, nan
 from statistics import median, quantiles
 from typing import Any, ClassVar
 
+from ghostify.report.changes import latency_change
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.formats import Printable
 from ghostify.report.svg import meter_svg
@@ -117,11 +118,15 @@ class Timing(Serializable, Printable):
         return f"{' and '.join(self.macs)}, input {self.input}"
 
     @property
+    def devices(self) -> str:
+        """Models of the processors; empty if unknown."""
+        return ", ".join(dict.fromkeys(m.device for m in self.measurements if m.device))
+
+    @property
     def measured_on(self) -> str:
         """Processors, and runtimes with their versions; empty if unknown."""
-        devices = [m.device for m in self.measurements if m.device]
         versions = [f"{m.runtime} {m.version}" for m in self.measurements if m.version]
-        return ", ".join(dict.fromkeys([*devices, *versions]))
+        return ", ".join(filter(None, dict.fromkeys([self.devices, *versions])))
 
     def macs_ratio(self, model: str) -> float:
         """Return the first network's MACs divided by this one's."""
@@ -167,8 +172,9 @@ class Timing(Serializable, Printable):
         charts = []
         for m in others:
             speedup, ratio = m.speedup.median, self.macs_ratio(m.model)
-            caption = f"{m.model} in {', '.join(m.setting)}: {speedup:.2f}x as fast as {self.first}"
-            charts.append((caption, meter_svg(speedup, ratio, most, caption)))
+            change = latency_change(speedup).text
+            caption = f"{m.model} against {self.first}, {', '.join(m.setting)}: {change}"
+            charts.append((caption, meter_svg(speedup, ratio, most, caption, base=1)))
         return charts
 
     def _macs_table(self) -> Table:

@@ -37,7 +37,7 @@ def test_a_benchmark_is_in_the_report(saved, again):
     (found,) = again.recorded("timing")
     assert Timing.from_dict(found) == timing
     page = again.write_report().read_text()
-    assert "eager" in page
+    assert "Latency: PyTorch" in page
     assert ghostify.write_report(saved).read_text() == page
 
 

@@ -125,10 +125,10 @@ def test_compare(passed, out, tensor):
 
 def test_report(passed, out):
     pytest.importorskip("matplotlib")
-    given, named = passed(
-        ghostify, "write_report", "report", out, "--out", "page.html", "--plots", "plots"
-    )
-    assert (given, named) == ((Path(out), Path("page.html")), {"plots": Path("plots")})
+    options = ["--plots", "plots", "--title", "My net", "--card", "card.png"]
+    given, named = passed(ghostify, "write_report", "report", out, "--out", "page.html", *options)
+    assert given == (Path(out), Path("page.html"))
+    assert named == {"plots": Path("plots"), "title": "My net", "card": Path("card.png")}
 
 
 def test_sensitivity(passed, net, tensor):

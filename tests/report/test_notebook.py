@@ -55,7 +55,7 @@ def test_a_report_has_a_bar_for_every_layer(small_net, image):
     assert titles[2] == "depthwise\n3x3, 32→32, g=32\n18.4K MACs\nkept: depthwise"
 
 
-@pytest.mark.parametrize("speedup", [1.5, 2.5])
+@pytest.mark.parametrize("speedup", [1.5, 2.5, 0.5])
 def test_a_timing_has_a_bar_for_every_speed_up(speedup):
     pair = [
         Measurement(name, "eager", 1, 1, 5, Spread(1, 1, 1), Spread(s, s, s))
@@ -63,11 +63,11 @@ def test_a_timing_has_a_bar_for_every_speed_up(speedup):
     ]
     timing = Timing("1x3x8x8", {"original": 400, EVIL: 200}, "bytes", tuple(pair))
     page = timing._repr_html_()
-    bar = next(e for e in elements(page) if e.tag == "rect" and e.get("class") == "ghost")
-    mark = next(e for e in elements(page) if e.tag == "line")
+    role = "ghost" if speedup > 1 else "worse"
+    bar = next(e for e in elements(page) if e.tag == "rect" and e.get("class") == role)
+    mark = next(e for e in elements(page) if e.tag == "line" and e.get("class") == "mark")
     most = max(speedup, 2)
     assert float(bar.get("width")) == pytest.approx(100 * speedup / most)
     assert float(mark.get("x1")) == pytest.approx(100 * 2 / most)
-    assert f"{EVIL} in eager, batch 1, 1 thread: {speedup:.2f}x as fast as original" in texts(
-        page, "p"
-    )
+    change = f"{speedup:.2f}× faster" if speedup > 1 else "2.00× slower"
+    assert f"{EVIL} against original, eager, batch 1, 1 thread: {change}" in texts(page, "p")

@@ -102,6 +102,15 @@ def test_a_meter_by_hand():
     assert root.find("title").text == "title"
 
 
+def test_a_value_below_the_base_looks_worse():
+    for value, role in ((1.0, "ghost"), (0.5, "worse")):
+        root = ET.fromstring(meter_svg(value, 2, 4, "title", base=1))
+        _, bar = root.iter("rect")
+        assert (bar.get("class"), bar.get("width")) == (role, f"{25 * value:g}")
+        lines = {line.get("class"): line.get("x1") for line in root.iter("line")}
+        assert lines == {"base": "25", "mark": "50"}
+
+
 def test_lines_join_the_points_of_curves_that_have_them():
     points = ((0, 0), (10, 2), (5, 1))
     curves = (Curve("a", points, "ghost", line=True), Curve("b", points, "original"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -20,8 +19,6 @@ from ghostify.report.timing import Timing
 from ghostify.types import Count, PlanCandidate, Sensitivity
 
 T = TypeVar("T")
-
-_LIBRARIES = ("torchvision", "timm", "ghostify")
 
 
 class ArtifactSummary:
@@ -47,6 +44,37 @@ class ArtifactSummary:
         self.compression = next(iter(self._recorded("compression", Compression)), None)
         self.feature_maps = next(iter(self._recorded("feature-maps", FeatureMapImages)), None)
         self.evaluations = self._recorded("evaluation", Evaluation)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the original was randomly initialized."""
+        return self.recipe.original is not None and not self.recipe.original.trained
+
+    @property
+    def is_as_converted(self) -> bool:
+        """Whether the weights are those that the conversion made."""
+        return len(self.recipe.lineage) == 1
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader must know before all else: that the network is untrained."""
+        if self.is_random:
+            return (
+                "This network was converted from random weights, so its outputs mean nothing "
+                "unless you have trained it since. Costs and times are valid. For accuracy, "
+                "convert it with trained weights (--weights)."
+            )
+        return self.report.untrained if self.is_as_converted else None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether both networks were timed."""
+        return any(timing.pairs() for timing in self.timings)
+
+    @property
+    def devices(self) -> str:
+        """The processors that times were measured on; empty if unknown."""
+        return ", ".join(dict.fromkeys(t.devices for t in self.timings if t.devices))
 
     @property
     def has_int8(self) -> bool:
@@ -75,28 +103,6 @@ class ArtifactSummary:
                 bounds = dict.fromkeys(f"{value:.4g}" for value in (min(values), max(values)))
                 parts.append(f"{name} = {' to '.join(bounds)}")
         return ", ".join(parts)
-
-    @property
-    def command_folder(self) -> str:
-        """The folder as a shell word."""
-        return shlex.quote(self.folder.name or str(self.folder))
-
-    @property
-    def command_model(self) -> str:
-        """The options that commands need for an artifact of the user's own code."""
-        source = self.recipe.source
-        if source is None:
-            return " --model FILE.py:FACTORY --input CxHxW"
-        prefix, colon, _ = source.name.rpartition(":")
-        own = colon and prefix not in _LIBRARIES
-        return f" --model {shlex.quote(source.name)}" if own else ""
-
-    @property
-    def command_weights(self) -> str:
-        """The option that commands need if the recipe does not know the original's weights."""
-        known = self.recipe.original
-        found = known is not None and (known.file is not None or known.name is not None)
-        return "" if found else " --weights original.safetensors"
 
     def _recorded(self, kind: str, cls: type[T]) -> tuple[T, ...]:
         return read_measurements(self.folder, kind, cls, recipe=self.recipe)

@@ -62,7 +62,7 @@ def write_artifact(folder, sites, *, model="net", kept=()):
     return folder
 
 
-def measure_everything(folder, sites, model="net", agreement=None):
+def measure_everything(folder, sites, model="net", agreement=None, speedup=1.5):
     count = {"weight_bytes": 4000, "uncounted": {}, "counter": "fvcore"}
     record(folder, "costs", {
         "model": model, "input": "1x3x8x8",
@@ -77,8 +77,10 @@ def measure_everything(folder, sites, model="net", agreement=None):
     ).to_dict())  # fmt: skip
     for runtime in ("eager", "openvino"):
         pair = [
-            Measurement(name, runtime, 1, 1, 9, Spread(t, t, t), Spread(s, s, s), 1000)
-            for name, t, s in ((model, 0.003, 1.0), ("out", 0.002, 1.5))
+            Measurement(
+                name, runtime, 1, 1, 9, Spread(t, t, t), Spread(s, s, s), 1000, "1.2", "A CPU"
+            )
+            for name, t, s in ((model, 0.003, 1.0), ("out", 0.003 / speedup, speedup))
         ]
         timing = Timing("1x3x8x8", {model: 64_000, "out": 32_000}, "bytes", tuple(pair))
         record(folder, "timing", timing.to_dict(), part=runtime)
@@ -107,7 +109,10 @@ def add_recovery(folder):
         RecoverySettings(), 20, 640, 12.5, "epochs", Score(50, top1=0.92), Score(50, top1=0.9),
         score, best_epoch=2, history=tuple(history),
     )  # fmt: skip
-    changed_recipe(folder, lambda recipe: recipe.update(recovery=recovery.to_dict()))
+    lineage = ["converted", "recovered"]
+    changed_recipe(
+        folder, lambda recipe: recipe.update(recovery=recovery.to_dict(), lineage=lineage)
+    )
 
 
 @pytest.fixture

@@ -56,6 +56,14 @@ def test_filter(opened):
     assert opened.locator("#shown").inner_text() == "1 layer"
 
 
+def test_copy(opened):
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened.locator(".commands .copy").first.click()
+    opened.locator(".commands .copy", has_text="Copied").wait_for()
+    command = opened.locator(".commands code").first.inner_text()
+    assert opened.evaluate("navigator.clipboard.readText()") == command
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_horizontal_scrolling_on_a_phone(opened, scheme):
     opened.set_viewport_size({"width": 360, "height": 740})

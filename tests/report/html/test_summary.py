@@ -54,22 +54,30 @@ def test_the_options_of_a_plan(artifact, make):
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "option"),
-    [
-        ("resnet50", ""),
-        ("torchvision:resnet50", ""),
-        ("timm:resnet50", ""),
-        ("ghostify:ghostnet_100", ""),
-        ("net.py:build", " --model net.py:build"),
-        ("my.package:build", " --model my.package:build"),
-        (None, " --model FILE.py:FACTORY --input CxHxW"),
-    ],
-)
-def test_the_model_that_commands_need(artifact, make, name, option):
-    source = name and {"name": name, "arguments": {}, "input_size": [3, 8, 8]}
-    make.change(artifact, lambda recipe: recipe.update(source=source))
-    assert ArtifactSummary(artifact).command_model == option
+RANDOM = "The cheap operations have random weights: train this network before use."
+
+
+def test_an_untrained_network(artifact, make):
+    assert ArtifactSummary(artifact).warning is None
+    make.change(artifact, lambda recipe: recipe["fidelity"].update(init="random"))
+    assert ArtifactSummary(artifact).warning == RANDOM
+    make.change(artifact, lambda recipe: recipe.update(lineage=["converted", "recovered"]))
+    assert ArtifactSummary(artifact).warning is None
+
+
+def test_an_original_with_random_weights(artifact, make):
+    original = {"digest": "0", "trained": False}
+    lineage = ["converted", "recovered"]
+    make.change(artifact, lambda recipe: recipe.update(original=original, lineage=lineage))
+    assert ArtifactSummary(artifact).warning.startswith("This network was converted from random")
+
+
+def test_the_processors_of_all_timings(artifact):
+    assert ArtifactSummary(artifact).devices == ""
+    add_timing(artifact, "eager", {"net": 4, "out": 2})
+    add_timing(artifact, "compile", {"net": 4, "out": 2})
+    add_timing(artifact, "openvino", {"net": 4, "out": 2}, device="A GPU")
+    assert ArtifactSummary(artifact).devices == "A CPU, A GPU"
 
 
 def test_inputs_of_exports(artifact):
