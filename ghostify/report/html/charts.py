@@ -51,7 +51,8 @@ def _plan_plot(summary: ArtifactSummary) -> Plot | None:
     score = report.fidelity.score if report.fidelity else None
     if score is not None and (score.agreement is not None) == decided:
         places = points([(sum(row.macs[1] for row in report.sites), _kept(score))])
-        curves.append(Curve("this network", places, "current", ("this network",)))
+        name = "this network" if summary.is_as_converted else "this network, before training"
+        curves.append(Curve(name, places, "current", (name,)))
     agreement = f"share of images with the {report.same} as the original"
     label = agreement if decided else "relative error"
     shown = tuple(curve for curve in curves if curve.points)

@@ -68,6 +68,13 @@ def test_the_points_of_plans(measured):
     assert plot.y == "share of images with the same top-1 class as the original"
 
 
+def test_the_point_of_a_trained_network_is_that_of_its_conversion(measured, make):
+    assert page_plots(ArtifactSummary(measured))["plans"].curves[-1].name == "this network"
+    make.train(measured)
+    curve = page_plots(ArtifactSummary(measured))["plans"].curves[-1]
+    assert (curve.name, *curve.tooltips) == 2 * ("this network, before training",)
+
+
 def test_a_file_for_each_chart(measured):
     pytest.importorskip("matplotlib")
     folder = measured.parent / "some" / "plots"
