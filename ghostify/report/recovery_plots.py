@@ -25,7 +25,10 @@ def loss_plot(recovery: Recovery | None) -> Plot | None:
 
 
 def score_plot(recovery: Recovery | None) -> Plot | None:
-    """Return the metric that decides, or the agreement instead of a divergence, by epoch."""
+    """Return the metric that decides, or the agreement instead of a divergence, by epoch.
+
+    Epochs are scored on the images that choose; the original may be scored on others.
+    """
     if recovery is None or recovery.recovered is None or not recovery.history:
         return None
     metric = shown_metric([recovery.recovered])
@@ -33,12 +36,15 @@ def score_plot(recovery: Recovery | None) -> Plot | None:
         return None
     label = METRIC_TEXTS[metric].name
     epochs = [(r["epoch"], (r.get("score") or {}).get(metric)) for r in recovery.history]
-    places = points([(0, getattr(recovery.converted, metric, None)), *epochs])
+    selection = recovery.selection
+    given = selection.given if selection else recovery.converted
+    places = points([(0, getattr(given, metric, None)), *epochs])
     curves = [Curve("this network", places, "ghost", line=True)]
     original = getattr(recovery.original, metric, None)
     if original is not None and places:
         ends = ((0.0, original), (places[-1][0], original))
-        curves.append(Curve("original", ends, "original", line=True))
+        name = "original, on other images" if selection and selection.others else "original"
+        curves.append(Curve(name, ends, "original", line=True))
     curves += _kept(recovery, places)
     percent = METRIC_TEXTS[metric].is_share
     return Plot(label, "epoch", label, tuple(curves), percent=percent, whole=True)

@@ -25,6 +25,17 @@ def test_the_curves_of_a_recovery(artifact, make):
     assert "plans" not in plots
 
 
+@pytest.mark.parametrize(("others", "name"), [(0, "original"), (50, "original, on other images")])
+def test_epochs_are_scored_on_the_images_that_choose(artifact, make, others, name):
+    make.train(artifact)
+    score = {"images": 50, "top1": 0.875}
+    selection = {"kind": "held-out", "images": 50, "others": others, "given": score, "best": score}
+    make.change(artifact, lambda recipe: recipe["recovery"].update(selection=selection))
+    own, original, _ = page_plots(ArtifactSummary(artifact))["recovery-score"].curves
+    assert own.points[0] == (0, 0.875)
+    assert original.name == name
+
+
 def test_weights_as_given_are_marked_at_epoch_0(artifact, make):
     make.train(artifact)
     make.change(artifact, lambda recipe: recipe["recovery"].update(best_epoch=0))
