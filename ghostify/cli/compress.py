@@ -77,8 +77,7 @@ def compress(
         raise typer.Exit(130) from None
     note_skipped(data.skipped())
     print_document(compression.document(), format)
-    note(f"Saved to {target}.")
-    after_compress(target, compression, minutes, found.source)
+    after_compress(target, compression, minutes, source, found.source)
 
 
 class TrialTable:

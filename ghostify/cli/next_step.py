@@ -123,19 +123,22 @@ def after_evaluate_model(target: str, source: DataOptions, options: ModelOptions
 
 
 def after_compress(
-    folder: Path, compression: Compression, minutes: float, source: ModelSource
+    folder: Path, compression: Compression, minutes: float, data: DataOptions, source: ModelSource
 ) -> None:
     """Say how to get nearer to a wish that was not met; else what to do with the network."""
-    model = model_flags(source)
+    model, saved = model_flags(source), f"Saved to {folder}"
+    runtime, (_, timed) = compression.runtime, compression.timing.measurements
     if not compression.is_met:
-        note_again("To try for longer", "--minutes", f"{2 * minutes:g}", "--resume")
-    elif compression.runtime is None:
-        note_next("To measure the speed-up", "benchmark", folder, *_runtime(), *model)
-    elif compression.best.speedup and compression.best.speedup < NO_FASTER:
-        why = f"Not faster in {compression.runtime}. To make it smaller instead"
-        note_again(why, "--force", without=["--runtime", "--int8"])
+        note_again(f"{saved}. To try for longer", "--minutes", f"{2 * minutes:g}", "--resume")
+    elif runtime is None and find_spec("onnxruntime"):
+        faster = ("--runtime", "onnxruntime", "--out", f"{folder}-onnxruntime")
+        note_again(f"{saved}. To find the fastest network in a runtime", *faster, without=["-o"])
+    elif runtime is not None and timed.speedup.median < NO_FASTER:
+        which = ("--out", f"{folder}-small")
+        why = f"{saved}. Not faster in {runtime}. To find the smallest network instead"
+        note_again(why, *which, without=["--runtime", "--int8", "-o"])
     else:
-        note_next("To see the trade-off and the layers", "report", folder)
+        note_next(f"{saved}. To train it for longer", "recover", folder, *flags(data), *model)
 
 
 def after_scores(

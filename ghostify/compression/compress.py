@@ -45,6 +45,9 @@ from ghostify.types.progress import ShowProgress
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_TIMING = 5.0
+"""Seconds to time the network that is saved."""
+
 
 def compress(
     model: Model,
@@ -90,7 +93,7 @@ def compress(
         minutes: time for all but the last evaluation, the timing and the export.
         runtime: find the network of least latency in this runtime, as in `benchmark`, instead of
             the one with the fewest MACs; time it there, and export it.
-        threads: number of threads of the runtime.
+        threads: number of threads to measure latency with.
         int8: export in INT8, and measure latency in INT8. Default runtime: ``onnxruntime``.
         outputs: what the outputs are, as in `convert`.
         settings: how to train. Default: `RecoverySettings()`.
@@ -153,7 +156,7 @@ def compress(
 def _measure(
     artifact: Artifact, runner: TrialRunner, best: Trial, max_drop: float | None
 ) -> Compression:
-    """Score what was saved on the test images; in a runtime, time and export it."""
+    """Score what was saved on the test images, time it, and export it for the runtime."""
     images, original = runner.images, runner.record.original
     assert original is not None
     test = images.validation if images.test is None else images.test
@@ -166,23 +169,24 @@ def _measure(
         {"original": runner.model, artifact.stage: artifact.model}, test, example=images.example,
         **scored,
     )  # fmt: skip
+    timing = artifact.benchmark(
+        runtime=runner.runtime or "eager", threads=runner.threads, seconds=_TIMING,
+        progress=runner.progress,
+    )  # fmt: skip
     exported: Score | None = None
-    if runner.runtime is not None:
-        artifact.benchmark(runtime=runner.runtime, threads=runner.threads, progress=runner.progress)
-        file = _export(artifact, runner)
-        if file is not None and file.score and file.batch is None:
-            session = ExportedModule(file, artifact.model, images.example)
-            exported = evaluate(session, test, **scored)
+    file = _export(artifact, runner)
+    if file is not None and file.score and file.batch is None:
+        session = ExportedModule(file, artifact.model, images.example)
+        exported = evaluate(session, test, **scored)
     return Compression(
         max_drop, runner.runtime, original, runner.record.tried, best,
-        artifact.add_evaluation(evaluation), images.test is not None, exported,
+        artifact.add_evaluation(evaluation), timing, images.test is not None, exported,
     )  # fmt: skip
 
 
 def _export(artifact: Artifact, runner: TrialRunner) -> Exported | None:
     """Write the network for the runtime, if that runs files."""
-    assert runner.runtime is not None
-    if (to := runtime_named(runner.runtime).to) is None:
+    if runner.runtime is None or (to := runtime_named(runner.runtime).to) is None:
         return None
     name, int8 = artifact.path / "model", runner.runtime.endswith("-int8")
     return artifact.export(

@@ -12,6 +12,7 @@ from ghostify.report.evaluation import Evaluation
 from ghostify.report.formats import Printable
 from ghostify.report.metric_texts import METRIC_TEXTS, format_metric
 from ghostify.report.svg import plot_svg
+from ghostify.report.timing import Timing
 from ghostify.types import Score, Trial
 from ghostify.types.constraints import NonNegativeFloat
 from ghostify.types.serialization import Serializable
@@ -28,6 +29,7 @@ class Compression(Serializable, Printable):
         tried: the networks that were tried, in order.
         best: the one that was saved.
         evaluation: the original and the saved network on test images.
+        timing: latency of both in the runtime, or else in PyTorch.
         is_independent: whether the test images are others than the validation images.
         exported: score of the INT8 file on the test images, or None.
     """
@@ -38,6 +40,7 @@ class Compression(Serializable, Printable):
     tried: tuple[Trial, ...]
     best: Trial
     evaluation: Evaluation
+    timing: Timing
     is_independent: bool
     exported: Score | None = None
 
@@ -84,12 +87,16 @@ class Compression(Serializable, Printable):
     def summary(self) -> Iterator[str]:
         """Yield a line with what was gained, and one with what was lost."""
         original, *_, saved = self.evaluation.rows.values()
-        parts = [f"{original.macs / saved.macs:.2f}x fewer MACs"]
-        parts += [f"{original.params / saved.params:.2f}x fewer parameters"]
-        if self.best.speedup:
-            parts.append(f"{_speed(self.best.speedup)} in {self.runtime}")
-        yield f"Gained: {', '.join(parts)}."
-        yield f"Lost: {self._lost()}"
+        gained = [f"{original.macs / saved.macs:.2f}x fewer MACs"]
+        gained += [f"{original.params / saved.params:.2f}x fewer parameters"]
+        _, timed = self.timing.measurements
+        speedup, lost = timed.speedup.median, self._lost()
+        if speedup >= 1:
+            gained.append(f"{speedup:.2f}x faster in {timed.runtime}")
+        else:
+            lost = f"{1 / speedup:.2f}x slower in {timed.runtime}; {lost}"
+        yield f"Gained: {', '.join(gained)}."
+        yield f"Lost: {lost}"
 
     def plots(self) -> dict[str, Plot]:
         """Return the trade-off curves by file name: accuracy over MACs, and over latency."""
@@ -170,7 +177,3 @@ def trial_cells(trial: Trial, metric: str, *, is_saved: bool = False) -> Iterato
     yield format_metric(trial.score, metric)
     yield f"{trial.drop:.2f}"
     yield f"{trial.minutes:.1f} min" if trial.is_trained else "-"
-
-
-def _speed(speedup: float) -> str:
-    return f"{speedup:.2f}x faster" if speedup >= 1 else f"{1 / speedup:.2f}x slower"

@@ -1,6 +1,7 @@
 """``ghostify compress``"""
 
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ ARGUMENTS = ("compress", "classes.py:build", "--input", "3x16x16", "--data", "sh
 
 
 @pytest.fixture(autouse=True)
-def classes(run, tmp_path):
+def classes(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("ghostify.compression.compress._TIMING", 0.1)
     (tmp_path / "classes.py").write_text(NET)
     for number in range(60):
         file = tmp_path / "shades" / f"{number % 6}" / f"{number}.png"
@@ -56,7 +58,10 @@ def test_trials_come_one_by_one_and_end_as_a_table(run):
     gained, lost = result.out.splitlines()[-2:]
     assert gained.startswith("Gained: ")
     assert lost.startswith("Lost: ")
-    assert "Saved to build-compressed." in result.err
+    last = result.err.splitlines()[-1]
+    assert last.startswith("Saved to build-compressed. To ")
+    if find_spec("onnxruntime"):
+        assert last.endswith("--runtime onnxruntime --out build-compressed-onnxruntime")
 
 
 def test_ctrl_c_keeps_what_was_tried(run, monkeypatch):

@@ -24,12 +24,15 @@ class StopError(Exception):
     pass
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """Each trial takes 0.6 seconds, however busy the machine is."""
+@pytest.fixture(scope="module", autouse=True)
+def _clock():
+    """Each trial takes 0.6 seconds, however busy the machine is; times are short."""
     ticks = count()
-    fake = SimpleNamespace(perf_counter=lambda: 0.6 * next(ticks))
-    monkeypatch.setattr(trial_runner, "time", fake)
+    with pytest.MonkeyPatch.context() as patch:
+        fake = SimpleNamespace(perf_counter=lambda: 0.6 * next(ticks))
+        patch.setattr(trial_runner, "time", fake)
+        patch.setattr("ghostify.compression.compress._TIMING", 0.1)
+        yield
 
 
 def block(inputs, outputs):
@@ -51,7 +54,7 @@ def net():
     return model.eval()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data():
     training = DataLoader(TensorDataset(IMAGES[:1000], LABELS[:1000]), 50)
     held_out = DataLoader(TensorDataset(IMAGES[1000:], LABELS[1000:]), 100)
@@ -64,34 +67,41 @@ def accuracy(model, batches):
     return torch.cat(right).mean().item()
 
 
-def test_the_smallest_network_within_the_drop(net, data, tmp_path):
-    seen = []
+@pytest.fixture(scope="module")
+def compressed(net, data, tmp_path_factory):
+    """The folder, the network, what was found, and the trials as they came."""
+    out, seen = tmp_path_factory.mktemp("compress") / "out", []
     small, found = ghostify.compress(
-        net, data, out=tmp_path / "out", max_drop=2, minutes=0.1, on_trial=seen.append
+        net, data, out=out, max_drop=2, minutes=0.1, on_trial=seen.append
     )
+    return out, small, found, seen
+
+
+def test_the_smallest_network_within_the_drop(net, compressed):
+    out, small, found, seen = compressed
     assert found.is_met
     assert found.best.drop <= 2
     assert seen == [found.original, *found.tried]
     within = [trial.macs for trial in found.tried if trial.drop <= 2]
     assert found.best.macs == min(within) < found.original.macs / 2
     assert any(trial.is_trained for trial in found.tried)
-    saved = ghostify.load(tmp_path / "out", net)
+    saved = ghostify.load(out, net)
     for name, weight in small.state_dict().items():
         assert torch.equal(weight, saved.state_dict()[name])
 
 
-def test_every_trial_is_kept_as_it_was_scored(net, data, tmp_path):
-    _, found = ghostify.compress(net, data, out=tmp_path / "out", max_drop=2, minutes=0.1)
+def test_every_trial_is_kept_as_it_was_scored(net, compressed):
+    out, _, found, _ = compressed
     names = [trial.name for trial in found.tried]
     assert len(set(names)) == len(names) > 2
     for trial in found.tried:
-        kept = ghostify.load(tmp_path / "out" / "trials" / trial.name, net)
+        kept = ghostify.load(out / "trials" / trial.name, net)
         assert sum(p.numel() for p in kept.parameters()) == trial.params
-    assert not list((tmp_path / "out" / "trials").glob("*-training"))
+    assert not list((out / "trials").glob("*-training-*"))
 
 
-def test_what_is_reported_was_scored_on_images_that_chose_nothing(net, data, tmp_path):
-    small, found = ghostify.compress(net, data, out=tmp_path / "out", max_drop=2, minutes=0.03)
+def test_what_is_reported_was_scored_on_images_that_chose_nothing(data, compressed):
+    _, small, found, _ = compressed
     original, saved = (row.score for row in found.evaluation.rows.values())
     chosen, other = found.best.score.images, saved.images
     assert found.is_independent
@@ -100,12 +110,13 @@ def test_what_is_reported_was_scored_on_images_that_chose_nothing(net, data, tmp
     assert both / 797 == pytest.approx(accuracy(small, data.validation), abs=1e-6)
     assert found.drop == pytest.approx(100 * (original.top1 - saved.top1))
     assert f"on {other} test images" in str(found)
+    assert [m.runtime for m in found.timing.measurements] == ["eager", "eager"]
 
 
-def test_the_page_has_the_trade_off(net, data, tmp_path):
+def test_the_page_has_the_trade_off(compressed):
     pytest.importorskip("jinja2")
-    _, found = ghostify.compress(net, data, out=tmp_path / "out", max_drop=2, minutes=0.02)
-    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    out, _, found, _ = compressed
+    page = (out / "report.html").read_text(encoding="utf-8")
     assert 'id="trade-off"' in page
     assert f"scored on {found.original.score.images} validation images" in page
     assert found.best.budget in page
