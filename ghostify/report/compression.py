@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 
+from ghostify.report.changes import cost_change, latency_change
 from ghostify.report.charts import Curve, Plot
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.formats import Printable
 from ghostify.report.metric_texts import METRIC_TEXTS, format_metric
+from ghostify.report.runtime_titles import runtime_title
 from ghostify.report.svg import plot_svg
 from ghostify.report.timing import Timing
 from ghostify.types import Score, Trial
@@ -87,14 +89,15 @@ class Compression(Serializable, Printable):
     def summary(self) -> Iterator[str]:
         """Yield a line with what was gained, and one with what was lost."""
         original, *_, saved = self.evaluation.rows.values()
-        gained = [f"{original.macs / saved.macs:.2f}x fewer MACs"]
-        gained += [f"{original.params / saved.params:.2f}x fewer parameters"]
+        gained = [f"{cost_change(original.macs, saved.macs).text} MACs"]
+        gained += [f"{cost_change(original.params, saved.params).text} parameters"]
         _, timed = self.timing.measurements
-        speedup, lost = timed.speedup.median, self._lost()
-        if speedup >= 1:
-            gained.append(f"{speedup:.2f}x faster in {timed.runtime}")
+        speed, lost = latency_change(timed.speedup.median), self._lost()
+        text = f"{speed.text} in {runtime_title(timed.runtime)}"
+        if speed.worse:
+            lost = f"{text}; {lost}"
         else:
-            lost = f"{1 / speedup:.2f}x slower in {timed.runtime}; {lost}"
+            gained.append(text)
         yield f"Gained: {', '.join(gained)}."
         yield f"Lost: {lost}"
 
@@ -102,7 +105,7 @@ class Compression(Serializable, Printable):
         """Return the trade-off curves by file name: accuracy over MACs, and over latency."""
         plots = {"trade-off-macs": self._plot("MACs", lambda trial: float(trial.macs))}
         if self.runtime is not None:
-            label = f"latency in {self.runtime} (ms)"
+            label = f"latency in {runtime_title(self.runtime)} (ms)"
             plots["trade-off-latency"] = self._plot(label, lambda t: 1e3 * (t.latency or 0.0))
         return plots
 

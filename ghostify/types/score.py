@@ -95,12 +95,12 @@ class Score:
         for metric in (*_HIGHER_IS_BETTER, "r2"):
             own, others = getattr(self, metric), getattr(original, metric)
             if own is not None and others is not None:
-                return float(100 * (others - own))
+                return _points(others - own)
         for own in (self.agreement, self.teacher_r2):
             if own is not None:
-                return 100 * (1 - own)
+                return _points(1 - own)
         if self.relative_error is not None:
-            return 100 * self.relative_error
+            return _points(self.relative_error)
         raise GhostifyError("a score needs labels or a teacher to compare networks by")
 
     @property
@@ -125,6 +125,11 @@ class Score:
             for s in (self, other)
         )
         return own > others
+
+
+def _points(share: float) -> float:
+    """Return percentage points without rounding errors: 90 % less 89.5 % are 0.5."""
+    return round(100 * share, 9)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,10 @@ def test_the_drop_in_points(own, original, points):
     assert own.drop_from(original) == pytest.approx(points)
 
 
+def test_a_drop_is_not_larger_by_rounding():
+    assert Score(200, top1=179 / 200).drop_from(Score(200, top1=180 / 200)) == 0.5
+
+
 def test_a_drop_needs_a_metric():
     with pytest.raises(GhostifyError, match="needs labels or a teacher"):
         Score(9, loss=1.0).drop_from(Score(9, loss=0.5))
