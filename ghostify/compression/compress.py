@@ -146,6 +146,7 @@ def compress(
             network, out, original=model, example=images.example, source=source, options=options,
             force=True,
         )  # fmt: skip
+        artifact.compare()
         compression = _measure(artifact, runner, best, max_drop)
         artifact.remember("compression", compression.to_dict())
         if find_spec("jinja2"):

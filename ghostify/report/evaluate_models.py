@@ -17,7 +17,7 @@ from ghostify.data.batches import device_of, find_device
 from ghostify.evaluation.evaluate import evaluate, validation_batches
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
 from ghostify.planning.flops import count
-from ghostify.report.evaluation import Evaluation, EvaluationRow
+from ghostify.report.evaluation import UNNAMED, Evaluation, EvaluationRow
 from ghostify.types import Example, GhostifyError, Outputs, Score
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
@@ -69,7 +69,7 @@ def evaluation_on(
     """Return an evaluation of these rows, named after the data that they were scored on."""
     if isinstance(data, Data):
         return Evaluation(data.name, data.held_out, rows, outputs)
-    return Evaluation("data", 0, rows, outputs)
+    return Evaluation(UNNAMED, 0, rows, outputs)
 
 
 @contextmanager

@@ -20,6 +20,9 @@ from ghostify.types import Outputs, Score
 from ghostify.types.constraints import NonNegativeInt
 from ghostify.types.serialization import Serializable
 
+UNNAMED = "data"
+"""Name of data without one, such as a DataLoader's."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRow:

@@ -118,6 +118,7 @@ def test_the_page_has_the_trade_off(compressed):
     out, _, found, _ = compressed
     page = (out / "report.html").read_text(encoding="utf-8")
     assert 'id="trade-off"' in page
+    assert "Totals of the convolutions only" not in page
     assert f"scored on {found.original.score.images} validation images" in page
     assert found.best.budget in page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ghostify.report.changes import Change, score_change
-from ghostify.report.evaluation import Evaluation
+from ghostify.report.evaluation import UNNAMED, Evaluation
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.metric_texts import METRIC_TEXTS
 from ghostify.types import Score
@@ -38,8 +38,8 @@ class Accuracy(NamedTuple):
     @property
     def images(self) -> str:
         """Number and source of the images."""
-        images = f"images of {self.data}" if self.data else "held-out images"
-        return f"{self.number} {images}"
+        unnamed = {"": "held-out images", UNNAMED: "images"}
+        return f"{self.number} {unnamed.get(self.data, f'images of {self.data}')}"
 
     @property
     def change(self) -> Change:

@@ -20,6 +20,7 @@ from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.html.totals import class_rows, milliseconds, runtime_and_version, totals
 from ghostify.report.layer_bars import layer_bars
 from ghostify.report.plots import check_plot
+from ghostify.report.report import Report
 from ghostify.report.site_row import SiteRow
 from ghostify.report.svg import bars_svg, meter_svg, plot_svg
 from ghostify.report.timing import Timing
@@ -103,6 +104,7 @@ def _rendered(summary: ArtifactSummary, title: str | None) -> str:
         headline=parts,
         line=", ".join(part.text for part in parts),
         accuracy_line=accuracy_line(summary),
+        changed_layers=_changed_layers(report),
         totals=rows,
         bar_end=max([1.0, *(total.share for total in rows if total.share)]),
         charts={
@@ -128,6 +130,16 @@ def _rendered(summary: ArtifactSummary, title: str | None) -> str:
         plot_svg=lambda plot: Markup(plot_svg(plot)),
         meter_svg=lambda *numbers, **base: Markup(meter_svg(*numbers, **base)),
     )  # fmt: skip
+
+
+def _changed_layers(report: Report) -> str:
+    """Say how many convolutions were changed, and how."""
+    ghosts, pruned = len(report.replaced), len(report.pruned)
+    kinds = {"are Ghost modules": ghosts, "have fewer output channels": pruned}
+    parts = [f"{number} {what}" for what, number in kinds.items() if number]
+    if not parts:
+        return f"None of {len(report.sites)} convolutions was changed"
+    return ", ".join(parts).replace(" ", f" of {len(report.sites)} convolutions ", 1)
 
 
 def _macs_change(timing: Timing) -> str:

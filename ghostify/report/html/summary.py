@@ -43,7 +43,8 @@ class ArtifactSummary:
         self.candidates = self._recorded("plan-candidate", PlanCandidate)
         self.compression = next(iter(self._recorded("compression", Compression)), None)
         self.feature_maps = next(iter(self._recorded("feature-maps", FeatureMapImages)), None)
-        self.evaluations = self._recorded("evaluation", Evaluation)
+        recorded = self._recorded("evaluation", Evaluation)
+        self.evaluations = tuple(_with_int8(each, self.compression) for each in recorded)
 
     @property
     def is_random(self) -> bool:
@@ -106,6 +107,17 @@ class ArtifactSummary:
 
     def _recorded(self, kind: str, cls: type[T]) -> tuple[T, ...]:
         return read_measurements(self.folder, kind, cls, recipe=self.recipe)
+
+
+def _with_int8(evaluation: Evaluation, compression: Compression | None) -> Evaluation:
+    """Add the INT8 file that a compression made, since that is what is used."""
+    if compression is None or compression.exported is None or not evaluation.rows:
+        return evaluation
+    if evaluation.data != compression.evaluation.data:
+        return evaluation
+    name, row = list(evaluation.rows.items())[-1]
+    int8 = replace(row, score=compression.exported)
+    return replace(evaluation, rows={**evaluation.rows, f"{name}, INT8": int8})
 
 
 def _export(data: Export) -> dict[str, Any]:

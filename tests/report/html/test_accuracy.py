@@ -7,11 +7,10 @@ from ghostify.report.changes import Change
 from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.html.accuracy import accuracies
 from ghostify.report.html.summary import ArtifactSummary
+from ghostify.types import Score
 
 
 def evaluate(folder, data, **rows):
-    from ghostify.types import Score
-
     found = {name: EvaluationRow(Score(**score), 4, 2) for name, score in rows.items()}
     record(folder, "evaluation", Evaluation(data, 0, found).to_dict(), part=data)
 
@@ -31,6 +30,11 @@ def test_the_last_row_against_the_original(artifact):
     assert first.values == ("90.0%", "95.0%")
     assert first.change == Change("5.0 points higher")
     assert (first.name, first.images) == ("Top-1 accuracy", "9 images of digits")
+
+
+def test_images_without_a_name(artifact):
+    evaluate(artifact, "data", converted={"images": 90, "top1": 0.9})
+    assert found(artifact)[0].images == "90 images"
 
 
 def test_without_the_original(artifact):

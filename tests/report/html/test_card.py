@@ -5,7 +5,7 @@ from PIL import Image
 
 import ghostify
 from ghostify import GhostifyError
-from ghostify.report.html.card import write_card
+from ghostify.report.html.card import _INK, _WORSE, write_card
 from ghostify.report.html.summary import ArtifactSummary
 
 
@@ -27,7 +27,7 @@ def test_its_texts(measured, tmp_path, monkeypatch):
         "2.0 points less accurate", "Top-1 accuracy: 92.0% → 90.0% on 50 images of digits",
     ]  # fmt: skip
     colours = [found[text].get_color() for text in ("2.00× smaller", "2.0 points less accurate")]
-    assert len({*colours}) == 2
+    assert colours == [_INK, _WORSE]
     assert not found["A $net$"].get_parse_math()
     (axes,) = drawn[0].axes
     assert len(axes.patches) == 4 + 3  # convolutions as they were, and what is left of three

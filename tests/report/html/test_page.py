@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import typer
 
 import ghostify
-from ghostify import GhostifyError, GhostSpec
+from ghostify import GhostifyError, GhostSpec, Plan
 from ghostify.cli.app import app
 from ghostify.io.atomic import MEASUREMENTS
 from ghostify.io.checksummed_json import checksummed
@@ -133,6 +134,18 @@ def test_a_pruned_network(artifact, pruned_plan, make, read):
     ]  # fmt: skip
     rows = [given["class"] for tag, given in page.tags if tag == "tr" and "class" in given]
     assert rows == ["kept", "ghost pruned", "pruned", "pruned", ""]
+
+
+def test_what_was_changed(artifact, sites, pruned_plan, make, read):
+    def said():
+        return read(ghostify.write_report(artifact)).words
+
+    decisions = [replace(decision, ghost=None, keep="budget") for decision in pruned_plan.decisions]
+    make.change(artifact, lambda recipe: recipe.update(plan=Plan(tuple(decisions)).to_dict()))
+    assert "3 of 5 convolutions have fewer output channels: budget" in said()
+    kept = [replace(decision, width=None) for decision in decisions]
+    make.change(artifact, lambda recipe: recipe.update(plan=Plan(tuple(kept)).to_dict()))
+    assert "None of 5 convolutions was changed: budget" in said()
 
 
 def test_without_counts_the_convolutions_are_summed(artifact, read):

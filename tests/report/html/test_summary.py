@@ -1,11 +1,15 @@
 """What is known of an artifact without its weights."""
 
+from dataclasses import replace
+
 import pytest
 
 from ghostify import GhostSpec
 from ghostify.io.measurements import record
+from ghostify.report.compression import Compression
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.timing import Measurement, Spread, Timing
+from ghostify.types import Score, Trial
 
 
 def add_timing(folder, part, macs, size="1x3x8x8", device="A CPU"):
@@ -93,6 +97,22 @@ def test_inputs_of_exports(artifact):
     summary = ArtifactSummary(artifact)
     assert summary.has_int8
     assert summary.export_inputs == "3 inputs and on 40 held-out images (INT8)"
+
+
+def test_an_int8_file_of_a_compression_is_what_is_scored(measured):
+    score, trained = Score(50, top1=0.875), Score(50, top1=0.9)
+    trial = Trial("original", "original", None, 0, 64_000, 1000, score, 0, None, None, 1)
+    evaluation = ArtifactSummary(measured).evaluations[0]
+    compression = Compression(1, None, trial, (trial,), trial, evaluation, True)
+    record(measured, "compression", compression.to_dict())
+    assert [*ArtifactSummary(measured).evaluations[0].rows] == ["original", "converted"]
+    record(measured, "compression", replace(compression, exported=score).to_dict())
+    rows = ArtifactSummary(measured).evaluations[0].rows
+    assert [*rows] == ["original", "converted", "converted, INT8"]
+    assert (rows["converted"].score, rows["converted, INT8"].score) == (trained, score)
+    others = replace(compression, exported=score, evaluation=replace(evaluation, data="others"))
+    record(measured, "compression", others.to_dict())
+    assert [*ArtifactSummary(measured).evaluations[0].rows] == ["original", "converted"]
 
 
 def test_without_counts_the_convolutions_are_counted(artifact):
