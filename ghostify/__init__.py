@@ -16,6 +16,9 @@ from ghostify.types.displayed import Displayed
 from ghostify.types.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ghostify import data as data
+    from ghostify import models as models
+    from ghostify import nn as nn
     from ghostify.analysis import analyze
     from ghostify.artifact.artifact import Artifact, load, save
     from ghostify.compression.compress import compress
@@ -96,11 +99,15 @@ _HOMES = {
 }
 
 
+_MODULES = ("data", "models", "nn")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _HOMES[name].partition(":")
-    value = getattr(import_module(f"{__name__}.{module}"), attribute or name)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 
@@ -113,4 +120,4 @@ Displayed._display = _display
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

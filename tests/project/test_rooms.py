@@ -112,6 +112,12 @@ def test_importing_ghostify_loads_nothing_heavy():
     assert not _loaded_by("import ghostify") & {"torch", "typer", "rich", "onnx", "fvcore"}
 
 
+def test_public_modules_load_when_they_are_first_used():
+    used = "ghostify.models.build; ghostify.nn.GhostModule; ghostify.data.Data"
+    assert "ghostify.models" not in _loaded_by("import ghostify")
+    assert {"ghostify.models", "ghostify.nn"} <= _loaded_by(f"import ghostify; {used}")
+
+
 def test_functions_load_no_command_line():
     assert not _loaded_by("import ghostify; ghostify.compare; ghostify.save") & {"typer", "onnx"}
 
