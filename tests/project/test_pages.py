@@ -7,6 +7,7 @@ Two comments in the source of a page steer this:
 
     <!-- needs: resnet20.safetensors, digits-ghost -->    SUPPLIES that the page starts with
     <!-- not run: downloads weights -->                   why the block below it is not run
+    <!-- not run without: coremltools -->                 the module that the block below it needs
 """
 
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,14 +65,6 @@ FIRST = {
 }
 """What each one is made from."""
 
-TO_MEND = {
-    "docs/guides/detectors.md",
-    "docs/guides/int8.md",
-    "docs/guides/recovering.md",
-    "docs/guides/runtimes.md",
-}
-"""Pages whose blocks do not run yet."""
-
 
 class Block(NamedTuple):
     line: int
@@ -82,7 +76,7 @@ class Block(NamedTuple):
 
 
 FENCES = re.compile(
-    r"^(?: *<!-- not run: ([^>]+) -->\n)?( *)```(\w*)[^\n]*\n(.*?)^\2```$", re.M | re.S
+    r"^(?: *<!-- not run(: | without: )([^>]+) -->\n)?( *)```(\w*)[^\n]*\n(.*?)^\3```$", re.M | re.S
 )
 
 
@@ -92,8 +86,10 @@ def read(page):
 
 def blocks(text):
     for fence in FENCES.finditer(text):
-        reason, _, language, code = fence.groups()
-        yield Block(text.count("\n", 0, fence.start(4)), language, textwrap.dedent(code), reason)
+        kind, reason, _, language, code = fence.groups()
+        if kind == " without: ":
+            reason = None if find_spec(reason) else "installs"
+        yield Block(text.count("\n", 0, fence.start(5)), language, textwrap.dedent(code), reason)
 
 
 def blocks_to_run(text):
@@ -178,7 +174,7 @@ def needs(text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", sorted(p for p in PAGES - ELSEWHERE.keys() - TO_MEND if blocks_to_run(read(p)))
+    "page", sorted(p for p in PAGES - ELSEWHERE.keys() if blocks_to_run(read(p)))
 )
 def test_page_runs(page, tmp_path, supply):
     for package in ("accelerate", "mlxtend", "onnxruntime", "openvino", "jinja2", "matplotlib"):
@@ -194,7 +190,8 @@ def test_page_runs(page, tmp_path, supply):
 def test_blocks_are_well_formed(page):
     text = read(page)
     assert text.count("```") == 2 * len(list(blocks(text)))
-    assert text.count("<!-- not run") == sum(block.reason is not None for block in blocks(text))
+    markers = text.count("<!-- not run: ") + text.count("<!-- not run without: ")
+    assert text.count("<!-- not run") == markers == sum(bool(f[1]) for f in FENCES.finditer(text))
     assert {block.language for block in blocks(text)} <= SHOWN | {"sh", "console", "python"}
     assert set(needs(text)) <= SUPPLIES.keys()
     compile(as_script(text), page, "exec")
@@ -219,6 +216,14 @@ echo a word > file.txt
 ```sh
 exit 1
 ```
+<!-- not run without: nothing_of_this_name -->
+```python
+import nothing_of_this_name
+```
+<!-- not run without: json -->
+```python
+number += 1
+```
 ```console
 $ cat \\
   file.txt
@@ -227,7 +232,7 @@ a word
 - An item:
 
   ```python
-  assert number == 1 and open("file.txt").read() == "a word\\n"
+  assert number == 2 and open("file.txt").read() == "a word\\n"
   ```
 """
 
@@ -239,7 +244,7 @@ def test_blocks_run_in_order_and_share_their_state(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("number == 1", "number == 2", 'page.py", line 22'),
+        ("number == 2", "number == 1", 'page.py", line 30'),
         ("<!-- not run: takes hours -->\n", "", "returned non-zero exit status 1"),
         ("\na word\n", "\nanother word\n", "a word"),
         ("echo a", "false; echo a", "returned non-zero exit status 1"),

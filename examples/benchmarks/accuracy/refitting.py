@@ -37,9 +37,7 @@ def refitted(
     layers = {name: pruned.get_submodule(name) for name in targets}
     with eval_mode(pruned), layerwise(pruned, batches, layers, terms) as (runner, pending):
         for name, layer in layers.items():
-            data = aligned_sample(
-                runner, name, pending[name], _only(targets.pop(name), kept[name])
-            )
+            data = aligned_sample(runner, name, pending[name], _only(targets.pop(name), kept[name]))
             new = refit(data.sample, data.weight)
             layer.weight.copy_(new.view_as(layer.weight))
             outputs = data.sample.outputs(data.sample.mean_window, new)
