@@ -72,6 +72,9 @@ def test_pages_load_nothing_from_elsewhere(browser, site):
         ("troubleshooting", "guides/troubleshooting"),
         ("quantization", "guides/int8"),
         ("pruning", "concepts/pruning"),
+        ("YOLO", "guides/detectors"),
+        ("slower", "guides/troubleshooting"),
+        ("compress", "guides/compress"),
     ],
 )
 def test_the_search_finds(browser, site, query, first):
