@@ -74,7 +74,7 @@ class Artifact(os.PathLike[str]):
         example: an input. Default: zeros of the input size in the recipe.
 
     Raises:
-        GhostifyError: if the folder is no artifact, or damaged.
+        GhostifyError: if the folder is not an artifact, or is damaged.
         OSError: if it cannot be read.
     """
 
@@ -520,7 +520,7 @@ def save(
 
     Raises:
         GhostifyError: if the model was not converted, the folder exists, or there is something to
-            save that is no tensor or, in ``source`` and ``options``, no JSON.
+            save that is not a tensor or, in ``source`` and ``options``, not JSON.
         OSError: if it cannot be written.
     """
     check_model(model)

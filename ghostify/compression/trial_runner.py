@@ -190,14 +190,11 @@ class TrialRunner:
         """Return latency and speed-up of a network in the runtime."""
         if self.runtime is None:
             return None, None
-        networks = {"original": self.model}
-        if network is not self.model:
-            networks["network"] = network
         timing = benchmark(
-            networks, self.images.example, runtime=self.runtime, threads=self.threads,
-            seconds=_TIMING, progress=self.progress,
+            {"original": self.model, "network": network}, self.images.example,
+            runtime=self.runtime, threads=self.threads, seconds=_TIMING, progress=self.progress,
         )  # fmt: skip
-        found = timing.measurements[-1]
+        _, found = timing.measurements
         return found.seconds.median, found.speedup.median
 
     def _keep(self, record: Trials) -> None:

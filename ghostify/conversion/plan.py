@@ -54,9 +54,10 @@ def plan(
     """Choose for each convolution of a model a Ghost module, or none, and its number of channels.
 
     Without a budget the plan is uniform: one ratio and one kernel size wherever a Ghost module can
-    stand and pays. With a budget, each site becomes one of the candidates or stays dense, and may
-    lose output channels if the layers that read these can make up for them (`ConvSite.region`).
-    The sum of sensitivities is the least within the budget, to a fraction of a percent.
+    replace a convolution and has fewer weights. With a budget, each site becomes one of the
+    candidates or stays dense, and may lose output channels if the layers that read these can make
+    up for them (`ConvSite.region`).
+    The sum of sensitivities is minimized within the budget, to a fraction of a percent.
 
     A pattern is a glob such as ``layer1.*`` or ``Bottleneck``. It matches a convolution by its
     qualified name, by its type, or by the name or type of a module around it.

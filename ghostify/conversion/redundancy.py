@@ -54,8 +54,8 @@ def redundancy(
     min over k and b of mean((y_j - k * y_i - b)^2), where k is a d x d kernel over the zero-padded
     map, as in the cheap operation of a Ghost module (arXiv 1911.11907, Table 2). Errors are
     relative to var(y_j). The mean is over all positions of all images, or over 12,544 random ones.
-    A d with fewer than 50 positions for each of its d^2 + 1 unknowns is left out, because some fit
-    would be good by chance; give more images then.
+    A d with fewer than 50 positions for each of its d^2 + 1 unknowns is left out, since a fit could
+    be good by chance: pass more images.
 
     Args:
         model: stays unchanged; runs in evaluation mode.

@@ -59,9 +59,9 @@ def sensitivity(
     maps of Fisher information times the error. For a Ghost module that is the error of its feature
     maps after choosing intrinsic filters; for a number of channels, the error of the layers that
     read them, after these have made up for it (`conversion.init.channel_order`). One pass through
-    the network measures all layers; nothing is converted. Without data, both are shares of the
-    variance of the layer's outputs, and of those of its readers, as far as filters and BatchNorms
-    tell.
+    the network measures all layers; nothing is converted. Without data, both are estimated
+    from filters and BatchNorms, as shares of the variance of the layer's outputs and of those of
+    its readers.
 
     Args:
         model: the original.

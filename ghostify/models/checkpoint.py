@@ -61,9 +61,9 @@ def load_weights(model: nn.Module, path: str | Path, *, partial: bool = False) -
 
     The network's tensors are found by their names, whatever they are nested under and prefixed with
     (``state_dict``, ``model.module.``, ``_orig_mod.``). Of several nests, the one that holds most
-    of the network is loaded, and moving averages (``model_ema``) go before raw weights. A pickled
-    module is read too, without running code of the file. The network remembers the file, so that
-    an artifact made from it does (`OriginalWeights`).
+    of the network is loaded, and moving averages (``model_ema``) are preferred to raw weights. A
+    pickled module is read too, without running code of the file. The network remembers the file, so
+    that an artifact made from it does (`OriginalWeights`).
 
     Args:
         model: the network. It does not change if an error is raised.

@@ -48,8 +48,8 @@ class Evaluation(Serializable, Printable):
         held_out: number of images held out from the training set; 0 if the source has a
             validation set.
         outputs: what the outputs of the networks are.
-        rows: by name, in order of their making: ``original``, ``converted``, ``recovered``. The
-            last row is that of the current weights.
+        rows: by name, in the order in which they were made: ``original``, ``converted``,
+            ``recovered``. The last row is that of the current weights.
     """
 
     data: str

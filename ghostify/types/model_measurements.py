@@ -71,8 +71,8 @@ class LayerLatencies:
         """Return the latency of a convolution or of a Ghost module in its place.
 
         It is 0 for a convolution that was not timed, since none can replace it. With fewer channels
-        than were timed, latencies are interpolated. What a Ghost module takes beyond its primary
-        convolution is in proportion to its outputs.
+        than were timed, latencies are interpolated. The time that a Ghost module takes beyond its
+        primary convolution is proportional to its outputs.
 
         Raises:
             GhostifyError: if the Ghost module was not timed.

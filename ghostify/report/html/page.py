@@ -43,7 +43,7 @@ def write_report(
 ) -> Path:
     """Write an HTML page about an artifact and everything that was measured of it.
 
-    The page is a single file that loads nothing. The weights are not read: a recipe and its
+    The page is a single file that loads nothing else. The weights are not read: a recipe and its
     ``measurements`` suffice.
 
     Args:
