@@ -35,7 +35,7 @@ _REPR.maxstring = 100  # as long as the names of layers
 class Serializable:
     """Mixin for dataclasses that are written to files.
 
-    ``_format`` is the first entry of a document, if it is set.
+    The first entry of a document is its ``format``, if the class has one (``_format``).
     """
 
     __slots__ = ()
