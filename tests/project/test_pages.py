@@ -2,8 +2,8 @@
 
 Each page runs from top to bottom in a folder of its own, with a copy of ``examples``. Blocks of
 ``sh``, and the commands (``$ ...``) of ``console``, run in Bash, where ``pip`` does nothing. Blocks
-of ``python`` share their variables. What a ``console`` block shows, numbers aside, must be printed.
-Two comments in the source of a page steer this:
+of ``python`` share their variables. The output that a ``console`` block shows, or a block of
+``text`` right below another one, must be printed, numbers aside. Comments in the source steer this:
 
     <!-- needs: resnet20.safetensors, digits-ghost -->    SUPPLIES that the page starts with
     <!-- not run: downloads weights -->                   why the block below it is not run
@@ -73,6 +73,12 @@ class Block(NamedTuple):
     code: str
     reason: str | None
     """Why it is not run."""
+    follows: bool
+    """Whether nothing is between the block before and this one."""
+
+    @property
+    def runs(self):
+        return self.reason is None and self.language not in SHOWN
 
 
 FENCES = re.compile(
@@ -85,15 +91,29 @@ def read(page):
 
 
 def blocks(text):
+    end = 0
     for fence in FENCES.finditer(text):
         kind, reason, _, language, code = fence.groups()
-        if kind == " without: ":
-            reason = None if find_spec(reason) else "installs"
-        yield Block(text.count("\n", 0, fence.start(5)), language, textwrap.dedent(code), reason)
+        if kind == " without: " and find_spec(reason):
+            reason = None
+        line, follows = text.count("\n", 0, fence.start(5)), not text[end : fence.start()].strip()
+        yield Block(line, language, textwrap.dedent(code), reason, follows)
+        end = fence.end()
 
 
 def blocks_to_run(text):
-    return [block for block in blocks(text) if not block.reason and block.language not in SHOWN]
+    return [block for block in blocks(text) if block.runs]
+
+
+def outputs(text):
+    """Return the outputs that a page shows."""
+    above = None
+    for block in blocks(text):
+        if block.runs and block.language == "console":
+            yield split_console(block.code)[1]
+        elif block.language == "text" and block.follows and above is not None and above.runs:
+            yield block.code
+        above = block
 
 
 def split_console(code):
@@ -108,7 +128,7 @@ def as_script(text):
         "import subprocess as _s; "
         "_sh = lambda code: _s.run(['bash', '-euc', 'pip() { :; }\\n' + code], check=True)"
     )
-    for line, language, code, _ in blocks_to_run(text):
+    for line, language, code, *_ in blocks_to_run(text):
         script += "\n" * (line - script.count("\n"))
         if language == "python":
             script += re.sub(r'^--8<-- (".*")', r"exec(open(\1).read())", code, flags=re.M)
@@ -142,9 +162,8 @@ def replay(text, folder):
     """Run a page in a folder, and check that it prints the output that it shows."""
     (folder / "page.py").write_text(as_script(text), encoding="utf-8")
     printed = run([sys.executable, "page.py"], folder)
-    for block in blocks_to_run(text):
-        if block.language == "console":
-            assert words_of(split_console(block.code)[1]) <= words_of(printed), printed
+    for output in outputs(text):
+        assert words_of(output) <= words_of(printed), printed
     return printed
 
 
@@ -199,7 +218,7 @@ def test_blocks_are_well_formed(page):
 
 
 def test_blocks_that_are_not_run_are_counted():
-    reasons = [block.reason for page in PAGES for block in blocks(read(page)) if block.reason]
+    reasons = [f[2] for page in PAGES for f in FENCES.finditer(read(page)) if f[1] == ": "]
     kinds = [next((kind for kind in NOT_RUN if why.startswith(kind)), why) for why in reasons]
     assert Counter(kinds) <= Counter(NOT_RUN)
 
@@ -233,21 +252,27 @@ a word
 - An item:
 
   ```python
+  print("done")
   assert number == 2 and open("file.txt").read() == "a word\\n"
+  ```
+
+  ```text
+  done
   ```
 """
 
 
 def test_blocks_run_in_order_and_share_their_state(tmp_path):
-    assert replay(PAGE, tmp_path) == "a word\n"
+    assert replay(PAGE, tmp_path) == "a word\ndone\n"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("number == 2", "number == 1", 'page.py", line 30'),
+        ("number == 2", "number == 1", 'page.py", line 31'),
         ("<!-- not run: takes hours -->\n", "", "returned non-zero exit status 1"),
         ("\na word\n", "\nanother word\n", "a word"),
+        ("  done", "  not done", "a word"),
         ("echo a", "false; echo a", "returned non-zero exit status 1"),
     ],
 )
