@@ -66,14 +66,15 @@ class BudgetSearch:
             self.runner.convert_to(share)
 
     def _train(self) -> None:
-        """Bisect the budget of networks that are trained a little, below the best so far."""
+        """Bisect the budget below the best so far; train a little what misses the drop."""
         while self._is_before(_TRAINING):
             tried = self.runner.record.tried
             trained = [trial for trial in tried if trial.is_trained]
             share = self._next(self._met(tried), trained, step=0.7)
             if share is None:
                 return
-            if fitted := self.runner.convert_to(share):
+            fitted = self.runner.convert_to(share)
+            if fitted and fitted.drop > self.max_drop:
                 self.runner.train(fitted, _SLICE * self.minutes)
 
     def _retry(self) -> None:

@@ -75,6 +75,12 @@ def test_fitted_networks_are_tried_from_mild_to_strong():
     assert 0.25 < shares[2] < 0.5
 
 
+def test_what_holds_without_training_is_not_trained_to_be_compared():
+    runner = Runner(lambda share: 0.0)
+    best = BudgetSearch(runner, max_drop=2, minutes=10).run()
+    assert [trial for trial in runner.record.tried if trial.is_trained] == [best]
+
+
 def test_nothing_is_begun_after_its_share_of_the_time():
     runner = Runner(steep)
     BudgetSearch(runner, max_drop=2, minutes=10).run()
