@@ -48,6 +48,10 @@ Model = TypeVar("Model", bound=nn.Module)
 _TIMING = 5.0
 """Seconds to time the network that is saved."""
 
+_LR = 1e-3
+"""Peak learning rate. Trainings are short and networks are near the original: the highest stable
+rate, which `recover` finds, makes them worse at first."""
+
 
 def compress(
     model: Model,
@@ -96,7 +100,7 @@ def compress(
         threads: number of threads to measure latency with.
         int8: export in INT8, and measure latency in INT8. Default runtime: ``onnxruntime``.
         outputs: what the outputs are, as in `convert`.
-        settings: how to train. Default: `RecoverySettings()`.
+        settings: how to train. Default: `RecoverySettings` with `lr` 1e-3.
         source: where the model comes from, as in `save`.
         options: what was asked for, as in `save`.
         resume: continue a compression that was interrupted, perhaps with another ``max_drop`` or
@@ -135,7 +139,7 @@ def compress(
     with claimed(out):
         folder = inside(out, TRIED)
         runner = TrialRunner(
-            model, images, kinds, runtime, threads, settings or RecoverySettings(), folder,
+            model, images, kinds, runtime, threads, settings or RecoverySettings(lr=_LR), folder,
             _record(folder, of, resume=resume, force=force), on_trial or (lambda trial: None),
             progress,
         )  # fmt: skip

@@ -44,7 +44,8 @@ def choose_lr(
     A rate is stable if the loss on held-out images after a few steps, with a short warm-up, is at
     most twice that of the start. The decay of the rate makes up for that much, and higher rates
     end better. Rates are tried from the highest down, until one is stable. A training of fewer
-    than 80 steps takes the middle one without a probe.
+    than 200 steps, or without the time for them, does not take the highest; one of fewer than 80
+    steps takes the middle one without a probe.
     """
     rates = RATES[optimizer]
     steps, seconds = _MOST, math.inf
@@ -59,7 +60,8 @@ def choose_lr(
     losses = {0.0: start}
     for rate in rates:
         losses[rate], steps = attempt(rate, steps, seconds)
+        is_long = seconds == math.inf or steps * len(rates) >= _SHARE * _LONG
         seconds = math.inf  # the next ones take as many steps as there was time for
-        if losses[rate] <= _STABLE * start:
+        if losses[rate] <= _STABLE * start and is_long:
             break
     return rate, tuple({"lr": lr, "loss": loss} for lr, loss in losses.items())

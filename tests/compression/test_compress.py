@@ -13,6 +13,7 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.compression import trial_runner
 from ghostify.data import Data
+from ghostify.types import Recovery
 
 pytest.importorskip("accelerate")
 DIGITS = pytest.importorskip("sklearn.datasets").load_digits()
@@ -98,6 +99,9 @@ def test_every_trial_is_kept_as_it_was_scored(net, compressed):
         kept = ghostify.load(out / "trials" / trial.name, net)
         assert sum(p.numel() for p in kept.parameters()) == trial.params
     assert not list((out / "trials").glob("*-training-*"))
+    recovery = Recovery.find(kept)
+    assert recovery is not None, "the last one is trained"
+    assert (recovery.settings.lr, recovery.probe) == (1e-3, ()), "no probe of higher rates"
 
 
 def test_what_is_reported_was_scored_on_images_that_chose_nothing(data, compressed):

@@ -52,6 +52,15 @@ def test_the_highest_rate_is_for_long_trainings():
         assert choose_lr("sgd", Budget(steps, None), losses_of(1, tries))[0] == first
 
 
+@pytest.mark.parametrize(("steps_done", "chosen"), [(8, 1e-2), (7, 3e-3)])
+def test_the_highest_rate_is_for_trainings_with_time_for_200_steps(steps_done, chosen):
+    """A rate has a twenty-fifth of the time."""
+    tries = []
+    budget = Budget(None, seconds=100)
+    assert choose_lr("adamw", budget, losses_of(1, tries, steps_done))[0] == chosen
+    assert tries[0] == (1e-2, 24, pytest.approx(4))
+
+
 def test_too_short_a_training_takes_a_cautious_rate():
     tries = []
     assert choose_lr("adamw", Budget(79, None), losses_of(1, tries)) == (1e-3, ())
