@@ -15,7 +15,11 @@ from ghostify.report.runtime_titles import runtime_title
 def headline(summary: ArtifactSummary) -> list[Change]:
     """Return the parts of the line, such as ``3.42× smaller`` and ``2.80× slower in PyTorch``."""
     parts = [*_costs(summary), *_latencies(summary)]
-    parts += [_accuracy(summary, accuracy) for accuracy in accuracies(summary)[:1]]
+    known = accuracies(summary)
+    if known:
+        parts.append(_accuracy(summary, known[0]))
+    elif summary.warning:
+        parts.append(Change("untrained", worse=True))
     return [part for part in parts if part.text]
 
 

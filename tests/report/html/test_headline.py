@@ -86,11 +86,19 @@ def test_accuracy(artifact, before, after, text, worse):
     assert headline(ArtifactSummary(artifact))[-1] == Change(text, worse)
 
 
+def test_an_untrained_network(artifact, make):
+    random = {"digest": "0", "trained": False}
+    make.change(artifact, lambda recipe: recipe.update(original=random))
+    assert headline(ArtifactSummary(artifact))[-1] == Change("untrained", worse=True)
+    score(artifact, {}, {"top1": 0.5})
+    assert line(artifact)[-1] == "50.0% top-1 accuracy"
+
+
 def test_nothing_is_known(artifact, make):
     zero = {"params": 0, "weight_bytes": 0, "macs": {}, "uncounted": {}}
     record(artifact, "costs", {"model": "", "input": "", "before": zero, "after": zero})
     make.change(artifact, lambda recipe: recipe.pop("fidelity"))
-    assert line(artifact) == []
+    assert line(artifact) == ["untrained"]
     assert accuracy_line(ArtifactSummary(artifact)) == ""
 
 
