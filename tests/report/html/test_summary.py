@@ -102,8 +102,9 @@ def test_inputs_of_exports(artifact):
 def test_an_int8_file_of_a_compression_is_what_is_scored(measured):
     score, trained = Score(50, top1=0.875), Score(50, top1=0.9)
     trial = Trial("original", "original", None, 0, 64_000, 1000, score, 0, None, None, 1)
-    evaluation = ArtifactSummary(measured).evaluations[0]
-    compression = Compression(1, None, trial, (trial,), trial, evaluation, True)
+    summary = ArtifactSummary(measured)
+    evaluation, timing = summary.evaluations[0], summary.timings[0]
+    compression = Compression(1, None, trial, (trial,), trial, evaluation, timing, True)
     record(measured, "compression", compression.to_dict())
     assert [*ArtifactSummary(measured).evaluations[0].rows] == ["original", "converted"]
     record(measured, "compression", replace(compression, exported=score).to_dict())
