@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import sqrt
 
 from ghostify.report.changes import cost_change, latency_change
 from ghostify.report.charts import Curve, Plot
@@ -58,15 +57,8 @@ class Compression(Serializable, Printable):
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of ``drop`` in percentage points; None if outputs are not classes.
-
-        It is that of a difference of two shares of the same images, at most: the images on which
-        the networks disagree are those on which only one can be right.
-        """
-        score = self._last
-        if score.agreement is None:
-            return None
-        return 100 * sqrt((1 - score.agreement) / max(score.images, 1))
+        """Standard error of ``drop`` (`Score.standard_error`)."""
+        return self._last.standard_error
 
     @property
     def metric(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, isnan
+from math import inf, isnan, sqrt
 
 from ghostify.types.attachment import Attachment
 from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, Share
@@ -102,6 +102,17 @@ class Score:
         if self.relative_error is not None:
             return _points(self.relative_error)
         raise GhostifyError("a score needs labels or a teacher to compare networks by")
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of a loss of accuracy, in percentage points; None without agreement.
+
+        It is that of a difference of two shares of the same images, at most: the images on which
+        the networks disagree are those on which only one can be right.
+        """
+        if self.agreement is None:
+            return None
+        return 100 * sqrt((1 - self.agreement) / max(self.images, 1))
 
     @property
     def is_comparable(self) -> bool:

@@ -138,3 +138,9 @@ def test_a_drop_is_not_larger_by_rounding():
 def test_a_drop_needs_a_metric():
     with pytest.raises(GhostifyError, match="needs labels or a teacher"):
         Score(9, loss=1.0).drop_from(Score(9, loss=0.5))
+
+
+def test_the_standard_error_of_a_loss():
+    """The networks disagree on 4 of 100 images: at most one is right, so the variance is 0.04."""
+    assert Score(100, agreement=0.96).standard_error == pytest.approx(2.0)
+    assert Score(100, top1=0.96).standard_error is None

@@ -21,6 +21,7 @@ class Accuracy(NamedTuple):
         number: number of images.
         after: value of the network as it is now.
         before: the original's value; None if unknown, or if the metric compares with the original.
+        error: standard error of the difference of top-1 accuracies, in percentage points.
     """
 
     metric: str
@@ -29,6 +30,7 @@ class Accuracy(NamedTuple):
     number: int
     after: float
     before: float | None = None
+    error: float | None = None
 
     @property
     def by_labels(self) -> bool:
@@ -47,6 +49,13 @@ class Accuracy(NamedTuple):
         if self.before is None:
             return Change()
         return score_change(self.metric, self.before, self.after)
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether the network is better, but within the standard error."""
+        if self.before is None or self.error is None:
+            return False
+        return 0 < 100 * (self.after - self.before) <= self.error
 
     @property
     def values(self) -> tuple[str, str]:
@@ -82,7 +91,8 @@ def _evaluated(evaluation: Evaluation, same: str) -> Accuracy | None:
     metric = score.decisive
     before = getattr(original.score, metric) if original else None
     name, after = METRIC_TEXTS[metric].name, getattr(score, metric)
-    return Accuracy(metric, name, evaluation.data, score.images, after, before)
+    error = score.standard_error if metric == "top1" else None
+    return Accuracy(metric, name, evaluation.data, score.images, after, before, error)
 
 
 def _compared(score: Score, same: str, data: str = "") -> Accuracy | None:

@@ -24,9 +24,11 @@ def headline(summary: ArtifactSummary) -> list[Change]:
 
 
 def accuracy_line(summary: ArtifactSummary) -> str:
-    """Return ``Top-1 accuracy 97.6% → 97.2% on 250 images of mnist5k``; empty if unknown."""
+    """Return ``Top-1 accuracy: 97.6% → 97.2% on 250 images of mnist5k``; empty if unknown."""
     for accuracy in accuracies(summary):
-        return f"{accuracy.name}: {' → '.join(filter(None, accuracy.values))} on {accuracy.images}"
+        values = " → ".join(filter(None, accuracy.values))
+        error = f" (± {accuracy.error:.1f} points)" if accuracy.error and accuracy.before else ""
+        return f"{accuracy.name}: {values}{error} on {accuracy.images}"
     return ""
 
 
@@ -66,6 +68,10 @@ def _accuracy(summary: ArtifactSummary, accuracy: Accuracy) -> Change:
     if not change.text:
         return Change(f"{value} {name}")
     if accuracy.metric == "top1":
+        if not change.worse and 100 * (accuracy.after - (accuracy.before or 0)) < (
+            accuracy.error or 0
+        ):
+            return Change("as accurate")  # no gain is claimed that may be chance
         text = change.text.replace("lower", "less accurate").replace("higher", "more accurate")
         return _named(change._replace(text=text), same="as accurate")
     return _named(change, same="the same", end=f" {name}")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ghostify.report.changes import Change, cost_change, latency_change
 from ghostify.report.document import si
+from ghostify.report.evaluation import UNNAMED
 from ghostify.report.html.accuracy import accuracies
 from ghostify.report.html.records import FeatureMapImages
 from ghostify.report.html.summary import ArtifactSummary
@@ -40,7 +41,8 @@ def totals(summary: ArtifactSummary) -> Iterator[Total]:
     for accuracy in accuracies(summary):
         name, values = accuracy.name, accuracy.values
         if accuracy.by_labels:
-            yield Total(f"{name} on {accuracy.data}", *values, accuracy.change)
+            on = "" if accuracy.data == UNNAMED else f" on {accuracy.data}"
+            yield Total(f"{name}{on}", *values, accuracy.change)
         else:
             yield Total(name, *values, Change(f"on {accuracy.images}"))
 

@@ -86,6 +86,21 @@ def test_accuracy(artifact, before, after, text, worse):
     assert headline(ArtifactSummary(artifact))[-1] == Change(text, worse)
 
 
+@pytest.mark.parametrize(
+    ("after", "text"),
+    [
+        (0.904, "as accurate"),
+        (0.896, "0.4 points less accurate"),
+        (0.925, "2.5 points more accurate"),
+    ],
+)
+def test_a_gain_within_the_standard_error_is_none(artifact, after, text):
+    score(artifact, {"top1": 0.9}, {"top1": after, "agreement": 0.99})
+    assert line(artifact)[-1] == text
+    shown = f"Top-1 accuracy: 90.0% → {after:.1%} (± 1.0 points) on 99 images of digits"
+    assert accuracy_line(ArtifactSummary(artifact)) == shown
+
+
 def test_an_untrained_network(artifact, make):
     random = {"digest": "0", "trained": False}
     make.change(artifact, lambda recipe: recipe.update(original=random))

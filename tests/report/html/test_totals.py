@@ -74,6 +74,12 @@ def test_accuracy_by_labels(measured):
     assert by_label(measured)[label] == Total(label, "92.0%", "90.0%", change)
 
 
+def test_accuracy_on_data_without_a_name(measured):
+    (evaluation,) = ArtifactSummary(measured).evaluations
+    found = by_label(measured, evaluations=(replace(evaluation, data="data"),))
+    assert "Top-1 accuracy" in found
+
+
 def test_agreement_with_the_original(measured):
     label = "Same top-1 class as the original"
     change = Change("on 20 held-out images")
