@@ -16,6 +16,9 @@ _FITTING, _TRAINING, _RETRYING = 0.3, 0.5, 0.65
 _SLICE, _LONGER = 0.1, 0.2
 """Shares of the time that a network is trained for to be compared."""
 
+_HOPELESS = 5.0
+"""Loss of accuracy of a fitted network, over the allowed one, beyond which it is not trained."""
+
 
 @dataclass
 class BudgetSearch:
@@ -69,12 +72,12 @@ class BudgetSearch:
         """Bisect the budget below the best so far; train a little what misses the drop."""
         while self._is_before(_TRAINING):
             tried = self.runner.record.tried
-            trained = [trial for trial in tried if trial.is_trained]
-            share = self._next(self._met(tried), trained, step=0.7)
+            missed = [trial for trial in tried if trial.is_trained or self._is_hopeless(trial)]
+            share = self._next(self._met(tried), missed, step=0.7)
             if share is None:
                 return
             fitted = self.runner.convert_to(share)
-            if fitted and fitted.drop > self.max_drop:
+            if fitted and fitted.drop > self.max_drop and not self._is_hopeless(fitted):
                 self.runner.train(fitted, _SLICE * self.minutes)
 
     def _retry(self) -> None:
@@ -102,6 +105,10 @@ class BudgetSearch:
 
     def _met(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if trial.drop <= self.max_drop]
+
+    def _is_hopeless(self, trial: Trial) -> bool:
+        """Whether a little training will not bring a network within the drop."""
+        return trial.drop > _HOPELESS * self.max_drop
 
     def _is_before(self, share: float) -> bool:
         """Whether less than this share of the time is spent, or nothing was tried."""

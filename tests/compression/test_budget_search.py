@@ -75,6 +75,14 @@ def test_fitted_networks_are_tried_from_mild_to_strong():
     assert 0.25 < shares[2] < 0.5
 
 
+def test_what_lost_far_too_much_is_not_trained_to_be_compared():
+    runner = Runner(lambda share: 100 * (1 - share))
+    best = BudgetSearch(runner, max_drop=2, minutes=30).run()
+    trained = [trial.share for trial in runner.record.tried if trial.is_trained]
+    assert min(trained) >= 0.9  # 0.9 loses five times as much as is allowed
+    assert best.drop <= 2
+
+
 def test_what_holds_without_training_is_not_trained_to_be_compared():
     runner = Runner(lambda share: 0.0)
     best = BudgetSearch(runner, max_drop=2, minutes=10).run()
