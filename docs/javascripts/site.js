@@ -3,7 +3,8 @@ document$.subscribe(() => {
   document.querySelector(".md-search").setAttribute("aria-label", "Search")
   for (const table of document.querySelectorAll(".md-typeset__scrollwrap")) table.tabIndex = 0
 
-  for (const code of document.querySelectorAll(".language-sh code, .language-console code")) {
+  const commands = ".language-sh code, .language-console code, .md-content :not(pre) > code"
+  for (const code of document.querySelectorAll(commands)) {
     const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT)
     const texts = []
     while (walker.nextNode()) texts.push(walker.currentNode)
