@@ -30,6 +30,7 @@ def compress(
     ),
     threads: int = option(1, min=1),
     int8: bool = option(False),
+    device: options.Device = None,
     resume: bool = option(False),
     force: bool = option(False),
     format: options.FormatOption = Format.table,
@@ -69,8 +70,8 @@ def compress(
         _, compression = ghostify.compress(
             found.model, data, found.example, out=target, max_drop=max_drop,
             budget=budget or None, minutes=minutes, runtime=runtime, threads=threads, int8=int8,
-            outputs=source.outputs, source=found.source, options={"command": command_line()},
-            resume=resume, force=force, on_trial=TrialTable(),
+            outputs=source.outputs, device=device, source=found.source,
+            options={"command": command_line()}, resume=resume, force=force, on_trial=TrialTable(),
         )  # fmt: skip
     except KeyboardInterrupt:
         note(f"Interrupted; {target} holds what was tried. To continue, repeat with --resume.")

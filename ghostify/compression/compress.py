@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ghostify.analysis.arguments import check_model
+from ghostify.analysis.model_copy import copy_model
 from ghostify.artifact.artifact import Artifact, load, save
 from ghostify.compression.budget_search import BudgetSearch
 from ghostify.compression.images import Images
 from ghostify.compression.trial_runner import RECORD, TrialRunner
 from ghostify.data import Data, opened, split_labels
+from ghostify.data.batches import device_of, find_device
 from ghostify.deployment.exported import Exported
 from ghostify.deployment.exported_module import ExportedModule
 from ghostify.deployment.exporters import EXPORTERS
@@ -67,6 +69,7 @@ def compress(
     int8: bool = False,
     outputs: OutputsLike = None,
     settings: RecoverySettings | None = None,
+    device: str | None = None,
     source: ModelSource | None = None,
     options: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -100,7 +103,8 @@ def compress(
         threads: number of threads to measure latency with.
         int8: export in INT8, and measure latency in INT8. Default runtime: ``onnxruntime``.
         outputs: what the outputs are, as in `convert`.
-        settings: how to train. Default: `RecoverySettings` with `lr` 1e-3.
+        settings: how to train. Default: `RecoverySettings()`.
+        device: where to compute. Default: a GPU if there is one.
         source: where the model comes from, as in `save`.
         options: what was asked for, as in `save`.
         resume: continue a compression that was interrupted, perhaps with another ``max_drop`` or
@@ -130,32 +134,35 @@ def compress(
         runtime_named(runtime).check_installed()
     out = Path(out)
     check_target(out, force=force or resume)
-    images = Images.of(opened(data, model, example), example)
-    kinds = find_outputs(model, map(split_labels, images.validation), outputs, known_outputs(model))
+    place = find_device(device)
+    original = model if device_of(model) == place else copy_model(model).to(place)
+    images = Images.of(opened(data, model, example), example, place)
+    kinds = find_outputs(
+        original, map(split_labels, images.validation), outputs, known_outputs(model)
+    )
     of = {
         "model": weights_digest(model), "data": _name(data), "outputs": str(kinds),
         "runtime": str(runtime), "threads": str(threads), "budget": str(budget),
     }  # fmt: skip
     with claimed(out):
         folder = inside(out, TRIED)
+        record = _record(folder, of, resume=resume, force=force)
         runner = TrialRunner(
-            model, images, kinds, runtime, threads, settings or RecoverySettings(lr=_LR), folder,
-            _record(folder, of, resume=resume, force=force), on_trial or (lambda trial: None),
-            progress,
+            original, images, kinds, runtime, threads, settings or RecoverySettings(lr=_LR), device,
+            folder, record, on_trial or (lambda trial: None), progress,
         )  # fmt: skip
         runner.prepare()
         best = BudgetSearch(runner, max_drop or inf, minutes).run(budget)
-        network = load(folder / best.name, model)
         artifact = save(
-            network, out, original=model, example=images.example, source=source, options=options,
-            force=True,
+            runner.network(best), out, original=original, example=images.example, source=source,
+            options=options, force=True,
         )  # fmt: skip
         artifact.compare()
         compression = _measure(artifact, runner, best, max_drop)
         artifact.remember("compression", compression.to_dict())
         if find_spec("jinja2"):
             artifact.write_report()
-    return network, compression
+    return load(out, model), compression
 
 
 def _measure(

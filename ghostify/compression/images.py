@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
 from ghostify.data import Data, split_labels
 from ghostify.data.as_batches import as_batches
 from ghostify.data.batches import first_images
@@ -34,14 +38,15 @@ class Images:
     test: Any | None
 
     @classmethod
-    def of(cls, data: Any, example: Example | None) -> Images:
-        """Divide data; the arguments are those of `compress`."""
+    def of(cls, data: Any, example: Example | None, device: torch.device) -> Images:
+        """Divide data; the arguments are those of `compress`. The example is on ``device``."""
         training, validation = data, None
         if isinstance(data, Data):
             training, validation = data.train, data.validation
         training, held_out = divide(training, validation)
         if example is None:
             example = first_images(split_labels(next(iter(training)))[0], 1)
+        example = tree_map_only(Tensor, lambda tensor: tensor.to(device), example)
         whole = data if isinstance(data, Data) else training
         calibration = as_batches(spread(whole, _CALIBRATION), example, images=_CALIBRATION)
         return cls(example, training, calibration, held_out.selecting, held_out.reporting)

@@ -54,6 +54,7 @@ class TrialRunner:
         runtime: where to measure latencies, which budgets limit then; None limits MACs.
         threads: number of threads of the runtime.
         settings: how to train.
+        device: where to train, as in `recover`.
         folder: where networks and the record of them are.
         record: what has been tried so far.
         on_trial: called with each new trial.
@@ -66,6 +67,7 @@ class TrialRunner:
     runtime: str | None
     threads: int
     settings: RecoverySettings
+    device: str | None
     folder: Path
     record: Trials
     on_trial: Callable[[Trial], None]
@@ -122,6 +124,7 @@ class TrialRunner:
             self.model, self.network(trial), self.images.training,
             replace(self.settings, minutes=minutes), validation=self.images.validation,
             outputs=self.outputs, example=self.images.example, folder=folder / TRAINING,
+            device=self.device,
             resume=has_checkpoint(folder / TRAINING), progress=self.progress,
         )  # fmt: skip
         trained = self._add(trial.budget, network, trial.share, trial.minutes + minutes, start)

@@ -198,6 +198,12 @@ def test_an_interrupted_compression_resumes(net, data, tmp_path):
         ghostify.compress(nn.Sequential(net, nn.Flatten()), data, resume=True, **options)
 
 
+def test_a_model_on_another_device_stays_there(net, data, tmp_path):
+    options = {"out": tmp_path / "out", "budget": "macs=0.5", "minutes": 0.001}
+    small, _ = ghostify.compress(net, data, device="cpu:0", **options)
+    assert next(small.parameters()).device == next(net.parameters()).device == torch.device("cpu")
+
+
 def test_force_starts_again(net, data, tmp_path):
     options = {"out": tmp_path / "out", "budget": "macs=0.5", "minutes": 0.001}
     ghostify.compress(net, data, **options)
@@ -217,6 +223,7 @@ def test_force_starts_again(net, data, tmp_path):
         ({"budget": "macs=0.001"}, "cannot be met"),
         ({"runtime": "tensorflow"}, "unknown runtime"),
         ({"resume": True}, "no trials to resume"),
+        ({"device": "nowhere"}, "`device` .='nowhere'. is not available"),
     ],
 )
 def test_what_cannot_be_done_is_said(net, data, tmp_path, arguments, message):
