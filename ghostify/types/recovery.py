@@ -156,6 +156,8 @@ class Recovery(Attachment, Serializable, Displayed):
                 kept = f"epoch {rejected} was worse on other images: the weights as given are kept"
             elif self.best_epoch:
                 kept = f"epoch {self.best_epoch} of {len(self.history)} kept"
+            elif len(self.history) == 1:
+                kept = "the epoch was not better"
             else:
                 kept = f"none of {len(self.history)} epochs was better"
             found.append(f"{kept}: {self.selection}")

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from ghostify.types import GhostifyError, Recovery, RecoverySettings, Score
+from ghostify.types.recovery import Selection
 
 
 def test_json_round_trip():
@@ -35,3 +36,21 @@ def test_stages_are_joined_with_consecutive_epochs():
     ]  # fmt: skip
     assert (joined.best_epoch, joined.recovered.top1) == (4, 0.8)
     assert Recovery.joined([stage(2, 1, 0.9), stage(3, 0, 0.8)]).best_epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "words"),
+    [
+        (1, 0, "the epoch was not better: chosen"),
+        (3, 0, "none of 3 epochs was better: chosen"),
+        (3, 2, "epoch 2 of 3 kept: chosen"),
+    ],
+)
+def test_notes_say_which_epoch_was_kept(epochs, best, words):
+    score = Score(250, top1=0.9)
+    recovery = Recovery(
+        RecoverySettings(lr=1e-3), 30, 960, 1.5, "epochs", best_epoch=best,
+        history=tuple({"epoch": number + 1} for number in range(epochs)),
+        selection=Selection("validation", 250, 250, score, score),
+    )  # fmt: skip
+    assert recovery.notes()[-1].startswith(words)
