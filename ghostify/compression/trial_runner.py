@@ -193,11 +193,14 @@ class TrialRunner:
         """Return latency and speed-up of a network in the runtime."""
         if self.runtime is None:
             return None, None
+        networks = {"original": self.model}
+        if network is not self.model:
+            networks["network"] = network
         timing = benchmark(
-            {"original": self.model, "network": network}, self.images.example,
-            runtime=self.runtime, threads=self.threads, seconds=_TIMING, progress=self.progress,
+            networks, self.images.example, runtime=self.runtime, threads=self.threads,
+            seconds=_TIMING, progress=self.progress,
         )  # fmt: skip
-        _, found = timing.measurements
+        found = timing.measurements[-1]
         return found.seconds.median, found.speedup.median
 
     def _keep(self, record: Trials) -> None:

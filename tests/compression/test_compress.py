@@ -153,6 +153,7 @@ def test_the_fastest_network_of_a_runtime(net, data, tmp_path):
     assert found.best.budget.startswith("latency=")
     chosen = max((t for t in found.tried[:-1] if t.drop <= 2), key=lambda t: t.speedup)
     assert found.best.budget == chosen.budget
+    assert found.original.speedup == 1
     assert f"{found.best.speedup:.2f}x" in str(found)
     assert set(found.plots()) == {"trade-off-macs", "trade-off-latency"}
 
