@@ -1,6 +1,7 @@
 """What the documentation says is so."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from torchvision.models import resnet50
 import ghostify
 from ghostify import models, nn, types
 from ghostify.cli.app import app
+from ghostify.io.measurements import KINDS
+from ghostify.io.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
@@ -91,6 +94,16 @@ def test_commands_that_are_shown_exist(page):
         known = {o for p in COMMANDS[name].params for o in (*p.opts, *p.secondary_opts)}
         without_shell = re.sub(r'"\$\(.*?\)', "", arguments)
         assert set(re.findall(r"(?<=\s)--?[a-z][a-z0-9-]*", without_shell)) <= known, arguments
+
+
+def test_the_formats_page_names_every_entry_and_every_measurement():
+    page = read("docs/reference/formats.md")
+    entries = {entry.name for entry in fields(Recipe)}
+    assert entries <= set(re.findall(r"`(\w+)`", page))
+    for kind in KINDS:
+        assert re.search(rf"^\| `{kind}[-.]", page, re.M), kind
+    for format in (Recipe._format, types.Plan._format, types.Sensitivity._format):
+        assert format in page
 
 
 def test_every_public_name_is_documented():
