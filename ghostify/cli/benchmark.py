@@ -34,6 +34,7 @@ def benchmark(
     batch: str = option("1", metavar="NUMBERS"),
     threads: str = option("1", metavar="NUMBERS"),
     seconds: float = option(10.0, min=0),
+    device: str = option("cpu", metavar="NAME"),
     out: Path | None = option(None, None, "-o", metavar="FILE"),
     plot: Path | None = option(None, metavar="FILE"),
     format: options.FormatOption = Format.table,
@@ -49,6 +50,7 @@ def benchmark(
         batch: Comma-separated batch sizes, such as 1,8.
         threads: Comma-separated numbers of threads, such as 1,2.
         seconds: Time for each runtime, batch size and number of threads.
+        device: Where eager and compile run, such as cuda. The other runtimes use the CPU.
         out: Also write it: .txt, .json, .csv or .md.
         plot: Draw the speed-ups: .png or .svg.
     """
@@ -66,14 +68,14 @@ def benchmark(
         "seconds": seconds,
     }
     if Path(target).is_dir():
-        artifact, _ = load_artifact(Path(target), original)
-        other = None if against is None else _other(against, original)
+        artifact, _ = load_artifact(Path(target), original, device)
+        other = None if against is None else _other(against, original, device)
         timing = artifact.benchmark(against=other, **settings)
     else:
-        found = build_target(target, original)
+        found = build_target(target, original, device)
         models = {target: found.model}
         if against is not None:
-            models = _other(against, original) | models
+            models = _other(against, original, device) | models
             if len(models) == 1:
                 raise GhostifyError(f"{target} stands on both sides: there is nothing to compare")
         timing = ghostify.benchmark(models, found.example, **settings)
@@ -87,12 +89,12 @@ def benchmark(
         after_benchmark(target, timing, original)
 
 
-def _other(against: str, original: OriginalOptions) -> dict[str, nn.Module]:
+def _other(against: str, original: OriginalOptions, device: str) -> dict[str, nn.Module]:
     """Build the network to compare with, by its name."""
     if Path(against).is_dir():
-        artifact, _ = load_artifact(Path(against), original)
+        artifact, _ = load_artifact(Path(against), original, device)
         return {artifact.name: artifact.model}
-    return {against: build(against, replace(original, model=None)).model}
+    return {against: build(against, replace(original, model=None), device).model}
 
 
 def _numbers(option: str, text: str) -> list[int]:

@@ -189,13 +189,15 @@ def measure_sensitivity(
     return ghostify.sensitivity(context.model, context.example, calibration=images, outputs=outputs)
 
 
-def load_artifact(folder: Path, options: OriginalOptions) -> tuple[Artifact, ModelContext]:
+def load_artifact(
+    folder: Path, options: OriginalOptions, device: str = "cpu"
+) -> tuple[Artifact, ModelContext]:
     """Open an artifact, build its original and read the converted network.
 
     Raises:
         GhostifyError: as `build_original` and `load` do.
     """
-    artifact, context = open_artifact(folder, options)
+    artifact, context = open_artifact(folder, options, device)
     with stage(f"loading {folder}"):
         _ = artifact.model
     return artifact, context

@@ -48,6 +48,12 @@ def test_one_network_alone(run, net):
     assert "speed-up" not in result.out
 
 
+def test_on_a_device(run, fails, net, out):
+    result = run("benchmark", *out, *QUICK, "--device", "cpu:0")
+    assert result.code == 0, result.err
+    assert "not available" in fails("benchmark", *net, "--device", "nowhere")
+
+
 def test_against_another(run, out):
     result = run("benchmark", *out, *QUICK, "--against", "resnet18")
     assert result.code == 0, result.err

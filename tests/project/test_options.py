@@ -61,6 +61,7 @@ EXCEPTIONS = {
     "reparameterize": "Python is given what ghostify.reparameterize returned",
     "model_arg": "Python is given a model",
     "no_labels": "labels=False",
+    ("benchmark", "device"): "Python's benchmark runs where the example is",
     ("convert", "device"): "Python's convert runs where the model is",
     ("plan", "device"): "Python's plan runs where the model is",
     ("search", "device"): "Python's search runs where the model is",
