@@ -20,7 +20,7 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 GALLERY = Path(__file__).parent
-RUNTIMES = ["--runtime", "eager,onnxruntime,openvino", "--seconds", "5"]
+RUNTIMES = ["--runtime", "eager,onnxruntime,openvino", "--seconds", "30"]
 LITE0 = ["--model", "lite0.py:build"]
 
 
