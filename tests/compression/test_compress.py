@@ -1,5 +1,7 @@
 """Compression of a network that was trained on real digits."""
 
+import os
+import signal
 from itertools import count
 from types import SimpleNamespace
 
@@ -13,6 +15,9 @@ import ghostify
 from ghostify import GhostifyError
 from ghostify.compression import trial_runner
 from ghostify.data import Data
+from ghostify.io.atomic import TRAINING
+from ghostify.training.checkpoint import has_checkpoint
+from ghostify.training.trainer import Trainer
 from ghostify.types import Recovery
 
 pytest.importorskip("accelerate")
@@ -197,6 +202,26 @@ def test_an_interrupted_compression_resumes(net, data, tmp_path):
     assert more.tried[: len(found.tried)] == found.tried
     with pytest.raises(GhostifyError, match="another `model`"):
         ghostify.compress(nn.Sequential(net, nn.Flatten()), data, resume=True, **options)
+
+
+def test_an_interrupted_training_resumes(net, data, tmp_path, monkeypatch):
+    step = Trainer._step
+
+    def interrupted(self, *arguments):
+        step(self, *arguments)
+        if self.state.position.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    options = {"out": tmp_path / "out", "budget": "macs=0.5", "minutes": 0.04}
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ghostify.compress(net, data, **options)
+    (training,) = (tmp_path / "out" / "trials").glob("*-training-*")
+    assert has_checkpoint(training / TRAINING)
+    _, found = ghostify.compress(net, data, resume=True, **options)
+    assert [trial.is_trained for trial in found.tried] == [False, True]
+    assert not training.exists()
 
 
 def test_a_model_on_another_device_stays_there(net, data, tmp_path):
