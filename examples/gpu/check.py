@@ -196,6 +196,18 @@ def check_recovery(bed: Bed) -> Iterator[tuple[str, Found]]:
         yield name, (text, losses[1] < losses[0])
 
 
+def check_compression(bed: Bed) -> Iterator[tuple[str, Found]]:
+    """Compress on the device a network that stays on the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        small, found = ghostify.compress(
+            bed.original, bed.data, bed.data[0][:1], out=Path(folder, "out"), budget="macs=0.5",
+            minutes=0.1, outputs="classes", device=bed.device, progress=False,
+        )  # fmt: skip
+    ratio = found.original.macs / found.best.macs
+    text = f"{ratio:.2f}x fewer MACs, {found.best.minutes:.1f} min trained"
+    yield "compress", (text, ratio > 1.9 and next(small.parameters()).device.type == "cpu")
+
+
 def check_memory(bed: Bed) -> Iterator[tuple[str, Found]]:
     """Measure the peak memory of a training step above that before, gradients included."""
     device, batch = torch.device(bed.device), bed.batches[-1]
@@ -267,6 +279,7 @@ CHECKS = (
     check_large_calibration,
     check_deployment,
     check_recovery,
+    check_compression,
     check_memory,
     check_latency,
     check_processes,

@@ -20,6 +20,7 @@ def test_all_checks_pass():
     done = run("--device", "cpu", "--quick")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| recover, several processes | 2 of torchrun" in done.stdout
+    assert "| compress | " in done.stdout
     assert "| compile, macs=0.5, batch 2 |" in done.stdout
 
 
