@@ -105,12 +105,13 @@ class Score:
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of a loss of accuracy, in percentage points; None without agreement.
+        """Standard error of a loss of accuracy, in percentage points.
 
+        None without agreement, and for mean IoU and mean average precision, which are no shares.
         It is that of a difference of two shares of the same images, at most: the images on which
         the networks disagree are those on which only one can be right.
         """
-        if self.agreement is None:
+        if self.agreement is None or (self.mean_iou, self.mean_ap) != (None, None):
             return None
         return 100 * sqrt((1 - self.agreement) / max(self.images, 1))
 
