@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"docs/start/tutorial.md": "test_tutorial.py"}
 PAGES = {str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")} | {"README.md"}
 
-NOT_RUN = {"installs": 5, "downloads": 1, "names your files": 1, "needs a GPU": 5, "takes": 10}
+NOT_RUN = {"installs": 5, "downloads": 1, "names your files": 1, "needs a GPU": 5, "takes": 11}
 """How many blocks may be left out, by the words that their reason begins with."""
 
 SHOWN = {"text", "json", "toml", "yaml", "html", "bibtex"}

@@ -1,0 +1,62 @@
+"""Records of compressions as a table and as trade-off curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ghostify.io.atomic import write_text
+from ghostify.report.document import si
+from ghostify.report.metric_texts import METRIC_TEXTS, format_metric
+from ghostify.report.svg import plot_svg
+
+from .record import Record
+
+_STYLE = """
+svg.plot{display:block;margin:1rem 0;width:100%;max-width:28rem;height:auto;font:12px sans-serif;
+--ours:#5b4bc4;--other:#7d838a}
+[data-md-color-scheme=slate] svg.plot{--ours:#a99df0;--other:#989fa8}
+svg.plot text{fill:var(--md-default-fg-color,#333)}
+svg.plot .grid{stroke:var(--md-default-fg-color--lightest,#ddd)}
+svg.plot .curve{stroke:var(--other);stroke-width:2}
+svg.plot g.original circle{fill:var(--other)}
+svg.plot g.ghost circle{fill:var(--ours)}
+svg.plot g.current circle{fill:none;stroke:var(--ours);stroke-width:2}
+""".replace("\n", "")
+
+
+def markdown(records: Mapping[str, Record]) -> str:
+    """Return a row for each record."""
+    headings = (
+        "network", "points allowed", "MACs", "parameters", "ms in ONNX Runtime", "original",
+        "before training", "after", "points lost on test images", "minutes",
+    )  # fmt: skip
+    rows = [headings, ["---"] * len(headings), *map(_cells, records.values())]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cells(record: Record) -> Iterator[str]:
+    found = record.compression
+    original, saved, metric = found.original, found.best, found.metric
+    yield record.title
+    yield f"{found.max_drop:g}"
+    yield f"{si(original.macs)} → {si(saved.macs)}, {original.macs / saved.macs:.2f}x"
+    yield f"{si(original.params)} → {si(saved.params)}, {original.params / saved.params:.2f}x"
+    first, last = record.timing.measurements
+    ms = f"{1000 * first.seconds.median:.3g} → {1000 * last.seconds.median:.3g}"
+    yield f"{ms}, {last.speedup.median:.2f}x"
+    yield f"{format_metric(original.score, metric)} {METRIC_TEXTS[metric].heading}"
+    yield format_metric(record.fitted.score, metric) if record.fitted else "-"
+    yield format_metric(saved.score, metric) if saved.is_trained else "-"
+    error = found.standard_error
+    yield f"{found.drop:.2f}" if error is None else f"{found.drop:.2f} ± {error:.2f}"
+    yield f"{record.minutes:g}"
+
+
+def draw(records: Mapping[str, Record], folder: Path) -> None:
+    """Write the trade-off curve of each record, in the colours of the page that shows it."""
+    for name, record in records.items():
+        svg = plot_svg(record.compression.plots()["trade-off-macs"])
+        opening, inside = svg.split(">", 1)
+        opening = opening.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+        write_text(folder / f"compress-{name}.svg", f"{opening}><style>{_STYLE}</style>{inside}\n")
