@@ -14,6 +14,7 @@ from ghostify.cli.next_step import after_compress, command_line
 from ghostify.cli.options import Format
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document
+from ghostify.io.atomic import TRIED
 from ghostify.types import Trial
 
 
@@ -61,6 +62,7 @@ def compress(
     """
     target = out or Path(f"{short_name(model)}-compressed")
     found = build(model, building)
+    from ghostify.compression.trial_runner import RECORD
     from ghostify.models.identity import is_untrained
 
     if is_untrained(found.model):
@@ -74,7 +76,9 @@ def compress(
             options={"command": command_line()}, resume=resume, force=force, on_trial=TrialTable(),
         )  # fmt: skip
     except KeyboardInterrupt:
-        note(f"Interrupted; {target} holds what was tried. To continue, repeat with --resume.")
+        kept = f"{target} holds what was tried. To continue, repeat with --resume"
+        begun = (target / TRIED / RECORD).is_file()
+        note(f"Interrupted; {kept if begun else 'nothing was saved'}.")
         raise typer.Exit(130) from None
     note_skipped(data.skipped())
     print_document(compression.document(), format)

@@ -76,6 +76,7 @@ class TrialRunner:
     def prepare(self) -> Trial:
         """Measure what all plans need, and score the original."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._keep(self.record)
         start = time.perf_counter()
         _ = self._sensitivity, self._latencies
         if self.record.original is None:

@@ -87,6 +87,16 @@ def test_ctrl_c_keeps_what_was_tried(run, monkeypatch):
     assert not lines_with("original ", result.err)
 
 
+def test_ctrl_c_before_anything_was_tried(run, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ghostify.compression.compress.find_outputs", interrupted)
+    result = run(*ARGUMENTS, "--out", "small")
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "Interrupted; nothing was saved."
+
+
 def test_a_wish_that_was_not_met_suggests_more_time(run):
     result = run(*ARGUMENTS, "--max-drop", "1e-9", "--no-labels", "--outputs", "values")
     assert result.code == 0, result.err
