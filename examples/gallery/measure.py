@@ -1,9 +1,10 @@
 """Measure the networks of the documentation's gallery.
 
-    python examples/gallery/measure.py [resnet50 vgg16_bn efficientnet-lite0]
+    python examples/gallery/measure.py [resnet20 resnet50 vgg16_bn efficientnet-lite0]
 
-Requires ``pip install -e '.[bench,export,report]'``. Writes a folder for each network next to this
-file, with the recipe and the measurements, without the weights. Takes some minutes per network.
+Requires ``pip install -e '.[bench,export,report,train]'``. Writes a folder for each network next to
+this file, with the recipe and the measurements, without the weights. Takes some minutes per
+network.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 GALLERY = Path(__file__).parent
 RUNTIMES = ["--runtime", "eager,onnxruntime,openvino", "--seconds", "30"]
+NOT_KEPT = ("*.safetensors", "*.onnx", "*.html", "trials")
 LITE0 = ["--model", "lite0.py:build"]
 
 
@@ -31,6 +33,14 @@ def ghostify(*arguments: str, cwd: Path) -> None:
         [sys.executable, "-m", "ghostify", *arguments],
         cwd=cwd, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def compressed(name: str, folder: str, cwd: Path) -> None:
+    """Compress a network that reads digits."""
+    subprocess.run([sys.executable, ROOT / "examples" / "train_digits.py"], cwd=cwd, check=True)
+    network = [f"ghostify:cifar_{name}", "--weights", f"{name}.safetensors"]
+    data = ["--data", "mnist5k", "--max-drop", "1", "--minutes", "10", "--runtime", "onnxruntime"]
+    ghostify("compress", *network, *data, "--out", folder, cwd=cwd)
 
 
 def uniform(name: str, folder: str, cwd: Path) -> None:
@@ -67,7 +77,12 @@ def _weights(cwd: Path) -> dict[str, torch.Tensor]:
     return build().state_dict()
 
 
-NETWORKS = {"resnet50": uniform, "vgg16_bn": uniform, "efficientnet-lite0": calibrated}
+NETWORKS = {
+    "resnet20": compressed,
+    "resnet50": uniform,
+    "vgg16_bn": uniform,
+    "efficientnet-lite0": calibrated,
+}
 
 
 def main() -> None:
@@ -78,7 +93,7 @@ def main() -> None:
             NETWORKS[name](name, folder, Path(work))
             made, kept = Path(work, folder), GALLERY / folder
             shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(made, kept, ignore=shutil.ignore_patterns("*.safetensors", "*.html"))
+            shutil.copytree(made, kept, ignore=shutil.ignore_patterns(*NOT_KEPT))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import ghostify
 
 GALLERY = Path(__file__).parent
 IMAGES = GALLERY.parents[1] / "docs" / "images"
-SHOWN = "resnet50-ghost"
+SHOWN = "resnet20-ghost"
 WIDTH = 1000
 
 
