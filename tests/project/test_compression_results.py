@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "examples" / "benchmarks"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "results" / "compress.md").read_text(encoding="utf-8")
 
 
@@ -20,8 +21,10 @@ def records(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_the_table_is_that_of_the_records(records):
-    assert import_module("compression.table").markdown(records) in PAGE
+def test_the_tables_are_those_of_the_records(records):
+    table = import_module("compression.table")
+    assert table.markdown(records) in PAGE
+    assert table.overview(records) in README
 
 
 def test_every_command_is_on_the_page(records):

@@ -21,7 +21,7 @@ import ghostify
 from ghostify.types import Trial
 
 from .record import RESULTS, Record, read
-from .table import draw, markdown
+from .table import draw, markdown, overview
 from .tasks import TASKS
 
 SECONDS = 5.0
@@ -74,7 +74,7 @@ def main() -> None:
             made.save(options.results / f"{name}-{drop:g}.json")
             print(made.compression, flush=True)
     records = read(options.results)
-    print(markdown(records))
+    print(markdown(records), overview(records), sep="\n\n")
     if options.draw:
         draw(records, options.draw)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ghostify.io.atomic import write_text
@@ -31,8 +31,25 @@ def markdown(records: Mapping[str, Record]) -> str:
         "network", "points allowed", "MACs", "parameters", "ms in ONNX Runtime", "original",
         "before training", "after", "points lost on test images", "minutes",
     )  # fmt: skip
-    rows = [headings, ["---"] * len(headings), *map(_cells, records.values())]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _table(headings, map(_cells, records.values()))
+
+
+def overview(records: Mapping[str, Record]) -> str:
+    """Return the table of the README: fewer columns, and the command of each row."""
+    headings = (
+        "network, points it may lose", "MACs", "parameters", "ms in ONNX Runtime", "original",
+        "before recovery", "after", "command",
+    )  # fmt: skip
+    rows = []
+    for record in records.values():
+        name, points, *cells = _cells(record)
+        rows.append((f"{name}, {points}", *cells[:6], f"`{record.command}`"))
+    return _table(headings, rows)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cells(record: Record) -> Iterator[str]:
