@@ -16,8 +16,8 @@ _FITTING, _TRAINING, _RETRYING = 0.3, 0.5, 0.65
 _SLICE, _LONGER = 0.1, 0.2
 """Shares of the time that a network is trained for to be compared."""
 
-_HOPELESS = 5.0
-"""Loss of accuracy of a fitted network, over the allowed one, beyond which it is not trained."""
+_HOPELESS, _FAR = 5.0, 10.0
+"""A fitted network that lost more than so many times the drop, or points more, is not trained."""
 
 
 @dataclass
@@ -60,11 +60,12 @@ class BudgetSearch:
         return min(self._met(tried), key=lambda t: (_cost(t), t.drop), default=nearest)
 
     def _fit(self) -> None:
-        """Bisect the budget of networks that are only fitted."""
-        while self._is_before(_FITTING):
+        """Bisect the budget of networks that are only fitted, for longer until one is met."""
+        while True:
             fitted = [trial for trial in self.runner.record.tried if not trial.is_trained]
-            share = self._next(self._met(fitted), fitted, step=0.5)
-            if share is None:
+            met = self._met(fitted)
+            share = self._next(met, fitted, step=0.5)
+            if share is None or not self._is_before(_FITTING if met else _TRAINING):
                 return
             self.runner.convert_to(share)
 
@@ -108,7 +109,7 @@ class BudgetSearch:
 
     def _is_hopeless(self, trial: Trial) -> bool:
         """Whether a little training will not bring a network within the drop."""
-        return trial.drop > _HOPELESS * self.max_drop
+        return trial.drop > min(_HOPELESS * self.max_drop, _FAR + self.max_drop)
 
     def _is_before(self, share: float) -> bool:
         """Whether less than this share of the time is spent, or nothing was tried."""

@@ -89,6 +89,15 @@ def test_what_holds_without_training_is_not_trained_to_be_compared():
     assert [trial for trial in runner.record.tried if trial.is_trained] == [best]
 
 
+def test_milder_budgets_come_first_as_long_as_none_holds():
+    runner = Runner(lambda share: 150 * (1 - share))
+    best = BudgetSearch(runner, max_drop=20, minutes=10).run()
+    shares = [trial.share for trial in fitted(runner)]
+    assert shares[:4] == pytest.approx([2**-1, 2**-0.5, 2**-0.25, 2**-0.125])
+    assert best.share == shares[3]  # loses 12.4 points
+    assert [trial.share for trial in runner.record.tried if trial.is_trained] == [best.share]
+
+
 def test_nothing_is_begun_after_its_share_of_the_time():
     runner = Runner(steep)
     BudgetSearch(runner, max_drop=2, minutes=10).run()
