@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from math import inf
@@ -42,6 +43,7 @@ from ghostify.types import (
     Trial,
     Trials,
 )
+from ghostify.types.errors import GhostifyWarning
 from ghostify.types.outputs import OutputsLike
 from ghostify.types.progress import ShowProgress
 
@@ -136,12 +138,13 @@ def compress(
     check_target(out, force=force or resume)
     place = find_device(device)
     original = model if device_of(model) == place else copy_model(model).to(place)
-    images = Images.of(opened(data, model, example), example, place)
+    data = opened(data, model, example)
+    images = Images.of(data, example, place)
     kinds = find_outputs(
         original, map(split_labels, images.validation), outputs, known_outputs(model)
     )
     of = {
-        "model": weights_digest(model), "data": _name(data), "outputs": str(kinds),
+        "model": weights_digest(model), "data": _describe(data), "outputs": str(kinds),
         "runtime": str(runtime), "threads": str(threads), "budget": str(budget),
     }  # fmt: skip
     with claimed(out):
@@ -151,7 +154,7 @@ def compress(
             original, images, kinds, runtime, threads, settings or RecoverySettings(lr=_LR), device,
             folder, record, on_trial or (lambda trial: None), progress,
         )  # fmt: skip
-        runner.prepare()
+        _check_resolution(max_drop, runner.prepare().score)
         best = BudgetSearch(runner, max_drop or inf, minutes).run(budget)
         artifact = save(
             runner.network(best), out, original=original, example=images.example, source=source,
@@ -232,7 +235,8 @@ def _record(folder: Path, of: Mapping[str, str], *, resume: bool, force: bool) -
         for name, value in of.items():
             if record.of.get(name) != value:
                 raise GhostifyError(
-                    f"{folder} is of another `{name}`: pass the same to resume, or another `out`"
+                    f"{folder} is of another `{name}` ({record.of.get(name)}): pass the same to "
+                    "resume, or another `out`"
                 )
         return record
     if file.is_file() and not force:
@@ -244,5 +248,21 @@ def _record(folder: Path, of: Mapping[str, str], *, resume: bool, force: bool) -
     return Trials(of)
 
 
-def _name(data: Any) -> str:
-    return str(data) if isinstance(data, str | Path) else str(getattr(data, "name", ""))
+def _describe(data: Any) -> str:
+    """Return what is known of data: name, or path, and preprocessing."""
+    if not isinstance(data, Data):
+        return ""
+    name = str(Path(data.name).resolve()) if Path(data.name).exists() else data.name
+    return f"{name}, {data.preprocessing}"
+
+
+def _check_resolution(max_drop: float | None, score: Score) -> None:
+    """Warn of a drop that is less than one image."""
+    one = 100 / score.images
+    if max_drop is not None and max_drop < one and score.standard_error is not None:
+        warnings.warn(
+            f"`max_drop` (={max_drop:g}) is less than one of the {score.images} validation images, "
+            f"{one:.2g} points: use more images",
+            GhostifyWarning,
+            stacklevel=3,
+        )

@@ -117,8 +117,9 @@ class Compression(Serializable, Printable):
         before, after = (format_metric(score, self.metric) for score in (self._first, self._last))
         name = METRIC_TEXTS[self.metric].heading
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        points = f"{self.drop:.2f}{error} points" if self.drop > 0 else f"nothing{error} points"
         images = "test images" if self.is_independent else "images, which also chose it"
-        text = f"{max(self.drop, 0):.2f}{error} points ({name} {before} to {after})"
+        text = f"{points} ({name} {before} to {after})"
         text += f" on {self._last.images} {images}."
         if not self.is_met:
             return f"{text} No network was within {self.max_drop:g} points; this is the nearest."

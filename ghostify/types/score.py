@@ -109,11 +109,13 @@ class Score:
 
         None without agreement, and for mean IoU and mean average precision, which are no shares.
         It is that of a difference of two shares of the same images, at most: the images on which
-        the networks disagree are those on which only one can be right.
+        the networks disagree are those on which only one can be right. That they agree on 100
+        images does not mean that they always do: one more is counted on which they do not.
         """
         if self.agreement is None or (self.mean_iou, self.mean_ap) != (None, None):
             return None
-        return 100 * sqrt((1 - self.agreement) / max(self.images, 1))
+        disagreement = ((1 - self.agreement) * self.images + 1) / (self.images + 2)
+        return 100 * sqrt(disagreement / max(self.images, 1))
 
     @property
     def is_comparable(self) -> bool:

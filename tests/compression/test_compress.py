@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from ghostify.io.atomic import TRAINING
 from ghostify.training.checkpoint import has_checkpoint
 from ghostify.training.trainer import Trainer
 from ghostify.types import Recovery
+from ghostify.types.errors import GhostifyWarning
 
 pytest.importorskip("accelerate")
 DIGITS = pytest.importorskip("sklearn.datasets").load_digits()
@@ -142,6 +144,20 @@ def test_without_labels_a_wish_that_cannot_be_met_hands_over_the_nearest(net, tm
     assert "No network was within 1e-09 points; this is the nearest." in str(found)
     assert not found.is_independent
     assert "images, which also chose it" in str(found)
+
+
+def test_a_drop_of_less_than_an_image_warns(net, data, tmp_path):
+    options = {"max_drop": 0.1, "minutes": 0.001}
+    with pytest.warns(GhostifyWarning, match="less than one of the 39. validation images, 0.25"):
+        ghostify.compress(net, data, out=tmp_path / "out", **options)
+
+
+def test_resuming_with_other_preprocessing_is_refused(net, data, tmp_path):
+    options = {"out": tmp_path / "out", "budget": "macs=0.5", "minutes": 0.001}
+    ghostify.compress(net, data, **options)
+    other = replace(data, preprocessing="mean 0, std 1")
+    with pytest.raises(GhostifyError, match="another `data` .digits, as the loader gives them"):
+        ghostify.compress(net, other, resume=True, **options)
 
 
 def test_a_given_budget_is_not_searched(net, data, tmp_path):

@@ -142,7 +142,8 @@ def test_a_drop_needs_a_metric():
 
 def test_the_standard_error_of_a_loss():
     """The networks disagree on 4 of 100 images: at most one is right, so the variance is 0.04."""
-    assert Score(100, agreement=0.96).standard_error == pytest.approx(2.0)
+    assert Score(100, agreement=0.96).standard_error == pytest.approx(100 * (5 / 102 / 100) ** 0.5)
+    assert Score(100, agreement=1.0).standard_error == pytest.approx(100 * (1 / 102 / 100) ** 0.5)
     assert Score(100, top1=0.96).standard_error is None
     assert Score(100, agreement=0.96, mean_iou=0.9).standard_error is None
     assert Score(100, agreement=0.96, mean_ap=0.9).standard_error is None

@@ -52,10 +52,10 @@ class Accuracy(NamedTuple):
 
     @property
     def is_chance(self) -> bool:
-        """Whether the network is better, but within the standard error."""
+        """Whether the network is better, but within two standard errors."""
         if self.before is None or self.error is None:
             return False
-        return 0 < 100 * (self.after - self.before) <= self.error
+        return 0 < 100 * (self.after - self.before) <= 2 * self.error
 
     @property
     def values(self) -> tuple[str, str]:

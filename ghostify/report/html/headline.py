@@ -68,10 +68,8 @@ def _accuracy(summary: ArtifactSummary, accuracy: Accuracy) -> Change:
     if not change.text:
         return Change(f"{value} {name}")
     if accuracy.metric == "top1":
-        if not change.worse and 100 * (accuracy.after - (accuracy.before or 0)) < (
-            accuracy.error or 0
-        ):
-            return Change("as accurate")  # no gain is claimed that may be chance
+        if accuracy.is_chance:
+            return Change("as accurate")
         text = change.text.replace("lower", "less accurate").replace("higher", "more accurate")
         return _named(change._replace(text=text), same="as accurate")
     return _named(change, same="the same", end=f" {name}")
