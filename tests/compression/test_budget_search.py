@@ -86,7 +86,23 @@ def test_what_lost_far_too_much_is_not_trained_to_be_compared():
 def test_what_holds_without_training_is_not_trained_to_be_compared():
     runner = Runner(lambda share: 0.0)
     best = BudgetSearch(runner, max_drop=2, minutes=10).run()
-    assert [trial for trial in runner.record.tried if trial.is_trained] == [best]
+    (last,) = [trial for trial in runner.record.tried if trial.is_trained]
+    assert last.share == best.share
+
+
+def test_a_training_that_loses_more_is_not_handed_over():
+    class Worse(Runner):
+        def _add(self, share, minutes):
+            drop = 1.0 + (minutes > 0)
+            score = Score(100, agreement=1 - drop / 100, kl=0.1 / (1 + minutes))
+            trial = Trial("", "", share, minutes, 500, 10, score, drop, None, None, 60)
+            self.record = replace(self.record, tried=(*self.record.tried, trial))
+            return trial
+
+    runner = Worse(steep)
+    best = BudgetSearch(runner, max_drop=inf, minutes=20).run("macs=0.5")
+    assert runner.record.tried[-1].score.better_than(best.score)
+    assert (best.is_trained, best.drop) == (False, 1.0)
 
 
 def test_milder_budgets_come_first_as_long_as_none_holds():
