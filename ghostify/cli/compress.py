@@ -17,6 +17,9 @@ from ghostify.cli.terminal import note, print_document
 from ghostify.io.atomic import TRIED
 from ghostify.types import Trial
 
+_FEW = 3
+"""Budgets below which the time was too short to search."""
+
 
 def compress(
     model: options.ModelName,
@@ -81,6 +84,9 @@ def compress(
         note(f"Interrupted; {kept if begun else 'nothing was saved'}.")
         raise typer.Exit(130) from None
     note_skipped(data.skipped())
+    budgets = {trial.budget for trial in compression.tried}
+    if not budget and len(budgets) < _FEW:
+        note(f"Only {len(budgets)} budgets were tried: give it more --minutes, with --resume.")
     print_document(compression.document(), format)
     after_compress(target, compression, minutes, source, found.source)
 

@@ -20,6 +20,7 @@ from ghostify.cli.options import (
 from ghostify.cli.terminal import note, stage, warn
 from ghostify.io.atomic import RECIPE
 from ghostify.types import ModelSource, Outputs, Sensitivity
+from ghostify.types.preprocessing import ASSUMED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -223,7 +224,7 @@ def read_calibration(
             images=256 if options.images is None else options.images,
             evaluation=evaluation,
         )
-    note(f"images: {found.preprocessing}")
+    _note_preprocessing(found.preprocessing)
     note_skipped(found.skipped)
     return found.batches
 
@@ -253,8 +254,14 @@ def open_data(
             held_out=options.held_out,
             augmentation=augmentation,
         )
-    note(f"images: {opened.preprocessing}")
+    _note_preprocessing(opened.preprocessing)
     return opened
+
+
+def _note_preprocessing(preprocessing: str) -> None:
+    """Say what is done to images; of a guess, which options change it."""
+    ask = ". If it was trained with others: --normalize" if f"[{ASSUMED}]" in preprocessing else ""
+    note(f"images: {preprocessing}{ask}")
 
 
 def note_skipped(skipped: Mapping[str, str]) -> None:
