@@ -153,6 +153,7 @@ def test_the_better_weights_of_equal_costs_are_kept():
     best = BudgetSearch(runner, max_drop=inf, minutes=20).run("macs=0.5")
     assert best == runner.record.tried[-1]
     assert best.drop < runner.record.tried[0].drop
+    assert best.minutes == 18  # of 20, the original and the conversion took one each
 
 
 def test_nothing_to_save_is_an_error():
