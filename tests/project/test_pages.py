@@ -47,7 +47,7 @@ for number, (pixels, label) in enumerate(zip(*mnist_data())):
 SUPPLIES = {
     "resnet20.safetensors": "python examples/train_digits.py",
     "digits-ghost": "ghostify convert ghostify:cifar_resnet20 --weights resnet20.safetensors "
-    "--calibration mnist5k --budget macs=0.2 --out digits-ghost",
+    "--calibration mnist5k --budget macs=0.1 --out digits-ghost",
     "digits-ghost-recovered": "ghostify recover digits-ghost --data mnist5k --epochs 1",
     "photos": f"python -c '{PHOTOS}'",
     "net.py": "cp examples/tutorial/net.py .",
