@@ -20,14 +20,13 @@ from ghostify.deployment.layer_latency import layer_latency
 from ghostify.evaluation.evaluate import evaluate
 from ghostify.io.atomic import TRAINING, write_text
 from ghostify.io.checksummed_json import checksummed
-from ghostify.planning.budget import Budgets, parse_budgets
+from ghostify.planning.budget import Budgets, UnmetBudgetError, parse_budgets
 from ghostify.planning.plan import plan_sites
 from ghostify.report.evaluate_models import evaluation_row
 from ghostify.training.checkpoint import has_checkpoint, remove_training
 from ghostify.training.recover import recover
 from ghostify.types import (
     ConvSite,
-    GhostifyError,
     LayerLatencies,
     Outputs,
     RecoverySettings,
@@ -90,7 +89,7 @@ class TrialRunner:
         """Plan within a budget, convert and fit.
 
         Raises:
-            GhostifyError: if no plan is within the budget.
+            UnmetBudgetError: if no plan is within the budget.
         """
         start = time.perf_counter()
         plan = plan_sites(
@@ -111,9 +110,7 @@ class TrialRunner:
         cost = "latency" if self.runtime else "macs"
         try:
             return self.convert(f"{cost}={share:.3g}", share)
-        except GhostifyError as error:
-            if "cannot be met" not in str(error):
-                raise
+        except UnmetBudgetError:
             self._keep(replace(self.record, unmet=(*self.record.unmet, share)))
             return None
 

@@ -16,6 +16,10 @@ _NUMBER = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([KMGT]?)", re.I
 _ROUNDING = 1e-9
 
 
+class UnmetBudgetError(GhostifyError):
+    """No plan is within a budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Upper limit for one cost of the whole network.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ghostify.planning.budget import Budget
+from ghostify.planning.budget import Budget, UnmetBudgetError
 from ghostify.planning.choose import choose
 from ghostify.planning.cost import COSTS, Cost, channel_cost
 from ghostify.planning.forest import Array, Forest, Table
@@ -70,7 +70,7 @@ def _limit(budget: Budget, dense: float, least: float, totals: Mapping[str, floa
     limit = budget.bound(total) - rest
     if least > limit:
         lowest = budget.describe(rest + least, total)
-        raise GhostifyError(f"budget {budget} cannot be met: the lowest possible is {lowest}")
+        raise UnmetBudgetError(f"budget {budget} cannot be met: the lowest possible is {lowest}")
     return limit
 
 
