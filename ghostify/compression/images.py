@@ -40,10 +40,7 @@ class Images:
     @classmethod
     def of(cls, data: Any, example: Example | None, device: torch.device) -> Images:
         """Divide data; the arguments are those of `compress`. The example is on ``device``."""
-        training, validation = data, None
-        if isinstance(data, Data):
-            training, validation = data.train, data.validation
-        training, held_out = divide(training, validation)
+        training, held_out = divide(data, None)
         if example is None:
             example = first_images(split_labels(next(iter(training)))[0], 1)
         example = tree_map_only(Tensor, lambda tensor: tensor.to(device), example)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any
 
+from ghostify.data import Data
 from ghostify.data.split import has_images, hold_out, split
-from ghostify.types import Score
+from ghostify.training.loader import check_batches
+from ghostify.types import GhostifyError, Score
 from ghostify.types.errors import GhostifyWarning
 
 _ENOUGH = 200
@@ -40,12 +43,23 @@ class HeldOut:
 
 
 def divide(data: Any, validation: Any | None) -> tuple[Any, HeldOut]:
-    """Return the data to train on and the held-out images.
+    """Return the batches to train on, of a `Data` those of its ``train``, and the held-out images.
 
     Without validation data, a part of ``data`` is held out; if there are too few images for that,
     the training images choose, with a warning. From 200 held-out images on, every second one, at
     random, chooses and the others report.
+
+    Raises:
+        GhostifyError: if there is nothing to train on, or one of both does not hold batches.
     """
+    if isinstance(data, Data):
+        validation = data.validation if validation is None else validation
+        if isinstance(data.train, Sized) and not len(data.train):
+            raise GhostifyError("`held_out` leaves no images to train on: lower it")
+        data = data.train
+    check_batches(data)
+    if validation is not None:
+        check_batches(validation, "validation")
     kind = "validation"
     if validation is None:
         data, validation = hold_out(data)

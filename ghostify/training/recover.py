@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,6 @@ from ghostify.training.checkpoint import (
 from ghostify.training.claim import claimed
 from ghostify.training.held_out import divide
 from ghostify.training.job import Job, OnEpoch
-from ghostify.training.loader import check_batches
 from ghostify.training.optim import check_optimizer
 from ghostify.training.origin import Origin
 from ghostify.training.progressive import train, train_in_stages
@@ -140,16 +139,7 @@ def recover(
     check_optimizer(settings.optimizer)
     if stages is None and not (sensitivity is None and calibration is None):
         raise GhostifyError("`sensitivity` and `calibration` require `stages`")
-    batches = opened(data, teacher, example)
-    if isinstance(batches, Data):
-        validation = batches.validation if validation is None else validation
-        if isinstance(batches.train, Sized) and not len(batches.train):
-            raise GhostifyError("`held_out` leaves no images to train on: lower it")
-        batches = batches.train
-    check_batches(batches)
-    if validation is not None:
-        check_batches(validation, "validation")
-    training, held_out = divide(batches, validation)
+    training, held_out = divide(opened(data, teacher, example), validation)
     folder = None if folder is None else Path(folder)
     if folder is not None:
         check_writable(folder / "history.jsonl")
