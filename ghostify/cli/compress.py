@@ -98,16 +98,13 @@ class TrialTable:
         self._widths: list[int] = []
 
     def __call__(self, trial: Trial) -> None:
-        from ghostify.report.compression import metric_of, trial_cells, trial_columns
+        from ghostify.report.compression import trial_cells, trial_columns
 
-        metric = metric_of(trial.score)
-        cells = list(trial_cells(trial, metric))
         if not self._widths:
-            columns = trial_columns(metric, timed=trial.latency is not None)
-            headings = [column.heading for column in columns]
+            headings = [column.heading for column in trial_columns(trial)]
             self._widths = [max(12, len(heading) + 1) for heading in headings]
             note(self._line(headings))
-        note(self._line(cells))
+        note(self._line(list(trial_cells(trial))))
 
     def _line(self, cells: list[str]) -> str:
         name, *others = cells

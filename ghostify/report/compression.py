@@ -10,7 +10,7 @@ from ghostify.report.charts import Curve, Plot
 from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.formats import Printable
-from ghostify.report.metric_texts import METRIC_TEXTS, format_metric
+from ghostify.report.metric_texts import METRIC_TEXTS, format_metric, shown_metric
 from ghostify.report.runtime_titles import runtime_title
 from ghostify.report.svg import plot_svg
 from ghostify.report.timing import Timing
@@ -63,13 +63,13 @@ class Compression(Serializable, Printable):
     @property
     def metric(self) -> str:
         """Name in `Score` of the metric that is shown."""
-        return metric_of(self.original.score)
+        return _metric(self.original)
 
     def document(self) -> Document:
         """Return a table of the trials by cost, and what was gained and lost."""
         trials = sorted([self.original, *self.tried], key=lambda t: (-t.macs, t.minutes))
-        rows = [tuple(trial_cells(t, self.metric, is_saved=t == self.best)) for t in trials]
-        columns = trial_columns(self.metric, timed=self.runtime is not None)
+        rows = [tuple(trial_cells(trial, is_saved=trial == self.best)) for trial in trials]
+        columns = trial_columns(self.original)
         return Document(
             title="Compression",
             tables=(Table("Trials, on validation images", columns, tuple(rows)),),
@@ -149,27 +149,27 @@ class Compression(Serializable, Printable):
         return Plot("Trade-off", x, text.name, tuple(c for c in curves if c.points), text.is_share)
 
 
-def metric_of(score: Score) -> str:
-    """Return the name of the metric that shows how accurate a network is.
-
-    That is the decisive one, but the agreement with the original instead of the divergence from it.
-    """
-    return "agreement" if score.decisive == "kl" else score.decisive
-
-
-def trial_columns(metric: str, *, timed: bool) -> tuple[Column, ...]:
-    """Return the columns of a table of trials."""
-    latency = ["latency", "speed-up"] if timed else []
+def trial_columns(trial: Trial) -> tuple[Column, ...]:
+    """Return the columns of a table of trials like this one."""
+    metric = _metric(trial)
+    latency = ["latency", "speed-up"] if trial.latency else []
     headings = ("MACs", "params", *latency, METRIC_TEXTS[metric].heading, "drop", "trained")
     return (Column("budget"), *numeric(*headings))
 
 
-def trial_cells(trial: Trial, metric: str, *, is_saved: bool = False) -> Iterator[str]:
+def trial_cells(trial: Trial, *, is_saved: bool = False) -> Iterator[str]:
     """Yield a row of a table of trials; drops are in percentage points."""
     yield f"{trial.budget} (saved)" if is_saved else trial.budget
     yield from (si(trial.macs), si(trial.params))
     if trial.latency and trial.speedup:
         yield from (f"{1e3 * trial.latency:.3g} ms", f"{trial.speedup:.2f}x")
-    yield format_metric(trial.score, metric)
+    yield format_metric(trial.score, _metric(trial))
     yield f"{trial.drop:.2f}"
     yield f"{trial.minutes:.1f} min" if trial.is_trained else "-"
+
+
+def _metric(trial: Trial) -> str:
+    """Return the name in `Score` of the metric that is shown."""
+    metric = shown_metric([trial.score])
+    assert metric is not None  # trials are compared with the original
+    return metric
