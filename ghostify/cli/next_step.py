@@ -35,7 +35,6 @@ _SWITCHES = {"--force", "--int8", "--pretrained", "--reparameterize", "--resume"
 _UNIFORM = ("--ratio", "--dw-size")
 _LATENCY_BUDGET = ("--budget", "latency=0.8")
 _INT8 = "-int8"
-_FORMATS = {"onnxruntime": "onnx", "openvino": "openvino", "executorch": "executorch"}
 
 
 def command_line() -> list[str]:
@@ -187,6 +186,7 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
     if not Path(target).is_dir():
         note_next("To convert it", "convert", target, *flags(original))
         return
+    from ghostify.deployment.runtimes import RUNTIMES
     from ghostify.io.recipe import read_recipe
 
     recipe = read_recipe(Path(target))
@@ -197,8 +197,8 @@ def after_benchmark(target: str, timing: Timing, original: OriginalOptions) -> N
     fast = [name for name in speedups if name not in slow]
     if fast:
         but = f", but not in {' and '.join(slow)}" if slow else ""
-        runtime = next((n for n in fast if n.removesuffix(_INT8) in _FORMATS), "onnxruntime")
-        to = ["--to", _FORMATS[runtime.removesuffix(_INT8)]]
+        runtime = next((name for name in fast if RUNTIMES[name].to), "onnxruntime")
+        to = ["--to", str(RUNTIMES[runtime].to)]
         if runtime.endswith(_INT8):
             to += ["--int8", "--calibration", _images_of(recipe)]
         why = f"Faster in {' and '.join(fast)}{but}. To export it"
