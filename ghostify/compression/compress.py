@@ -105,7 +105,7 @@ def compress(
         threads: number of threads to measure latency with.
         int8: export in INT8, and measure latency in INT8. Default runtime: ``onnxruntime``.
         outputs: what the outputs are, as in `convert`.
-        settings: how to train. Default: `RecoverySettings()`.
+        settings: how to train. Default: `RecoverySettings` with ``lr`` 1e-3.
         device: where to compute. Default: a GPU if there is one.
         source: where the model comes from, as in `save`.
         options: what was asked for, as in `save`.
