@@ -89,20 +89,24 @@ def int8() -> str:
         for row in read_table("performance", "INT8")
         if row["network"] == "ResNet-50"
     }
-    shown = [(plan, "ONNX Runtime, ms", "other") for plan in ("original", "macs=0.5", "macs=0.3")]
-    columns = list(rows["original"])
-    column = columns[columns.index("ONNX Runtime, ms") + 1]
-    shown += [(plan, column, "ours") for plan in ("original", "macs=0.5", "macs=0.3")]
+    float32 = "ONNX Runtime, ms"
+    headings = list(rows["original"])
+    quantized = headings[headings.index(float32) + 1]
+    columns = ((float32, "float32", "other"), (quantized, "INT8", "ours"))
     names = {"original": "original", "macs=0.5": "half of the MACs", "macs=0.3": "0.3 of the MACs"}
     return bars(
         "ResNet-50 in ONNX Runtime, one thread: ms per image",
         [
             Bar(
-                f"{names[plan]}, {'INT8' if role == 'ours' else 'float32'}",
+                f"{name}, {precision}",
                 f"{number(rows[plan][column]):g} ms",
                 ((role, number(rows[plan][column])),),
             )
-            for plan, column, role in shown
+            for column, precision, role in (
+                (float32, "float32", "other"),
+                (quantized, "INT8", "ours"),
+            )
+            for plan, name in names.items()
         ],
     )
 

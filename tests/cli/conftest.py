@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +18,24 @@ def build(width=16):
         nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, width, 3, padding=1), nn.ReLU(),
         nn.Conv2d(width, width, 3, groups=width), nn.Conv2d(width, 32, 1),
     )
+"""
+
+CLASSES = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
+    )
+    with torch.no_grad():
+        network(torch.randn(32, 3, 16, 16))
+        network[-1].weight.mul_(10)
+    return network
 """
 
 
@@ -79,6 +98,18 @@ def pictures(run, tmp_path):
         pixels = torch.randint(256, size, dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(tmp_path / "pictures" / name)
     return "pictures"
+
+
+@pytest.fixture
+def shades(run, tmp_path):
+    """A folder of 60 images of six classes, and ``classes.py`` with a network for them."""
+    (tmp_path / "classes.py").write_text(CLASSES)
+    for number in range(60):
+        file = tmp_path / "shades" / f"{number % 6}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 60, (16, 16, 3)) + 30 * (number % 6)
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return "shades"
 
 
 @pytest.fixture

@@ -5,46 +5,22 @@ from importlib.util import find_spec
 from itertools import count
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from ghostify.compression import trial_runner
 
 pytest.importorskip("accelerate")
 
-NET = """
-import torch
-from torch import nn
-
-def build():
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
-    )
-    with torch.no_grad():
-        network(torch.randn(32, 3, 16, 16))
-        network[-1].weight.mul_(10)
-    return network
-"""
 ARGUMENTS = ("compress", "classes.py:build", "--input", "3x16x16", "--data", "shades",
              "--minutes", "0.005")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def classes(run, tmp_path, monkeypatch):
+def quick(shades, monkeypatch):
     monkeypatch.setattr("ghostify.compression.compress._TIMING", 0.1)
     ticks = count()  # each trial takes 0.3 seconds, however busy the machine is
     clock = SimpleNamespace(perf_counter=lambda: 0.3 * next(ticks))
     monkeypatch.setattr(trial_runner, "time", clock)
-    (tmp_path / "classes.py").write_text(NET)
-    for number in range(60):
-        file = tmp_path / "shades" / f"{number % 6}" / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 60, (16, 16, 3)) + 30 * (number % 6)
-        Image.fromarray(pixels.astype(np.uint8)).save(file)
 
 
 def lines_with(text, stream):

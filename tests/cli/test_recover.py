@@ -6,10 +6,8 @@ import os
 import signal
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 import typer
-from PIL import Image
 
 from ghostify import Artifact, RecoverySettings
 from ghostify.cli.app import app
@@ -17,33 +15,9 @@ from ghostify.io.recipe import read_recipe
 from ghostify.types import Recovery, Score
 from ghostify.types.recovery import Selection
 
-NET = """
-import torch
-from torch import nn
-
-def build():
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
-    )
-    with torch.no_grad():
-        network(torch.randn(32, 3, 16, 16))
-        network[-1].weight.mul_(10)
-    return network
-"""
-
 
 @pytest.fixture
-def out(run, tmp_path):
-    (tmp_path / "classes.py").write_text(NET)
-    for number in range(60):
-        file = tmp_path / "shades" / f"{number % 6}" / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 60, (16, 16, 3)) + 30 * (number % 6)
-        Image.fromarray(pixels.astype(np.uint8)).save(file)
+def out(run, shades, tmp_path):
     result = run("convert", "classes.py:build", "--input", "3x16x16", "--out", "out")
     assert result.code == 0, result.err
     return tmp_path / "out"
