@@ -102,10 +102,7 @@ def int8() -> str:
                 f"{number(rows[plan][column]):g} ms",
                 ((role, number(rows[plan][column])),),
             )
-            for column, precision, role in (
-                (float32, "float32", "other"),
-                (quantized, "INT8", "ours"),
-            )
+            for column, precision, role in columns
             for plan, name in names.items()
         ],
     )
