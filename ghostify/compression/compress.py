@@ -235,7 +235,7 @@ def _record(folder: Path, of: Mapping[str, str], *, resume: bool, force: bool) -
         for name, value in of.items():
             if record.of.get(name) != value:
                 raise GhostifyError(
-                    f"{folder} is of another `{name}` ({record.of.get(name)}): pass the same to "
+                    f"{folder} is of another `{name}` ({record.of.get(name)!r}): pass the same to "
                     "resume, or another `out`"
                 )
         return record

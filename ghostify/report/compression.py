@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from ghostify.report.changes import cost_change, latency_change
 from ghostify.report.charts import Curve, Plot
@@ -11,12 +12,14 @@ from ghostify.report.document import Column, Document, Table, numeric, si
 from ghostify.report.evaluation import Evaluation
 from ghostify.report.formats import Printable
 from ghostify.report.metric_texts import METRIC_TEXTS, format_metric, shown_metric
+from ghostify.report.recovery_plots import is_drawn, points
 from ghostify.report.runtime_titles import runtime_title
 from ghostify.report.svg import plot_svg
 from ghostify.report.timing import Timing
-from ghostify.types import Score, Trial
+from ghostify.types import GhostifyError, Score, Trial
 from ghostify.types.constraints import NonNegativeFloat
 from ghostify.types.serialization import Serializable
+from ghostify.types.trial import check_comparable
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Compression(Serializable, Printable):
     timing: Timing
     is_independent: bool
     exported: Score | None = None
+
+    def __post_init__(self) -> None:
+        check_comparable((self.original, *self.tried, self.best))
+        if len(self.evaluation.rows) < 2 or len(self.timing.measurements) != 2:
+            raise GhostifyError("`evaluation` and `timing` must be of the original and another")
 
     @property
     def is_met(self) -> bool:
@@ -95,7 +103,7 @@ class Compression(Serializable, Printable):
 
     def plots(self) -> dict[str, Plot]:
         """Return the trade-off curves by file name: accuracy over MACs, and over latency."""
-        plots = {"trade-off-macs": self._plot("MACs", lambda trial: float(trial.macs))}
+        plots = {"trade-off-macs": self._plot("MACs", lambda trial: trial.macs)}
         if self.runtime is not None:
             label = f"latency in {runtime_title(self.runtime)} (ms)"
             plots["trade-off-latency"] = self._plot(label, lambda t: 1e3 * (t.latency or 0.0))
@@ -131,13 +139,13 @@ class Compression(Serializable, Printable):
         return text
 
     def _plot(self, x: str, cost: Callable[[Trial], float]) -> Plot:
-        text = METRIC_TEXTS[self.metric]
+        text, metric = METRIC_TEXTS[self.metric], attrgetter(f"score.{self.metric}")
 
         def curve(name: str, trials: list[Trial], role: str, *, line: bool = False) -> Curve:
-            trials = sorted(trials, key=cost)
-            points = tuple((cost(t), float(getattr(t.score, self.metric))) for t in trials)
-            tips = tuple(f"{t.budget}: {format_metric(t.score, self.metric)}" for t in trials)
-            return Curve(name, points, role, tips, line)
+            drawn = [t for t in trials if is_drawn(cost(t)) and is_drawn(metric(t))]
+            drawn.sort(key=cost)
+            tips = tuple(f"{t.budget}: {format_metric(t.score, self.metric)}" for t in drawn)
+            return Curve(name, points((cost(t), metric(t)) for t in drawn), role, tips, line)
 
         fitted = [self.original, *(trial for trial in self.tried if not trial.is_trained)]
         trained = [trial for trial in self.tried if trial.is_trained]

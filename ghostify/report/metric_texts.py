@@ -85,7 +85,8 @@ def format_metric(score: Score, metric: str) -> str:
 
 def known_metrics(*scores: Score) -> list[str]:
     """Return the metrics that are known of any of the scores."""
-    return [m for m in METRIC_TEXTS if any(getattr(score, m) is not None for score in scores)]
+    known = {metric for score in scores for metric in score.metrics}
+    return [metric for metric in METRIC_TEXTS if metric in known]
 
 
 def shown_metric(scores: Iterable[Score]) -> str | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf, isnan, sqrt
 
 from ghostify.types.attachment import Attachment
-from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, Share
+from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
@@ -41,7 +41,7 @@ class Score:
         relative_error: squared error of all outputs divided by the teacher's squared norm.
     """
 
-    images: NonNegativeInt
+    images: PositiveInt
     top1: Share | None = None
     top5: Share | None = None
     accuracy: Share | None = None
@@ -55,6 +55,12 @@ class Score:
     teacher_mae: NonNegativeFloat | None = None
     teacher_r2: float | None = None
     relative_error: NonNegativeFloat | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that are not None."""
+        names = (each.name for each in fields(self) if each.name != "images")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     @property
     def decisive(self) -> str:
@@ -115,7 +121,7 @@ class Score:
         if self.agreement is None or (self.mean_iou, self.mean_ap) != (None, None):
             return None
         disagreement = ((1 - self.agreement) * self.images + 1) / (self.images + 2)
-        return 100 * sqrt(disagreement / max(self.images, 1))
+        return 100 * sqrt(disagreement / self.images)
 
     @property
     def is_comparable(self) -> bool:

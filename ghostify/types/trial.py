@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt
+from ghostify.types.errors import GhostifyError
 from ghostify.types.score import Score
 from ghostify.types.serialization import Serializable
 
@@ -41,6 +43,10 @@ class Trial(Serializable):
     speedup: NonNegativeFloat | None
     seconds: NonNegativeFloat
 
+    def __post_init__(self) -> None:
+        if Path(self.name).name != self.name:
+            raise GhostifyError(f"`name` (={self.name!r}) must be the name of a folder")
+
     @property
     def is_trained(self) -> bool:
         """Whether it was trained, and not only fitted."""
@@ -65,7 +71,21 @@ class Trials(Serializable):
     tried: tuple[Trial, ...] = ()
     unmet: tuple[NonNegativeFloat, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_comparable(filter(None, (self.original, *self.tried)))
+
     @property
     def seconds(self) -> float:
         """Time spent so far, in this process and those that it resumes."""
         return sum(trial.seconds for trial in (self.original, *self.tried) if trial)
+
+
+def check_comparable(trials: Iterable[Trial]) -> None:
+    """Check that trials can be compared with the first one.
+
+    Raises:
+        GhostifyError: if one lacks a metric or the latency.
+    """
+    known = {(trial.score.metrics, trial.latency is None) for trial in trials}
+    if len(known) > 1:
+        raise GhostifyError("trials must have the same metrics, and all a latency or none")

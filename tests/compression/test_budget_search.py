@@ -17,7 +17,7 @@ class Runner:
 
     def __init__(self, loss, lowest=0.0, speedup=None):
         self.loss, self.lowest, self.speedup = loss, lowest, speedup
-        self.record = Trials({}, ORIGINAL)
+        self.record = Trials({}, replace(ORIGINAL, latency=speedup and 1.0))
 
     def convert_to(self, share):
         if share < self.lowest:
@@ -100,6 +100,8 @@ def test_a_training_that_loses_more_is_not_handed_over():
             return trial
 
     runner = Worse(steep)
+    original = replace(ORIGINAL, score=Score(100, agreement=1.0, kl=0.0))
+    runner.record = Trials({}, original)
     best = BudgetSearch(runner, max_drop=inf, minutes=20).run("macs=0.5")
     assert runner.record.tried[-1].score.better_than(best.score)
     assert (best.is_trained, best.drop) == (False, 1.0)

@@ -156,7 +156,7 @@ def test_resuming_with_other_preprocessing_is_refused(net, data, tmp_path):
     options = {"out": tmp_path / "out", "budget": "macs=0.5", "minutes": 0.001}
     ghostify.compress(net, data, **options)
     other = replace(data, preprocessing="mean 0, std 1")
-    with pytest.raises(GhostifyError, match="another `data` .digits, as the loader gives them"):
+    with pytest.raises(GhostifyError, match="another `data` .'digits, as the loader gives them"):
         ghostify.compress(net, other, resume=True, **options)
 
 

@@ -93,6 +93,7 @@ def artifact(net, image, tmp_path_factory):
     saved.search(budget="macs=0.8", calibration=images, progress=False)
     labelled = [(images, torch.arange(16) % 4)]
     saved.evaluate(labelled, device="cpu", progress=False)
+    saved.remember("compression", compress(net, folder / "compressed").to_dict())
     saved.model.head.weight.data.mul_(0.1)
 
     def stop(record):
@@ -106,6 +107,16 @@ def artifact(net, image, tmp_path_factory):
     assert better.path == folder / "better"
     assert all(list((saved.path / "measurements").glob(f"{kind}*")) for kind in KINDS)
     return folder
+
+
+def compress(net, out, **options):
+    """Compress without a training, to a given budget."""
+    torch.manual_seed(0)
+    images = 4 * [torch.rand(16, 3, 8, 8)]
+    options = {"budget": "macs=0.8", "minutes": 1e-6, "device": "cpu", **options}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ghostify.compression.compress._TIMING", 0.0)
+        return ghostify.compress(net, images, out=out, progress=False, **options)[1]
 
 
 @contextmanager
@@ -295,6 +306,20 @@ def test_sensitivities(folder, net, image):
     for chance in tries(150, "sensitivity"):
         file.write_text(json.dumps(change(seen(intact), chance)))
         attempt(use)
+
+
+def test_trials(folder, net):
+    trials = folder / "compressed" / "trials"
+    for file in (trials / "trials.json", trials / "sensitivity.json"):
+        intact = file.read_bytes()
+        for chance in tries(60, file.name):
+            file.write_bytes(sealed(change(seen(intact), chance)))
+            attempt(lambda: compress(net, folder / "compressed", resume=True))
+        for chance in tries(15, f"bytes of {file.name}"):
+            file.write_bytes(damage(intact, chance))
+            attempt(lambda: compress(net, folder / "compressed", resume=True))
+        file.write_bytes(intact)
+        assert attempt(lambda: compress(net, folder / "compressed", resume=True))
 
 
 def test_checkpoints(folder):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ghostify import GhostifyError
 from ghostify.report.compression import Compression
 from ghostify.report.evaluation import Evaluation, EvaluationRow
 from ghostify.report.timing import Measurement, Spread, Timing
@@ -103,3 +104,18 @@ def test_latencies_are_drawn_in_milliseconds():
 
 def test_it_can_be_saved():
     assert Compression.from_dict(FOUND.to_dict()) == FOUND
+
+
+def test_values_that_cannot_be_drawn_are_left_out():
+    lost = trial("macs=0.2", 200, float("nan"))
+    plot = replace(FOUND, tried=(*FOUND.tried, lost)).plots()["trade-off-macs"]
+    assert 200 not in [x for curve in plot.curves for x, _ in curve.points]
+
+
+def test_a_compression_is_of_two_networks():
+    with pytest.raises(GhostifyError, match="must be of the original and another"):
+        replace(FOUND, timing=replace(FOUND.timing, measurements=()))
+    with pytest.raises(GhostifyError, match="must be of the original and another"):
+        replace(FOUND, evaluation=Evaluation("images", 0, {"original": ROWS["original"]}))
+    with pytest.raises(GhostifyError, match="the same metrics"):
+        replace(FOUND, best=replace(BEST, score=Score(100, agreement=0.9)))

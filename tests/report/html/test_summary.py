@@ -104,6 +104,7 @@ def test_an_int8_file_of_a_compression_is_what_is_scored(measured):
     trial = Trial("original", "original", None, 0, 64_000, 1000, score, 0, None, None, 1)
     summary = ArtifactSummary(measured)
     evaluation, timing = summary.evaluations[0], summary.timings[0]
+    timing = replace(timing, measurements=timing.measurements[:2])
     compression = Compression(1, None, trial, (trial,), trial, evaluation, timing, True)
     record(measured, "compression", compression.to_dict())
     assert [*ArtifactSummary(measured).evaluations[0].rows] == ["original", "converted"]
