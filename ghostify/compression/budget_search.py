@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ghostify.compression.bisection import next_share
+from ghostify.compression.next_share import next_share
 from ghostify.compression.trial_runner import TrialRunner
 from ghostify.planning.budget import Budgets
 from ghostify.types import GhostifyError, Trial
@@ -15,6 +15,9 @@ _FITTING, _TRAINING, _RETRYING = 0.3, 0.5, 0.65
 
 _SLICE, _LONGER = 0.1, 0.2
 """Shares of the time that a network is trained for to be compared."""
+
+_GAIN = 2.0
+"""By which factor a little training is expected to lower a drop."""
 
 _HOPELESS, _FAR = 5.0, 10.0
 """A fitted network that lost more than so many times the drop, or points more, is not trained."""
@@ -60,26 +63,34 @@ class BudgetSearch:
         return min(self._met(tried), key=lambda t: (_cost(t), t.drop), default=nearest)
 
     def _fit(self) -> None:
-        """Bisect the budget of networks that are only fitted, for longer until one is met."""
+        """Search the budget with networks that are only fitted, for longer until one is met."""
         while True:
-            fitted = [trial for trial in self.runner.record.tried if not trial.is_trained]
-            met = self._met(fitted)
-            share = self._next(met, fitted, step=0.5)
+            drops = {t.share: t.drop for t in self.runner.record.tried if not t.is_trained}
+            share = self._next(drops)
+            met = any(drop <= self.max_drop for drop in drops.values())
             if share is None or not self._is_before(_FITTING if met else _TRAINING):
                 return
             self.runner.convert_to(share)
 
     def _train(self) -> None:
-        """Bisect the budget below the best so far; train a little what misses the drop."""
+        """Search below the best so far, and train a little what misses the drop."""
         while self._is_before(_TRAINING):
-            tried = self.runner.record.tried
-            missed = [trial for trial in tried if trial.is_trained or self._is_hopeless(trial)]
-            share = self._next(self._met(tried), missed, step=0.7)
+            share = self._next(self._drops_after_training())
             if share is None:
                 return
             fitted = self.runner.convert_to(share)
-            if fitted and fitted.drop > self.max_drop and not self._is_hopeless(fitted):
+            if fitted.drop > self.max_drop and not self._is_hopeless(fitted):
                 self.runner.train(fitted, _SLICE * self.minutes)
+
+    def _drops_after_training(self) -> dict[float | None, float]:
+        """Return known drops by share, after a little training of what needs it."""
+        drops = {}
+        for trial in self.runner.record.tried:
+            if trial.is_trained or self._is_hopeless(trial):
+                drops[trial.share] = trial.drop
+            elif trial.drop <= self.max_drop:
+                drops[trial.share] = trial.drop / _GAIN
+        return drops
 
     def _retry(self) -> None:
         """Train for longer what is smaller than the best so far, and missed the drop by little."""
@@ -102,11 +113,10 @@ class BudgetSearch:
         trained = self.runner.train(trial, left)
         return min(trial, trained, key=lambda t: (t.drop, t.score.divergence))
 
-    def _next(self, met: Sequence[Trial], tried: Sequence[Trial], step: float) -> float | None:
-        """Return the share to try next; those of ``tried`` that are not in ``met`` missed it."""
-        missed = [trial.share for trial in tried if trial.share and trial not in met]
-        met_shares = [trial.share for trial in met if trial.share]
-        return next_share(met_shares, [*missed, *self.runner.record.unmet], step)
+    def _next(self, drops: Mapping[float | None, float]) -> float | None:
+        """Return the share to try next."""
+        known = {share: drop for share, drop in drops.items() if share is not None}
+        return next_share(known, self.max_drop, self.runner.predicted_loss)
 
     def _met(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if trial.drop <= self.max_drop]

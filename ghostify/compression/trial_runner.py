@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 from torch import nn
@@ -21,6 +22,7 @@ from ghostify.evaluation.evaluate import evaluate
 from ghostify.io.atomic import TRAINING, write_text
 from ghostify.io.checksummed_json import checksummed
 from ghostify.planning.budget import Budgets, UnmetBudgetError, parse_budgets
+from ghostify.planning.loss_increase import loss_increase_from
 from ghostify.planning.plan import plan_sites
 from ghostify.report.evaluate_models import evaluation_row
 from ghostify.training.checkpoint import has_checkpoint, remove_training
@@ -29,6 +31,7 @@ from ghostify.types import (
     ConvSite,
     LayerLatencies,
     Outputs,
+    Plan,
     RecoverySettings,
     Sensitivity,
     Trial,
@@ -71,19 +74,34 @@ class TrialRunner:
     record: Trials
     on_trial: Callable[[Trial], None]
     progress: ShowProgress
+    _since: float = field(default=0.0, init=False)
+    _losses: dict[float, float] = field(default_factory=dict, init=False)
 
     def prepare(self) -> Trial:
         """Measure what all plans need, and score the original."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._keep(self.record)
-        start = time.perf_counter()
+        self._since = time.perf_counter()
         _ = self._sensitivity, self._latencies
         if self.record.original is None:
-            original = self._trial("original", "original", self.model, 1.0, 0.0, start)
+            original = self._trial("original", "original", self.model, 1.0, 0.0)
             self._keep(replace(self.record, original=original))
             self.on_trial(original)
             return original
         return self.record.original
+
+    def predicted_loss(self, share: float) -> float:
+        """Return the predicted loss increase for a share of the cost; inf if no plan reaches it."""
+        if share not in self._losses:
+            try:
+                decisions = self._plan(self._budget(share)).decisions
+            except UnmetBudgetError:
+                self._losses[share] = inf
+            else:
+                of = loss_increase_from(self._sensitivity)
+                changed = (d for d in decisions if d.changes)
+                self._losses[share] = sum(of(d.site, d.ghost, d.width) for d in changed)
+        return self._losses[share]
 
     def convert(self, budget: Budgets, share: float | None = None) -> Trial:
         """Plan within a budget, convert and fit.
@@ -91,32 +109,21 @@ class TrialRunner:
         Raises:
             UnmetBudgetError: if no plan is within the budget.
         """
-        start = time.perf_counter()
-        plan = plan_sites(
-            self._sites, budget=budget, sensitivity=self._sensitivity, latencies=self._latencies
-        )
         converted = convert(
-            self.model, self.images.example, plan=plan, calibration=self.images.calibration,
-            outputs=self.outputs, progress=self.progress,
+            self.model, self.images.example, plan=self._plan(budget),
+            calibration=self.images.calibration, outputs=self.outputs, progress=self.progress,
         )  # fmt: skip
-        budget = ", ".join(map(str, parse_budgets(budget)))
-        return self._add(budget, converted, share, 0.0, start)
+        return self._add(", ".join(map(str, parse_budgets(budget))), converted, share, 0.0)
 
-    def convert_to(self, share: float) -> Trial | None:
-        """Convert to a share of the cost, as in `convert`; None if no plan reaches it."""
+    def convert_to(self, share: float) -> Trial:
+        """Convert to a share of the cost, as in `convert`, unless that was done before."""
         for trial in self.record.tried:
             if trial.share == share and not trial.is_trained:
                 return trial
-        cost = "latency" if self.runtime else "macs"
-        try:
-            return self.convert(f"{cost}={share:.3g}", share)
-        except UnmetBudgetError:
-            self._keep(replace(self.record, unmet=(*self.record.unmet, share)))
-            return None
+        return self.convert(self._budget(share), share)
 
     def train(self, trial: Trial, minutes: float) -> Trial:
         """Train the network of a trial; continue that if it was interrupted."""
-        start = time.perf_counter()
         folder = self.folder / f"{trial.name}-training-{minutes:.4g}-min"
         network, _ = recover(
             self.model, self.network(trial), self.images.training,
@@ -125,7 +132,7 @@ class TrialRunner:
             device=self.device,
             resume=has_checkpoint(folder / TRAINING), progress=self.progress,
         )  # fmt: skip
-        trained = self._add(trial.budget, network, trial.share, trial.minutes + minutes, start)
+        trained = self._add(trial.budget, network, trial.share, trial.minutes + minutes)
         remove_training(folder)
         return trained
 
@@ -158,22 +165,27 @@ class TrialRunner:
         found.save(file)
         return found
 
-    def _add(
-        self, budget: str, network: nn.Module, share: float | None, minutes: float, start: float
-    ) -> Trial:
+    def _budget(self, share: float) -> str:
+        return f"{'latency' if self.runtime else 'macs'}={share:g}"
+
+    def _plan(self, budget: Budgets) -> Plan:
+        return plan_sites(
+            self._sites, budget=budget, sensitivity=self._sensitivity, latencies=self._latencies
+        )
+
+    def _add(self, budget: str, network: nn.Module, share: float | None, minutes: float) -> Trial:
         """Score and save a network."""
         name = f"{len(self.record.tried) + 1:02}-{budget.replace(', ', '-')}"
         name += "-trained" if minutes else ""
-        trial = self._trial(name, budget, network, share, minutes, start)
+        trial = self._trial(name, budget, network, share, minutes)
         save(network, self.folder / name, force=True)
         self._keep(replace(self.record, tried=(*self.record.tried, trial)))
         self.on_trial(trial)
         return trial
 
     def _trial(
-        self, name: str, budget: str, network: nn.Module, share: float | None, minutes: float,
-        start: float,
-    ) -> Trial:  # fmt: skip
+        self, name: str, budget: str, network: nn.Module, share: float | None, minutes: float
+    ) -> Trial:
         score = evaluate(
             network, self.images.validation, teacher=self.model, outputs=self.outputs,
             progress=self.progress,
@@ -182,9 +194,10 @@ class TrialRunner:
         drop = 0.0 if original is None else score.drop_from(original.score)
         costs = evaluation_row(network, score, self.images.example)
         latency, speedup = self._time(network)
+        before, self._since = self._since, time.perf_counter()
         return Trial(
             name, budget, share, minutes, costs.macs, costs.params, score, drop, latency, speedup,
-            seconds=time.perf_counter() - start,
+            seconds=self._since - before,
         )  # fmt: skip
 
     def _time(self, network: nn.Module) -> tuple[float | None, float | None]:

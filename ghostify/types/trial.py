@@ -28,7 +28,7 @@ class Trial(Serializable):
         drop: loss of accuracy in percentage points (`Score.drop_from`).
         latency: median latency in seconds; None without a runtime.
         speedup: the original's latency divided by this one's, run in turns.
-        seconds: time that making and scoring it took.
+        seconds: time since the trial before, or since the compression went on.
     """
 
     name: str
@@ -61,7 +61,6 @@ class Trials(Serializable):
         of: what the trials depend on, by name of the argument.
         original: the original, once it is scored.
         tried: in order of trying.
-        unmet: shares of the cost that no plan reaches.
     """
 
     _format: ClassVar[str] = "ghostify-trials/1"
@@ -69,7 +68,6 @@ class Trials(Serializable):
     of: Mapping[str, str]
     original: Trial | None = None
     tried: tuple[Trial, ...] = ()
-    unmet: tuple[NonNegativeFloat, ...] = ()
 
     def __post_init__(self) -> None:
         check_comparable(filter(None, (self.original, *self.tried)))

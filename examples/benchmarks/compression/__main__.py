@@ -1,6 +1,6 @@
 """Compress trained networks within an allowed loss of accuracy.
 
-    python -m compression                                  all networks, in 45 minutes
+    python -m compression                                  all networks, in 40 minutes
     python -m compression vgg16 --max-drop 2 --minutes 5   one of them
     python -m compression --draw ../../docs/images         no network: print and draw the records
 

@@ -89,6 +89,6 @@ def _lite0(cache: Path) -> nn.Module:
 TASKS = {
     "resnet20": Task("ResNet-20, digits", _of_digits("ResNet-20"), _two_digits, (0.5, 2), 5),
     "vgg16": Task("VGG-16, digits", _of_digits("VGG-16"), _two_digits, (0.5, 2), 5),
-    "segmenter": Task("U-Net, shapes", _segmenter, _shapes, (0.5,), 5),
-    "lite0": Task("EfficientNet-Lite0, photographs", _lite0, _photographs, (5,), 10),
+    "segmenter": Task("U-Net, shapes", _segmenter, _shapes, (1,), 5),
+    "lite0": Task("EfficientNet-Lite0, photographs", _lite0, _photographs, (20,), 12),
 }
