@@ -15,7 +15,7 @@ _POINTS = 500.0
 _CHANCE = 0.25
 """Drops below this part of the allowed one may be chance."""
 
-_POWERS = 0.3, 2.5
+_POWERS = 0.3, 1.5
 """Least and highest power of a drop that the loss increase is expected to follow."""
 
 _EDGE = 0.2
