@@ -20,7 +20,7 @@ from ghostify.artifact.folder import beside, in_type_of, read_folder, write_fold
 from ghostify.artifact.original import MissingWeightsError, Original
 from ghostify.conversion.search import search
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
-from ghostify.data import Data, open_calibration, opened, split_labels
+from ghostify.data import Data, open_calibration, opened, opened_for_evaluation, split_labels
 from ghostify.deployment import Exported, export
 from ghostify.deployment.benchmark import benchmark
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
@@ -233,7 +233,7 @@ class Artifact(os.PathLike[str]):
             GhostifyError: if the given original has other weights than the converted one, and as
                 `evaluate_models` does.
         """
-        data = self._opened(data)
+        data = opened_for_evaluation(data, [self.original, self.model], self.example, self.source)
         teacher = self._teacher_if_found()
         networks = {"original": teacher} if teacher else {}
         evaluation = evaluate_models(

@@ -31,6 +31,7 @@ from ghostify.types import (
     Outputs,
     Plan,
     Recovery,
+    SeenImages,
 )
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyWarning, first_line
@@ -79,6 +80,7 @@ def write_folder(
             fidelity=Fidelity.find(model),
             recovery=Recovery.find(model),
             lineage=Lineage.of(model).steps,
+            seen=SeenImages.find(model),
             weights=Weights(WEIGHTS, file_digest(folder / WEIGHTS)),
         )
         write_recipe(folder, recipe)
@@ -110,7 +112,7 @@ def read_folder(path: Path, model: Model) -> Model:
         raise GhostifyError(f"{path} was made from another network: {reason}") from error
     lineage = Lineage(recipe.lineage)
     original = recipe.original and recipe.original.located_in(path)
-    kept = (plan, original, lineage, recipe.outputs, recipe.fidelity, recipe.recovery)
+    kept = (plan, original, lineage, recipe.outputs, recipe.fidelity, recipe.recovery, recipe.seen)
     for attachment in kept:
         if attachment is not None:
             attachment.attach(converted)

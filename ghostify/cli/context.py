@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ghostify
-from ghostify import Augmentation, GhostifyError, Plan
+from ghostify import GhostifyError, Plan
 from ghostify.cli.options import (
     DataOptions,
     ImageOptions,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ghostify import Artifact
-    from ghostify.data import Data
+    from ghostify.data import Calibration, Data
 
 Readable = TypeVar("Readable", Plan, Sensitivity)
 
@@ -181,7 +181,7 @@ def open_target(
 def measure_sensitivity(
     context: ModelContext,
     artifact: Artifact | None,
-    images: list[Tensor] | None,
+    images: Calibration | None,
     outputs: str | None,
 ) -> Sensitivity:
     """Measure a sensitivity, which the artifact remembers if there is one."""
@@ -206,7 +206,7 @@ def load_artifact(
 
 def read_calibration(
     context: ModelContext, options: ImageOptions, *, evaluation: bool = False
-) -> list[Tensor] | None:
+) -> Calibration | None:
     """Read batches of the images that the user named, to calibrate with or to evaluate on.
 
     Raises:
@@ -226,33 +226,40 @@ def read_calibration(
         )
     _note_preprocessing(found.preprocessing)
     note_skipped(found.skipped)
-    return found.batches
+    return found
 
 
 def open_data(
     context: ModelContext,
     options: DataOptions,
     *,
-    seed: int = 0,
-    augmentation: Augmentation | None = None,
+    scored: nn.Module | None = None,
+    **arguments: Any,
 ) -> Data:
-    """Open the images to train on and to evaluate on, as the network takes them.
+    """Open the images to train on and to evaluate on, or to score a network on.
+
+    Args:
+        scored: the network, as for `open_evaluation`.
+        arguments: others of `ghostify.open_data`.
 
     Raises:
         GhostifyError: as `ghostify.open_data` does.
     """
+    from ghostify.data import open_evaluation
+
+    if options.held_out is not None:
+        arguments["held_out"] = options.held_out
+    models: Any = context.model if scored is None else [context.model, scored]
     with stage(f"opening {options.data}"):
-        opened = ghostify.open_data(
+        opened = (ghostify.open_data if scored is None else open_evaluation)(
             options.data,
-            context.model,
+            models,
             context.source,
             batch_size=options.batch_size,
             workers=options.workers,
-            seed=seed,
             data_root=options.data_root,
             labels=not options.no_labels,
-            held_out=options.held_out,
-            augmentation=augmentation,
+            **arguments,
         )
     _note_preprocessing(opened.preprocessing)
     return opened

@@ -24,7 +24,10 @@ def evaluate(
     device: options.Device = None,
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Score a network on images it was not trained on: accuracy, and agreement with its original.
+    """Score a network: accuracy, and agreement with its original.
+
+    Of a source without a validation part, all images are scored; or a tenth, if the network was
+    calibrated or trained on others.
 
     The original of a folder has a row of its own if its weights are where they were when it was
     converted, or are given by --weights. Without labels they are needed.
@@ -33,11 +36,11 @@ def evaluate(
     """
     if Path(target).is_dir():
         artifact, found = load_artifact(Path(target), original)
-        data = open_data(found, source)
+        data = open_data(found, source, scored=artifact.model)
         evaluation = artifact.evaluate(data, outputs=source.outputs, device=device)
     else:
         found = build_target(target, original)
-        data = open_data(found, source)
+        data = open_data(found, source, scored=found.model)
         evaluation = ghostify.evaluate_models(
             {"original": found.model},
             data,

@@ -196,7 +196,7 @@ class DataOptions:
         batch_size: Batch size.
         workers: Processes that load images; 0 for none.
         held_out: Share of the images to validate on, if the source has no validation part; 1 for
-            all.
+            all. Default: 0.1; for evaluate all, if the network was not fitted to some of them.
         no_labels: Ignore the source's labels.
         outputs: What the network's outputs are: classes, multilabel or values. Default: found from
             the labels, what the folder says, or found from the outputs.
@@ -206,7 +206,7 @@ class DataOptions:
     data_root: Path | None = option(None, "Data", metavar="DIR")
     batch_size: int = option(32, "Data", min=1)
     workers: int = option(0, "Data", min=0)
-    held_out: float = option(0.1, "Data", min=0, max=1)
+    held_out: float | None = option(None, "Data", min=0, max=1)
     no_labels: bool = option(False, "Data")
     outputs: str | None = option(None, "Data", metavar="KIND")
 

@@ -47,7 +47,7 @@ def redundancy(
     import torch
 
     pictures = ImageOptions(str(image or _photograph()), images)
-    data = torch.cat(read_calibration(found, pictures, evaluation=True) or [])
+    data = torch.cat([*(read_calibration(found, pictures, evaluation=True) or ())])
     measured = ghostify.redundancy(found.model, data, layers=layer and [layer])
     shown = _most_redundant(measured, data.shape[-1])
     with stage("drawing"):

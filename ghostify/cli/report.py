@@ -40,7 +40,7 @@ def report(
         pictures = read_calibration(found, ImageOptions(image, 1), evaluation=True)
         assert pictures is not None
         with stage("computing feature maps"):
-            artifact.record_feature_maps(pictures[0])
+            artifact.record_feature_maps(pictures.batches[0])
     with stage("writing the page"):
         file = ghostify.write_report(folder, out, plots=plots, title=title, card=card)
     note(f"Written to {file}.")

@@ -19,7 +19,7 @@ from ghostify.artifact.artifact import Artifact, load, save
 from ghostify.compression.budget_search import BudgetSearch
 from ghostify.compression.images import Images
 from ghostify.compression.trial_runner import RECORD, TrialRunner
-from ghostify.data import Data, opened, split_labels
+from ghostify.data import Data, opened, remember_images, split_labels
 from ghostify.data.batches import device_of, find_device
 from ghostify.deployment.exported import Exported
 from ghostify.deployment.exported_module import ExportedModule
@@ -156,8 +156,10 @@ def compress(
         )  # fmt: skip
         _check_resolution(max_drop, runner.prepare().score)
         best = BudgetSearch(runner, max_drop or inf, minutes).run(budget)
+        network = runner.network(best)
+        remember_images(network, images.training)
         artifact = save(
-            runner.network(best), out, original=original, example=images.example, source=source,
+            network, out, original=original, example=images.example, source=source,
             options=options, force=True,
         )  # fmt: skip
         artifact.compare()

@@ -14,12 +14,13 @@ from ghostify.conversion.initialize import initialize
 from ghostify.conversion.plan import plan as make_plan
 from ghostify.conversion.sensitivity import sensitivity as measure_sensitivity
 from ghostify.conversion.swap import swap
+from ghostify.data import opened_calibration, remember_images
 from ghostify.deployment.reparameterize import branches
 from ghostify.evaluation.output_kinds import calibrate_on, find_outputs
 from ghostify.models.identity import identify, is_untrained
 from ghostify.planning.budget import Budgets
 from ghostify.planning.rules import Patterns
-from ghostify.types import Example, GhostifyError, Outputs, Plan, Sensitivity
+from ghostify.types import Example, GhostifyError, Outputs, Plan, SeenImages, Sensitivity
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import GhostifyWarning
 from ghostify.types.outputs import OutputsLike
@@ -94,6 +95,7 @@ def convert(
         check_model(model)
     else:
         model = materialize(model, example)
+    images = calibration = opened_calibration(calibration, model, example)
     if calibration is not None:
         calibration, outputs = calibrate_on(model, calibration, example, outputs)
     elif isinstance(outputs, str):
@@ -143,9 +145,10 @@ def convert(
     Attachment.remove_all(converted)  # left by an earlier conversion, whose copy this is
     earlier = Plan.find(model)
     (earlier.then(plan) if earlier else plan).attach(converted)
-    for record in (weights, outputs, sensitivity):
+    for record in (weights, outputs, sensitivity, SeenImages.find(model)):
         if record is not None:
             record.attach(converted)
+    remember_images(converted, images)
     if init is None and calibration is None and (example is None or is_untrained(model)):
         return converted
     initialize(

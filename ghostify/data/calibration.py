@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -39,11 +39,16 @@ class Calibration:
         batches: what to call the network with.
         skipped: the reason for each file that was skipped.
         preprocessing: what was done to the images, in one line.
+        dataset: the images, by which they are recognized later; None for those of a function.
     """
 
     batches: list[Example]
     skipped: Mapping[str, str] = field(default_factory=dict)
     preprocessing: str = ""
+    dataset: EvaluationDataset | TensorImages | None = None
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self.batches)
 
 
 def open_calibration(
@@ -95,7 +100,7 @@ def open_calibration(
         if len(part) > images:
             order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))
             part = part.select(order[:images].sort().values.tolist())
-        return Calibration(list(torch.split(part.images, batch_size)), {}, str(part))
+        return Calibration(list(torch.split(part.images, batch_size)), {}, str(part), part)
     assert isinstance(found, ImageSource)
     transform = evaluation_transform(calibration, part, model, source, preprocessing)
     chosen = part.without_labels().select(choose(part.names, images, seed))
@@ -109,7 +114,7 @@ def open_calibration(
     if not inputs:
         dataset.check()
     batches = list(torch.split(torch.stack(inputs), batch_size))
-    return Calibration(batches, {**found.skipped, **dataset.skipped()}, str(transform))
+    return Calibration(batches, {**found.skipped, **dataset.skipped()}, str(transform), dataset)
 
 
 def spread(data: Any, images: int) -> Any:
@@ -123,12 +128,20 @@ def calibration_batches(
     calibration: Any, model: nn.Module, example: Example, *, evaluation: bool = False
 ) -> list[Example]:
     """Return batches in the structure of ``example``, of data or of the name of a source."""
-    if isinstance(calibration, str | Path):
-        opened = open_calibration(
-            calibration, model, source_of(example), evaluation=evaluation, progress=False
-        )
-        calibration = opened.batches
-    return as_batches(calibration, example)
+    return as_batches(
+        opened_calibration(calibration, model, example, evaluation=evaluation), example
+    )
+
+
+def opened_calibration(
+    calibration: Any, model: nn.Module, example: Example, *, evaluation: bool = False
+) -> Any:
+    """Return ``calibration``, or what `open_calibration` makes of it if it names a source."""
+    if not isinstance(calibration, str | Path):
+        return calibration
+    return open_calibration(
+        calibration, model, source_of(example), evaluation=evaluation, progress=False
+    )
 
 
 def choose(names: Sequence[str], count: int, seed: int) -> list[int]:

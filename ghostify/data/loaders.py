@@ -28,6 +28,7 @@ class Data:
             dataset has a validation split, or nothing is left to train on.
         passed_over: files and folders that are not part of the dataset, with the reason for each.
         preprocessing: what is done to the images, in one line.
+        seen: whether a network to score was calibrated or trained on some of ``validation``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Data:
     held_out: int = 0
     passed_over: Mapping[str, str] = field(default_factory=dict)
     preprocessing: str = "as the loader gives them"
+    seen: bool = False
 
     def skipped(self) -> dict[str, str]:
         """Return all that was skipped so far, unreadable images included, with the reasons."""

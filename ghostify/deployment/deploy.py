@@ -19,7 +19,7 @@ from ghostify.deployment.fold_order import fold_order, foldable_orders
 from ghostify.deployment.reparameterize import fused_modules
 from ghostify.deployment.verify_export import output_errors
 from ghostify.nn import DeployedGhostModule, GhostModule
-from ghostify.types import DeploymentReport, Example, GhostifyError, split_example
+from ghostify.types import DeploymentReport, Example, GhostifyError, SeenImages, split_example
 from ghostify.types.attachment import Attachment
 from ghostify.types.errors import first_line
 
@@ -85,6 +85,8 @@ def deploy(
     deployed: Model = folds.apply(names)
     Attachment.remove_all(deployed)
     _report(deployed, names).attach(deployed)
+    if seen := SeenImages.find(model):
+        seen.attach(deployed)
     return deployed
 
 

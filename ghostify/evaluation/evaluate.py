@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import frozen_copy
 from ghostify.analysis.preserve import eval_mode
-from ghostify.data import Data, images_in, opened, split_labels
+from ghostify.data import Data, images_in, opened_for_evaluation, split_labels
 from ghostify.data.batches import call, with_progress
 from ghostify.evaluation.metrics import Metrics, Reduce
 from ghostify.evaluation.output_kinds import find_outputs, first_pairs, known_outputs
@@ -39,8 +39,8 @@ def evaluate(
     Args:
         model: the network. Its training mode is restored on return.
         data: batches of images, with or without labels, from a `DataLoader` or another iterable;
-            a `Data`, whose validation images are used; or the name of a source, which `open_data`
-            opens if the network declares its input size.
+            a `Data`, whose validation images are used; or the name of a source, which
+            `open_evaluation` opens if the network declares its input size.
         teacher: the network to compare with, usually the original, on the same device.
         outputs: what the outputs are: ``"classes"``, ``"multilabel"`` or ``"values"``. Default:
             found by the labels, by what an earlier step found, or by the outputs themselves.
@@ -53,7 +53,8 @@ def evaluate(
     if teacher is not None:
         check_model(teacher, "teacher", wrapped=True)
     with eval_mode(model), eval_mode(model if teacher is None else teacher):
-        batches = with_progress(validation_batches(opened(data, model)), "evaluating", progress)
+        images = opened_for_evaluation(data, [model])
+        batches = with_progress(validation_batches(images), "evaluating", progress)
         pairs = map(split_labels, batches)
         first = list(first_pairs(pairs))
         judge = model if teacher is None else teacher
@@ -116,6 +117,6 @@ def validation_batches(data: Data | Iterable[Any]) -> Iterable[Any]:
         return data
     if data.validation is None:
         raise GhostifyError(
-            f"{data.name} has no validation images: open it with `held_out` above 0"
+            f"{data.name} has no validation images: raise `held_out`; 1 scores all images"
         )
     return data.validation

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ghostify.analysis.arguments import check_model
 from ghostify.analysis.model_copy import copy_model
-from ghostify.data import Data, images_in, opened, split_labels
+from ghostify.data import Data, images_in, opened, remember_images, split_labels
 from ghostify.data.batches import call, with_progress
 from ghostify.types import GhostifyError, Lineage
 from ghostify.types.errors import first_line
@@ -83,4 +83,5 @@ def recalibrate(
         elif not (norm.running_mean.isfinite().all() and norm.running_var.isfinite().all()):
             raise GhostifyError(f"the statistics of {name} are not finite: recalibrate in float32")
     Lineage.of(model).then("recalibrated").attach(copied)
+    remember_images(copied, loader)
     return copied

@@ -18,6 +18,7 @@ from ghostify.types import (
     Outputs,
     Plan,
     Recovery,
+    SeenImages,
 )
 from ghostify.types.constraints import Length
 from ghostify.types.serialization import Like, Serializable
@@ -49,6 +50,7 @@ class Recipe(Serializable):
         options: options of the plan, in JSON types.
         outputs: what the outputs are, as far as a step has found.
         lineage: what was done to the network, as in `Lineage`.
+        seen: images that the network was fitted to, as far as they are known.
     """
 
     _format: ClassVar[str] = "ghostify/1"
@@ -64,6 +66,7 @@ class Recipe(Serializable):
     fidelity: Fidelity | None = None
     recovery: Recovery | None = None
     lineage: Annotated[tuple[str, ...], Length(1)] = ("converted",)
+    seen: SeenImages | None = None
     weights: Weights
 
 

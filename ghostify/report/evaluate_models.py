@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ghostify.analysis.arguments import check_models
-from ghostify.data import Data, opened, split_labels
+from ghostify.data import Data, opened_for_evaluation, split_labels
 from ghostify.data.batches import device_of, find_device
 from ghostify.evaluation.evaluate import evaluate, validation_batches
 from ghostify.evaluation.output_kinds import find_outputs, known_outputs
@@ -51,7 +51,7 @@ def evaluate_models(
     check_models(models)
     if not models:
         raise GhostifyError("`models` must hold at least one network")
-    images = opened(data, next(iter(models.values())), example)
+    images = opened_for_evaluation(data, [*models.values()], example)
     rows = {}
     with _moved([*models.values(), *([] if teacher is None else [teacher])], find_device(device)):
         judge = next(iter(models.values())) if teacher is None else teacher
@@ -68,7 +68,7 @@ def evaluation_on(
 ) -> Evaluation:
     """Return an evaluation of these rows, named after the data that they were scored on."""
     if isinstance(data, Data):
-        return Evaluation(data.name, data.held_out, rows, outputs)
+        return Evaluation(data.name, data.held_out, rows, outputs, data.seen)
     return Evaluation(UNNAMED, 0, rows, outputs)
 
 

@@ -50,12 +50,14 @@ class Evaluation(Serializable, Printable):
         outputs: what the outputs of the networks are.
         rows: by name, in the order in which they were made: ``original``, ``converted``,
             ``recovered``. The last row is that of the current weights.
+        seen: whether a network was calibrated or trained on some of the images.
     """
 
     data: str
     held_out: NonNegativeInt
     rows: Mapping[str, EvaluationRow] = field(default_factory=dict)
     outputs: Outputs | None = None
+    seen: bool = False
 
     def including(self, earlier: Evaluation) -> Evaluation:
         """Return this evaluation with the rows of an earlier one on the same images before it.
@@ -64,9 +66,8 @@ class Evaluation(Serializable, Printable):
         of other weights.
         """
         images = {row.score.images for row in self.rows.values()}
-        if (earlier.data, earlier.held_out) != (self.data, self.held_out) or any(
-            row.score.images not in images for row in earlier.rows.values()
-        ):
+        same = all(getattr(earlier, n) == getattr(self, n) for n in ("data", "held_out", "seen"))
+        if not same or any(row.score.images not in images for row in earlier.rows.values()):
             return self
         last = list(self.rows)[-1]
         before = dict(takewhile(lambda entry: entry[0] != last, earlier.rows.items()))
@@ -84,9 +85,10 @@ class Evaluation(Serializable, Printable):
             costs = {"network": name, "macs": row.macs, "params": row.params}
             records.append({**costs, **asdict(row.score)})
         images = max((score.images for score in scores), default=0)
-        held_out = " held out from the training set" if self.held_out else ""
+        which = " held out from the training set" if self.held_out else ""
+        which += ", some of them seen in training" if self.seen else ""
         return Document(
-            title=f"{model} on {self.data}: {images} images{held_out}".removeprefix(" on "),
+            title=f"{model} on {self.data}: {images} images{which}".removeprefix(" on "),
             tables=(Table("Scores", (Column("network"), *numeric(*headings)), tuple(rows)),),
             notes=tuple(self._notes()),
             records=tuple(records),

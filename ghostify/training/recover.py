@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ghostify.analysis.arguments import check_model
-from ghostify.data import Data, opened
+from ghostify.data import Data, opened, remember_images
 from ghostify.data.batches import find_device
 from ghostify.io.atomic import check_writable
 from ghostify.io.progress import is_main_process, progress_bar
@@ -35,6 +35,7 @@ from ghostify.types import (
     OriginalWeights,
     Recovery,
     RecoverySettings,
+    SeenImages,
     Sensitivity,
 )
 from ghostify.types.errors import near
@@ -139,7 +140,8 @@ def recover(
     check_optimizer(settings.optimizer)
     if stages is None and not (sensitivity is None and calibration is None):
         raise GhostifyError("`sensitivity` and `calibration` require `stages`")
-    training, held_out = divide(opened(data, teacher, example), validation)
+    data = opened(data, teacher, example)
+    training, held_out = divide(data, validation)
     folder = None if folder is None else Path(folder)
     if folder is not None:
         check_writable(folder / "history.jsonl")
@@ -176,6 +178,10 @@ def recover(
     _restore_flags(model, student)
     lineage = Lineage.of(student)
     (lineage.then("recovered") if recovery.best_epoch else lineage).attach(model)
+    if seen := SeenImages.find(student):
+        seen.attach(model)
+    if recovery.best_epoch:
+        remember_images(model, data)
     return model, recovery
 
 

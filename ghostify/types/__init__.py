@@ -26,6 +26,7 @@ from ghostify.types.preprocessing import Preprocessing
 from ghostify.types.recovery import Recovery
 from ghostify.types.region import Region
 from ghostify.types.score import Fidelity, Score
+from ghostify.types.seen_images import SeenImages
 from ghostify.types.settings import Augmentation, RecoverySettings
 from ghostify.types.trial import Trial, Trials
 
@@ -34,6 +35,6 @@ __all__ = [
     "FeatureMapPair", "Fidelity", "Geometry", "GhostSpec", "GhostifyError", "LayerLatencies",
     "LayerRedundancy", "Lineage", "ModelSource", "OriginalWeights", "Output", "Outputs", "Plan",
     "PlanCandidate", "Preprocessing", "Recovery", "RecoverySettings", "Region", "Score",
-    "Sensitivity", "Sites", "Trial", "Trials", "WidthSensitivity", "describe_example",
+    "SeenImages", "Sensitivity", "Sites", "Trial", "Trials", "WidthSensitivity", "describe_example",
     "split_example",
 ]  # fmt: skip

@@ -3,11 +3,13 @@
 import re
 from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from ghostify.compression import trial_runner
+from ghostify.io.recipe import read_recipe
 
 pytest.importorskip("accelerate")
 
@@ -41,6 +43,7 @@ def test_trials_come_one_by_one_and_end_as_a_table(run):
     assert lost.startswith("Lost: ")
     last = result.err.splitlines()[-1]
     assert last.startswith("Saved to build-compressed. To ")
+    assert read_recipe(Path("build-compressed")).seen
     if find_spec("onnxruntime"):
         assert last.endswith("--runtime onnxruntime --out build-compressed-onnxruntime")
 

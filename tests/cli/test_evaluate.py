@@ -73,6 +73,21 @@ def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
     assert stored["rows"]["converted"]["score"]["images"] == 24
 
 
+def test_the_images_that_are_scored(run, data, out, weights, tmp_path):
+    """All of them, until the network was calibrated or trained on some."""
+    assert "on shades: 24 images\n" in run("evaluate", out, *LABELLED, "--data", data).out
+    fitted = run("convert", *LABELLED[1:], *weights, "--calibration", data, "--out", "fitted")
+    assert fitted.code == 0, fitted.err
+    recovered = run("recover", out, *LABELLED, "--data", data, "--epochs", "4", "--lr", "1e-3")
+    assert "Saved to out-recovered" in recovered.err
+    for folder in ("fitted", "out-recovered"):
+        found = run("evaluate", folder, *LABELLED, "--data", data)
+        assert "on shades: 5 images held out from the training set\n" in found.out
+        found = run("evaluate", folder, *LABELLED, "--data", data, "--held-out", "1")
+        assert "on shades: 24 images, some of them seen in training\n" in found.out
+        assert "so that its score is too high" in found.err
+
+
 def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
     from classes import build
 

@@ -13,7 +13,14 @@ from ghostify.data import open_calibration
 from ghostify.data.open_data import source_of
 from ghostify.planning import plan_sites
 from ghostify.planning.plan import CANDIDATES
-from ghostify.types import Decision, Fidelity, LayerLatencies, Recovery, RecoverySettings
+from ghostify.types import (
+    Decision,
+    Fidelity,
+    LayerLatencies,
+    Recovery,
+    RecoverySettings,
+    SeenImages,
+)
 from ghostify.types.errors import GhostifyWarning
 
 
@@ -250,7 +257,9 @@ def test_a_model_that_was_converted_in_part_before(small_net, image, tmp_path):
 
 
 def test_records_of_an_earlier_conversion_are_not_those_of_the_next(small_net, image):
+    SeenImages.of(["0" * 16]).attach(small_net)
     first = ghostify.convert(small_net, image, include="wide", init="weights")
+    assert SeenImages.find(first) is not None
     Recovery(RecoverySettings(), steps=3, images=96, seconds=1.0, ended="epochs").attach(first)
     both = ghostify.convert(first, image, include="project", init="random")
     assert Recovery.find(both) is None

@@ -124,12 +124,12 @@ def test_the_names_of_sources_in_python(folder, tmp_path):
     example = torch.zeros(1, 3, 16, 16)
     found = ghostify.evaluate_models({"original": model}, str(folder), example=example)
     assert found.rows["original"].score == ghostify.evaluate(
-        model, open_data(folder, model, SOURCE)
+        model, open_data(folder, model, SOURCE, held_out=1)
     )
     with pytest.raises(GhostifyError, match="does not declare its input size"):
         ghostify.evaluate(model, folder)
     torch.save(torch.rand(20, 3, 16, 16), tmp_path / "x.pt")
-    assert ghostify.evaluate(model, tmp_path / "x.pt", teacher=model).images == 2
+    assert ghostify.evaluate(model, tmp_path / "x.pt", teacher=model).images == 20
 
 
 def test_data_is_kept(code):

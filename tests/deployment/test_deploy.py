@@ -11,7 +11,7 @@ import ghostify
 from ghostify import GhostifyError, GhostModule, GhostSpec
 from ghostify.analysis.preserve import eval_mode
 from ghostify.deployment.export import capture
-from ghostify.types import DeploymentReport, Fidelity, Plan
+from ghostify.types import DeploymentReport, Fidelity, Plan, SeenImages
 from ghostify.types.region import Region
 
 
@@ -98,7 +98,9 @@ def test_all_norms_of_a_resnet_are_gone():
 
 def test_a_network_that_was_not_converted(small_net, image):
     seen_data(small_net)
+    SeenImages.of(["0" * 16]).attach(small_net)
     form = ghostify.deploy(small_net, image)
+    assert SeenImages.find(form) == SeenImages.find(small_net)
     assert DeploymentReport.find(form) == DeploymentReport(folded_norms=("norm",))
     close(form(image), small_net.eval()(image))
 

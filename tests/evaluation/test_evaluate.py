@@ -116,7 +116,7 @@ def test_data_is_evaluated_on_its_validation_images():
 
     data = Data("x", loader(LABELS), loader(ODDS.argmax(1)), classes=3)
     assert evaluate(Given(ODDS), data).top1 == 1
-    with pytest.raises(GhostifyError, match="x has no validation images: open it with `held_out`"):
+    with pytest.raises(GhostifyError, match="x has no validation images: raise `held_out`; 1"):
         evaluate(Given(ODDS), Data("x", loader(LABELS)))
 
 

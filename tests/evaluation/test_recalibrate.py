@@ -2,9 +2,12 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
+from torch.utils.data import DataLoader
 
 import ghostify
 from ghostify import GhostifyError, Plan, recalibrate
+from ghostify.data.tensors import TensorImages
+from ghostify.types import SeenImages
 
 
 def net():
@@ -23,6 +26,12 @@ def test_agrees_with_update_bn():
     update_bn(data, model)
     for name, tensor in model.state_dict().items():
         assert torch.equal(found.state_dict()[name], tensor), name
+
+
+def test_the_images_are_remembered():
+    images = DataLoader(TensorImages(torch.cat(loader())), 8)
+    known = list(SeenImages.find(recalibrate(net(), images)))
+    assert len(known) == 24
 
 
 def test_a_narrowed_network(narrowing_plan):

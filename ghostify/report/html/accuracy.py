@@ -22,6 +22,7 @@ class Accuracy(NamedTuple):
         after: value of the network as it is now.
         before: the original's value; None if unknown, or if the metric compares with the original.
         error: standard error of the difference of top-1 accuracies, in percentage points.
+        seen: whether the network was calibrated or trained on some of the images.
     """
 
     metric: str
@@ -31,6 +32,7 @@ class Accuracy(NamedTuple):
     after: float
     before: float | None = None
     error: float | None = None
+    seen: bool = False
 
     @property
     def by_labels(self) -> bool:
@@ -41,7 +43,8 @@ class Accuracy(NamedTuple):
     def images(self) -> str:
         """Number and source of the images."""
         unnamed = {"": "held-out images", UNNAMED: "images"}
-        return f"{self.number} {unnamed.get(self.data, f'images of {self.data}')}"
+        named = unnamed.get(self.data, f"images of {self.data}")
+        return f"{self.number} {named}{', some of them seen in training' * self.seen}"
 
     @property
     def change(self) -> Change:
@@ -87,19 +90,21 @@ def _evaluated(evaluation: Evaluation, same: str) -> Accuracy | None:
         return None
     score, original = list(rows.values())[-1].score, rows.get("original")
     if not score.is_comparable or score.decisive in ("kl", "relative_error"):
-        return _compared(score, same, evaluation.data)
+        return _compared(score, same, evaluation.data, evaluation.seen)
     metric = score.decisive
     before = getattr(original.score, metric) if original else None
     name, after = METRIC_TEXTS[metric].name, getattr(score, metric)
     error = score.standard_error if metric == "top1" else None
-    return Accuracy(metric, name, evaluation.data, score.images, after, before, error)
+    return Accuracy(
+        metric, name, evaluation.data, score.images, after, before, error, evaluation.seen
+    )
 
 
-def _compared(score: Score, same: str, data: str = "") -> Accuracy | None:
+def _compared(score: Score, same: str, data: str = "", seen: bool = False) -> Accuracy | None:
     """Return how far the outputs agree with the original's."""
     if score.agreement is not None:
-        return Accuracy("agreement", same, data, score.images, score.agreement)
+        return Accuracy("agreement", same, data, score.images, score.agreement, seen=seen)
     if score.relative_error is not None:
         name = "Relative error of the outputs"
-        return Accuracy("relative_error", name, data, score.images, score.relative_error)
+        return Accuracy("relative_error", name, data, score.images, score.relative_error, seen=seen)
     return None

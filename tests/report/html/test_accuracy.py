@@ -37,6 +37,13 @@ def test_images_without_a_name(artifact):
     assert found(artifact)[0].images == "90 images"
 
 
+def test_images_of_the_training_are_named(artifact):
+    score = {"images": 9, "top1": 0.9}
+    shown = Evaluation("digits", 0, {"converted": EvaluationRow(Score(**score), 4, 2)}, seen=True)
+    record(artifact, "evaluation", shown.to_dict(), part="digits")
+    assert found(artifact)[0].images == "9 images of digits, some of them seen in training"
+
+
 def test_without_the_original(artifact):
     evaluate(artifact, "digits", converted={"images": 9, "mae": 1.25})
     (first, _) = found(artifact)
