@@ -21,6 +21,7 @@ from ghostify.deployment.layer_latency import layer_latency
 from ghostify.evaluation.evaluate import evaluate
 from ghostify.io.atomic import TRAINING, write_text
 from ghostify.io.checksummed_json import checksummed
+from ghostify.io.progress import progress_bar
 from ghostify.planning.budget import Budgets, UnmetBudgetError, parse_budgets
 from ghostify.planning.loss_increase import loss_increase_from
 from ghostify.planning.plan import plan_sites
@@ -169,9 +170,11 @@ class TrialRunner:
         return f"{'latency' if self.runtime else 'macs'}={share:g}"
 
     def _plan(self, budget: Budgets) -> Plan:
-        return plan_sites(
-            self._sites, budget=budget, sensitivity=self._sensitivity, latencies=self._latencies
-        )
+        with progress_bar("planning", self.progress):
+            return plan_sites(
+                self._sites, budget=budget, sensitivity=self._sensitivity,
+                latencies=self._latencies,
+            )  # fmt: skip
 
     def _add(self, budget: str, network: nn.Module, share: float | None, minutes: float) -> Trial:
         """Score and save a network."""
