@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ghostify.report.metric_texts import METRIC_TEXTS
+from ghostify.types.score import LOWER_IS_BETTER
 
 _SAME = 0.005
 """Ratios closer to 1 than this count as the same."""
-
-_LOWER_IS_BETTER = ("mae", "kl", "relative_error", "loss")
 
 
 class Change(NamedTuple):
@@ -43,7 +42,7 @@ def score_change(metric: str, before: float, after: float) -> Change:
     if not float(size):
         return Change("the same")
     words = f"{size} points" if is_share else size
-    worse = (difference > 0) == (metric in _LOWER_IS_BETTER)
+    worse = (difference > 0) == (metric in LOWER_IS_BETTER)
     return Change(f"{words} {'higher' if difference > 0 else 'lower'}", worse)
 
 

@@ -11,8 +11,11 @@ from ghostify.types.constraints import NonNegativeFloat, NonNegativeInt, Positiv
 from ghostify.types.errors import GhostifyError
 from ghostify.types.serialization import Serializable
 
-_HIGHER_IS_BETTER = ("top1", "mean_iou", "mean_ap")
-_LOWER_IS_BETTER = ("mae", "kl", "relative_error")
+LOWER_IS_BETTER = ("mae", "kl", "relative_error", "loss", "teacher_mae")
+"""Metrics of `Score` of which less is better."""
+
+_ACCURACIES = ("top1", "mean_iou", "mean_ap")
+_DECISIVE = (*_ACCURACIES, "mae", "kl", "relative_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Score:
         Raises:
             GhostifyError: if the score has none of them.
         """
-        for metric in (*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER):
+        for metric in _DECISIVE:
             if getattr(self, metric) is not None:
                 return metric
         raise GhostifyError("a score needs labels or a teacher to compare networks by")
@@ -86,7 +89,7 @@ class Score:
         """
         metric = self.decisive
         value: float = getattr(self, metric)
-        return value if metric in _HIGHER_IS_BETTER else -value
+        return -value if metric in LOWER_IS_BETTER else value
 
     def drop_from(self, original: Score) -> float:
         """Return how much worse this score is than the original's, in percentage points.
@@ -98,7 +101,7 @@ class Score:
         Raises:
             GhostifyError: if the score has none of them.
         """
-        for metric in (*_HIGHER_IS_BETTER, "r2"):
+        for metric in (*_ACCURACIES, "r2"):
             own, others = getattr(self, metric), getattr(original, metric)
             if own is not None and others is not None:
                 return _points(others - own)
@@ -126,8 +129,7 @@ class Score:
     @property
     def is_comparable(self) -> bool:
         """Whether there is a metric to compare networks by."""
-        metrics = (*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)
-        return any(getattr(self, metric) is not None for metric in metrics)
+        return any(metric in _DECISIVE for metric in self.metrics)
 
     @property
     def divergence(self) -> float:
