@@ -193,7 +193,12 @@ def needs(text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", sorted(p for p in PAGES - ELSEWHERE.keys() if blocks_to_run(read(p)))
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.xdist_group(page))  # pages run in several processes
+        for page in sorted(PAGES - ELSEWHERE.keys())
+        if blocks_to_run(read(page))
+    ],
 )
 def test_page_runs(page, tmp_path, supply):
     for package in ("accelerate", "mlxtend", "onnxruntime", "openvino", "jinja2", "matplotlib"):
