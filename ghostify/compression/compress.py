@@ -112,7 +112,8 @@ def compress(
         resume: continue a compression that was interrupted, perhaps with another ``max_drop`` or
             more ``minutes``.
         force: replace an artifact that is there already, or an unfinished compression.
-        on_trial: called with each new `Trial`, of which the original is the first.
+        on_trial: called with each `Trial`, of which the original is the first. With ``resume``,
+            first called with those of the interrupted compression.
         progress: whether to show progress bars, or a function that is called with each `Progress`.
 
     Returns:

@@ -60,7 +60,7 @@ class TrialRunner:
         device: where to train, as in `recover`.
         folder: where networks and the record of them are.
         record: what has been tried so far.
-        on_trial: called with each new trial.
+        on_trial: called with each trial, first with those of the record.
         progress: whether to show progress bars, or a function.
     """
 
@@ -82,6 +82,8 @@ class TrialRunner:
         """Measure what all plans need, and score the original."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._keep(self.record)
+        for taken_over in filter(None, (self.record.original, *self.record.tried)):
+            self.on_trial(taken_over)
         self._since = time.perf_counter()
         _ = self._sensitivity, self._latencies
         if self.record.original is None:

@@ -61,7 +61,7 @@ class Curve:
     """Points of one kind.
 
     Attributes:
-        role: ``original``, ``ghost`` or ``current``; decides the colour.
+        role: ``original``, ``ghost``, ``reference`` or ``current``; decides colour and mark.
         tooltips: one for each point, or none.
     """
 

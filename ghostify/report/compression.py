@@ -14,7 +14,7 @@ from ghostify.report.formats import Printable
 from ghostify.report.metric_texts import METRIC_TEXTS, format_metric, shown_metric
 from ghostify.report.recovery_plots import is_drawn, points
 from ghostify.report.runtime_titles import runtime_title
-from ghostify.report.svg import plot_svg
+from ghostify.report.svg import captioned
 from ghostify.report.timing import Timing
 from ghostify.types import GhostifyError, Score, Trial
 from ghostify.types.constraints import NonNegativeFloat
@@ -111,7 +111,7 @@ class Compression(Serializable, Printable):
 
     def charts(self) -> list[tuple[str, str]]:
         """Return the trade-off curves for notebooks."""
-        return [(f"{plot.y} over {plot.x}", plot_svg(plot)) for plot in self.plots().values()]
+        return [captioned(plot) for plot in self.plots().values()]
 
     @property
     def _first(self) -> Score:
@@ -152,9 +152,10 @@ class Compression(Serializable, Printable):
         curves = (
             curve("before training", fitted, "original", line=True),
             curve("after training", trained, "ghost"),
+            curve("original", [self.original], "reference"),
             curve("saved", [self.best], "current"),
         )
-        return Plot("Trade-off", x, text.name, tuple(c for c in curves if c.points), text.is_share)
+        return Plot(text.name, x, text.name, tuple(c for c in curves if c.points), text.is_share)
 
 
 def trial_columns(trial: Trial) -> tuple[Column, ...]:

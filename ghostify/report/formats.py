@@ -59,7 +59,7 @@ _STYLE = """<style>
 .ghostify svg.plot text { fill: currentColor; opacity: 0.75; }
 .ghostify .grid { stroke: currentColor; opacity: 0.15; } .ghostify .curve { stroke-width: 2; }
 .ghostify g.ghost .curve { stroke: #6f5fd8; } .ghostify g.original .curve { stroke: #80868e; }
-.ghostify g.original circle { fill: #80868e; }
+.ghostify g.original circle { fill: #80868e; } .ghostify g.reference rect { fill: currentColor; }
 .ghostify g.current circle { fill: none; stroke: #6f5fd8; stroke-width: 2; }
 .ghostify .worse { fill: #d9822b; }
 .ghostify .mark, .ghostify .base { stroke: currentColor; vector-effect: non-scaling-stroke; }

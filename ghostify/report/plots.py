@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"original": "#7d838a", "ghost": "#5b4bc4", "current": "#5b4bc4"}
+_COLOURS = {
+    "original": "#7d838a", "ghost": "#5b4bc4", "reference": "#1c1e21", "current": "#5b4bc4"
+}  # fmt: skip
 BAR_COLOURS = {
     "dropped": "#c3c6ca", "ghosts": "#a79be0", "intrinsic": "#5b4bc4", "dense": "#7d838a"
 }  # fmt: skip
@@ -71,10 +73,11 @@ def plot_curves(plot: Plot, file: Path) -> None:
     """Draw the curves of a plot."""
     figure, axes = _new_chart(file, 6, 4)
     for curve in plot.curves:
-        hollow = "none" if curve.role == "current" else None
+        is_single = curve.role in ("reference", "current")
         axes.plot(
             [x for x, _ in curve.points], [y for _, y in curve.points],
-            marker="o", markersize=9 if hollow else 5, markerfacecolor=hollow,
+            marker="s" if curve.role == "reference" else "o", markersize=9 if is_single else 5,
+            markerfacecolor="none" if curve.role == "current" else None,
             linestyle="-" if curve.line else "", color=_COLOURS[curve.role], label=curve.name,
         )  # fmt: skip
     axes.set(xlabel=plot.x, ylabel=plot.y)

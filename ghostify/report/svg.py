@@ -13,7 +13,7 @@ _WIDE, _HIGH = 1000, 200
 _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40
 _EQUAL, _ZERO = 1e-9, 1e-99  # relative, absolute
-_COLOURS = {"original": "grey", "ghost": "purple", "current": "ring"}
+_COLOURS = {"original": "grey", "ghost": "purple", "reference": "square", "current": "ring"}
 
 
 def bars_svg(bars: Sequence[Bar | LayerBar], title: str) -> str:
@@ -61,7 +61,10 @@ def plot_svg(plot: Plot) -> str:
             _line(group, "curve", start, end)
         radius = 2 if len(places) > 40 else 6 if curve.role == "current" else 4
         for place, (x, y) in enumerate(places):
-            dot = _add(group, "circle", cx=x, cy=y, r=radius)
+            if curve.role == "reference":
+                dot = _add(group, "rect", x=x - 5, y=y - 5, width=10, height=10)
+            else:
+                dot = _add(group, "circle", cx=x, cy=y, r=radius)
             if curve.tooltips:
                 _add(dot, "title", curve.tooltips[place])
     return ET.tostring(svg, encoding="unicode")

@@ -84,11 +84,13 @@ def test_the_trade_off_curve():
     assert curves == {
         "before training": ((250, 0.85), (500, 0.9), (1000, 0.9)),
         "after training": ((250, 0.895),),
+        "original": ((1000, 0.9),),
         "saved": ((250, 0.895),),
     }
     ((caption, svg),) = FOUND.charts()
-    assert caption == "Top-1 accuracy over MACs"
-    assert svg.startswith("<svg")
+    marks = "before training (grey), after training (purple), original (square), saved (ring)"
+    assert caption == f"Top-1 accuracy by MACs: {marks}"
+    assert svg.count("<rect") == 1
 
 
 def test_latencies_are_drawn_in_milliseconds():

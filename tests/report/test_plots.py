@@ -120,13 +120,15 @@ def test_curves(drawn, tmp_path):
     curves = (
         Curve("this", ((1, 0.5), (2, 0.75)), "ghost", line=True),
         Curve("points", ((3, 0.25),), "current"),
+        Curve("start", ((3, 0.75),), "reference"),
     )
     plot = Plot("title", "epoch", "score", curves, percent=True, whole=True)
     axes = drawn(plot_curves, plot, tmp_path / "c.png")
-    first, second = axes.lines
+    first, second, third = axes.lines
     assert [*zip(*first.get_data(), strict=True)] == [(1, 0.5), (2, 0.75)]
     assert [*zip(*second.get_data(), strict=True)] == [(3, 0.25)]
     assert (first.get_linestyle(), second.get_linestyle()) == ("-", "None")
+    assert [line.get_marker() for line in (first, second, third)] == ["o", "o", "s"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "score")
     assert axes.yaxis.get_major_formatter()(0.5) == "50.0%"
     assert all(tick == int(tick) for tick in axes.get_xticks())

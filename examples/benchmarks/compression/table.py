@@ -21,6 +21,7 @@ svg.plot .grid{stroke:var(--md-default-fg-color--lightest,#ddd)}
 svg.plot .curve{stroke:var(--other);stroke-width:2}
 svg.plot g.original circle{fill:var(--other)}
 svg.plot g.ghost circle{fill:var(--ours)}
+svg.plot g.reference rect{fill:var(--md-default-fg-color,#333)}
 svg.plot g.current circle{fill:none;stroke:var(--ours);stroke-width:2}
 """.replace("\n", "")
 
