@@ -93,8 +93,9 @@ def _build(source: ModelSource, options: ModelOptions, device: str) -> ModelCont
 
 
 def short_name(model: str) -> str:
-    """Return ``resnet50`` of ``timm:resnet50``, ``build`` of ``net.py:build``."""
-    return model.rpartition(":")[2]
+    """Return ``resnet50`` of ``timm:resnet50``, ``net`` of ``path/net.py:build``."""
+    place, _, name = model.rpartition(":")
+    return Path(place).stem if place.endswith(".py") else name
 
 
 def build_original(folder: Path, options: OriginalOptions, device: str = "cpu") -> ModelContext:

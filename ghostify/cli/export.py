@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import completion, options
-from ghostify.cli.context import build_target, load_artifact, note_outputs, read_calibration
+from ghostify.cli.context import (
+    build_target,
+    load_artifact,
+    note_outputs,
+    read_calibration,
+    short_name,
+)
 from ghostify.cli.next_step import after_export
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, results, stage
@@ -46,7 +52,7 @@ def export(
             values 0.05.
     """
     folder = Path(target) if Path(target).is_dir() else None
-    name = folder.name if folder else target.rpartition(":")[2]
+    name = folder.name if folder else short_name(target)
     with stage("loading torch"):
         from ghostify.deployment import EXPORTERS, exporter_for
         from ghostify.deployment.int8 import check_int8

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import ghostify
 from ghostify import GhostifyError
 from ghostify.cli import options
-from ghostify.cli.context import build, read_calibration
+from ghostify.cli.context import build, read_calibration, short_name
 from ghostify.cli.options import Format, ImageOptions
 from ghostify.cli.settings import option
 from ghostify.cli.terminal import note, print_document, stage
@@ -56,7 +56,7 @@ def redundancy(
         from ghostify.report.tables import list_redundancy
 
         maps = feature_maps(found.model, data[:1], shown.layer)[0]
-        plot_redundancy(shown, data[0], maps, out, title=model.rpartition(":")[2])
+        plot_redundancy(shown, data[0], maps, out, title=short_name(model))
     print_document(list_redundancy(measured, model=model), format)
     note(f"Drew {shown.layer} to {out}.")
 

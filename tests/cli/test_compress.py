@@ -42,10 +42,10 @@ def test_trials_come_one_by_one_and_end_as_a_table(run):
     assert gained.startswith("Gained: ")
     assert lost.startswith("Lost: ")
     last = result.err.splitlines()[-1]
-    assert last.startswith("Saved to build-compressed. To ")
-    assert read_recipe(Path("build-compressed")).seen
+    assert last.startswith("Saved to classes-compressed. To ")
+    assert read_recipe(Path("classes-compressed")).seen
     if find_spec("onnxruntime"):
-        assert last.endswith("--runtime onnxruntime --out build-compressed-onnxruntime")
+        assert last.endswith("--runtime onnxruntime --out classes-compressed-onnxruntime")
 
 
 def test_ctrl_c_keeps_what_was_tried(run, monkeypatch):

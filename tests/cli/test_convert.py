@@ -44,7 +44,7 @@ def test_the_main_job(run, net, tmp_path):
 
 def test_the_default_folder(run, net, tmp_path):
     run("convert", *net)
-    assert (tmp_path / "build-ghost" / "model.safetensors").is_file()
+    assert (tmp_path / "net-ghost" / "model.safetensors").is_file()
 
 
 def test_dry_run_saves_nothing(run, net, tmp_path):

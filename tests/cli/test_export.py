@@ -40,7 +40,7 @@ def test_an_artifact(run, out, tmp_path):
 def test_a_network_with_its_weights(run, net, tmp_path):
     result = run("export", *net, "--to", "torch-export")
     assert result.code == 0, result.err
-    assert (tmp_path / "build.pt2").is_file()
+    assert (tmp_path / "net.pt2").is_file()
 
 
 def test_an_input_of_another_size(run, out, tmp_path):
@@ -94,7 +94,7 @@ def test_int8_of_a_network(run, net, images, tmp_path):
     result = run("export", *net, "--to", "openvino", *images, "--images", "12")
     assert result.code == 0, result.err
     assert "calibrated on 10 images, verified on 2 others: " in result.out
-    assert (tmp_path / "build-int8.bin").is_file()
+    assert (tmp_path / "net-int8.bin").is_file()
 
 
 def test_int8_that_differs(fails, out, images, tmp_path):

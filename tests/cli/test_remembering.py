@@ -26,7 +26,7 @@ def test_convert_and_compare(run, out):
 
 def test_convert_within_a_budget(run, net, tensor, tmp_path):
     assert run("convert", *net, "--budget", "macs=0.7", "--calibration", tensor).code == 0
-    (found,) = recorded(tmp_path / "build-ghost", "sensitivity")
+    (found,) = recorded(tmp_path / "net-ghost", "sensitivity")
     assert Sensitivity.from_dict(found).measured
 
 
