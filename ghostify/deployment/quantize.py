@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from platform import machine
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from ghostify.deployment.exporters import openvino_core, quiet
 from ghostify.types import GhostifyError
 from ghostify.types.errors import install
 
+_LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _QUANTIZED_CONCAT = ["QuantizeLinear", "DequantizeLinear", "Concat", "QuantizeLinear"]
 
 
@@ -77,12 +78,29 @@ def _quantize_onnx(source: Path, target: Path, inputs: Inputs) -> None:
             prepared,
             target,
             Reader([value.name for value in graph.input]),
+            nodes_to_exclude=_after_last_layers(graph),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=_saturates(),
         )
         _share_scales(target)
+
+
+def _after_last_layers(graph: Any) -> list[str]:
+    """Return the names of the nodes that no layer with weights comes after.
+
+    A detector concatenates boxes in pixels and scores from 0 to 1 there. One scale for both would
+    round the scores to zero.
+    """
+    names: list[str] = []
+    needed: set[str] = set()
+    for node in reversed(graph.node):
+        if node.op_type in _LAYERS or needed.intersection(node.output):
+            needed.update(node.input)
+        else:
+            names.append(node.name)
+    return names
 
 
 def _share_scales(path: Path) -> None:
@@ -107,6 +125,10 @@ def _share_scales(path: Path) -> None:
             for each in chain[1:3]:
                 del each.input[1:]
                 each.input.extend(chain[4].input[1:])
+    read = {name for node in model.graph.node for name in node.input}
+    left = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(left)
     onnx.save(model, path)
 
 

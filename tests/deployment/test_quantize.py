@@ -26,6 +26,17 @@ class TwoInputs(nn.Module):
         return self.both(maps).mean((2, 3)), maps
 
 
+class Detector(nn.Module):
+    """Boxes in pixels, and a score from 0 to 1 of each, in one output."""
+
+    def __init__(self):
+        super().__init__()
+        self.boxes, self.scores = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 1, 3)
+
+    def forward(self, image):
+        return torch.cat([1000 * self.boxes(image), self.scores(image).sigmoid()], 1)
+
+
 @pytest.fixture(params=QUANTIZERS)
 def to(request):
     pytest.importorskip(QUANTIZERS[request.param].package)
@@ -37,13 +48,21 @@ def samples(count):
     return [[torch.randn(1, 3, 12, 12, generator=generator) for _ in "lr"] for _ in range(count)]
 
 
-def quantized(folder, to, inputs):
+def quantized(folder, to, inputs, network=TwoInputs):
     torch.manual_seed(0)
-    model, exporter = TwoInputs().eval(), EXPORTERS[to]
+    model, exporter = network().eval(), EXPORTERS[to]
     source, target = (folder / f"{name}{exporter.ending}" for name in ("float", "int8"))
-    ghostify.export(model, dict(zip(("left", "right"), inputs[0], strict=True)), source, force=True)
+    ghostify.export(model, tuple(inputs[0]), source, force=True)
     QUANTIZERS[to].write(source, target, inputs)
     return model, exporter.open(source, 1), exporter.open(target, 1)
+
+
+def test_scores_are_not_rounded_to_the_scale_of_boxes(tmp_path, to):
+    inputs = [images[:1] for images in samples(12)]
+    model, _, session = quantized(tmp_path, to, inputs[:8], Detector)
+    for (image,) in inputs[8:]:
+        (found,) = session([image])
+        torch.testing.assert_close(found[:, 4], model(image)[:, 4], atol=0.03, rtol=0)
 
 
 def test_outputs_are_close_and_weights_take_a_byte(tmp_path, to):
