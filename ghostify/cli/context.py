@@ -17,7 +17,7 @@ from ghostify.cli.options import (
     OriginalOptions,
     SiteOptions,
 )
-from ghostify.cli.terminal import note, stage, warn
+from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import RECIPE
 from ghostify.types import ModelSource, Outputs, Sensitivity
 from ghostify.types.preprocessing import ASSUMED
@@ -59,11 +59,6 @@ def build(name: str, options: ModelOptions, device: str = "cpu") -> ModelContext
 
             loaded = models.load_weights(found.model, options.weights, partial=options.partial)
         note(f"{options.weights}: {loaded}")
-        if loaded.mismatched and not options.partial:
-            warn(
-                f"{', '.join(loaded.mismatched)} stay as they were drawn: the file is for another "
-                "number of classes. Build its network, such as by --model-arg num_classes=10"
-            )
     if options.reparameterize:
         with stage("merging branches"):
             merged = ghostify.reparameterize(found.model, found.example)

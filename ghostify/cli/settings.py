@@ -111,9 +111,14 @@ def _flag(name: str) -> str:
 
 
 def _with_flags(message: str, names: Collection[str]) -> str:
-    """Write the library's keyword arguments, `` `lr` `` or `` `lr=0.1` ``, as options."""
+    """Write the library's keyword arguments, `` `lr` `` or `` `lr=0.1` ``, as options.
+
+    ``num_classes``, an argument of networks, is passed by --model-arg.
+    """
 
     def flag(match: re.Match[str]) -> str:
+        if match[1] == "num_classes" and "model_arg" in names:
+            return f"{_flag('model_arg')} {match[0].strip('`')}"
         return _flag(match[1]) if match[1] in names else match[0]
 
     return re.sub(r"`(\w+)(?:=[^`]*)?`", flag, message)

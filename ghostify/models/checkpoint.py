@@ -68,8 +68,9 @@ def load_weights(model: nn.Module, path: str | Path, *, partial: bool = False) -
     Args:
         model: the network. It does not change if an error is raised.
         path: the file.
-        partial: load what fits. By default, all tensors but those of linear layers must fit, and
-            the file may have no further convolutions in the parts that the network has.
+        partial: load what fits. By default, all tensors must fit, only linear layers may be
+            missing, and the file may have no further convolutions in the parts that the network
+            has.
 
     Raises:
         GhostifyError: if the file cannot be read, does not fit, or holds values that are not
@@ -92,7 +93,7 @@ def load_weights(model: nn.Module, path: str | Path, *, partial: bool = False) -
     if lacking and not partial:
         raise GhostifyError(
             f"{path} has {len(nest.fitting)} of the {len(own)} tensors of {kind}: {lacking}. Build "
-            "the network that it is for, or pass `partial=True` to load what fits"
+            f"the network {_that_fits(nest, own)}, or pass `partial=True` to load what fits"
         )
     for name, tensor in nest.fitting.items():
         _check_values(tensor, own[name], f"{path}: {name}")
@@ -146,6 +147,13 @@ def _choose(nests: list[Nest]) -> tuple[Nest, tuple[str, ...]]:
 
 def _lacking(nest: Nest, model: nn.Module, own: Mapping[str, Tensor]) -> str | None:
     """Return why a nest does not hold the network; None if all but linear layers is there."""
+    shapes = [
+        f"{name} is {describe(tensor)} instead of {describe(own[name])}"
+        for name, tensor in nest.mismatched.items()
+        if own[name].is_floating_point()
+    ]
+    if shapes:
+        return first_names(shapes)
     linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     needed = [
         name
@@ -153,13 +161,6 @@ def _lacking(nest: Nest, model: nn.Module, own: Mapping[str, Tensor]) -> str | N
         if tensor.is_floating_point() and name.rpartition(".")[0] not in linear
     ]
     lacking = [name for name in needed if name not in nest.fitting]
-    shapes = [
-        f"{name} is {describe(nest.mismatched[name])} instead of {describe(own[name])}"
-        for name in lacking
-        if name in nest.mismatched
-    ]
-    if shapes:
-        return first_names(shapes)
     if lacking:
         return f"it lacks {first_names(lacking)}"
     parts = {name.partition(".")[0] for name in own}
@@ -172,6 +173,19 @@ def _lacking(nest: Nest, model: nn.Module, own: Mapping[str, Tensor]) -> str | N
         return f"it has more layers ({first_names(more)})"
     known = sum(tensor.numel() for tensor in own.values())
     return "most values do not fit" if 2 * nest.values < known else None
+
+
+def _that_fits(nest: Nest, own: Mapping[str, Tensor]) -> str:
+    """Say which network a nest is for: one of other classes, if only classifiers do not fit."""
+    shapes = [(tensor.shape, own[name].shape) for name, tensor in nest.mismatched.items()]
+    classes = {theirs[0] for theirs, _ in shapes if theirs}
+    is_complete = len(nest.fitting) + len(shapes) == len(own)
+    are_classifiers = all(
+        theirs[1:] == ours[1:] and theirs[2:].numel() == 1 for theirs, ours in shapes
+    )
+    if len(classes) == 1 and is_complete and are_classifiers:
+        return f"for {(number := classes.pop())} classes, such as with `num_classes={number}`"
+    return "that it is for"
 
 
 def _check_values(tensor: Tensor, own: Tensor, name: str) -> None:

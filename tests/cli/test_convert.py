@@ -229,10 +229,11 @@ def test_no_branches_to_merge(net, fails):
     assert "has no branches to merge: drop --reparam" in fails("convert", *net, "--reparameterize")
 
 
-def test_a_classifier_for_other_classes_is_said_to_be_random(run):
-    """Loaded without a word of warning, it made a converted network that knows nothing."""
+def test_a_classifier_of_other_classes(run, fails):
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), "seven.pt")
     given = ["convert", "resnet18", "--weights", "seven.pt", "--input", "3x32x32", "--dry-run"]
-    assert "fc.weight, fc.bias stay as they were drawn" in run(*given).err
-    assert "--model-arg num_classes" in run(*given).err
-    assert "as they were drawn" not in run(*given, "--model-arg", "num_classes=7").err
+    said = fails(*given)
+    assert "fc.weight is 7x512 instead of 1000x512" in said
+    assert "for 7 classes, such as with --model-arg num_classes=7, or pass --partial to" in said
+    for more in (["--model-arg", "num_classes=7"], ["--partial"]):
+        assert run(*given, *more).code == 0

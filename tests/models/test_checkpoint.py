@@ -216,13 +216,33 @@ def test_what_does_not_fit_is_said(net, state, tmp_path):
     )
 
 
-def test_a_head_of_other_classes(tmp_path):
-    """It is for fine-tuning."""
-    network = nn.Sequential(make(), nn.Linear(4, 2))
-    other = nn.Sequential(make(), nn.Linear(4, 3)).state_dict()
-    assert str(load(network, other, tmp_path)) == (
+@pytest.mark.parametrize(
+    ("classifier", "shapes"),
+    [
+        (lambda classes: nn.Linear(4, classes), "1.weight is 3x4 instead of 2x4"),
+        (lambda classes: nn.Conv2d(4, classes, 1), "1.weight is 3x4x1x1 instead of 2x4x1x1"),
+    ],
+)
+def test_a_classifier_of_other_classes(tmp_path, classifier, shapes):
+    network = nn.Sequential(make(), classifier(2))
+    other = nn.Sequential(make(), classifier(3)).state_dict()
+    refused(
+        network, other, tmp_path,
+        f"has 7 of the 9 .*: {shapes}, 1.bias is 3 instead of 2. Build the network for 3 classes, "
+        "such as with `num_classes=3`, or pass `partial=True` to load what fits",
+    )  # fmt: skip
+    assert str(load(network, other, tmp_path, partial=True)) == (
         "7 tensors loaded; 2 skipped: wrong shape (1.weight, 1.bias)"
     )
+
+
+@pytest.mark.parametrize(
+    "change", [{"0.bias": None}, {"1.weight": torch.zeros(3, 5)}, {"1.bias": torch.zeros(4)}]
+)
+def test_what_more_than_the_classes_differs_in(tmp_path, change):
+    network = nn.Sequential(make()[0], nn.Linear(4, 2))
+    other = nn.Sequential(make()[0], nn.Linear(4, 3)).state_dict()
+    refused(network, part(other, change), tmp_path, "Build the network that it is for, or pass")
 
 
 def part(state, change):
