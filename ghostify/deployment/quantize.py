@@ -112,7 +112,7 @@ def _share_scales(path: Path) -> None:
     import onnx
 
     model = onnx.load(path, load_external_data=False)
-    readers = defaultdict(list)
+    readers, replaced = defaultdict(list), set()
     for node in model.graph.node:
         for name in node.input:
             readers[name].append(node)
@@ -123,10 +123,11 @@ def _share_scales(path: Path) -> None:
         first, *others = (each.op_type for each in chain)
         if first in ("Conv", "Add") and others == _QUANTIZED_CONCAT:
             for each in chain[1:3]:
+                replaced.update(each.input[1:])
                 del each.input[1:]
                 each.input.extend(chain[4].input[1:])
-    read = {name for node in model.graph.node for name in node.input}
-    left = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    replaced.difference_update(name for node in model.graph.node for name in node.input)
+    left = [tensor for tensor in model.graph.initializer if tensor.name not in replaced]
     del model.graph.initializer[:]
     model.graph.initializer.extend(left)
     onnx.save(model, path)
