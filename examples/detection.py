@@ -56,8 +56,8 @@ class Shapes(Dataset):
         for _ in range(int(torch.randint(1, 4, (), generator=draw))):
             box = place(draw, boxes)
             label = int(torch.randint(len(SHAPES), (), generator=draw))
-            colour = torch.rand(3, 1, 1, generator=draw)
-            picture = torch.where(inside(SHAPES[label], box), colour, picture)
+            color = torch.rand(3, 1, 1, generator=draw)
+            picture = torch.where(inside(SHAPES[label], box), color, picture)
             boxes.append(box)
             labels.append(label + 1)
         noise = 0.03 * torch.randn(picture.shape, generator=draw)

@@ -13,7 +13,7 @@ METHODS = {
     "L1 pruning, refitted": ("L1, refitted", "third"),
     "Torch-Pruning, default": ("Torch-Pruning", "other"),
 }
-"""Method in a table: its name in a chart and its colour."""
+"""Method in a table: its name in a chart and its color."""
 
 
 def kept(network: str) -> str:

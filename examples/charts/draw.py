@@ -1,4 +1,4 @@
-"""Charts as SVG, in the colours of the page that shows them."""
+"""Charts as SVG, in the colors of the page that shows them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Bar:
 
     Attributes:
         text: written behind the bar.
-        parts: roles, which decide the colours, and lengths.
+        parts: roles, which decide the colors, and lengths.
         mark: where a line crosses the bar.
     """
 

@@ -2,7 +2,7 @@
 
     python examples/gallery/picture.py
 
-It opens a page of the gallery in headless Chromium, in both colour schemes, and writes its top, to
+It opens a page of the gallery in headless Chromium, in both color schemes, and writes its top, to
 the end of the first section, to ``docs/images/report.png`` and ``report-dark.png``.
 """
 

@@ -17,7 +17,7 @@ WITH_ACTIVATION = {
     "timm.layers.norm_act.BatchNormAct2d",
     "timm.layers.norm_act.FrozenBatchNormAct2d",
 }
-"""BatchNorms that apply their own ``drop`` and ``act`` afterwards."""
+"""BatchNorms that apply their own ``drop`` and ``act`` afterward."""
 
 
 def foldable_norms(model: nn.Module, flow: Dataflow) -> dict[str, str]:

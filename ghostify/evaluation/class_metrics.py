@@ -18,7 +18,7 @@ def zeros(output: Output) -> dict[str, Tensor]:
     """Return all sums of no images."""
     names = ("positions", "correct", "correct_top5", "loss", "pairs", "agreeing")
     single = {name: torch.zeros((), dtype=torch.float64) for name in names}
-    classes = ("intersections", "predicted", "labelled_as") if output.dense else ()
+    classes = ("intersections", "predicted", "labeled_as") if output.dense else ()
     return single | {name: torch.zeros(output.size, dtype=torch.float64) for name in classes}
 
 
@@ -39,7 +39,7 @@ def against_labels(tensor: Tensor, labels: Tensor, output: Output) -> dict[str, 
         pairs = {
             "intersections": found[valid & (found == target)],
             "predicted": found[valid],
-            "labelled_as": target[valid],
+            "labeled_as": target[valid],
         }
         sums |= {n: torch.bincount(each, minlength=output.size) for n, each in pairs.items()}
     return sums
@@ -69,7 +69,7 @@ def with_teacher(sums: dict[str, Tensor], output: Output) -> dict[str, float]:
 
 
 def mean_iou(sums: dict[str, Tensor]) -> float:
-    """Return the mean intersection over union of the classes that are labelled or predicted."""
-    unions = sums["predicted"] + sums["labelled_as"] - sums["intersections"]
+    """Return the mean intersection over union of the classes that are labeled or predicted."""
+    unions = sums["predicted"] + sums["labeled_as"] - sums["intersections"]
     present = unions > 0
     return float((sums["intersections"][present] / unions[present]).mean())

@@ -21,7 +21,7 @@ def zeros(output: Output) -> dict[str, Tensor]:
     """Return all sums of no images."""
     names = ("entries", "correct", "loss", "pairs", "agreeing")
     single = {name: torch.zeros((), dtype=torch.float64) for name in names}
-    labels = ("intersections", "predicted", "labelled_as") if output.dense else ()
+    labels = ("intersections", "predicted", "labeled_as") if output.dense else ()
     bins = torch.zeros(output.size, 2, _BINS, dtype=torch.float64)
     by_label = {name: torch.zeros(output.size, dtype=torch.float64) for name in labels}
     return single | by_label | {"bins": bins}
@@ -40,7 +40,7 @@ def against_labels(tensor: Tensor, labels: Tensor, output: Output) -> dict[str, 
         "bins": _histogram(logits, right),
     }
     if output.dense:
-        pairs = {"intersections": found & right, "predicted": found, "labelled_as": right}
+        pairs = {"intersections": found & right, "predicted": found, "labeled_as": right}
         sums |= {name: each.sum(0) for name, each in pairs.items()}
     return sums
 

@@ -34,7 +34,7 @@ class Metrics:
     def __init__(self, outputs: Outputs) -> None:
         self.outputs, self._first = outputs, outputs[0]
         self._kind = _BY_KIND[self._first.kind]
-        names = ("images", "labelled", "compared", "divergence", "squared_error", "squared_norm")
+        names = ("images", "labeled", "compared", "divergence", "squared_error", "squared_norm")
         empty = {name: torch.zeros((), dtype=torch.float64) for name in names}
         self.totals: Sums = empty | self._kind.zeros(self._first)
 
@@ -46,7 +46,7 @@ class Metrics:
             tensor, first = tensors[0], self._first
             fitted = fit_labels(labels, tensor, first)
             if fitted is not None:
-                sums |= {"labelled": images} | self._kind.against_labels(tensor, fitted, first)
+                sums |= {"labeled": images} | self._kind.against_labels(tensor, fitted, first)
             if taught and taught[0].shape == tensor.shape:
                 sums |= {"compared": images} | self._kind.against_teacher(tensor, taught[0], first)
         sums |= self._over_all(tensors, taught)
@@ -62,7 +62,7 @@ class Metrics:
             sums = {n: part.view_as(sums[n]) for n, part in zip(sums, parts, strict=True)}
         images, norm = int(sums["images"]), float(sums["squared_norm"])
         found: dict[str, float] = {}
-        if images and images == sums["labelled"]:
+        if images and images == sums["labeled"]:
             found |= self._kind.with_labels(sums, self._first)
         if images and images == sums["compared"]:
             found |= self._kind.with_teacher(sums, self._first)

@@ -13,7 +13,7 @@ class DFCAttention(nn.Sequential):
     """Decoupled fully connected attention (GhostNetV2, arXiv 2211.12905).
 
     As in the authors' code: average pooling by 2, a 1x1, a 1x5 and a 5x1 convolution, each with a
-    BatchNorm, a sigmoid, and nearest-neighbour upsampling to the input's size.
+    BatchNorm, a sigmoid, and nearest-neighbor upsampling to the input's size.
 
     Args:
         in_channels: channels of the input.

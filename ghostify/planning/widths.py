@@ -81,18 +81,18 @@ class WidthTree:
                 own = (site.name, *region.channelwise, *region.gates)
                 outputs |= dict.fromkeys(own, site.name)
                 inputs |= dict.fromkeys((*region.readers, *region.channelwise), site.name)
-        neighbours: dict[str, set[str]] = {}
+        neighbors: dict[str, set[str]] = {}
         for site in sites:
             ends = {names[site.name] for names in (inputs, outputs) if site.name in names}
             for end in ends or {site.name}:
-                neighbours.setdefault(end, set()).update(ends - {end})
+                neighbors.setdefault(end, set()).update(ends - {end})
         parents: dict[str, str | None] = {}
-        todo: list[tuple[str, str | None]] = [(name, None) for name in reversed(neighbours)]
+        todo: list[tuple[str, str | None]] = [(name, None) for name in reversed(neighbors)]
         while todo:
             node, parent = todo.pop()
             if node not in parents:
                 parents[node] = parent
-                todo += [(name, node) for name in sorted(neighbours[node] - {parent})]
+                todo += [(name, node) for name in sorted(neighbors[node] - {parent})]
             elif parent is not None:  # a circle
                 return cls.of(sites, set(chosen) - {node})
         return cls(parents, inputs, outputs)

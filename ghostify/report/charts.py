@@ -61,7 +61,7 @@ class Curve:
     """Points of one kind.
 
     Attributes:
-        role: ``original``, ``ghost``, ``reference`` or ``current``; decides colour and mark.
+        role: ``original``, ``ghost``, ``reference`` or ``current``; decides color and mark.
         tooltips: one for each point, or none.
     """
 
@@ -74,7 +74,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Curves over axes labelled ``x`` and ``y``.
+    """Curves over axes labeled ``x`` and ``y``.
 
     Attributes:
         percent: show y, a share, in percent.
@@ -92,7 +92,7 @@ class Plot:
 def stages(names: Iterable[str]) -> list[tuple[str, int]]:
     """Group consecutive layers by stage; return labels and numbers of layers.
 
-    ``features.4`` after ``features.3`` is labelled ``.4``.
+    ``features.4`` after ``features.3`` is labeled ``.4``.
     """
     labels = []
     before = ""

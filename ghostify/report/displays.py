@@ -47,7 +47,7 @@ def display(data: Displayed) -> Display:
 
 def _sites(sites: Sites) -> Display:
     total = si(sum(map(cost.macs, sites)), 4)
-    caption = f"MACs of each layer, {total} in all. Coloured: a Ghost module can replace it."
+    caption = f"MACs of each layer, {total} in all. Colored: a Ghost module can replace it."
     return Display(list_sites(sites, model=_network(sites)), [_bars(caption, site_bars(sites))])
 
 

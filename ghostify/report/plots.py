@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {
+_COLORS = {
     "original": "#7d838a", "ghost": "#5b4bc4", "reference": "#1c1e21", "current": "#5b4bc4"
 }  # fmt: skip
-BAR_COLOURS = {
+BAR_COLORS = {
     "dropped": "#c3c6ca", "ghosts": "#a79be0", "intrinsic": "#5b4bc4", "dense": "#7d838a"
 }  # fmt: skip
 """By role of the part, as in `BAR_ROLES`."""
@@ -60,7 +60,7 @@ def plot_layers(bars: Sequence[LayerBar], file: Path, *, unit: str) -> None:
     figure, axes = _new_chart(file, max(6.0, 0.16 * len(bars)), 4)
     for role, label in bar_legend(bars).items():  # the tallest parts first
         heights = [dict(bar.parts).get(role, 0) for bar in bars]
-        axes.bar(range(len(bars)), heights, color=BAR_COLOURS[role], label=label)
+        axes.bar(range(len(bars)), heights, color=BAR_COLORS[role], label=label)
     _label_layers(axes, [bar.name for bar in bars])
     axes.set_ylabel(unit)
     axes.margins(x=0.01)
@@ -78,7 +78,7 @@ def plot_curves(plot: Plot, file: Path) -> None:
             [x for x, _ in curve.points], [y for _, y in curve.points],
             marker="s" if curve.role == "reference" else "o", markersize=9 if is_single else 5,
             markerfacecolor="none" if curve.role == "current" else None,
-            linestyle="-" if curve.line else "", color=_COLOURS[curve.role], label=curve.name,
+            linestyle="-" if curve.line else "", color=_COLORS[curve.role], label=curve.name,
         )  # fmt: skip
     axes.set(xlabel=plot.x, ylabel=plot.y)
     if plot.percent:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_MAPS = 64
-_COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080")
+_COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080")
 _DW_SIZE = GhostSpec().dw_size
 
 
@@ -64,7 +64,7 @@ def _draw_maps(axes: Axes, found: LayerRedundancy, maps: Tensor) -> None:
     from matplotlib.patches import Rectangle
 
     paired = {
-        channel: _COLOURS[place % len(_COLOURS)]
+        channel: _COLORS[place % len(_COLORS)]
         for place, pair in enumerate(found.pairs)
         for channel in (pair.source, pair.target)
     }
@@ -76,8 +76,8 @@ def _draw_maps(axes: Axes, found: LayerRedundancy, maps: Tensor) -> None:
         left, bottom = column + 0.04, row + 0.04
         extent = (left, left + 0.92, bottom + 0.92, bottom)
         axes.imshow(_stretched(maps[channel]).numpy(), extent=extent, interpolation="nearest")
-        if colour := paired.get(channel):
-            style: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": 3.5}
+        if color := paired.get(channel):
+            style: dict[str, Any] = {"fill": False, "edgecolor": color, "linewidth": 3.5}
             axes.add_patch(Rectangle((left, bottom), 0.92, 0.92, **style))
     rows = max(-(-len(shown) // columns), 1)
     axes.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal", anchor="NW")
@@ -107,7 +107,7 @@ def _draw_pairs(figure: Figure, found: LayerRedundancy, maps: Tensor) -> None:
             axes.set(xticks=[], yticks=[])
             axes.set_title(label, fontsize=9.5, pad=3.5)
             for spine in axes.spines.values():
-                spine.set(edgecolor=_COLOURS[row % len(_COLOURS)], linewidth=2.5 * (column < 2))
+                spine.set(edgecolor=_COLORS[row % len(_COLORS)], linewidth=2.5 * (column < 2))
             if column == 0:
                 errors = "   ".join(f"d={size}: {e:.2%}" for size, e in pair.errors.items())
                 axes.text(0, -0.06, f"error   {errors}", transform=axes.transAxes, va="top",

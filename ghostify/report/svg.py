@@ -1,4 +1,4 @@
-"""Charts as inline SVG; a page's CSS colours them by class."""
+"""Charts as inline SVG; a page's CSS colors them by class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDE, _HIGH = 1000, 200
 _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40
 _EQUAL, _ZERO = 1e-9, 1e-99  # relative, absolute
-_COLOURS = {"original": "grey", "ghost": "purple", "reference": "square", "current": "ring"}
+_COLORS = {"original": "gray", "ghost": "purple", "reference": "square", "current": "ring"}
 
 
 def bars_svg(bars: Sequence[Bar | LayerBar], title: str) -> str:
@@ -72,7 +72,7 @@ def plot_svg(plot: Plot) -> str:
 
 def captioned(plot: Plot) -> tuple[str, str]:
     """Draw a plot, with its title and curves as the caption."""
-    curves = (f"{curve.name} ({_COLOURS[curve.role]})" for curve in plot.curves)
+    curves = (f"{curve.name} ({_COLORS[curve.role]})" for curve in plot.curves)
     return f"{plot.title} by {plot.x}: {', '.join(curves)}", plot_svg(plot)
 
 

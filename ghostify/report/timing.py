@@ -132,7 +132,7 @@ class Timing(Serializable, Printable):
         """Return the first network's MACs divided by this one's."""
         return self.macs[self.first] / self.macs[model] if self.macs[model] else nan
 
-    def realised(self, measurement: Measurement) -> float:
+    def realized(self, measurement: Measurement) -> float:
         """Return speed-up divided by MACs ratio; 1 if time fell as much as MACs did."""
         return measurement.speedup.median / self.macs_ratio(measurement.model)
 
@@ -154,7 +154,7 @@ class Timing(Serializable, Printable):
         if len(self.macs) > 1:
             notes = [
                 f"speed-up: time of {self.first} divided by the network's, round by round; median.",
-                "realised: speed-up / MACs ratio; 100 %: time fell as much as MACs did.",
+                "realized: speed-up / MACs ratio; 100 %: time fell as much as MACs did.",
                 *notes,
             ]
         return Document(
@@ -186,13 +186,13 @@ class Timing(Serializable, Printable):
     def _latency_table(self, runtime: str, batch: int) -> Table:
         measured = [m for m in self.measurements if (m.runtime, m.batch) == (runtime, batch)]
         compared = len(self.macs) > 1
-        headings = ["threads", "ms", *(["speed-up", "realised"] if compared else []), "memory"]
+        headings = ["threads", "ms", *(["speed-up", "realized"] if compared else []), "memory"]
         rows = []
         for m in measured:
             ms = [f"{1000 * s:.3g}" for s in (m.seconds.median, m.seconds.lower, m.seconds.upper)]
             cells = [str(m.threads), "{} ({}–{})".format(*ms)]
             if compared:
-                cells += [f"{m.speedup.median:.2f}x", f"{self.realised(m):.0%}"]
+                cells += [f"{m.speedup.median:.2f}x", f"{self.realized(m):.0%}"]
             rows.append((m.model, *cells, "-" if m.memory is None else f"{si(m.memory)}B"))
         numbers = sorted({m.rounds for m in measured})
         rounds = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
@@ -204,5 +204,5 @@ class Timing(Serializable, Printable):
         for key, value in asdict(measurement).items():
             entries = value.items() if isinstance(value, dict) else ()
             record |= {f"{key}_{name}": entry for name, entry in entries} or {key: value}
-        ratio, realised = self.macs_ratio(measurement.model), self.realised(measurement)
-        return record | {"macs_ratio": ratio, "realised": realised}
+        ratio, realized = self.macs_ratio(measurement.model), self.realized(measurement)
+        return record | {"macs_ratio": ratio, "realized": realized}

@@ -92,9 +92,9 @@ def test_a_file_that_is_not_the_recorded_one_is_named(folder, tmp_path, change, 
             call()
     with pytest.warns(GhostifyWarning, match=message):
         opened(folder).record_feature_maps(DATA[0][:1])
-    labelled = [(DATA[0], torch.arange(4))]
+    labeled = [(DATA[0], torch.arange(4))]
     with pytest.warns(GhostifyWarning, match=message):
-        assert list(opened(folder).evaluate(labelled, device="cpu").rows) == ["converted"]
+        assert list(opened(folder).evaluate(labeled, device="cpu").rows) == ["converted"]
 
 
 def test_what_needs_no_weights_reads_none(folder, tmp_path):

@@ -28,7 +28,7 @@ def test_parts_of_a_bar_follow_each_other_in_proportion():
     assert mark == pytest.approx(2 * width)
 
 
-def test_every_bar_and_legend_is_labelled():
+def test_every_bar_and_legend_is_labeled():
     text = bars("title", [Bar("label", "value", (("ours", 1),))], [("ours", "legend")])
     assert [t.text for t in found(text, "text")] == ["title", "legend", "label", "value"]
     assert ET.fromstring(text).get("aria-label") == "title"

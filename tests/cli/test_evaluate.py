@@ -20,7 +20,7 @@ def build():
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
     )
 """
-LABELLED = ["--model", "classes.py:build", "--input", "3x16x16"]
+LABELED = ["--model", "classes.py:build", "--input", "3x16x16"]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def evaluate(run, *arguments):
 
 
 def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
-    result = run("evaluate", out, *LABELLED, *weights, "--data", data, "--held-out", "1")
+    result = run("evaluate", out, *LABELED, *weights, "--data", data, "--held-out", "1")
     assert result.code == 0, result.err
     assert "classes.py:build on shades: 24 images\n" in result.out
     assert "--held-out" not in result.err  # recover needs images to train on
@@ -75,15 +75,15 @@ def test_a_conversion_beside_its_original(run, data, out, weights, tmp_path):
 
 def test_the_images_that_are_scored(run, data, out, weights, tmp_path):
     """All of them, until the network was calibrated or trained on some."""
-    assert "on shades: 24 images\n" in run("evaluate", out, *LABELLED, "--data", data).out
-    fitted = run("convert", *LABELLED[1:], *weights, "--calibration", data, "--out", "fitted")
+    assert "on shades: 24 images\n" in run("evaluate", out, *LABELED, "--data", data).out
+    fitted = run("convert", *LABELED[1:], *weights, "--calibration", data, "--out", "fitted")
     assert fitted.code == 0, fitted.err
-    recovered = run("recover", out, *LABELLED, "--data", data, "--epochs", "4", "--lr", "1e-3")
+    recovered = run("recover", out, *LABELED, "--data", data, "--epochs", "4", "--lr", "1e-3")
     assert "Saved to out-recovered" in recovered.err
     for folder in ("fitted", "out-recovered"):
-        found = run("evaluate", folder, *LABELLED, "--data", data)
+        found = run("evaluate", folder, *LABELED, "--data", data)
         assert "on shades: 5 images held out from the training set\n" in found.out
-        found = run("evaluate", folder, *LABELLED, "--data", data, "--held-out", "1")
+        found = run("evaluate", folder, *LABELED, "--data", data, "--held-out", "1")
         assert "on shades: 24 images, some of them seen in training\n" in found.out
         assert "so that its score is too high" in found.err
 
@@ -93,7 +93,7 @@ def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
 
     import ghostify
 
-    found = evaluate(run, out, *LABELLED, *weights, "--data", data)
+    found = evaluate(run, out, *LABELED, *weights, "--data", data)
     original = build()
     original.load_state_dict(torch.load("classes.pt"))
     ghost = ghostify.load(out, original)
@@ -106,12 +106,12 @@ def test_scores_are_those_of_the_verb(run, data, out, weights, tmp_path):
     assert found["original"]["score"]["top1"] == ghostify.evaluate(original, opened).top1
 
 
-def test_an_artifact_remembers_how_images_are_normalised(run, data, weights):
+def test_an_artifact_remembers_how_images_are_normalized(run, data, weights):
     from classes import build
 
     import ghostify
 
-    run("convert", *LABELLED[1:], *weights, "--normalize", "0.2/0.1,0.2,0.3", "--out", "out")
+    run("convert", *LABELED[1:], *weights, "--normalize", "0.2/0.1,0.2,0.3", "--out", "out")
     ghost = ghostify.load("out", build())
     for more, mean, std in (
         ([], (0.2,), (0.1, 0.2, 0.3)),
@@ -130,12 +130,12 @@ def test_an_artifact_remembers_how_images_are_normalised(run, data, weights):
 
 def test_weights_that_are_gone_are_named(run, data, out, tmp_path):
     (tmp_path / "classes.pt").rename(tmp_path / "moved.pt")
-    result = run("evaluate", out, *LABELLED, "--data", data)
+    result = run("evaluate", out, *LABELED, "--data", data)
     assert "converted from the weights in classes.pt (SHA-256 " in result.err
     assert result.err.splitlines()[1].endswith("which is not there: pass --weights FILE")
-    alone = run("evaluate", out, *LABELLED, "--data", data, "--format", "json")
+    alone = run("evaluate", out, *LABELED, "--data", data, "--format", "json")
     assert list(json.loads(alone.out)["rows"]) == ["converted"]
-    found = evaluate(run, out, *LABELLED, "--weights", "moved.pt", "--data", data)
+    found = evaluate(run, out, *LABELED, "--weights", "moved.pt", "--data", data)
     assert list(found) == ["original", "converted"]
 
 
@@ -143,12 +143,12 @@ def test_other_weights_are_refused(fails, data, out, tmp_path):
     from classes import build
 
     torch.save(build().state_dict(), tmp_path / "other.pt")
-    said = fails("evaluate", out, *LABELLED, "--weights", "other.pt", "--data", data)
+    said = fails("evaluate", out, *LABELED, "--weights", "other.pt", "--data", data)
     assert "other.pt appears to be randomly initialized" in said
 
 
 def test_without_labels(run, data, out):
-    found = evaluate(run, out, *LABELLED, "--data", data, "--no-labels", "--outputs", "classes")
+    found = evaluate(run, out, *LABELED, "--data", data, "--no-labels", "--outputs", "classes")
     assert found["converted"]["score"]["top1"] is None
     assert 0 <= found["converted"]["score"]["agreement"] <= 1
     assert found["original"]["score"]["agreement"] == 1
@@ -160,7 +160,7 @@ def test_a_network_that_is_no_folder(run, data, weights):
 
 
 def test_as_a_program_reads_it(run, data, out):
-    result = run("evaluate", out, *LABELLED, "--data", data, "--format", "csv")
+    result = run("evaluate", out, *LABELED, "--data", data, "--format", "csv")
     assert result.out.startswith("network,macs,params,images,top1,top5,")
     assert len(result.out.splitlines()) == 3
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_evaluated(fails, data, out, weights):
         "evaluate", "classes.py:build", "--input", "3x16x16", "--data", data, "--no-labels"
     )
     assert "pass the original" in said
-    own = ["evaluate", out, *LABELLED]
+    own = ["evaluate", out, *LABELED]
     assert "did you mean digits" in fails(*own, "--data", "digit")
     assert "10 classes, but the network has 6" in fails(*own, "--data", "digits")
     assert "has no validation images" in fails(*own, "--data", data, "--held-out", "0")

@@ -7,7 +7,7 @@ from ghostify import Artifact, load, save
 from ghostify.io.measurements import recorded
 from ghostify.io.recipe import read_recipe
 
-from .test_evaluate import LABELLED, data, out, weights  # noqa: F401
+from .test_evaluate import LABELED, data, out, weights  # noqa: F401
 
 
 def state(folder):
@@ -17,7 +17,7 @@ def state(folder):
 
 
 @pytest.fixture
-def spoilt(run, out, weights, tmp_path):  # noqa: F811
+def spoiled(run, out, weights, tmp_path):  # noqa: F811
     """The artifact with statistics that are far off."""
     from classes import build
 
@@ -27,11 +27,11 @@ def spoilt(run, out, weights, tmp_path):  # noqa: F811
     return save(artifact.model, tmp_path / out, source=source, force=True).path
 
 
-def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
-    before, recipe = state(spoilt), read_recipe(spoilt)
-    result = run("recalibrate", spoilt, *LABELLED, *weights, "--data", data, "--no-labels")
+def test_statistics_that_were_off(run, spoiled, data, weights):  # noqa: F811
+    before, recipe = state(spoiled), read_recipe(spoiled)
+    result = run("recalibrate", spoiled, *LABELED, *weights, "--data", data, "--no-labels")
     assert result.code == 0, result.err
-    new = spoilt.with_name("out-recalibrated")
+    new = spoiled.with_name("out-recalibrated")
     assert f"Saved to {new}" in result.err
     after = state(new)
     assert after["4.running_var"].min() > 1e-3
@@ -45,7 +45,7 @@ def test_statistics_that_were_off(run, spoilt, data, weights):  # noqa: F811
 def test_what_is_worse_is_not_saved(run, out, data, weights):  # noqa: F811
     """Statistics as they were when the network was made agree with the original's."""
     before = state(out)
-    arguments = ["recalibrate", out, *LABELLED, *weights, "--data", data, "--no-labels"]
+    arguments = ["recalibrate", out, *LABELED, *weights, "--data", data, "--no-labels"]
     result = run(*arguments)
     assert result.code == 0
     assert "The score is worse; nothing is saved. --keep-worse saves it" in " ".join(

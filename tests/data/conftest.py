@@ -21,7 +21,7 @@ class Scores(nn.Sequential):
 
 
 def write(file, value):
-    """A picture of 16 pixels in one shade of grey, by which it is known again."""
+    """A picture of 16 pixels in one shade of gray, by which it is known again."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((16, 16, 3), value, np.uint8)).save(file)
 

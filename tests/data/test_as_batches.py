@@ -41,7 +41,7 @@ def test_one_image_is_a_batch():
     assert shapes(as_batches(IMAGES[0], EXAMPLE, batch_size=2)) == [(1, 3, 8, 8)]
 
 
-def test_a_labelled_loader():
+def test_a_labeled_loader():
     loader = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=8)
     batches = as_batches(loader, EXAMPLE)
     assert shapes(batches) == [(8, 3, 8, 8), (8, 3, 8, 8), (4, 3, 8, 8)]

@@ -22,9 +22,9 @@ def images_of(calibration):
     return torch.cat(calibration.batches)
 
 
-def save(path, size=(12, 10), colour=(255, 0, 0)):
+def save(path, size=(12, 10), color=(255, 0, 0)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def truncate(path):
@@ -35,7 +35,7 @@ def truncate(path):
 def test_images_of_all_formats_in_order(tmp_path):
     names = ["a/1.JPG", "a/2.png", "b/c/3.webp", "d.bmp", "e.tif", "f.jpeg", "g.gif", "h.jfif"]
     for number, name in enumerate(names):
-        save(tmp_path / name, colour=(30 * number,) * 3)
+        save(tmp_path / name, color=(30 * number,) * 3)
     (tmp_path / "labels.csv").write_text("no image")
     found = read_all(tmp_path)
     images = images_of(found)
@@ -85,7 +85,7 @@ def test_unreadable_images_of_opened_data(open_it, folder):
 
 def test_broken_images_are_skipped_and_named(tmp_path):
     save(tmp_path / "good.png")
-    save(tmp_path / "z.png", colour=(0, 255, 0))
+    save(tmp_path / "z.png", color=(0, 255, 0))
     truncate(tmp_path / "cut.jpg")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "text.png").write_text("hello")
@@ -179,8 +179,8 @@ def test_images_that_are_held_out_are_not_used(tmp_path, with_splits):
     """Neither those that `open_data` holds out, nor a validation split."""
     for number in range(40):
         part = ("val" if number % 4 == 0 else "train") if with_splits else ""
-        save(tmp_path / part / "ab"[number % 2] / f"{number}.png", colour=(6 * number,) * 3)
-        save(tmp_path / part / "ab"[1 - number % 2] / f"{number}.png", colour=(6 * number,) * 3)
+        save(tmp_path / part / "ab"[number % 2] / f"{number}.png", color=(6 * number,) * 3)
+        save(tmp_path / part / "ab"[1 - number % 2] / f"{number}.png", color=(6 * number,) * 3)
     held = torch.cat([batch for batch, _ in open_data(tmp_path, Scores(), SOURCE).validation])
     used = shades(read(tmp_path))
     assert len(used) + len(held) == 80
@@ -220,8 +220,8 @@ def test_the_names_of_sources_in_place_of_batches(tmp_path):
 
 
 def test_the_part_that_a_named_source_is_read_for(tmp_path):
-    save(tmp_path / "train" / "a.png", colour=(0, 0, 0))
-    save(tmp_path / "val" / "b.png", colour=(255, 255, 255))
+    save(tmp_path / "train" / "a.png", color=(0, 0, 0))
+    save(tmp_path / "val" / "b.png", color=(255, 255, 255))
     trained, held = (
         calibration_batches(tmp_path, nn.Identity(), EXAMPLE, evaluation=evaluation)[0].mean()
         for evaluation in (False, True)

@@ -160,7 +160,7 @@ def test_no_other_program_decodes(tmp_path):
 
 
 def test_the_first_frame_of_an_animation(tmp_path):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     assert decode_file(tmp_path / "x.gif", "RGB").getpixel((0, 0))[0] > 200
 

@@ -185,9 +185,9 @@ def test_digits():
     data = open_data("digits", Scores(10), SOURCE)
     assert (data.classes, data.held_out) == (10, 179)
     images, _ = next(iter(data.validation))
-    grey = images * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    grey = grey + torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    torch.testing.assert_close(grey[:, :1].expand_as(grey), grey)
+    gray = images * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    gray = gray + torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    torch.testing.assert_close(gray[:, :1].expand_as(gray), gray)
 
 
 def test_mnist5k():

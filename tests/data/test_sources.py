@@ -42,7 +42,7 @@ def pair_of_batches():
 def tensor():
     return torch.rand(40, 3, 16, 16)
 
-def labelled():
+def labeled():
     return torch.rand(40, 3, 16, 16), torch.zeros(40, dtype=torch.int64)
 
 def number():
@@ -57,7 +57,7 @@ def code(tmp_path, monkeypatch):
     return lambda function: f"{tmp_path / 'own.py'}:{function}"
 
 
-FUNCTIONS = ["batches", "loader", "two", "data", "stream", "two_lists", "tensor", "labelled"]
+FUNCTIONS = ["batches", "loader", "two", "data", "stream", "two_lists", "tensor", "labeled"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -134,5 +134,5 @@ def test_the_names_of_sources_in_python(folder, tmp_path):
 
 def test_data_is_kept(code):
     assert isinstance(open_source(code("data")), Data)
-    assert isinstance(open_source(code("labelled")), TensorImages)
+    assert isinstance(open_source(code("labeled")), TensorImages)
     assert isinstance(open_source(code("two")).train, DataLoader)

@@ -75,13 +75,13 @@ def test_into_a_convolution_that_pads_by_itself():
     assert deployed(seen_data(net), IMAGE)[1].folded_norms == ("1",)
 
 
-def test_inside_of_the_activated_flavour():
+def test_inside_of_the_activated_flavor():
     net = nn.Sequential(GhostModule(3, 7, 3, norm=nn.BatchNorm2d, activation=nn.ReLU))
     form, _ = deployed(seen_data(net), IMAGE)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in form.modules())
 
 
-def test_not_behind_the_activated_flavour():
+def test_not_behind_the_activated_flavor():
     ghost = GhostModule(3, 6, 3, norm=nn.BatchNorm2d, activation=nn.ReLU)
     _, found = deployed(seen_data(nn.Sequential(ghost, nn.BatchNorm2d(6))), IMAGE)
     assert (found.folded_norms, found.remaining_norms) == ((), ("1",))
@@ -107,7 +107,7 @@ def hooked():
         hooked(),
         nn.ConvTranspose2d(3, 6, 2),
     ],
-    ids=["standardised", "parametrised", "hooked", "transposed"],
+    ids=["standardized", "parametrized", "hooked", "transposed"],
 )
 def test_not_into_layers_that_are_not_plain(layer):
     _, found = deployed(seen_data(nn.Sequential(layer, nn.BatchNorm2d(6))), IMAGE)

@@ -97,7 +97,7 @@ def test_values_whose_labels_are_constant_have_no_share_explained():
 
 
 def test_a_segmentation_by_hand():
-    """Four pixels; class 2 neither labelled nor predicted; the last pixel has no label."""
+    """Four pixels; class 2 neither labeled nor predicted; the last pixel has no label."""
     labels = torch.tensor([[[0, 0, 1, 255]]])
     output = torch.eye(3)[torch.tensor([0, 1, 1, 0])].T[None, :, None] * 5
     found = score("classes", 3, output, labels, output.roll(1, 3), dense=True)

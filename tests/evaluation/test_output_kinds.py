@@ -94,8 +94,8 @@ def test_weak_evidence_means_values():
 
 def test_pictures_from_0_to_1_are_no_labels():
     assert found(nn.Upsample(scale_factor=(1, 2))).kind == "values"
-    colours = nn.Sequential(nn.ZeroPad3d((0, 0, 0, 0, 1, 1)))
-    assert found(colours).kind == "values"
+    colors = nn.Sequential(nn.ZeroPad3d((0, 0, 0, 0, 1, 1)))
+    assert found(colors).kind == "values"
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_convert_finds_and_remembers(tmp_path):
     assert Outputs.find(loaded) == outputs
     assert Outputs.find(ghostify.convert(net, IMAGES[:1])) is None
     data = [(IMAGES[:32], LABELS[:32]), (IMAGES[32:64], LABELS[32:64])]
-    labelled = ghostify.convert(trained(3, F.mse_loss, LABELS), IMAGES[:1], calibration=data)
-    assert Outputs.find(labelled)[0].reason == "the labels are 0 or 1"
+    labeled = ghostify.convert(trained(3, F.mse_loss, LABELS), IMAGES[:1], calibration=data)
+    assert Outputs.find(labeled)[0].reason == "the labels are 0 or 1"
     said = ghostify.convert(net, IMAGES[:1], outputs="values")
     assert Outputs.find(said).given
 

@@ -71,8 +71,8 @@ def _noisy_norm(channels):
 @settings(max_examples=300)
 @given(geometries(), st.booleans())
 def test_equals_the_reference(geometry, activated):
-    flavour = {"norm": _noisy_norm, "activation": nn.ReLU} if activated else {}
-    module = GhostModule(**geometry, **flavour).double().eval()
+    flavor = {"norm": _noisy_norm, "activation": nn.ReLU} if activated else {}
+    module = GhostModule(**geometry, **flavor).double().eval()
     x = torch.randn(2, geometry["in_channels"], 17, 19, dtype=torch.double)
     out = module(x)
     torch.testing.assert_close(out, reference(module, x), rtol=1e-10, atol=1e-10)
@@ -132,7 +132,7 @@ def test_stands_for_the_convolution():
     assert (module.padding, module.dilation) == ((0, 3), (1, 1))
 
 
-def test_only_the_linear_flavour_is_linear():
+def test_only_the_linear_flavor_is_linear():
     x, y = torch.randn(2, 1, 3, 8, 8)
     linear = GhostModule(3, 8, 3, bias=False)
     torch.testing.assert_close(linear(x + y), linear(x) + linear(y))

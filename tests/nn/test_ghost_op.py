@@ -213,7 +213,7 @@ def test_exporters_see_plain_convolutions(training):
         assert "ghost_features" not in str(graph)
 
 
-def test_hooks_and_parametrisations_keep_working(calls):
+def test_hooks_and_parametrizations_keep_working(calls):
     x, seen = torch.randn(2, 3, 8, 8), []
     module = GhostModule(3, 8, 3)
     module.primary_conv[0].register_forward_hook(lambda *_: seen.append("primary"))

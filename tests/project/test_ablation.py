@@ -1,4 +1,4 @@
-"""The example that trains the paper's ablations, on pictures of one colour."""
+"""The example that trains the paper's ablations, on pictures of one color."""
 
 import importlib.util
 import json
@@ -25,10 +25,10 @@ def ablation():
 
 @pytest.fixture
 def run(ablation, tmp_path, monkeypatch):
-    for colour in ("red", "blue"):
-        (tmp_path / "data" / colour).mkdir(parents=True)
+    for color in ("red", "blue"):
+        (tmp_path / "data" / color).mkdir(parents=True)
         for number in range(20):
-            Image.new("RGB", (12, 12), colour).save(tmp_path / "data" / colour / f"{number}.png")
+            Image.new("RGB", (12, 12), color).save(tmp_path / "data" / color / f"{number}.png")
 
     def invoke(*arguments):
         options = [

@@ -86,7 +86,7 @@ def run_module(name, *options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["realised", "never_slower"])
+@pytest.mark.parametrize("name", ["realized", "never_slower"])
 def test_speed_benchmarks_run(name, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     options = ["--networks", "alexnet", "--runtimes", "eager", "--seconds", "0.1"]

@@ -91,8 +91,8 @@ def artifact(net, image, tmp_path_factory):
     saved.export(folder / "net.pt2", progress=False)
     saved.record_feature_maps(image)
     saved.search(budget="macs=0.8", calibration=images, progress=False)
-    labelled = [(images, torch.arange(16) % 4)]
-    saved.evaluate(labelled, device="cpu", progress=False)
+    labeled = [(images, torch.arange(16) % 4)]
+    saved.evaluate(labeled, device="cpu", progress=False)
     saved.remember("compression", compress(net, folder / "compressed").to_dict())
     saved.model.head.weight.data.mul_(0.1)
 

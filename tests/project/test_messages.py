@@ -1,4 +1,4 @@
-"""Texts of the package: the library names keyword arguments, not flags, and nothing is archaic."""
+"""Texts: the library names keyword arguments, nothing is archaic, and spelling is American."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ import pytest
 import ghostify
 
 PACKAGE = Path(ghostify.__file__).parent
+ROOT = Path(__file__).parents[2]
 FILES = sorted(PACKAGE.rglob("*.py"))
 LIBRARY = [file for file in FILES if file.relative_to(PACKAGE).parts[0] != "cli"]
 
@@ -18,6 +19,13 @@ SHOWS_COMMANDS = PACKAGE / "report" / "html"
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 DASHES = re.compile("--")
 ARCHAIC = re.compile(r"\b(nought|amiss|anew|likewise)\b", re.IGNORECASE)
+
+BRITISH = re.compile(
+    r"colour|behaviour|neighbour|flavour|favour|centre[ds]?\b|grey|artefact|licence|catalogue|spelt"
+    r"|(label|model|cancel|signal)l(ed(?!by)|ing)|distils?\b|towards\b|afterwards\b|whilst|analys(e[dr]?|ing)\b"
+    r"|\w\w(al|il|im|an|ar|or|on|gn|nt|rd|tr)is(e[drs]?|ing|ation)\b",
+    re.IGNORECASE,
+)
 
 
 def _name(file: Path) -> str:
@@ -89,3 +97,26 @@ def test_dashes_in_errors_are_found(source, found):
 def test_no_archaisms(file):
     lines = file.read_text(encoding="utf-8").splitlines()
     assert not [line.strip() for line in lines if ARCHAIC.search(line)]
+
+
+@pytest.mark.parametrize("folder", ["docs", "ghostify", "examples", "*.md"])
+def test_spelling_is_american(folder):
+    files = ROOT.glob(folder) if "*" in folder else (ROOT / folder).rglob("*.*")
+    texts = {f: f.read_text("utf-8") for f in files if f.suffix in (".py", ".md", ".html", ".css")}
+    assert texts
+    assert not [(file, word[0]) for file, text in texts.items() for word in BRITISH.finditer(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Colours of neighbours", True),
+        ("centred", True),
+        ("unlabelled", True),
+        ("normalisation, realised, it distils", True),
+        ("centered color, noise, promise, otherwise, comparison, arise", False),
+        ('aria-labelledby="x"', False),
+    ],
+)
+def test_british_words_are_found(text, found):
+    assert bool(BRITISH.search(text)) == found

@@ -88,7 +88,7 @@ def test_the_trade_off_curve():
         "saved": ((250, 0.895),),
     }
     ((caption, svg),) = FOUND.charts()
-    marks = "before training (grey), after training (purple), original (square), saved (ring)"
+    marks = "before training (gray), after training (purple), original (square), saved (ring)"
     assert caption == f"Top-1 accuracy by MACs: {marks}"
     assert svg.count("<rect") == 1
 

@@ -22,7 +22,7 @@ def test_bars_of_a_pruned_network(pruned_plan):
     assert bars["stem"].tooltip.splitlines()[-1] == "kept: first convolution (stem)"
 
 
-def test_sites_are_coloured_by_whether_they_can_be_replaced(sites):
+def test_sites_are_colored_by_whether_they_can_be_replaced(sites):
     first, *_ = sites
     yes, no = site_bars([first, replace(first, ineligible="depthwise")])
     ((_, macs),) = yes.parts

@@ -29,10 +29,10 @@ def test_quartiles_are_ordered(values):
     assert low <= spread.lower <= spread.median <= spread.upper <= high
 
 
-def test_realised_speed_up():
+def test_realized_speed_up():
     assert TIMING.macs_ratio("ghost") == 2
-    assert TIMING.realised(HALF) == 0.75
-    assert TIMING.realised(WHOLE) == 1
+    assert TIMING.realized(HALF) == 0.75
+    assert TIMING.realized(WHOLE) == 1
 
 
 def test_json_round_trip():

@@ -77,8 +77,8 @@ def test_frozen_parameters_are_trained_and_returned_frozen(teacher, student, dat
 
 
 def test_without_labels(teacher, student, data):
-    unlabelled = [batch for batch, _ in data]
-    _, recovery = ghostify.recover(teacher, student, unlabelled, TWO, validation=unlabelled)
+    unlabeled = [batch for batch, _ in data]
+    _, recovery = ghostify.recover(teacher, student, unlabeled, TWO, validation=unlabeled)
     assert recovery.recovered.selection_score > recovery.converted.selection_score
     assert recovery.recovered.top1 is None
     assert (recovery.original.agreement, recovery.original.relative_error) == (1, 0)
@@ -414,8 +414,8 @@ def test_a_part_of_the_training_data_is_held_out(teacher, student):
 def test_weights_worse_than_those_given_are_not_handed_over_without_validation(teacher, student):
     settings = RecoverySettings(epochs=1, lr=1.0, optimizer="sgd")
     for number in (48, 320):
-        unlabelled = [batch for batch, _ in loader(teacher, number)]
-        recovered, recovery = ghostify.recover(teacher, student, unlabelled, settings)
+        unlabeled = [batch for batch, _ in loader(teacher, number)]
+        recovered, recovery = ghostify.recover(teacher, student, unlabeled, settings)
         assert recovery.best_epoch == 0
         assert same(state_of(student), state_of(recovered))
         assert recovery.recovered == recovery.converted

@@ -107,7 +107,7 @@ def _no_value(data):
     del data["layers"]["wide"][0]["value"]
 
 
-def _misspelt(data):
+def _misspelled(data):
     data["layers"]["wide"][0]["ration"] = 2
 
 
@@ -156,7 +156,7 @@ def _another_format(data):
     [
         (_not_finite, "wide: sensitivity to s=2, d=3 (=nan) must be a finite number"),
         (_no_value, "`layers['wide'][0]` (={'dw_size': 3, 'ratio': 2}) must be an object with"),
-        (_misspelt, "layers['wide'][0]: unknown key 'ration'; did you mean ratio"),
+        (_misspelled, "layers['wide'][0]: unknown key 'ration'; did you mean ratio"),
         (_even, "layers['wide'][0]: `dw_size` (=4)"),
         (_twice, "layers['wide'][2]: s=2, d=3 appears twice"),
         (_text_for_a_layer, "`layers['wide']` (='harmless') must be a list of records"),

@@ -118,7 +118,7 @@ def _not_a_number(layer):
     layer["wide"]["ghost"]["ratio"] = float("nan")
 
 
-def _misspelt(layer):
+def _misspelled(layer):
     layer["wide"]["ghost"]["ration"] = 2
 
 
@@ -154,7 +154,7 @@ def _impossible(layer):
         (_neither, "layers['wide']: give either `ghost` or `keep`"),
         (_even, "layers['wide'].ghost: `dw_size` (=4)"),
         (_not_a_number, "layers['wide'].ghost: `ratio` (=nan)"),
-        (_misspelt, "layers['wide'].ghost: unknown key 'ration'; did you mean ratio?"),
+        (_misspelled, "layers['wide'].ghost: unknown key 'ration'; did you mean ratio?"),
         (_text_for_a_layer, "`layers['wide']` (='ghost') must be an object"),
         (_no_geometry, "layers['wide']: 'geometry' is missing"),
         (_no_groups, "`layers['wide'].geometry.groups` (=0) must be from 1 to 16777216"),

@@ -59,14 +59,14 @@ def _placed(digits: Tensor, shift: float, generator: torch.Generator) -> Tensor:
         ],
         1,
     )
-    centre = torch.stack(
+    center = torch.stack(
         [
             shift + _uniform((number,), -0.15, 0.15, generator),
             _uniform((number,), -0.25, 0.25, generator),
         ],
         1,
     )
-    offset = -(rows @ centre[:, :, None])
+    offset = -(rows @ center[:, :, None])
     grid = F.affine_grid(torch.cat([rows, offset], 2), [number, 1, SIZE, SIZE], align_corners=False)
     return F.grid_sample(digits, grid, align_corners=False)
 

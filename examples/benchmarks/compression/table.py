@@ -72,7 +72,7 @@ def _cells(record: Record) -> Iterator[str]:
 
 
 def draw(records: Mapping[str, Record], folder: Path) -> None:
-    """Write the trade-off curve of each record, in the colours of the page that shows it."""
+    """Write the trade-off curve of each record, in the colors of the page that shows it."""
     for name, record in records.items():
         svg = plot_svg(record.compression.plots()["trade-off-macs"])
         opening, inside = svg.split(">", 1)

@@ -99,16 +99,16 @@ class Segmenter(nn.Module):
 
 
 class Detector(nn.Module):
-    """A single-stage detector: logits of centres ``(B, 2, 8, 8)`` and boxes ``(B, 4, 8, 8)``."""
+    """A single-stage detector: logits of centers ``(B, 2, 8, 8)`` and boxes ``(B, 4, 8, 8)``."""
 
     def __init__(self) -> None:
         super().__init__()
         blocks = [Block(12, 24, 2), Block(24, 48, 2), Block(48, 48, 1)]
         self.body = nn.Sequential(_conv(3, 12), nn.ReLU(), *blocks)
-        self.centres, self.boxes = (
+        self.centers, self.boxes = (
             nn.Sequential(_conv(48, 24), nn.ReLU(), nn.Conv2d(24, outputs, 1)) for outputs in (2, 4)
         )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = self.body(x)
-        return {"centres": self.centres(x), "boxes": self.boxes(x)}
+        return {"centers": self.centers(x), "boxes": self.boxes(x)}

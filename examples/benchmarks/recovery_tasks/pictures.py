@@ -43,11 +43,11 @@ def triangles(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor
     """
     draw = torch.Generator().manual_seed(2 * seed + int(test))
     length, width = _uniform((number, 1), 8, 12, draw), _uniform((number, 1), 3, 5, draw)
-    centre = _uniform((number, 2), 11, SIDE - 11, draw)
+    center = _uniform((number, 2), 11, SIDE - 11, draw)
     angle = _uniform((number,), -torch.pi, torch.pi, draw)
     along = torch.stack([angle.cos(), angle.sin()], 1)
     across = torch.stack([-angle.sin(), angle.cos()], 1)
-    tip, base = centre + length * along, centre - length * along / 2
+    tip, base = center + length * along, center - length * along / 2
     corners = torch.stack([tip, base + width * across, base - width * across], 1)
     y, x = _pixels()
     edges = [(corners[:, place], corners[:, (place + 1) % 3]) for place in range(3)]
@@ -83,8 +83,8 @@ def shapes(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
 def boxes(number: int, *, test: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return pictures of one disc or square, and targets ``(number, 6, 8, 8)`` on cells of 4.
 
-    Channels 0 and 1 are 1 in the cell of the centre of a disc, of a square; the others hold the
-    position of the centre in that cell, and the width and height of the box, all in cells.
+    Channels 0 and 1 are 1 in the cell of the center of a disc, of a square; the others hold the
+    position of the center in that cell, and the width and height of the box, all in cells.
     """
     draw = torch.Generator().manual_seed(2 * seed + int(test))
     y, x = _pixels()
@@ -135,8 +135,8 @@ def _drawn(inside: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def _painted(pictures: Tensor, inside: Tensor, draw: torch.Generator) -> Tensor:
-    colour = torch.rand(len(pictures), 3, 1, 1, generator=draw)
-    return torch.where(inside[:, None], colour, pictures)
+    color = torch.rand(len(pictures), 3, 1, 1, generator=draw)
+    return torch.where(inside[:, None], color, pictures)
 
 
 def _noisy(pictures: Tensor, draw: torch.Generator) -> Tensor:

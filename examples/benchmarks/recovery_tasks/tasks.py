@@ -98,17 +98,17 @@ def _mean_iou(logits: Tensor, labels: Tensor) -> float:
 
 
 def _detection_loss(found: dict[str, Tensor], target: Tensor) -> Tensor:
-    is_centre = target[:, :2].amax(1, keepdim=True)
-    centres = F.binary_cross_entropy_with_logits(
-        found["centres"], target[:, :2], pos_weight=torch.tensor(8.0)
+    is_center = target[:, :2].amax(1, keepdim=True)
+    centers = F.binary_cross_entropy_with_logits(
+        found["centers"], target[:, :2], pos_weight=torch.tensor(8.0)
     )
-    errors = F.smooth_l1_loss(found["boxes"], target[:, 2:], reduction="none") * is_centre
-    return centres + errors.sum((1, 2, 3)).mean() / 4
+    errors = F.smooth_l1_loss(found["boxes"], target[:, 2:], reduction="none") * is_center
+    return centers + errors.sum((1, 2, 3)).mean() / 4
 
 
 def _detected(found: dict[str, Tensor], target: Tensor) -> float:
     """Share of pictures whose best box is of the right class, with an IoU of at least 0.5."""
-    labels, boxes = _best_boxes(found["centres"], found["boxes"])
+    labels, boxes = _best_boxes(found["centers"], found["boxes"])
     true_labels, true_boxes = _best_boxes(target[:, :2], target[:, 2:])
     low = torch.maximum(boxes[:, :2], true_boxes[:, :2])
     high = torch.minimum(boxes[:, 2:], true_boxes[:, 2:])
@@ -118,10 +118,10 @@ def _detected(found: dict[str, Tensor], target: Tensor) -> float:
     return 100 * float(right.float().mean())
 
 
-def _best_boxes(centres: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def _best_boxes(centers: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Return the class of the best cell and the corners of its box, in cells."""
-    cells = centres.shape[3]
-    best = centres.flatten(1).argmax(1)
+    cells = centers.shape[3]
+    best = centers.flatten(1).argmax(1)
     cell = best % cells**2
     x, y, width, height = boxes.flatten(2)[torch.arange(len(cell)), :, cell].unbind(1)
     x, y = x + cell % cells, y + cell // cells

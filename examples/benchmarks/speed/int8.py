@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from accuracy import debian_photographs, digits, photographs
 from accuracy.networks import trained
-from speed.realised import PLANS
+from speed.realized import PLANS
 from torch import Tensor, nn
 from torchvision.models import get_model
 

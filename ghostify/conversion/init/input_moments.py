@@ -84,7 +84,7 @@ class _Moments:
         self.energy += energy / len(centered) ** 2
 
     def covariance(self) -> Tensor:
-        """Return the covariance, shrunk towards its diagonal.
+        """Return the covariance, shrunk toward its diagonal.
 
         Correlations are multiplied by 1 - a, where a is the part of their energy that is sampling
         error (Ledoit and Wolf, 2004), as the variation from batch to batch tells.

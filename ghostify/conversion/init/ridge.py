@@ -14,7 +14,7 @@ from torch import Tensor
 from ghostify.conversion.init.sample import Sample
 
 _RIDGES = (1e-8, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-"""Strengths of the regularization towards the old weights, relative to the mean squared input."""
+"""Strengths of the regularization toward the old weights, relative to the mean squared input."""
 
 _EXACT = 1e-4
 """Ridge up to which the fit is repeated from the new weights: targets follow from the inputs."""
@@ -42,7 +42,7 @@ _MAX_FLOAT64 = 2500
 def refit(
     sample: Sample, weight: Tensor, ridge: float | None = None, *, intercept: bool = True
 ) -> Tensor:
-    """Return the weights that best give the sample's targets, regularized towards ``weight``.
+    """Return the weights that best give the sample's targets, regularized toward ``weight``.
 
     With centered patches P (N x c k^2) and centered targets Y, it is W = W0 + argmin_D of
     ||P D - (Y - P W0)||^2 + ridge t ||D||^2, where t is the mean diagonal of P^T P. Groups are

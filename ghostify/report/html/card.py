@@ -8,7 +8,7 @@ from ghostify.report.document import shorten
 from ghostify.report.html.headline import accuracy_line, headline
 from ghostify.report.html.summary import ArtifactSummary
 from ghostify.report.layer_bars import layer_bars
-from ghostify.report.plots import BAR_COLOURS, check_plot, write_plot
+from ghostify.report.plots import BAR_COLORS, check_plot, write_plot
 
 _INK, _SOFT, _WORSE, _PAPER = "#1c1e21", "#5c6167", "#a34700", "#fcfcfa"
 _INCHES, _DPI = (12, 6.3), 100
@@ -25,9 +25,9 @@ def write_card(summary: ArtifactSummary, file: Path, *, title: str | None = None
     parts = headline(summary)
     longest = max((len(part.text) for part in parts), default=0)
 
-    def write(text: str, y: float, size: float, colour: str, weight: str = "normal") -> None:
+    def write(text: str, y: float, size: float, color: str, weight: str = "normal") -> None:
         figure.text(
-            0.05, y, text, size=size, color=colour, weight=weight, va="center", parse_math=False
+            0.05, y, text, size=size, color=color, weight=weight, va="center", parse_math=False
         )
 
     (name,) = shorten([title or summary.report.model], _LONGEST_TITLE)
@@ -41,6 +41,6 @@ def write_card(summary: ArtifactSummary, file: Path, *, title: str | None = None
     bars = layer_bars(summary.report.sites, "MACs")
     for place, bar in enumerate(bars):
         for role, height in bar.parts:
-            axes.bar(place, height, 0.8, color=BAR_COLOURS[role])
+            axes.bar(place, height, 0.8, color=BAR_COLORS[role])
     axes.set_xlim(-0.4, len(bars) - 0.6)
     write_plot(figure, file)

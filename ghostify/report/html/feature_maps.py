@@ -40,7 +40,7 @@ def feature_map_images(
         JSON types: the image, some feature maps of each layer, and the most likely classes if the
         network is known to have some. A Ghost module has pairs of intrinsic map and ghost, a pruned
         convolution maps that are left. Pictures are PNG in base64. A map and the original's share
-        their grey scale. Channels are those of the original.
+        their gray scale. Channels are those of the original.
 
     Raises:
         GhostifyError: if the feature maps of all changed layers are smaller than 5 x 5.
@@ -129,9 +129,9 @@ def _png(picture: Tensor, span: tuple[float, float] | None = None) -> str:
     low, high = span or (float(picture.min()), float(picture.max()))
     levels = ((picture - low) / max(high - low, 1e-12) * 255).round().clamp(0, 255)
     pixels = levels.byte().permute(1, 2, 0).numpy()
-    colour = picture.shape[0] == 3
-    image = Image.fromarray(pixels if colour else pixels[..., 0])
-    side = 3 * _MAX_SIDE if colour else _MAX_SIDE
+    color = picture.shape[0] == 3
+    image = Image.fromarray(pixels if color else pixels[..., 0])
+    side = 3 * _MAX_SIDE if color else _MAX_SIDE
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX)
     stream = io.BytesIO()

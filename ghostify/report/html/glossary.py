@@ -27,7 +27,7 @@ def glossary(summary: ArtifactSummary) -> dict[str, str]:
         found = evaluation.definitions().items()
         terms |= {"error of the outputs" if t == "error" else t: meaning for t, meaning in found}
     if summary.is_timed:
-        terms["realised"] = "speed-up / MACs ratio; 100 %: time fell as much as MACs did."
+        terms["realized"] = "speed-up / MACs ratio; 100 %: time fell as much as MACs did."
     if summary.exports:
         terms["max. error"] = (
             "largest difference between an output of the file and the network's; relative: divided "

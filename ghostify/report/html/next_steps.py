@@ -32,7 +32,7 @@ def _missing(
     if not summary.whole_network:
         yield "Count the costs of the whole network", _command("compare", folder, *model)
     if not summary.evaluations and not summary.is_random:
-        yield "Score it on labelled images, with the original", _command("evaluate", *data)
+        yield "Score it on labeled images, with the original", _command("evaluate", *data)
     if summary.recipe.recovery is None and not summary.is_random:
         purpose = "Recover accuracy by training, with the original as teacher"
         yield purpose, _command("recover", *data)

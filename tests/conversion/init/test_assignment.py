@@ -55,13 +55,13 @@ def test_intrinsic_outputs_have_equally_many_ghosts_up_to_one(problem):
 @given(problems(largest=7))
 def test_the_assignment_is_optimal_for_given_intrinsic_outputs(problem):
     cost, own, intrinsic = problem
-    centres, ghosts = np.arange(intrinsic), range(intrinsic, len(own))
+    centers, ghosts = np.arange(intrinsic), range(intrinsic, len(own))
     best = min(
         total_error(cost, own, Assignment(np.array(c), np.array(g)))
-        for c in permutations(centres)
+        for c in permutations(centers)
         for g in permutations(ghosts)
     )
-    assert total_error(cost, own, _assigned(cost, centres)) == pytest.approx(best)
+    assert total_error(cost, own, _assigned(cost, centers)) == pytest.approx(best)
 
 
 @pytest.mark.parametrize("intrinsic", [1, 25, 60, 80])
@@ -109,8 +109,8 @@ def test_better_than_random_choices(problem):
 def test_no_ghost_would_serve_better_as_the_source_of_its_siblings(problem):
     cost, own, intrinsic = problem
     assignment = assign(cost, own, intrinsic)
-    for c, centre in enumerate(assignment.intrinsic):
-        members = [centre, *assignment.ghosts[c::intrinsic]]
+    for c, center in enumerate(assignment.intrinsic):
+        members = [center, *assignment.ghosts[c::intrinsic]]
         errors = [own[i] + sum(cost[i, j] for j in members if j != i) for i in members]
         assert errors[0] <= min(errors) + 1e-9 * cost.max()
 

@@ -110,9 +110,9 @@ def errors_by_hand(model, converted, images, names, outputs):
         aim = given[name]
         if name in others:
             aim = aim + others[name] - others_found[name]
-        centred = aim - aim.mean((0, 2, 3), keepdim=True)
+        centered = aim - aim.mean((0, 2, 3), keepdim=True)
         wrong = (count * (aim - found[name]).square()).sum()
-        errors[name] = float(wrong), float((count * centred.square()).sum())
+        errors[name] = float(wrong), float((count * centered.square()).sum())
     return errors
 
 
@@ -351,7 +351,7 @@ def test_dead_filters_and_constant_feature_maps(net, images, init, dw_size):
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
-def test_images_of_one_colour(net, images, value):
+def test_images_of_one_color(net, images, value):
     converted = ghostify.convert(net, images[:1], calibration=torch.full((2, 3, 16, 16), value))
     assert finite(converted, images)
     assert max(p.abs().max() for p in converted.parameters() if p.dim() > 1) < 100

@@ -26,8 +26,8 @@ def test_its_texts(measured, tmp_path, monkeypatch):
         "A $net$", "2.00× smaller", "1.50× faster in PyTorch", "1.50× faster in OpenVINO",
         "2.0 points less accurate", "Top-1 accuracy: 92.0% → 90.0% on 50 images of digits",
     ]  # fmt: skip
-    colours = [found[text].get_color() for text in ("2.00× smaller", "2.0 points less accurate")]
-    assert colours == [_INK, _WORSE]
+    colors = [found[text].get_color() for text in ("2.00× smaller", "2.0 points less accurate")]
+    assert colors == [_INK, _WORSE]
     assert not found["A $net$"].get_parse_math()
     (axes,) = drawn[0].axes
     assert len(axes.patches) == 4 + 3  # convolutions as they were, and what is left of three

@@ -11,7 +11,7 @@ def test_terms_that_are_on_the_page(artifact, sites, make):
     assert [*glossary(ArtifactSummary(artifact))] == ["Ghost module", "MACs", "error of a layer"]
     make.measure(artifact, sites)
     terms = glossary(ArtifactSummary(artifact))
-    assert [*terms][3:] == ["sensitivity", "realised", "max. error"]
+    assert [*terms][3:] == ["sensitivity", "realized", "max. error"]
     assert terms["sensitivity"].startswith("KL (nats)")
 
 

@@ -1,9 +1,9 @@
 """Speed-up of converted networks, and its share of the MACs ratio.
 
-    python -m speed.realised [--networks resnet50,vgg16_bn] [--runtimes onnxruntime,openvino,eager]
+    python -m speed.realized [--networks resnet50,vgg16_bn] [--runtimes onnxruntime,openvino,eager]
 
 Requires ``pip install -e '.[export,bench]'``. One thread, batch 1, 224x224, random weights; uniform
-plans at s = 2 and s = 4, and plans within half and 0.3 of the MACs. The realised share of the MACs
+plans at s = 2 and s = 4, and plans within half and 0.3 of the MACs. The realized share of the MACs
 ratio is in parentheses. Failures are listed below the table.
 """
 
@@ -75,7 +75,7 @@ def rows(
             ratios[measured.model] = timing.macs_ratio(measured.model)
             speedup = measured.speedup
             cells[measured.model].append(
-                f"{speedup.median:.2f} ({timing.realised(measured):.2f}), "
+                f"{speedup.median:.2f} ({timing.realized(measured):.2f}), "
                 f"{speedup.lower:.2f}-{speedup.upper:.2f}"
             )
     return [
@@ -94,7 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     runtimes = options.runtimes.split(",")
-    print(f"{processor()}; one thread; speed-up (realised share of the MACs ratio), quartiles\n")
+    print(f"{processor()}; one thread; speed-up (realized share of the MACs ratio), quartiles\n")
     print(f"| network | plan | MACs | {' | '.join(runtimes)} |")
     print("|---|---|---|" + "---|" * len(runtimes))
     failures = []
