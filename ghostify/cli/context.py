@@ -20,7 +20,7 @@ from ghostify.cli.options import (
 from ghostify.cli.terminal import note, stage
 from ghostify.io.atomic import RECIPE
 from ghostify.types import ModelSource, Outputs, Sensitivity
-from ghostify.types.preprocessing import ASSUMED
+from ghostify.types.preprocessing import ASSUMED, ENLARGED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -264,6 +264,7 @@ def open_data(
 def _note_preprocessing(preprocessing: str) -> None:
     """Say what is done to images; of a guess, which options change it."""
     ask = ". If it was trained with others: --normalize" if f"[{ASSUMED}]" in preprocessing else ""
+    ask += ". If it was trained on smaller inputs: --input" if ENLARGED in preprocessing else ""
     note(f"images: {preprocessing}{ask}")
 
 

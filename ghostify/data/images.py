@@ -64,10 +64,10 @@ class Images:
     def without_labels(self) -> Images:
         return replace(self, labels=None)
 
-    def have_size(self, size: tuple[int, ...]) -> bool:
-        """Whether all images have this height and width; of many, a hundred are looked at."""
-        sizes = {self._size(index) for index in range(0, len(self), -(-len(self) // 100) or 1)}
-        return sizes - {None} == {size}
+    def sizes(self) -> set[tuple[int, int]]:
+        """Return the heights and widths of the images; of many, a hundred are looked at."""
+        step = -(-len(self) // 100) or 1
+        return {size for index in range(0, len(self), step) if (size := self._size(index))}
 
     def _size(self, index: int) -> tuple[int, int] | None:
         item = self.items[index]

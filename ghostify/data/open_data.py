@@ -188,9 +188,10 @@ def evaluation_transform(
     """
     input_size = input_size_of(model, source)
     found = preprocessing or preprocessing_of(model, source, input_size=input_size)
-    if str(data) in SOURCES or images.have_size(input_size[1:]):
+    sizes = images.sizes()
+    if str(data) in SOURCES or sizes == {input_size[1:]}:
         found = replace(found, resize=None)
-    return Transform(input_size, found)
+    return Transform(input_size, found, largest=max(sizes, key=min, default=None))
 
 
 def input_size_of(model: nn.Module, source: ModelSource | None) -> tuple[int, ...]:

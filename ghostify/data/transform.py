@@ -11,17 +11,20 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms import functional as F
 
 from ghostify.types import Augmentation, GhostifyError, Preprocessing
+from ghostify.types.preprocessing import ENLARGED
 
 _MODES = {1: "L", 3: "RGB"}
 _RANDAUGMENT_OPERATIONS = 2
 _ROUNDING = 1e-6
+_ENLARGED = 2
 
 
 class Transform:
     """Resize, crop, augment and normalize an image of PIL to an input ``(C, H, W)``.
 
     Augmentation draws from torch's default generator; mixing is left to `TrainingDataset`. Images
-    must be decoded in ``mode`` of PIL.
+    must be decoded in ``mode`` of PIL. ``str`` says what is done to them, and whether the
+    ``largest`` one (height and width) is enlarged to twice its size or more.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Transform:
         input_size: tuple[int, ...],
         preprocessing: Preprocessing,
         augmentation: Augmentation = Augmentation(),  # noqa: B008  # frozen
+        largest: tuple[int, int] | None = None,
     ) -> None:
         if len(input_size) != 3:
             shape = "x".join(map(str, input_size))
@@ -53,6 +57,7 @@ class Transform:
         self.mode = _MODES[channels]
         self.augmentation = augmentation
         self._preprocessing = preprocessing
+        self._largest = largest
         self._interpolation = InterpolationMode(preprocessing.interpolation)
         self._steps: list[Any] = [self._fit]
         if augmentation.crop_scale < 1:
@@ -71,10 +76,14 @@ class Transform:
         return inputs
 
     def __str__(self) -> str:
-        return self._preprocessing.describe(self.input_size)
+        text = self._preprocessing.describe(self.input_size)
+        shorter = self._preprocessing.resize or min(self.input_size[1:])
+        if self._largest is None or shorter < _ENLARGED * min(self._largest):
+            return text
+        return f"{text}; {ENLARGED} {'x'.join(map(str, self._largest))}"
 
     def with_augmentation(self, augmentation: Augmentation) -> Transform:
-        return Transform(self.input_size, self._preprocessing, augmentation)
+        return Transform(self.input_size, self._preprocessing, augmentation, self._largest)
 
     def _fit(self, image: Image.Image) -> Image.Image:
         """Resize to cover a box of the input's aspect ratio, and crop the center."""

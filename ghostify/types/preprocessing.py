@@ -17,6 +17,9 @@ INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 ASSUMED = "assumed"
 """Origin of a normalization that neither the model nor its library declares."""
 
+ENLARGED = "enlarged from"
+"""What is said of small images, before their size."""
+
 
 @dataclass(frozen=True)
 class Preprocessing(Serializable):

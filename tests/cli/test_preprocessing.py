@@ -108,3 +108,13 @@ def test_what_evaluates_also_calibrates(run, own):
 @pytest.mark.parametrize("command", ["convert", "plan", "sensitivity"])
 def test_a_number_of_images_without_images(fails, net, command):
     assert "number of images of --calibration" in fails(command, *net, "--images", "8")
+
+
+def test_small_images_ask_for_the_size_of_the_input(run, shades):
+    """Four times as large, they take 16 times as long."""
+    given = ["evaluate", "classes.py:build", "--data", shades, "--input"]
+    found = run(*given, "3x64x64")
+    assert found.code == 0, found.err
+    assert "enlarged from 16x16" in found.err
+    assert "trained on smaller inputs: --input" in found.err
+    assert "smaller inputs" not in run(*given, "3x16x16").err

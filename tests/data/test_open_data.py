@@ -295,6 +295,13 @@ def test_digits_are_not_mirrored():
     assert data.train.dataset.transform.augmentation == Augmentation(crop_scale=0.7)
 
 
+@pytest.mark.parametrize(("size", "said"), [((31, 40), False), ((32, 40), True)])
+def test_small_images_that_are_enlarged_are_said_to_be(folder, size, said):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * size[0] * size[1], 2))
+    data = open_data(folder, network, replace(SOURCE, input_size=(3, *size)))
+    assert data.preprocessing.endswith("[assumed]; enlarged from 16x16") == said
+
+
 def test_what_the_loaders_are_told(open_it, folder):
     data = open_it(folder, batch_size=3, workers=0)
     assert (data.train.batch_size, data.validation.batch_size) == (3, 3)
