@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
@@ -14,6 +16,7 @@ import typer
 from typer.models import OptionInfo
 
 from ghostify import GhostifyError
+from ghostify.types.errors import GhostifyWarning
 
 _Choice: Any = StrEnum
 
@@ -23,7 +26,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     An option has the name, default and help panel of its field, and the documentation in the
     ``Attributes`` section of the class; or, for a parameter whose default is an `option`, in the
-    ``Options`` section of the command. Errors of the library name the options.
+    ``Options`` section of the command. Errors and warnings of the library name the options.
     """
     plain = signature(command, eval_str=True)
     settings: dict[str, Any] = {
@@ -34,12 +37,10 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def expanded(**values: Any) -> None:
-        try:
+        with _naming_options(flags):
             for name, cls in settings.items():
                 values[name] = cls(**{f.name: _value(values.pop(f.name)) for f in fields(cls)})
             command(**values)
-        except GhostifyError as error:
-            raise GhostifyError(_with_flags(str(error), flags)) from error
 
     documentation = _documentation(command.__doc__, "Options")
     parameters = []
@@ -110,15 +111,29 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _with_flags(message: str, names: Collection[str]) -> str:
-    """Write the library's keyword arguments, `` `lr` `` or `` `lr=0.1` ``, as options.
+@contextmanager
+def _naming_options(names: Collection[str]) -> Iterator[None]:
+    """Let errors and warnings of the library name options of these names."""
+    show = warnings.showwarning
 
-    ``num_classes``, an argument of networks, is passed by --model-arg.
-    """
+    def renamed(message: Warning | str, *details: Any, **more: Any) -> None:
+        if isinstance(message, GhostifyWarning):
+            message = GhostifyWarning(_with_flags(str(message), names))
+        show(message, *details, **more)
+
+    warnings.showwarning = renamed
+    try:
+        yield
+    except GhostifyError as error:
+        raise GhostifyError(_with_flags(str(error), names)) from error
+    finally:
+        warnings.showwarning = show
+
+
+def _with_flags(message: str, names: Collection[str]) -> str:
+    """Write the library's keyword arguments, `` `lr` `` or `` `lr=0.1` ``, as options."""
 
     def flag(match: re.Match[str]) -> str:
-        if match[1] == "num_classes" and "model_arg" in names:
-            return f"{_flag('model_arg')} {match[0].strip('`')}"
         return _flag(match[1]) if match[1] in names else match[0]
 
     return re.sub(r"`(\w+)(?:=[^`]*)?`", flag, message)

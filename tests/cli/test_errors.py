@@ -52,10 +52,24 @@ DRY = ("--dry-run",)
         (["resnet18", "--weights", "net.py", "--pretrained"], "exclude each other"),
         (["resnet18", "--weights", "net.py"], "net.py cannot be read: it is not a file of tensors"),
         (["alexnet", "--include", "features.0"], "nothing to replace in AlexNet"),
+        (["resnet18", "--budget", "macs=0"], "'macs=0': the limit (=0) must be a finite number"),
+        (
+            ["ghostify:cifar_resnet20", "--model-arg", "width=-1"],
+            "cannot be built: --model-arg width (=-1) must be a number above 0",
+        ),
+        (
+            ["resnet18", "--normalize", "0,0/1,1,1", "--calibration", "images.pt"],
+            "the std of --normalize (=(1.0, 1.0, 1.0)) must have as many values as mean",
+        ),
     ],
 )
 def test_convert(fails, arguments, message):
     assert message in fails("convert", *arguments, *DRY)
+
+
+def test_options_alone_are_named(fails):
+    said = fails("convert", "resnet18", "--budget", "latency=0.5", *DRY)
+    assert said.endswith("needs --runtime, such as 'onnxruntime'")
 
 
 def test_a_plan_for_another_network(fails, run, net):

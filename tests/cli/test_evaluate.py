@@ -169,7 +169,7 @@ def test_what_cannot_be_evaluated(fails, data, out, weights):
     said = fails(
         "evaluate", "classes.py:build", "--input", "3x16x16", "--data", data, "--no-labels"
     )
-    assert "pass the original" in said
+    assert "name labeled images, or a converted network whose original has" in said
     own = ["evaluate", out, *LABELED]
     assert "did you mean digits" in fails(*own, "--data", "digit")
     assert "10 classes, but the network has 6" in fails(*own, "--data", "digits")

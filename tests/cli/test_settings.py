@@ -1,5 +1,6 @@
 """Options from settings."""
 
+import warnings
 from dataclasses import dataclass, fields
 from inspect import signature
 from typing import get_args
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from ghostify.cli.app import app
 from ghostify.cli.settings import expand_settings
 from ghostify.types import Augmentation, GhostifyError, RecoverySettings
+from ghostify.types.errors import GhostifyWarning
 from ghostify.types.settings import check, setting
 
 
@@ -73,6 +75,22 @@ def test_help_shows_documentation_by_panel():
 def test_errors_name_options():
     with pytest.raises(GhostifyError, match=r"^--heat-level \(=400\) must be"):
         bake("bread", "--heat-level", "400")
+
+
+def test_warnings_name_options(monkeypatch):
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *rest: shown.append(message))
+    warnings.simplefilter("always")
+
+    @expand_settings
+    def command(oven: Oven) -> None:
+        warnings.warn("`heat_level` is high", GhostifyWarning, stacklevel=1)
+        warnings.warn("`heat_level` is deprecated", UserWarning, stacklevel=1)
+
+    command(heat_level=300, fan=True, mode="top", minutes=1.0)
+    warnings.warn("`heat_level` is high", GhostifyWarning, stacklevel=1)
+    texts = ["--heat-level is high", "`heat_level` is deprecated", "`heat_level` is high"]
+    assert [str(message) for message in shown] == texts
 
 
 @pytest.mark.parametrize("cls", [RecoverySettings, Augmentation])
