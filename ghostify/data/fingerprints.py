@@ -65,8 +65,8 @@ def _key(images: Images | TensorImages, index: int) -> int:
 
 def _content(images: Images | TensorImages, index: int) -> bytes:
     if isinstance(images, TensorImages):
-        pixels = images.images[index].contiguous().view(torch.uint8)
-        return pixels.numpy().tobytes()
+        pixels = images.images[index].detach().cpu().contiguous()
+        return pixels.view(torch.uint8).numpy().tobytes()
     item = images.items[index]
     try:
         return item.read_bytes() if isinstance(item, Path) else item.tobytes()

@@ -5,9 +5,13 @@ import sys
 
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader
 
 import ghostify
 from ghostify.data import open_calibration, open_data, open_evaluation, remember_images
+from ghostify.data.fingerprints import has_seen
+from ghostify.data.tensors import TensorImages
 from ghostify.types import Plan, SeenImages
 from ghostify.types.errors import GhostifyWarning
 
@@ -95,6 +99,14 @@ def test_tensors(tmp_path):
     assert len(score(Scores(2), tmp_path / "x.pt").validation.dataset) == 40
     found = score(trained_on(tmp_path / "x.pt"), tmp_path / "x.pt")
     assert (len(found.validation.dataset), found.held_out) == (4, 4)
+
+
+def test_tensors_of_any_type_that_take_part_in_training():
+    images = torch.rand(4, 3, 2, 2, dtype=torch.bfloat16, requires_grad=True)
+    model = nn.Identity()
+    remember_images(model, DataLoader(TensorImages(images)))
+    assert has_seen([model], DataLoader(TensorImages(images[:1])))
+    assert not has_seen([model], DataLoader(TensorImages(images[:1] + 1)))
 
 
 def test_one_loader_only_for_networks_that_were_not_converted(tmp_path, monkeypatch):
