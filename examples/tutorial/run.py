@@ -23,7 +23,7 @@ MODEL = "--model net.py:build"
 COMMANDS = {
     "train": "python train.py",
     "analyze": "ghostify analyze net.py:build --input 1x28x28",
-    "convert": "ghostify convert net.py:build --input 1x28x28 --weights net.pt --budget macs=0.2 "
+    "convert": "ghostify convert net.py:build --input 1x28x28 --weights net.pt --budget macs=0.1 "
     "--calibration images.pt --out digits-ghost",
     "evaluate": f"ghostify evaluate digits-ghost {MODEL} --data mnist5k",
     "recover": f"ghostify recover digits-ghost {MODEL} --data mnist5k --epochs 2",

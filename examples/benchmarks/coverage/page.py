@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 
-from examine import Finding
+from examine import MOST_CHANNELS, WIDEST, Finding
 
 LIBRARIES = {
     "torchvision": "torchvision",
@@ -54,14 +54,15 @@ example, has 1×1 feature maps.
 ## What was checked
 
 Every network is converted at s = 2, at s = 4, and by a plan of widths and Ghost modules within half of its MACs, or
-the lowest share that is possible, with sensitivities estimated without data. Each converted network
+the lowest share that is possible, with sensitivities estimated without data; networks of more than {MOST_CHANNELS:,} prunable
+channels, or {WIDEST:,} in a layer, are not planned. Each converted network
 
 - gives outputs with the structure and shapes of the original's,
 - takes a training step that reaches the Ghost modules,
 - is saved and loaded with equal outputs.
 
-A Ghost module would make a convolution cheaper if it has one group, is not the first, has feature maps larger
-than 1×1 and is not inside a Ghost module. Each network runs in its own process, with a minute of processor time:
+Counted as convolutions that a Ghost module would make cheaper: those that would have fewer weights, have one group and
+feature maps larger than 1×1, and are neither the first nor inside a Ghost module. Each network runs in its own process, with a minute of processor time:
 
 <!-- not run: takes hours -->
 ```sh
