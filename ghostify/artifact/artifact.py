@@ -271,7 +271,7 @@ class Artifact(os.PathLike[str]):
         Args:
             data: as in `recalibrate`; both networks are scored on its validation part.
             out: the folder to make. Default: ``DIR-recalibrated``, beside this one.
-            force: replace an artifact that is there already.
+            force: replace an existing artifact.
             batches: how many batches to use. Default: all.
             keep_worse: save them even if the score is worse.
             outputs: what the outputs are, as in `evaluate_models`.
@@ -321,7 +321,7 @@ class Artifact(os.PathLike[str]):
         Args:
             data, settings, stages, tensorboard, options: as in `ghostify.recover`.
             out: the folder to make. Default: ``DIR-recovered``, beside this one.
-            force: replace an artifact that is there already; and as in `ghostify.recover`.
+            force: replace an existing artifact; and as in `ghostify.recover`.
             teacher_weights: with ``force``, a file with other weights for the teacher than those
                 that were converted.
 
@@ -516,7 +516,7 @@ def save(
         weights: the file that the unconverted network's weights are in, so that `Artifact` finds
             them. Default: the one that `models.load_weights` or `models.build` read.
         options: what the plan was made by, such as ``{"budget": ["macs=0.5"]}``; for reports.
-        force: replace an artifact that is there already.
+        force: replace an existing artifact.
 
     Raises:
         GhostifyError: if the model was not converted, the folder exists, or there is something to

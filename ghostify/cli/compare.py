@@ -23,11 +23,11 @@ def compare(
     Example: ghostify compare resnet50-ghost --data photographs
 
     Options:
-        data: Compare the outputs on these images, named as for evaluate --data. This needs
+        data: Compare the outputs on these images, in any form of evaluate --data. This needs
             the original's weights.
         images: Maximum number of these images. Default: 256.
-        outputs: What the outputs are, for --data: classes, multilabel or values. Default: what the
-            folder says, or found from the outputs.
+        outputs: What the outputs are, for --data: classes, multilabel or values. Default: as
+            recorded in the folder, else found from the outputs.
     """
     if images is not None and data is None:
         raise GhostifyError("--images is the number of images of --data: add it")

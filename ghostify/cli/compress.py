@@ -49,8 +49,8 @@ def compress(
 
     Options:
         out: Where to save. Default: MODEL-compressed.
-        max_drop: Allowed loss of accuracy in percentage points: of the metric of the labels, or
-            without labels of the agreement with the original. Default: 0.5.
+        max_drop: Allowed loss of accuracy in percentage points. Without labels it is the loss of
+            agreement with the original. Default: 0.5.
         budget: What the network may cost, instead of --max-drop: macs=0.5, params=4M. May be
             repeated.
         minutes: Time for everything but the last evaluation, the timing and the export.
@@ -61,7 +61,7 @@ def compress(
         int8: Export in INT8, and measure latency in INT8. Default runtime: onnxruntime.
         resume: Continue a compression that was interrupted, perhaps with another --max-drop or
             more --minutes.
-        force: Replace an artifact that is there already, or an unfinished compression.
+        force: Replace an existing artifact, or an unfinished compression.
     """
     target = out or Path(f"{short_name(model)}-compressed")
     found = build(model, building)

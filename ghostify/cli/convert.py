@@ -48,13 +48,13 @@ def convert(
     report: Path | None = option(None, metavar="FILE"),
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Replace a network's convolutions by Ghost modules and report what that saves.
+    """Replace convolutions with Ghost modules, drop channels, and report what that saves.
 
     Example: ghostify convert resnet50 --ratio 2 --dw-size 3 --out resnet50-ghost
 
     Options:
         out: Where to save. Default: MODEL-ghost.
-        force: Replace an artifact that is there already.
+        force: Replace an existing artifact.
         dry_run: Save nothing.
         plan: Convert by this plan, from ghostify plan.
         init: What Ghost modules start from: calibrated, weights or random. Default: calibrated with

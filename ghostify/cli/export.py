@@ -44,7 +44,7 @@ def export(
 
     Options:
         to: onnx, openvino, torch-export or executorch. Default: by the file's ending, or onnx.
-        out: File to write. Default: the name, with -int8 if it is, and an ending.
+        out: File to write. Default: named like resnet50.onnx or resnet50-int8.onnx.
         force: Replace an existing file.
         int8: Quantize to INT8 for onnx or openvino, with --calibration images.
         max_divergence: Largest KL divergence of INT8 from the network on held-out images; of

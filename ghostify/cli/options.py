@@ -67,13 +67,13 @@ class ModelOptions:
         weights: Load safetensors or a checkpoint of any trainer.
         partial: With --weights: load what fits of the weights of another network.
         pretrained: Download the library's weights.
-        input: Shape of one input, such as 3x224x224. Default: what the model says of itself.
-        resize: Shorter side in pixels that images are resized to before the crop. Default: what
-            the library says of the weights, else the input's, without a zoom.
+        input: Shape of one input, such as 3x224x224. Default: as the model or its library declares.
+        resize: Shorter side that images are resized to before the crop, in pixels. Default: from
+            the metadata of the weights, else that of the input.
         crop: center keeps the aspect ratio of images, squash does not.
         interpolation: bicubic, bilinear, lanczos or nearest.
         normalize: Normalization of images with values in [0, 1], per channel or for all, such as
-            0.5/0.5 or 0.485,0.456,0.406/0.229,0.224,0.225. Default: what the library says of the
+            0.5/0.5 or 0.485,0.456,0.406/0.229,0.224,0.225. Default: from the metadata of the
             weights, else ImageNet's.
         reparameterize: Merge parallel branches, such as those of RepVGG, MobileOne, FastViT and
             RepViT, before anything else.
@@ -108,9 +108,9 @@ class SiteOptions:
     """Which convolutions a plan replaces, and within what.
 
     Attributes:
-        include: Replace only what matches, by qualified name or module type, its own or one around
-            it: 'layer1.*', Bottleneck. May be repeated.
-        exclude: Keep what matches. May be repeated.
+        include: Replace only layers that match, by the qualified name or type of the layer or of a
+            module around it: 'layer1.*', Bottleneck. May be repeated.
+        exclude: Keep layers that match. May be repeated.
         stem: Also replace the first convolution, kept dense by default; a budget may prune it.
         all_eligible: Also replace where a Ghost module costs no less, and on 1x1 feature maps.
         budget: Choose how many channels each layer keeps, and at which ratio: macs=0.5 (of the
@@ -154,11 +154,11 @@ class ImageOptions:
     """Images to calibrate with, and what the network makes of them.
 
     Attributes:
-        calibration: Images of the kind the network is for, named as for evaluate --data. Labels are
-            not used, nor are images that evaluate and recover hold out.
+        calibration: Images of the kind the network is for, in any form of evaluate --data. Labels
+            are not used, nor are images that evaluate and recover hold out.
         images: Maximum number of calibration images. Default: 256.
-        outputs: What the network's outputs are: classes, multilabel or values. Default: what the
-            folder says, or found from the outputs.
+        outputs: What the network's outputs are: classes, multilabel or values. Default: as
+            recorded in the folder, else found from the outputs.
     """
 
     calibration: str | None = option(
@@ -192,14 +192,14 @@ class DataOptions:
             train and val; an image; a file of tensors (.pt, .safetensors, .npy); cifar10,
             cifar100, mnist5k, digits; or package.module:function or file.py:function that returns
             a DataLoader, two of them, or batches.
-        data_root: Where CIFAR is. Default: the user's cache folder.
+        data_root: Folder of CIFAR. Default: the user's cache folder.
         batch_size: Batch size.
         workers: Processes that load images; 0 for none.
         held_out: Share of the images to validate on, if the source has no validation part; 1 for
             all. Default: 0.1; for evaluate all, if the network was not fitted to some of them.
         no_labels: Ignore the source's labels.
         outputs: What the network's outputs are: classes, multilabel or values. Default: found from
-            the labels, what the folder says, or found from the outputs.
+            the labels, else as recorded in the folder, else found from the outputs.
     """
 
     data: str = option(..., "Data", metavar="SOURCE", autocompletion=completion.sources)

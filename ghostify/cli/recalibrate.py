@@ -35,7 +35,7 @@ def recalibrate(
 
     Options:
         out: Where to save. Default: DIR-recalibrated.
-        force: Replace an artifact that is there already.
+        force: Replace an existing artifact.
         batches: How many to use. Default: all.
         keep_worse: Save the result even if it scores worse.
     """

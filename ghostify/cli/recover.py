@@ -48,7 +48,7 @@ def recover(
         out: Where to save. Default: DIR-recovered.
         teacher_weights: With --force: other weights for the teacher than those that were
             converted.
-        force: Replace an artifact that is there already, and allow a teacher with other weights
+        force: Replace an existing artifact, and allow a teacher with other weights
             than the network that was converted.
         stages: Progressive conversion in this many stages: convert the original's least sensitive
             layers first, and train after each stage for --epochs or --minutes.

@@ -32,7 +32,7 @@ def redundancy(
     Example: ghostify redundancy resnet50 --pretrained --image cat.jpg --layer layer1.0
 
     Options:
-        image: Images, named as for evaluate --data. Default: a photograph that is part of
+        image: Images, in any form of evaluate --data. Default: a photograph that is part of
             Matplotlib.
         layer: Name of the module whose feature maps to compare. Default: all convolutions; the
             picture shows the most redundant one.

@@ -111,7 +111,7 @@ def compress(
         options: what was asked for, as in `save`.
         resume: continue a compression that was interrupted, perhaps with another ``max_drop`` or
             more ``minutes``.
-        force: replace an artifact that is there already, or an unfinished compression.
+        force: replace an existing artifact, or an unfinished compression.
         on_trial: called with each `Trial`, of which the original is the first. With ``resume``,
             first called with those of the interrupted compression.
         progress: whether to show progress bars, or a function that is called with each `Progress`.
