@@ -75,6 +75,9 @@ def test_pages_load_nothing_from_elsewhere(browser, site):
         ("YOLO", "guides/detectors"),
         ("slower", "guides/troubleshooting"),
         ("compress", "guides/compress"),
+        ("DDP", "guides/troubleshooting"),  # in parentheses there
+        ("two inputs", "guides/troubleshooting"),
+        ("target FLOPs", "guides/troubleshooting"),
     ],
 )
 def test_the_search_finds(browser, site, query, first):
