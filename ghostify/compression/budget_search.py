@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ghostify.compression.next_share import next_share
@@ -16,11 +16,10 @@ _FITTING, _TRAINING, _RETRYING = 0.3, 0.5, 0.65
 _SLICE, _LONGER = 0.1, 0.2
 """Shares of the time that a network is trained for to be compared."""
 
-_GAIN = 2.0
-"""By which factor a little training is expected to lower a drop."""
+_GAIN, _MOST = 2.0, 4.0
+"""By which factor a little training lowers a drop, before any is known, and at most."""
 
-_HOPELESS, _FAR = 5.0, 10.0
-"""A fitted network that lost more than so many times the drop, or points more, is not trained."""
+_TINY = 1e-9
 
 
 @dataclass
@@ -65,7 +64,7 @@ class BudgetSearch:
     def _fit(self) -> None:
         """Search the budget with networks that are only fitted, for longer until one is met."""
         while True:
-            drops = {t.share: t.drop for t in self.runner.record.tried if not t.is_trained}
+            drops = {share: trial.drop for share, trial in self._fitted().items()}
             share = self._next(drops)
             met = any(drop <= self.max_drop for drop in drops.values())
             if share is None or not self._is_before(_FITTING if met else _TRAINING):
@@ -73,33 +72,44 @@ class BudgetSearch:
             self.runner.convert_to(share)
 
     def _train(self) -> None:
-        """Search below the best so far, and train a little what misses the drop."""
+        """Search on, and train a little what this is expected to bring within the drop."""
         while self._is_before(_TRAINING):
-            share = self._next(self._drops_after_training())
-            if share is None:
+            drops = self._expected_drops()
+            met = [share for share, drop in drops.items() if drop <= self.max_drop]
+            trial = self._last()[min(met)] if met else None
+            if trial and trial.drop > self.max_drop:
+                self.runner.train(trial, _SLICE * self.minutes)
+            elif (share := self._next(drops)) is None:
                 return
-            fitted = self.runner.convert_to(share)
-            if fitted.drop > self.max_drop and not self._is_hopeless(fitted):
-                self.runner.train(fitted, _SLICE * self.minutes)
-
-    def _drops_after_training(self) -> dict[float | None, float]:
-        """Return known drops by share, after a little training of what needs it."""
-        drops = {}
-        for trial in self.runner.record.tried:
-            if trial.is_trained or self._is_hopeless(trial):
-                drops[trial.share] = trial.drop
-            elif trial.drop <= self.max_drop:
-                drops[trial.share] = trial.drop / _GAIN
-        return drops
+            else:
+                self.runner.convert_to(share)
 
     def _retry(self) -> None:
         """Train for longer what is smaller than the best so far, and missed the drop by little."""
-        cost = _cost(self.best())
-        trained = (trial for trial in self.runner.record.tried if trial.is_trained)
-        missed = (t for t in trained if t.drop > self.max_drop and _cost(t) < cost)
-        nearest = min(missed, key=lambda trial: trial.drop, default=None)
-        if nearest and nearest.drop < 2 * self.max_drop and self._is_before(_RETRYING):
-            self.runner.train(nearest, _LONGER * self.minutes)
+        last, drops, cost = self._last(), self._expected_drops(), _cost(self.best())
+        smaller = [share for share, trial in last.items() if _cost(trial) < cost]
+        nearest = min(smaller, key=drops.__getitem__, default=None)
+        if nearest and drops[nearest] < 2 * self.max_drop and self._is_before(_RETRYING):
+            self.runner.train(last[nearest], _LONGER * self.minutes)
+
+    def _expected_drops(self) -> dict[float, float]:
+        """Return drops by share: after training, or as they are expected to be after it."""
+        fitted, gain = self._fitted(), _GAIN
+        trained = {s: trial.drop for s, trial in self._last().items() if trial.is_trained}
+        for share, drop in trained.items():  # the last one says most
+            gain = min(max(fitted[share].drop / max(drop, _TINY), 1.0), _MOST)
+        return {s: min(trial.drop, trial.drop / gain) for s, trial in fitted.items()} | trained
+
+    def _fitted(self) -> dict[float, Trial]:
+        """Return the trials that are not trained, by share."""
+        return {share: trial for share, trial in self._shares() if not trial.is_trained}
+
+    def _last(self) -> dict[float, Trial]:
+        """Return the last trial of each share."""
+        return dict(self._shares())
+
+    def _shares(self) -> Iterator[tuple[float, Trial]]:
+        return ((t.share, t) for t in self.runner.record.tried if t.share is not None)
 
     def _finish(self, trial: Trial) -> Trial:
         """Train a trial for the rest of the time, if there is enough; return the better one.
@@ -113,17 +123,12 @@ class BudgetSearch:
         trained = self.runner.train(trial, left)
         return min(trial, trained, key=lambda t: (t.drop, t.score.divergence))
 
-    def _next(self, drops: Mapping[float | None, float]) -> float | None:
+    def _next(self, drops: Mapping[float, float]) -> float | None:
         """Return the share to try next."""
-        known = {share: drop for share, drop in drops.items() if share is not None}
-        return next_share(known, self.max_drop, self.runner.predicted_loss)
+        return next_share(drops, self.max_drop, self.runner.predicted_loss)
 
     def _met(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if trial.drop <= self.max_drop]
-
-    def _is_hopeless(self, trial: Trial) -> bool:
-        """Whether a little training will not bring a network within the drop."""
-        return trial.drop > min(_HOPELESS * self.max_drop, _FAR + self.max_drop)
 
     def _is_before(self, share: float) -> bool:
         """Whether less than this share of the time is spent, or nothing was tried."""
