@@ -101,8 +101,8 @@ class BudgetSearch:
         return {s: min(trial.drop, trial.drop / gain) for s, trial in fitted.items()} | trained
 
     def _fitted(self) -> dict[float, Trial]:
-        """Return the trials that are not trained, by share."""
-        return {share: trial for share, trial in self._shares() if not trial.is_trained}
+        """Return the first trial of each share, which is not trained yet."""
+        return dict(reversed([*self._shares()]))
 
     def _last(self) -> dict[float, Trial]:
         """Return the last trial of each share."""

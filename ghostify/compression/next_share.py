@@ -16,7 +16,7 @@ _CHANCE = 0.25
 """Drops below this part of the allowed one may be chance."""
 
 _POWERS = 0.3, 1.5
-"""Least and highest power of a drop that the loss increase is expected to follow."""
+"""Least and highest power of a drop that the loss increase follows beyond what is known."""
 
 _EDGE = 0.2
 """Part of an interval, at either end, in which no share is tried."""
@@ -58,4 +58,6 @@ def _expected_loss(known: list[tuple[float, float]], max_drop: float) -> float:
     power = 1.0
     if loss != other and drop != others and loss and other:
         power = log(loss / other) / log(drop / others)
-    return loss * exp(log(max_drop / drop) * min(max(power, _POWERS[0]), _POWERS[1]))
+    if not drop <= max_drop < others:
+        power = min(max(power, _POWERS[0]), _POWERS[1])
+    return loss * exp(power * log(max_drop / drop))

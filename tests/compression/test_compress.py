@@ -195,7 +195,7 @@ def test_the_fastest_network_of_a_runtime_is_exported_in_int8(net, data, tmp_pat
     assert set(found.plots()) == {"trade-off-macs", "trade-off-latency"}
 
 
-def test_an_interrupted_compression_resumes(net, data, tmp_path):
+def test_an_interrupted_compression_resumes(net, data, tmp_path, monkeypatch):
     seen = []
 
     def stop(trial):
@@ -209,6 +209,7 @@ def test_an_interrupted_compression_resumes(net, data, tmp_path):
     with pytest.raises(GhostifyError, match="unfinished compression: pass `resume`"):
         ghostify.compress(net, data, **options)
     before, seen[:] = tuple(seen), []
+    monkeypatch.setattr(trial_runner, "sensitivity", None)  # was measured
     _, found = ghostify.compress(net, data, resume=True, on_trial=seen.append, **options)
     assert (found.original, *found.tried[:2]) == before
     assert seen == [found.original, *found.tried]

@@ -72,5 +72,12 @@ def test_shares_that_no_plan_reaches_are_not_tried():
     assert min(tried) == min(share for share in SHARES if share >= 0.4)
 
 
+def test_nothing_is_tried_next_to_the_ends_of_an_interval():
+    one, other = SHARES[0], SHARES[40]
+    beside_one = next_share({one: 1.0, other: 99.0}, 1.0, predicted)
+    beside_other = next_share({one: 0.25, other: 1.0001}, 1.0, predicted)
+    assert (SHARES.index(beside_one), SHARES.index(beside_other)) == (9, 31)
+
+
 def test_a_drop_by_chance_is_no_step_to_the_strongest():
     assert next_share({0.5: -3.0}, 1.0, predicted) == next_share({0.5: 0.25}, 1.0, predicted) > 0.1
