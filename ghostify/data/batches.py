@@ -25,7 +25,8 @@ def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
 
     The labels are the second of a pair: class indices ``(B)`` or probabilities ``(B, classes)``. In
     a mapping they are named ``labels``, ``label``, ``targets`` or ``target``. Targets of detectors
-    are dropped. Anything else is inputs alone.
+    are dropped. Anything else is inputs alone. Several inputs are a tuple or a mapping; a list of
+    them is what `torch.utils.data.default_collate` makes of tuples.
     """
     if isinstance(batch, Mapping):
         name = next((name for name in LABEL_NAMES if name in batch), None)
@@ -36,10 +37,17 @@ def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
     elif len(batch) == 1 and isinstance(batch[0], Tensor) and batch[0].dim() != 3:
         return batch[0], None
     elif len(batch) != 2 or _is_image(batch[1]):
-        return batch, None
+        return _as_inputs(batch), None
     else:
         inputs, labels = batch
-    return inputs, labels if isinstance(labels, Tensor) else None
+    return _as_inputs(inputs), labels if isinstance(labels, Tensor) else None
+
+
+def _as_inputs(values: Any) -> Any:
+    """Return the inputs of a network that has several as a tuple; images stay a list."""
+    if is_image_list(values) and not all(value.dim() in (0, 3) for value in values):
+        return tuple(values)
+    return values
 
 
 def _is_image(value: Any) -> bool:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.data import default_collate
 
 from ghostify.data import hold_out_batches, images_in, split_labels
 from ghostify.data.batches import regroup, split_batch
@@ -28,8 +29,19 @@ def test_two_inputs_are_no_labels():
     assert split_labels(batch) == (batch, None)
 
 
+def test_several_inputs_are_a_tuple():
+    pairs = [((image, image), label) for image, label in zip(IMAGES, LABELS, strict=True)]
+    inputs, labels = split_labels(default_collate(pairs))  # makes lists of tuples
+    assert isinstance(inputs, tuple)
+    assert torch.equal(torch.stack(inputs), torch.stack([IMAGES, IMAGES]))
+    assert torch.equal(labels, LABELS)
+    alone, labels = split_labels(default_collate([pair for pair, _ in pairs]))
+    assert (type(alone), len(alone), labels) == (tuple, 2, None)
+
+
 def test_detectors():
     images = [torch.zeros(3, 4, 4)] * 2
+    assert split_labels((images, LABELS)) == (images, LABELS)
     assert split_labels((images, [{"boxes": 1}] * 2)) == (images, None)
     assert split_labels([images[0]]) == ([images[0]], None)
 
