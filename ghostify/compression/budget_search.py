@@ -19,6 +19,9 @@ _SLICE, _LONGER = 0.1, 0.2
 _GAIN, _MOST = 2.0, 4.0
 """By which factor a little training lowers a drop, before any is known, and at most."""
 
+_AMBITION = 1.5
+"""A network that lost so many times the drop after a little training is trained for longer."""
+
 _TINY = 1e-9
 
 
@@ -65,32 +68,34 @@ class BudgetSearch:
         """Search the budget with networks that are only fitted, for longer until one is met."""
         while True:
             drops = {share: trial.drop for share, trial in self._fitted().items()}
-            share = self._next(drops)
+            share = self._next(drops, self.max_drop)
             met = any(drop <= self.max_drop for drop in drops.values())
             if share is None or not self._is_before(_FITTING if met else _TRAINING):
                 return
             self.runner.convert_to(share)
 
     def _train(self) -> None:
-        """Search on, and train a little what this is expected to bring within the drop."""
+        """Search for what more training may bring within the drop; train a little where needed."""
         while self._is_before(_TRAINING):
             drops = self._expected_drops()
-            met = [share for share, drop in drops.items() if drop <= self.max_drop]
-            trial = self._last()[min(met)] if met else None
-            if trial and trial.drop > self.max_drop:
+            near = [share for share, drop in drops.items() if drop <= self._limit]
+            trial = self._last()[min(near)] if near else None
+            if trial and trial.drop > self._limit:
                 self.runner.train(trial, _SLICE * self.minutes)
-            elif (share := self._next(drops)) is None:
+            elif (share := self._next(drops, self._limit)) is None:
                 return
             else:
                 self.runner.convert_to(share)
 
     def _retry(self) -> None:
-        """Train for longer what is smaller than the best so far, and missed the drop by little."""
-        last, drops, cost = self._last(), self._expected_drops(), _cost(self.best())
-        smaller = [share for share, trial in last.items() if _cost(trial) < cost]
-        nearest = min(smaller, key=drops.__getitem__, default=None)
-        if nearest and drops[nearest] < 2 * self.max_drop and self._is_before(_RETRYING):
-            self.runner.train(last[nearest], _LONGER * self.minutes)
+        """Train the smallest of these for longer, until it is within the drop."""
+        while self._is_before(_RETRYING):
+            drops, cost = self._expected_drops(), _cost(self.best())
+            near = [t for share, t in self._last().items() if drops[share] <= self._limit]
+            smallest = min(near, key=_cost, default=None)
+            if smallest is None or _cost(smallest) >= cost:
+                return
+            self.runner.train(smallest, _LONGER * self.minutes)
 
     def _expected_drops(self) -> dict[float, float]:
         """Return drops by share: after training, or as they are expected to be after it."""
@@ -123,9 +128,13 @@ class BudgetSearch:
         trained = self.runner.train(trial, left)
         return min(trial, trained, key=lambda t: (t.drop, t.score.divergence))
 
-    def _next(self, drops: Mapping[float, float]) -> float | None:
-        """Return the share to try next."""
-        return next_share(drops, self.max_drop, self.runner.predicted_loss)
+    @property
+    def _limit(self) -> float:
+        """Drop after a little training that more training may bring within ``max_drop``."""
+        return _AMBITION * self.max_drop
+
+    def _next(self, drops: Mapping[float, float], max_drop: float) -> float | None:
+        return next_share(drops, max_drop, self.runner.predicted_loss)
 
     def _met(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if trial.drop <= self.max_drop]
