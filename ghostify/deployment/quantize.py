@@ -19,6 +19,7 @@ from ghostify.types import GhostifyError
 from ghostify.types.errors import install
 
 _LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_SCORES = {"HardSigmoid", "Sigmoid", "Softmax"}
 _QUANTIZED_CONCAT = ["QuantizeLinear", "DequantizeLinear", "Concat", "QuantizeLinear"]
 
 
@@ -88,19 +89,20 @@ def _quantize_onnx(source: Path, target: Path, inputs: Inputs) -> None:
 
 
 def _after_last_layers(graph: Any) -> list[str]:
-    """Return the names of the nodes that no layer with weights comes after.
+    """Return the names of the nodes after the last layers with weights, if they make scores.
 
     A detector concatenates boxes in pixels and scores from 0 to 1 there. One scale for both would
     round the scores to zero.
     """
-    names: list[str] = []
+    last = []
     needed: set[str] = set()
     for node in reversed(graph.node):
         if node.op_type in _LAYERS or needed.intersection(node.output):
             needed.update(node.input)
         else:
-            names.append(node.name)
-    return names
+            last.append(node)
+    has_scores = any(node.op_type in _SCORES for node in last)
+    return [node.name for node in last] if has_scores else []
 
 
 def _share_scales(path: Path) -> None:
