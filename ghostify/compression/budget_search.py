@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ghostify.compression.next_share import next_share
@@ -40,10 +40,9 @@ class BudgetSearch:
     minutes: float
 
     def run(self, budget: Budgets | None = None) -> Trial:
-        """Return the trial to hand over, trained for the time that is left.
+        """Try and train networks, and return the trial to hand over.
 
-        It is the one of least cost within the drop or, if none is, the one with the least drop;
-        with a budget the only one.
+        With a budget, it is that network, with the better of its weights.
 
         Raises:
             GhostifyError: if no plan costs less than the original, or is within the budget.
@@ -54,15 +53,22 @@ class BudgetSearch:
             self._retry()
         elif not self.runner.record.tried:
             self.runner.convert(budget)
-        return self._finish(self.best())
+        self._finish()
+        return self.best()
 
     def best(self) -> Trial:
-        """Return the trial of least cost within the drop; if none is, the one of least drop."""
+        """Return the trial of least cost within the drop; if none is, the one of least drop.
+
+        Of equal costs, the drop decides: a training by distillation may lower the divergence from
+        the original, and agree with it on fewer images.
+        """
         tried = self.runner.record.tried
         if not tried:
             raise GhostifyError("no plan costs less than the original: `analyze` says why")
-        nearest = min(tried, key=lambda trial: trial.drop)
-        return min(self._met(tried), key=lambda t: (_cost(t), t.drop), default=nearest)
+        met = [trial for trial in tried if trial.drop <= self.max_drop]
+        return min(
+            met or tried, key=lambda t: (self._cost(t) if met else 0, t.drop, t.score.divergence)
+        )
 
     def _fit(self) -> None:
         """Search the budget with networks that are only fitted, for longer until one is met."""
@@ -90,10 +96,10 @@ class BudgetSearch:
     def _retry(self) -> None:
         """Train the smallest of these for longer, until it is within the drop."""
         while self._is_before(_RETRYING):
-            drops, cost = self._expected_drops(), _cost(self.best())
+            drops, cost = self._expected_drops(), self._cost(self.best())
             near = [t for share, t in self._last().items() if drops[share] <= self._limit]
-            smallest = min(near, key=_cost, default=None)
-            if smallest is None or _cost(smallest) >= cost:
+            smallest = min(near, key=self._cost, default=None)
+            if smallest is None or self._cost(smallest) >= cost:
                 return
             self.runner.train(smallest, _LONGER * self.minutes)
 
@@ -116,17 +122,13 @@ class BudgetSearch:
     def _shares(self) -> Iterator[tuple[float, Trial]]:
         return ((t.share, t) for t in self.runner.record.tried if t.share is not None)
 
-    def _finish(self, trial: Trial) -> Trial:
-        """Train a trial for the rest of the time, if there is enough; return the better one.
-
-        The drop decides, as in the search: a training by distillation may lower the divergence from
-        the original, and agree with it on fewer images.
-        """
+    def _finish(self) -> None:
+        """Train the smallest that this should bring within the drop for the rest of the time."""
         left = self.minutes - self.runner.record.seconds / 60
-        if left < _SLICE * self.minutes:
-            return trial
-        trained = self.runner.train(trial, left)
-        return min(trial, trained, key=lambda t: (t.drop, t.score.divergence))
+        if left >= _SLICE * self.minutes:
+            drops = self._expected_drops()
+            near = [t for share, t in self._last().items() if drops[share] <= self.max_drop]
+            self.runner.train(min(near, key=self._cost, default=self.best()), left)
 
     @property
     def _limit(self) -> float:
@@ -136,15 +138,15 @@ class BudgetSearch:
     def _next(self, drops: Mapping[float, float], max_drop: float) -> float | None:
         return next_share(drops, max_drop, self.runner.predicted_loss)
 
-    def _met(self, trials: Sequence[Trial]) -> list[Trial]:
-        return [trial for trial in trials if trial.drop <= self.max_drop]
-
     def _is_before(self, share: float) -> bool:
         """Whether less than this share of the time is spent, or nothing was tried."""
         record = self.runner.record
         return not record.tried or record.seconds < share * 60 * self.minutes
 
+    def _cost(self, trial: Trial) -> float:
+        """Return the latency relative to the original's, or the MACs.
 
-def _cost(trial: Trial) -> float:
-    """Return the latency relative to the original's, or the MACs."""
-    return 1 / trial.speedup if trial.speedup else trial.macs
+        It is that of the first trial of a budget: later ones are the same network, timed again.
+        """
+        first = next(t for t in self.runner.record.tried if t.budget == trial.budget)
+        return 1 / first.speedup if first.speedup else first.macs

@@ -169,6 +169,14 @@ def test_the_better_weights_of_equal_costs_are_kept():
     assert best.minutes == 18  # of 20, the original and the conversion took one each
 
 
+def test_trained_weights_are_no_slower_for_being_timed_again():
+    times = iter([1.5, 1.4, 1.4])
+    runner = Runner(lambda share: 4.0, speedup=lambda share: next(times))
+    best = BudgetSearch(runner, max_drop=inf, minutes=20).run("latency=0.5")
+    assert best == runner.record.tried[-1]
+    assert best.is_trained
+
+
 def test_nothing_to_save_is_an_error():
     runner = Runner(steep, lowest=1.0)
     with pytest.raises(GhostifyError, match="no plan costs less"):
