@@ -41,9 +41,9 @@ def compress(
 ) -> None:
     """Make a network as small or as fast as an allowed loss of accuracy permits.
 
-    Networks of different budgets are planned, converted and scored, then trained a little. The
-    smallest one within the loss is trained for the rest of the time and saved, with a page about
-    it. After Ctrl-C, --resume continues.
+    Networks of different budgets are planned, converted and scored, then trained a little, and one
+    for the rest of the time. The smallest one within the loss is saved, with a page about it. After
+    Ctrl-C, --resume continues.
 
     Example: ghostify compress resnet50 --pretrained --data imagenet --max-drop 0.5 --minutes 60
 

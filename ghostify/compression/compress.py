@@ -83,8 +83,8 @@ def compress(
 
     Sensitivities are measured once, and predict the first budget. Then networks of different
     budgets are planned, converted and scored, first with fitted weights alone, then with a little
-    training. The smallest one within the drop is trained for the rest of the time, and saved with a
-    page about it. If none is, it is the one with the least drop.
+    training, and one is trained for the rest of the time. The smallest network within the drop is
+    saved with a page about it; if none is, the one with the least drop.
 
     Half of the held-out images choose between networks, the other half, the test images, report
     what was lost; fewer than 200 images do both.
