@@ -15,6 +15,7 @@ from ghostify.data.loaders import Data
 from ghostify.data.open_data import HELD_OUT, open_data, source_of
 from ghostify.data.sources import SOURCES
 from ghostify.types import Example, ModelSource, Plan
+from ghostify.types.attachment import DeploymentReport
 from ghostify.types.errors import GhostifyWarning
 
 
@@ -47,11 +48,11 @@ def open_evaluation(
     share = 1.0 if held_out is None else held_out
     chosen = open_data(data, models[0], source, held_out=share, **options)
     is_seen = has_seen(models, chosen.validation)
-    is_unknown = chosen.train == () and any(map(Plan.find, models))  # one loader of the user's own
+    is_unknown = chosen.train == () and any(map(_is_converted, models))  # one loader of the user's
     if held_out is None and (is_seen or is_unknown):
         part = open_data(data, models[0], source, held_out=HELD_OUT, **options)
-        if is_unknown or not (part.validation is None or has_seen(models, part.validation)):
-            return part
+        if is_unknown or part.validation is not None:
+            chosen, is_seen = part, has_seen(models, part.validation)
     if is_seen:
         warnings.warn(
             f"{data}: the network was calibrated or trained on some of these images, so that its "
@@ -60,6 +61,10 @@ def open_evaluation(
             stacklevel=3,
         )
     return replace(chosen, seen=is_seen)
+
+
+def _is_converted(model: nn.Module) -> bool:
+    return bool(Plan.find(model) or DeploymentReport.find(model))
 
 
 def opened_for_evaluation(

@@ -13,6 +13,7 @@ from ghostify.data import open_calibration, open_data, open_evaluation, remember
 from ghostify.data.fingerprints import has_seen
 from ghostify.data.tensors import TensorImages
 from ghostify.types import Plan, SeenImages
+from ghostify.types.attachment import DeploymentReport
 from ghostify.types.errors import GhostifyWarning
 
 from .conftest import SOURCE, Scores
@@ -75,11 +76,26 @@ def test_images_that_were_all_trained_on_are_marked(folder):
     model = trained_on(folder, held_out=0)
     with pytest.warns(GhostifyWarning, match=SEEN):
         found = score(model, folder)
-    assert (len(names(found)), found.seen) == (20, True)
+    assert (len(names(found)), found.seen) == (2, True)
     example = torch.zeros(1, 3, 16, 16)
     with pytest.warns(GhostifyWarning, match=SEEN):
         shown = ghostify.evaluate_models({"x": model}, folder, example=example)
-    assert shown.document("net").title.endswith(": 20 images, some of them seen in training")
+    assert shown.document("net").title.endswith(
+        ": 2 images held out from the training set, some of them seen in training"
+    )
+
+
+def test_a_tenth_of_which_some_were_seen_is_scored_and_marked(tmp_path):
+    images = torch.rand(40, 3, 16, 16)
+    torch.save(images, tmp_path / "x.pt")
+    held_out = score(trained_on(tmp_path / "x.pt"), tmp_path / "x.pt").validation.dataset.images
+    place = next(n for n in range(40) if not any(torch.equal(images[n], h) for h in held_out))
+    images[place] = held_out[0]  # twice
+    torch.save(images, tmp_path / "x.pt")
+    model = trained_on(tmp_path / "x.pt")
+    with pytest.warns(GhostifyWarning, match=SEEN):
+        found = score(model, tmp_path / "x.pt")
+    assert (found.held_out, found.seen) == (4, True)
 
 
 def test_a_share_that_was_asked_for(folder):
@@ -119,6 +135,9 @@ def test_one_loader_only_for_networks_that_were_not_converted(tmp_path, monkeypa
     Plan(()).attach(model)
     assert score(model, name).validation is None
     assert not score(model, name, held_out=1).seen
+    deployed = Scores(2)
+    DeploymentReport().attach(deployed)
+    assert score(deployed, name).validation is None
 
 
 def test_many_images_are_known_by_some(tmp_path):
