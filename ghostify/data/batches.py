@@ -38,9 +38,16 @@ def split_labels(batch: Any) -> tuple[Example, Tensor | None]:
         return batch[0], None
     elif len(batch) != 2 or _is_image(batch[1]):
         return _as_inputs(batch), None
+    elif is_image_list(batch[0]) and _are_targets(batch[1]):
+        return list(batch[0]), None
     else:
         inputs, labels = batch
     return _as_inputs(inputs), labels if isinstance(labels, Tensor) else None
+
+
+def _are_targets(value: Any) -> bool:
+    """Whether it is a list of a detector's targets, which are mappings."""
+    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 
 
 def _as_inputs(values: Any) -> Any:

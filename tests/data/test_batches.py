@@ -42,6 +42,8 @@ def test_several_inputs_are_a_tuple():
 def test_detectors():
     images = [torch.zeros(3, 4, 4)] * 2
     assert split_labels((images, LABELS)) == (images, LABELS)
+    batch = tuple(zip(*[(image, {"boxes": 1}) for image in images], strict=True))  # torchvision's
+    assert split_labels(batch) == (images, None)
     assert split_labels((images, [{"boxes": 1}] * 2)) == (images, None)
     assert split_labels([images[0]]) == ([images[0]], None)
 
