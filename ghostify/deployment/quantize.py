@@ -74,7 +74,11 @@ def _quantize_onnx(source: Path, target: Path, inputs: Inputs) -> None:
     with TemporaryDirectory() as folder, quiet():
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(source, prepared)
-        graph = onnx.load(prepared, load_external_data=False).graph
+        model = onnx.load(prepared, load_external_data=False)
+        graph = model.graph
+        for place, node in enumerate(graph.node):
+            node.name = node.name or f"node_{place}"  # nodes are left out by name
+        onnx.save(model, prepared)
         quantize_static(
             prepared,
             target,
@@ -101,7 +105,10 @@ def _after_last_layers(graph: Any) -> list[str]:
             needed.update(node.input)
         else:
             last.append(node)
-    has_scores = any(node.op_type in _SCORES for node in last)
+    gated = [set(node.input) for node in last if node.op_type == "Mul"]  # of SiLU and Hardswish
+    has_scores = any(
+        node.op_type in _SCORES and {node.input[0], node.output[0]} not in gated for node in last
+    )
     return [node.name for node in last] if has_scores else []
 
 

@@ -37,6 +37,13 @@ class Detector(nn.Module):
         return torch.cat([1000 * self.boxes(image), self.scores(image).sigmoid()], 1)
 
 
+class Gated(nn.Sequential):
+    """Ends with an activation that multiplies by a sigmoid."""
+
+    def __init__(self):
+        super().__init__(*(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Hardswish()) for _ in range(4)))
+
+
 @pytest.fixture(params=QUANTIZERS)
 def to(request):
     pytest.importorskip(QUANTIZERS[request.param].package)
@@ -63,6 +70,16 @@ def test_scores_are_not_rounded_to_the_scale_of_boxes(tmp_path, to):
     for (image,) in inputs[8:]:
         (found,) = session([image])
         torch.testing.assert_close(found[:, 4], model(image)[:, 4], atol=0.03, rtol=0)
+
+
+def test_gates_are_no_scores(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    quantized(tmp_path, "onnx", [images[:1] for images in samples(2)], Gated)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    scaled = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    gates = [node for node in graph.node if node.op_type == "Mul"]
+    assert len(gates) == 4
+    assert {name for node in gates for name in node.output} <= scaled
 
 
 def test_outputs_are_close_and_weights_take_a_byte(tmp_path, to):
