@@ -17,9 +17,6 @@ from ghostify.cli.terminal import note, print_document
 from ghostify.io.atomic import TRIED
 from ghostify.types import Trial
 
-_FEW = 3
-"""Budgets below which the time was too short to search."""
-
 
 def compress(
     model: options.ModelName,
@@ -59,8 +56,8 @@ def compress(
             openvino-int8.
         threads: Threads of --runtime.
         int8: Export in INT8, and measure latency in INT8. Default runtime: onnxruntime.
-        resume: Continue a compression that was interrupted, perhaps with another --max-drop or
-            more --minutes.
+        resume: Continue a compression that was interrupted, or one that ended for --minutes more,
+            perhaps with another --max-drop.
         force: Replace an existing artifact, or an unfinished compression.
     """
     target = out or Path(f"{short_name(model)}-compressed")
@@ -84,9 +81,8 @@ def compress(
         note(f"Interrupted; {kept if begun else 'nothing was saved'}.")
         raise typer.Exit(130) from None
     note_skipped(data.skipped())
-    budgets = {trial.budget for trial in compression.tried}
-    if not budget and len(budgets) < _FEW:
-        note(f"Only {len(budgets)} budgets were tried: give it more --minutes, with --resume.")
+    if not budget and len({trial.budget for trial in compression.tried}) == 1:
+        note("Only one budget was tried: give it more --minutes, with --resume.")
     print_document(compression.document(), format)
     after_compress(target, compression, minutes, source, found.source)
 

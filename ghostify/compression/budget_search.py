@@ -106,9 +106,12 @@ class BudgetSearch:
     def _expected_drops(self) -> dict[float, float]:
         """Return drops by share: after training, or as they are expected to be after it."""
         fitted, gain = self._fitted(), _GAIN
-        trained = {s: trial.drop for s, trial in self._last().items() if trial.is_trained}
-        for share, drop in trained.items():  # the last one says most
-            gain = min(max(fitted[share].drop / max(drop, _TINY), 1.0), _MOST)
+        trained = {}
+        for share, trial in self._shares():
+            if trial.is_trained:
+                trained[share] = trial.drop
+                if (before := fitted[share].drop) > 0:  # the last one says most
+                    gain = min(max(before / max(trial.drop, _TINY), 1.0), _MOST)
         return {s: min(trial.drop, trial.drop / gain) for s, trial in fitted.items()} | trained
 
     def _fitted(self) -> dict[float, Trial]:
@@ -124,11 +127,11 @@ class BudgetSearch:
 
     def _finish(self) -> None:
         """Train the smallest that this should bring within the drop for the rest of the time."""
-        left = self.minutes - self.runner.record.seconds / 60
+        left = self.minutes - self._spent / 60
         if left >= _SLICE * self.minutes:
             drops = self._expected_drops()
             near = [t for share, t in self._last().items() if drops[share] <= self.max_drop]
-            self.runner.train(min(near, key=self._cost, default=self.best()), left)
+            self.runner.train(min([*near, self.best()], key=self._cost), left)
 
     @property
     def _limit(self) -> float:
@@ -140,8 +143,12 @@ class BudgetSearch:
 
     def _is_before(self, share: float) -> bool:
         """Whether less than this share of the time is spent, or nothing was tried."""
-        record = self.runner.record
-        return not record.tried or record.seconds < share * 60 * self.minutes
+        return not self.runner.record.tried or self._spent < share * 60 * self.minutes
+
+    @property
+    def _spent(self) -> float:
+        """Seconds of this search, in this process and those that it resumes."""
+        return max(self.runner.record.seconds - self.runner.record.finished, 0.0)
 
     def _cost(self, trial: Trial) -> float:
         """Return the latency relative to the original's, or the MACs.

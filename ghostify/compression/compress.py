@@ -6,6 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from math import inf
 from pathlib import Path
@@ -109,8 +110,8 @@ def compress(
         device: where to compute. Default: a GPU if there is one.
         source: where the model comes from, as in `save`.
         options: what was asked for, as in `save`.
-        resume: continue a compression that was interrupted, perhaps with another ``max_drop`` or
-            more ``minutes``.
+        resume: continue a compression that was interrupted, or one that ended for as many
+            ``minutes`` more, perhaps with another ``max_drop``.
         force: replace an existing artifact, or an unfinished compression.
         on_trial: called with each `Trial`, of which the original is the first. With ``resume``,
             first called with those of the interrupted compression.
@@ -129,6 +130,8 @@ def compress(
     check_model(model)
     check_original(model, None, "`model`")
     max_drop = _checked_drop(max_drop, budget)
+    if budget and not (runtime or int8) and "latency" in {b.cost for b in parse_budgets(budget)}:
+        raise GhostifyError("a budget of latency needs `runtime`, such as 'onnxruntime'")
     if not minutes > 0:
         raise GhostifyError(f"`minutes` (={minutes:g}) must be above 0")
     if int8:
@@ -166,6 +169,7 @@ def compress(
         artifact.compare()
         compression = _measure(artifact, runner, best, max_drop)
         artifact.remember("compression", compression.to_dict())
+        runner.finish()
         if find_spec("jinja2"):
             artifact.write_report()
     return load(out, model), compression
@@ -236,12 +240,12 @@ def _record(folder: Path, of: Mapping[str, str], *, resume: bool, force: bool) -
             raise GhostifyError(f"{folder} holds no trials to resume: leave out `resume`")
         record = read_checksummed(file, Trials)
         for name, value in of.items():
-            if record.of.get(name) != value:
+            if record.of.get(name) != value and (record.tried or name != "budget"):
                 raise GhostifyError(
                     f"{folder} is of another `{name}` ({record.of.get(name)!r}): pass the same to "
                     "resume, or another `out`"
                 )
-        return record
+        return replace(record, of=of)
     if file.is_file() and not force:
         raise GhostifyError(
             f"{folder} holds an unfinished compression: pass `resume`, or `force` to start again"

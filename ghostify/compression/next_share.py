@@ -15,6 +15,9 @@ _POINTS = 500.0
 _CHANCE = 0.25
 """Drops below this part of the allowed one may be chance."""
 
+_LARGEST = 1e6
+"""Points that count of a drop that is not finite."""
+
 _POWERS = 0.3, 1.5
 """Least and highest power of a drop that the loss increase follows beyond what is known."""
 
@@ -43,7 +46,9 @@ def next_share(
     if not shares:
         return None
     nearest = [met[0], missed[0]] if met and missed else [*met, *missed][:2]
-    known = [(loss(share), max(drops[share], _CHANCE * max_drop)) for share in nearest]
+    known = [
+        (loss(share), min(max(drops[share], _CHANCE * max_drop), _LARGEST)) for share in nearest
+    ]
     edge = round(_EDGE * len(shares)) if met and missed else 0
     place = bisect_right(shares, _expected_loss(known, max_drop), key=loss) - 1
     share = shares[min(max(place, edge), len(shares) - 1 - edge)]

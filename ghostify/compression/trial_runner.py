@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf
+from math import inf, isnan
 from pathlib import Path
 
 from torch import nn
@@ -136,12 +136,17 @@ class TrialRunner:
             resume=has_checkpoint(folder / TRAINING), progress=self.progress,
         )  # fmt: skip
         trained = self._add(trial.budget, network, trial.share, trial.minutes + minutes)
-        remove_training(folder)
+        for left in self.folder.glob(f"{trial.name}-training-*"):  # of other minutes, too
+            remove_training(left)
         return trained
 
     def network(self, trial: Trial) -> nn.Module:
         """Read the network of a trial."""
         return load(self.folder / trial.name, self.model)
+
+    def finish(self) -> None:
+        """Record that the search has ended; a later one has its own time."""
+        self._keep(replace(self.record, finished=self.record.seconds))
 
     @cached_property
     def _sites(self) -> tuple[ConvSite, ...]:
@@ -197,6 +202,7 @@ class TrialRunner:
         )  # fmt: skip
         original = self.record.original
         drop = 0.0 if original is None else score.drop_from(original.score)
+        drop = inf if isnan(drop) else drop
         costs = evaluation_row(network, score, self.images.example)
         latency, speedup = self._time(network)
         before, self._since = self._since, time.perf_counter()

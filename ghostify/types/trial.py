@@ -61,6 +61,7 @@ class Trials(Serializable):
         of: what the trials depend on, by name of the argument.
         original: the original, once it is scored.
         tried: in order of trying.
+        finished: `seconds` when a search last ended.
     """
 
     _format: ClassVar[str] = "ghostify-trials/1"
@@ -68,6 +69,7 @@ class Trials(Serializable):
     of: Mapping[str, str]
     original: Trial | None = None
     tried: tuple[Trial, ...] = ()
+    finished: NonNegativeFloat = 0.0
 
     def __post_init__(self) -> None:
         check_comparable(filter(None, (self.original, *self.tried)))

@@ -177,6 +177,31 @@ def test_trained_weights_are_no_slower_for_being_timed_again():
     assert best.is_trained
 
 
+def test_a_network_that_computes_no_numbers_is_not_handed_over():
+    runner = Runner(lambda share: inf if share < 0.9 else 5.0)
+    assert BudgetSearch(runner, max_drop=1, minutes=10).run().drop < 5
+
+
+def test_a_search_that_ended_goes_on_with_time_of_its_own():
+    runner = Runner(steep)
+    first = BudgetSearch(runner, max_drop=1, minutes=10).run()
+    runner.record = replace(runner.record, finished=runner.record.seconds)
+    before = {trial.share for trial in runner.record.tried}
+    best = BudgetSearch(runner, max_drop=4, minutes=10).run()
+    assert best.share < min(before) < first.share
+    assert best.drop <= 4
+
+
+def test_the_last_training_is_for_no_network_larger_than_the_best():
+    runner = Runner(steep)
+    for share, drop, minutes in ((0.5, 1.0, 0), (0.4, 1.9, 0), (0.4, 2.1, 1)):
+        runner.loss = lambda share, drop=drop, minutes=minutes: drop * (1 + minutes / 10)
+        runner._add(share, minutes)
+    runner.loss = steep
+    BudgetSearch(runner, max_drop=2, minutes=100)._finish()
+    assert runner.record.tried[-1].share == 0.4
+
+
 def test_nothing_to_save_is_an_error():
     runner = Runner(steep, lowest=1.0)
     with pytest.raises(GhostifyError, match="no plan costs less"):

@@ -217,6 +217,7 @@ def test_an_interrupted_compression_resumes(net, data, tmp_path, monkeypatch):
         net, data, resume=True, out=tmp_path / "out", max_drop=50, minutes=0.05
     )
     assert more.tried[: len(found.tried)] == found.tried
+    assert more.best.share < min(trial.share for trial in found.tried)
     with pytest.raises(GhostifyError, match="another `model`"):
         ghostify.compress(nn.Sequential(net, nn.Flatten()), data, resume=True, **options)
 
@@ -256,9 +257,20 @@ def test_force_starts_again(net, data, tmp_path):
     assert len(found.tried) == 1
 
 
+def test_a_budget_that_no_plan_meets_can_be_corrected(net, data, tmp_path):
+    options = {"out": tmp_path / "out", "minutes": 0.001}
+    with pytest.raises(GhostifyError, match="cannot be met"):
+        ghostify.compress(net, data, budget="macs=0.001", **options)
+    _, found = ghostify.compress(net, data, budget="macs=0.5", resume=True, **options)
+    assert [trial.budget for trial in found.tried] == ["macs=0.5"]
+    with pytest.raises(GhostifyError, match="another `budget`"):
+        ghostify.compress(net, data, budget="macs=0.6", resume=True, **options)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"budget": {"latency": 10}}, "a budget of latency needs `runtime`"),
         ({"max_drop": 0}, "`max_drop` .=0. must be above 0"),
         ({"minutes": 0}, "`minutes` .=0. must be above 0"),
         ({"max_drop": 1, "budget": "macs=0.5"}, "exclude each other"),

@@ -64,6 +64,12 @@ def test_a_share_that_missed_above_one_that_met_does_not_matter():
     )
 
 
+@pytest.mark.parametrize("lost", [inf, 1e9])
+def test_a_drop_that_is_not_finite_is_a_large_one(lost):
+    assert next_share({0.5: lost}, 1.0, predicted) == SHARES[0]
+    assert 0.5 < next_share({0.5: lost, 0.943: 0.5}, 1.0, predicted) < 0.943
+
+
 def test_shares_that_no_plan_reaches_are_not_tried():
     def loss(share):
         return predicted(share) if share >= 0.4 else inf

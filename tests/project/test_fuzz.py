@@ -310,6 +310,8 @@ def test_sensitivities(folder, net, image):
 
 def test_trials(folder, net):
     trials = folder / "compressed" / "trials"
+    record = seen((trials / "trials.json").read_bytes()) | {"finished": 0.0}  # no time is left
+    (trials / "trials.json").write_bytes(sealed(record))
     for file in (trials / "trials.json", trials / "sensitivity.json"):
         intact = file.read_bytes()
         for chance in tries(60, file.name):
