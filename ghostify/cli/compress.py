@@ -82,7 +82,7 @@ def compress(
         raise typer.Exit(130) from None
     note_skipped(data.skipped())
     if not budget and len({trial.budget for trial in compression.tried}) == 1:
-        note("Only one budget was tried: give it more --minutes, with --resume.")
+        note("Time was too short to search: give it more --minutes, with --resume.")
     print_document(compression.document(), format)
     after_compress(target, compression, minutes, source, found.source)
 

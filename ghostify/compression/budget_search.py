@@ -104,15 +104,22 @@ class BudgetSearch:
             self.runner.train(smallest, _LONGER * self.minutes)
 
     def _expected_drops(self) -> dict[float, float]:
-        """Return drops by share: after training, or as they are expected to be after it."""
+        """Return drops by share: after the training that was, or else after one that may be."""
+        trained = {share: t.drop for share, t in self._last().items() if t.is_trained}
+        return self._drops_after_training() | trained
+
+    def _drops_after_training(self) -> dict[float, float]:
+        """Return the drops, by share, to expect of a training of fitted networks."""
+        gain = self._gain()
+        return {share: min(t.drop, t.drop / gain) for share, t in self._fitted().items()}
+
+    def _gain(self) -> float:
+        """Return by which factor a training lowers a drop: by as much as the last one."""
         fitted, gain = self._fitted(), _GAIN
-        trained = {}
         for share, trial in self._shares():
-            if trial.is_trained:
-                trained[share] = trial.drop
-                if (before := fitted[share].drop) > 0:  # the last one says most
-                    gain = min(max(before / max(trial.drop, _TINY), 1.0), _MOST)
-        return {s: min(trial.drop, trial.drop / gain) for s, trial in fitted.items()} | trained
+            if trial.is_trained and fitted[share].drop > 0:
+                gain = fitted[share].drop / max(trial.drop, _TINY)
+        return min(max(gain, 1.0), _MOST)
 
     def _fitted(self) -> dict[float, Trial]:
         """Return the first trial of each share, which is not trained yet."""
@@ -129,8 +136,8 @@ class BudgetSearch:
         """Train the smallest that this should bring within the drop for the rest of the time."""
         left = self.minutes - self._spent / 60
         if left >= _SLICE * self.minutes:
-            drops = self._expected_drops()
-            near = [t for share, t in self._last().items() if drops[share] <= self.max_drop]
+            drops = self._drops_after_training()
+            near = [t for s, t in self._last().items() if min(drops[s], t.drop) <= self.max_drop]
             self.runner.train(min([*near, self.best()], key=self._cost), left)
 
     @property

@@ -192,6 +192,18 @@ def test_a_search_that_ended_goes_on_with_time_of_its_own():
     assert best.drop <= 4
 
 
+def test_the_last_training_is_for_what_a_longer_one_may_bring_within_the_drop():
+    runner = Runner(steep)  # 1/4 loses 3 points
+    for share, loss, minutes in ((0.5, 1.0, 0), (0.25, 3.0, 0), (0.2, 6.0, 0), (0.25, 2.2, 1)):
+        runner.loss = lambda share, loss=loss, minutes=minutes: loss * (1 + minutes / 10)
+        runner._add(share, minutes)
+    runner.loss = lambda share: 6.0 * (1 + 40 / 10) / 2
+    runner._add(0.2, 40)  # a longer training halved its drop
+    runner.loss = steep
+    BudgetSearch(runner, max_drop=2, minutes=100)._finish()
+    assert runner.record.tried[-1].share == 0.25
+
+
 def test_the_last_training_is_for_no_network_larger_than_the_best():
     runner = Runner(steep)
     for share, drop, minutes in ((0.5, 1.0, 0), (0.4, 1.9, 0), (0.4, 2.1, 1)):
