@@ -142,8 +142,13 @@ class BudgetSearch:
 
     @property
     def _limit(self) -> float:
-        """Drop after a little training that more training may bring within ``max_drop``."""
-        return _AMBITION * self.max_drop
+        """Drop after a little training that more training may bring within ``max_drop``.
+
+        It is at least one image more.
+        """
+        original = self.runner.record.original
+        one = 100 / original.score.images if original else 0.0
+        return max(_AMBITION * self.max_drop, self.max_drop + one)
 
     def _next(self, drops: Mapping[float, float], max_drop: float) -> float | None:
         return next_share(drops, max_drop, self.runner.predicted_loss)

@@ -67,6 +67,16 @@ def test_a_smaller_one_that_missed_by_little_is_trained_for_longer():
     assert last.minutes > retried.minutes >= 20
 
 
+def test_a_network_that_missed_by_one_image_is_trained():
+    runner = Runner(lambda share: 3.0 if share < 0.4 else 0.0, lowest=0.3)
+    original = replace(ORIGINAL, score=Score(50, top1=0.9))
+    runner.record = Trials({}, original)
+    BudgetSearch(runner, max_drop=1, minutes=30).run()
+    trained = [trial for trial in runner.record.tried if trial.is_trained]
+    assert trained[0].share < 0.4
+    assert trained[0].minutes == 6  # at once for longer: 3 points are expected to halve to 1.5
+
+
 def test_what_training_has_gained_is_expected_of_the_next():
     class Slow(Runner):
         def train(self, trial, minutes):
