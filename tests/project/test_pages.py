@@ -191,24 +191,26 @@ def needs(text):
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=pytest.mark.xdist_group(page))  # pages run in several processes
-        for page in sorted(PAGES - ELSEWHERE.keys())
-        if blocks_to_run(read(page))
-    ],
-)
-def test_page_runs(page, tmp_path, supply):
+RUN = sorted(page for page in PAGES - ELSEWHERE.keys() if blocks_to_run(read(page)))
+HERE = ("README", "docs/index", "docs/concepts", "docs/guides")
+"""The pages that this file runs; `test_reference_pages` runs the others."""
+
+
+def check_page(page, folder, supply):
     for package in ("accelerate", "mlxtend", "onnxruntime", "openvino", "jinja2", "matplotlib"):
         pytest.importorskip(package, reason="pip install '.[dev]'")
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    (tmp_path / "docs" / "images").mkdir(parents=True)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    (folder / "docs" / "images").mkdir(parents=True)
     for name in needs(read(page)):
-        supply(name, tmp_path)
-    printed = replay(read(page), tmp_path)
+        supply(name, folder)
+    printed = replay(read(page), folder)
     assert page != "README.md" or "warning" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in RUN if page.startswith(HERE)])
+def test_page_runs(page, tmp_path, supply):
+    check_page(page, tmp_path, supply)
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
