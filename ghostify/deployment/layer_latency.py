@@ -152,7 +152,7 @@ def _time(
     together = milliseconds(surrounded, torch.randn(shape))
     reader_shape = modules[None](torch.zeros(shape)).shape
     (alone,) = milliseconds({"reader": reader}, torch.randn(reader_shape))
-    return {ghost: ms - alone for ghost, ms in zip(modules, together, strict=True)}
+    return {ghost: max(ms - alone, 0.0) for ghost, ms in zip(modules, together, strict=True)}
 
 
 class _Timer:

@@ -1,6 +1,7 @@
 """Latencies of single layers; nothing here depends on how fast the machine is."""
 
 import json
+from dataclasses import replace
 from math import isfinite
 
 import pytest
@@ -12,6 +13,7 @@ from ghostify import GhostifyError, GhostSpec
 from ghostify.deployment.environment import processor
 from ghostify.deployment.layer_latency import layer_latency
 from ghostify.planning import plan_sites
+from ghostify.report.timing import Spread
 from ghostify.types import LayerLatencies
 
 HALF = GhostSpec(2, 3)
@@ -64,6 +66,20 @@ def test_what_was_timed_is_not_timed_again(small_net, image, tmp_path, timed):
     assert timed[-1][0] == ["network"]
     measure(small_net, image, tmp_path, threads=2)
     assert len(timed) > number + 2
+
+
+def test_noise_makes_no_latency_negative(small_net, image, tmp_path, monkeypatch):
+    real = ghostify.deployment.benchmark.benchmark
+
+    def benchmark(models, example, **options):
+        timing = real(models, example, **options | {"rounds": 1})
+        slow = [replace(m, seconds=Spread(1.0, 1.0, 1.0)) for m in timing.measurements]
+        return replace(timing, measurements=tuple(slow)) if "reader" in models else timing
+
+    monkeypatch.setattr("ghostify.deployment.layer_latency.benchmark", benchmark)
+    first, second = (measure(small_net, image, tmp_path) for _ in "12")
+    assert {ms for layer in first.milliseconds.values() for ms in layer.values()} == {0}
+    assert second.milliseconds == first.milliseconds
 
 
 def test_in_int8(image, tmp_path, timed):
