@@ -23,7 +23,7 @@ from ghostify.io.atomic import TRAINING, write_text
 from ghostify.io.checksummed_json import checksummed
 from ghostify.io.progress import progress_bar
 from ghostify.planning.budget import Budgets, UnmetBudgetError, parse_budgets
-from ghostify.planning.loss_increase import loss_increase_from
+from ghostify.planning.loss_increase import loss_increases
 from ghostify.planning.plan import plan_sites
 from ghostify.report.evaluate_models import evaluation_row
 from ghostify.training.checkpoint import has_checkpoint, remove_training
@@ -97,13 +97,11 @@ class TrialRunner:
         """Return the predicted loss increase for a share of the cost; inf if no plan reaches it."""
         if share not in self._losses:
             try:
-                decisions = self._plan(self._budget(share)).decisions
+                plan = self._plan(self._budget(share))
             except UnmetBudgetError:
                 self._losses[share] = inf
             else:
-                of = loss_increase_from(self._sensitivity)
-                changed = (d for d in decisions if d.changes)
-                self._losses[share] = sum(of(d.site, d.ghost, d.width) for d in changed)
+                self._losses[share] = sum(loss_increases(plan, self._sensitivity).values())
         return self._losses[share]
 
     def convert(self, budget: Budgets, share: float | None = None) -> Trial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ghostify.types import ConvSite, GhostSpec, Sensitivity
+from ghostify.types import ConvSite, GhostSpec, Plan, Sensitivity
 
 
 class LossIncrease(Protocol):
@@ -30,6 +30,12 @@ def loss_increase_from(sensitivity: Sensitivity | None) -> LossIncrease:
         return dropped if ghost is None else dropped + sensitivity.of(site.name, ghost)
 
     return by_sensitivity
+
+
+def loss_increases(plan: Plan, sensitivity: Sensitivity | None) -> dict[str, float]:
+    """Return the loss increase of each layer that a plan changes, by its name."""
+    increase = loss_increase_from(sensitivity)
+    return {d.site.name: increase(d.site, d.ghost, d.width) for d in plan.decisions if d.changes}
 
 
 def _by_shares(site: ConvSite, ghost: GhostSpec | None = None, width: int | None = None) -> float:

@@ -15,7 +15,7 @@ from ghostify.analysis.model_copy import copy_model
 from ghostify.conversion.convert import convert
 from ghostify.data import set_epoch, split_labels
 from ghostify.evaluation.output_kinds import first_pairs, known_outputs
-from ghostify.planning.loss_increase import loss_increase_from
+from ghostify.planning.loss_increase import loss_increases
 from ghostify.training.accelerator import accelerated
 from ghostify.training.checkpoint import has_checkpoint, read_checkpoint, stage_folder
 from ghostify.training.job import Job
@@ -118,10 +118,7 @@ def _part(plan: Plan, group: set[str], model: nn.Module, example: Example) -> Pl
 
 def _groups(plan: Plan, stages: int, sensitivity: Sensitivity | None) -> list[set[str]]:
     """Return the names of the layers of each stage, the least sensitive first."""
-    loss_increase = loss_increase_from(sensitivity)
-    increases = {
-        d.site.name: loss_increase(d.site, d.ghost, d.width) for d in plan.decisions if d.changes
-    }
+    increases = loss_increases(plan, sensitivity)
     layers = len(increases)
     if not 1 <= stages <= layers:
         raise GhostifyError(
