@@ -129,9 +129,7 @@ def compress(
     """
     check_model(model)
     check_original(model, None, "`model`")
-    max_drop = _checked_drop(max_drop, budget)
-    if budget and not (runtime or int8) and "latency" in {b.cost for b in parse_budgets(budget)}:
-        raise GhostifyError("a budget of latency needs `runtime`, such as 'onnxruntime'")
+    max_drop = _checked_drop(max_drop, budget, timed=int8 or runtime is not None)
     if not minutes > 0:
         raise GhostifyError(f"`minutes` (={minutes:g}) must be above 0")
     if int8:
@@ -218,12 +216,14 @@ def _export(artifact: Artifact, runner: TrialRunner) -> Exported | None:
     )  # fmt: skip
 
 
-def _checked_drop(max_drop: float | None, budget: Budgets | None) -> float | None:
-    """Return the allowed drop; None with a budget."""
+def _checked_drop(max_drop: float | None, budget: Budgets | None, *, timed: bool) -> float | None:
+    """Return the allowed drop; None with a budget, which limits latencies if they are ``timed``."""
     if budget is not None:
         if max_drop is not None:
             raise GhostifyError("`budget` and `max_drop` exclude each other: leave one out")
-        parse_budgets(budget)
+        costs = {each.cost for each in parse_budgets(budget)}
+        if "latency" in costs and not timed:
+            raise GhostifyError("a budget of latency needs `runtime`, such as 'onnxruntime'")
         return None
     if max_drop is None:
         return 0.5
